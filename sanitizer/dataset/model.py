@@ -1,0 +1,133 @@
+"""A dataset as found on disk: which images each split holds, and which label file belongs to each."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The image/label pairs of one split, about thirty bytes a pair: names stay in one buffer.
+
+    Attributes:
+        name: train, val, test, …; "" for files given one by one.
+        image_dirs: Absolute image folders.
+        label_dirs: The label folder that belongs to each image folder (same length).
+        dir_index: int32 (N,) which folder each pair is in.
+        names: File names, os.fsencode()d, one after the other. Image names; label names where has_image is False.
+        offsets: int64 (N + 1,) where each name starts in `names`.
+        has_image: bool (N,) False for a label without image, which is judged by itself.
+        has_label: bool (N,) False where no label file exists.
+    """
+
+    name: str
+    image_dirs: Sequence[str]
+    label_dirs: Sequence[str]
+    dir_index: NDArray[np.int32]
+    names: bytes
+    offsets: NDArray[np.int64]
+    has_image: NDArray[np.bool_]
+    has_label: NDArray[np.bool_]
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        image_dirs: Sequence[str],
+        label_dirs: Sequence[str],
+        dir_index: NDArray[np.int32],
+        file_names: Sequence[str],
+        has_image: NDArray[np.bool_],
+        has_label: NDArray[np.bool_],
+    ) -> Split:
+        """Pack file names into the buffer; arguments are as the attributes are."""
+        encoded = [os.fsencode(n) for n in file_names]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(n) for n in encoded], out=offsets[1:])
+        return cls(name, image_dirs, label_dirs, dir_index, b"".join(encoded), offsets, has_image, has_label)
+
+    def __len__(self) -> int:
+        return len(self.dir_index)
+
+    def file_name(self, i: int) -> str:
+        """Name of pair i's image, or of its label where it has no image."""
+        return os.fsdecode(self.names[self.offsets[i] : self.offsets[i + 1]])
+
+    def image_path(self, i: int) -> str | None:
+        """Absolute path of pair i's image."""
+        return f"{self.image_dirs[self.dir_index[i]]}/{self.file_name(i)}" if self.has_image[i] else None
+
+    def expected_label_path(self, i: int) -> str:
+        """Absolute path where training looks for pair i's label, whether or not there is a file."""
+        name = self.file_name(i)
+        if self.has_image[i]:
+            name = f"{name.rpartition('.')[0]}.txt"
+        return f"{self.label_dirs[self.dir_index[i]]}/{name}"
+
+    def label_path(self, i: int) -> str | None:
+        """Absolute path of pair i's label file, None where there is none."""
+        return self.expected_label_path(i) if self.has_label[i] else None
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        """Pairs start to stop as plain paths."""
+        pairs = range(start, min(stop, len(self)))
+        return Chunk(self.name, [self.image_path(i) for i in pairs], [self.label_path(i) for i in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What `layout` makes of a data.yaml, a folder or a handful of files. Nothing in it has been read yet.
+
+    Attributes:
+        root: Absolute folder that reported paths are relative to.
+        data: The path as the user gave it, for the report.
+        yaml_path: Absolute path of the data.yaml, or None.
+        splits: In the order train, val, test, others; a folder named by two splits is in both.
+        declared_task: `task:` of the data.yaml, or what kpt_shape implies; None where labels must tell.
+        nc, names, kpt_shape: As `TaskSpec` has them.
+        faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
+        files_only: Single files were given (hook): rules over the whole dataset do not apply.
+    """
+
+    root: str
+    data: str
+    yaml_path: str | None
+    splits: Sequence[Split]
+    declared_task: Task | None
+    nc: int | None
+    names: Mapping[int, str]
+    kpt_shape: tuple[int, int] = (0, 0)
+    faults: Sequence[Place] = field(default_factory=tuple)
+    files_only: bool = False
+
+    def __len__(self) -> int:
+        return sum(len(s) for s in self.splits)
+
+    def task_spec(self, task: Task) -> TaskSpec:
+        """The assumptions that training under `task` makes of every row."""
+        return TaskSpec(task, self.nc, self.names, self.kpt_shape)
+
+    def relative(self, path: str | None) -> str | None:
+        """POSIX path relative to the root; paths outside it keep their `..` steps."""
+        if path is None:
+            return None
+        if path.startswith(self.root) and path[len(self.root) : len(self.root) + 1] == "/":
+            return path[len(self.root) + 1 :]
+        return os.path.relpath(path, self.root).replace(os.sep, "/")
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Pairs in batches of at most `size`, split by split."""
+        for split in self.splits:
+            for start in range(0, len(split), size):
+                yield split.chunk(start, start + size)

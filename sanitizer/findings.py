@@ -1,0 +1,139 @@
+"""Findings: one table of equally long columns, and what identifies a finding when lines move."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class Severity(IntEnum):
+    """How bad a finding is; comparable."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+    @property
+    def label(self) -> str:
+        """Lower-case name, as reports write it."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> Severity:
+        """Severity of that name; ValueError for any other text."""
+        try:
+            return cls[text.upper()]
+        except KeyError:
+            raise ValueError(f"{text!r} is no severity: use error, warning or info") from None
+
+
+@dataclass(slots=True)
+class Finding:
+    """One finding: the row of a report. Numbers are None where they do not apply or are not finite.
+
+    Paths are POSIX, relative to the dataset root. x_center … height are normalised, as written in the file.
+    `file` is what an editor should open: the label, else the image, else the data.yaml.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    split: str | None = None
+    image: str | None = None
+    label: str | None = None
+    line: int | None = None
+    column: int | None = None
+    class_id: int | None = None
+    class_name: str | None = None
+    x_center: float | None = None
+    y_center: float | None = None
+    width: float | None = None
+    height: float | None = None
+    value: float | None = None
+    threshold: float | None = None
+    suggestion: str | None = None
+    fix: str | None = None
+    file: str | None = None
+    fingerprint: str = ""
+
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        """Order of a report: by file, then place, then rule."""
+        return (self.file or "", self.line or 0, self.column or 0, self.rule, self.message)
+
+
+COLUMNS: tuple[str, ...] = (
+    "rule",
+    "name",
+    "severity",
+    "split",
+    "image",
+    "label",
+    "line",
+    "column",
+    "class_id",
+    "class_name",
+    "x_center",
+    "y_center",
+    "width",
+    "height",
+    "value",
+    "threshold",
+    "message",
+    "suggestion",
+    "fix",
+    "fingerprint",
+)
+"""Report columns, in the order that JSON and CSV write them."""
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where it is None, NaN or infinite: such values never enter a report."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def to_record(finding: Finding) -> dict[str, Any]:
+    """A finding as the contract's JSON object."""
+    record: dict[str, Any] = {name: getattr(finding, name) for name in COLUMNS}
+    record["severity"] = finding.severity.label
+    return record
+
+
+def fingerprinted(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings into report order and give each its fingerprint.
+
+    A fingerprint is a hash of rule, file and the row's own numbers, not of its line: moving a row keeps it.
+    Rows that are equal in all of these are told apart by counting them in order.
+    """
+    ordered = sorted(findings, key=Finding.sort_key)
+    seen: dict[str, int] = {}
+    for f in ordered:
+        row = (f.class_id, f.x_center, f.y_center, f.width, f.height)
+        # Without a row the message says what it is about, once the place is taken out of it.
+        about = row if any(v is not None for v in row) else f.message
+        key = repr((f.rule, f.file, f.image, about))
+        nth = seen[key] = seen.get(key, 0) + 1
+        f.fingerprint = blake2b(f"{key}#{nth}".encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    return ordered
+
+
+def count_by_severity(findings: Sequence[Finding]) -> dict[str, int]:
+    """{"error": n, "warning": n, "info": n}."""
+    counts = {s.label: 0 for s in sorted(Severity, reverse=True)}
+    for f in findings:
+        counts[f.severity.label] += 1
+    return counts
+
+
+def count_by_rule(findings: Sequence[Finding]) -> dict[str, int]:
+    """{code: n} in order of code."""
+    counts: dict[str, int] = {}
+    for f in findings:
+        counts[f.rule] = counts.get(f.rule, 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,118 @@
+"""The result of a scan: findings, and what training would do with the dataset."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.findings import (
+    COLUMNS,
+    Finding,
+    Severity,
+    count_by_rule,
+    count_by_severity,
+    to_record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """One split in numbers. `background` counts images that training keeps but reads as having no object."""
+
+    split: str
+    images: int
+    labels: int
+    boxes: int
+    dropped: int
+    background: int
+    rewritten: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The dataset in numbers.
+
+    Attributes:
+        images: Image files found, over all splits (a file in two splits counts in both).
+        labels: Label files read.
+        boxes: Label rows that could be read, of any kind.
+        images_dropped_by_training: Images that Ultralytics' loader would leave out.
+        images_background: Images kept without any object because the label is missing or empty.
+        images_rewritten: Images that Ultralytics would re-encode on disk.
+        splits: The same by split.
+        elapsed_s: Wall time of the scan, seconds.
+    """
+
+    images: int
+    labels: int
+    boxes: int
+    images_dropped_by_training: int
+    images_background: int
+    images_rewritten: int
+    splits: Sequence[SplitCounts]
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `scan` returns.
+
+    Attributes:
+        data: The path that was scanned, as given.
+        root: Absolute folder that the findings' paths are relative to.
+        task: The task that rows were judged by.
+        summary: The dataset in numbers.
+        findings: In report order: by file, line, column, rule.
+        suppressed: Findings left out because the baseline knows them.
+        notes: Sentences on what was not looked at and why, for stderr and the summary.
+        class_counts: Class id to number of rows.
+        names: Class id to name.
+    """
+
+    data: str
+    root: str
+    task: str
+    summary: Summary
+    findings: Sequence[Finding]
+    suppressed: int = 0
+    notes: Sequence[str] = ()
+    class_counts: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    files_only: bool = False
+
+    def count(self, at_least: Severity = Severity.INFO) -> int:
+        """Number of findings of that severity or worse."""
+        return sum(f.severity >= at_least for f in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as the JSON format writes it: plain values, no NaN, no infinity."""
+        from sanitizer import __version__
+
+        summary = asdict(self.summary)
+        summary["findings"] = count_by_severity(self.findings)
+        summary["by_rule"] = count_by_rule(self.findings)
+        summary["suppressed_by_baseline"] = self.suppressed
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "sanitize", "version": __version__},
+            "data": self.data,
+            "root": self.root,
+            "task": self.task,
+            "summary": summary,
+            "notes": list(self.notes),
+            "findings": [to_record(f) for f in self.findings],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding, the columns of the CSV report (without decision and comment)."""
+        import pandas as pd
+
+        frame = pd.DataFrame([to_record(f) for f in self.findings], columns=list(COLUMNS))
+        return frame.astype({"line": "Int64", "column": "Int64", "class_id": "Int64"})

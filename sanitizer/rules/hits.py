@@ -1,0 +1,55 @@
+"""What a check returns, and the parameters it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Where a rule of scope `row` or `file` fires. K hits.
+
+    Attributes:
+        index: int64 (K,) row numbers of the label table (scope row), or file numbers of the chunk (scope file).
+        value: float64 (K,) the measured number, in the unit of the rule's parameter; None where there is none.
+        threshold: float64 (K,) the limit it broke; None where there is none.
+        fields: Further columns, each of length K, that the message template may name.
+        line, column: int (K,) place, where it is not that of the row; 0 for none.
+    """
+
+    index: NDArray[np.int64]
+    value: NDArray[np.float64] | None = None
+    threshold: NDArray[np.float64] | None = None
+    fields: Mapping[str, Sequence[object] | NDArray[np.generic]] = field(default_factory=dict)
+    line: NDArray[np.int64] | None = None
+    column: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """A rule's parameters after configuration: one number each, some with other numbers for some classes."""
+
+    values: Mapping[str, float]
+    per_class: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    def by_class(self, name: str, class_id: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64 (R,): the parameter that applies to each row's class."""
+        result = np.full(len(class_id), self.values[name])
+        for cls, overrides in self.per_class.items():
+            if name in overrides:
+                result[class_id == cls] = overrides[name]
+        return result
