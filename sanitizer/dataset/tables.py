@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.findings import Severity
+
 Task = Literal["detect", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
@@ -102,6 +104,7 @@ class Fault:
         column: 1-based character in the line, or None.
         values: What the rule's message template may name, such as {"token": "cat"}.
         suggestion: What to do, where it depends on the case; else the rule's own text is used.
+        severity: Where it depends on the case; the user's configuration still wins over it.
     """
 
     rule: str
@@ -110,6 +113,7 @@ class Fault:
     column: int | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     suggestion: str | None = None
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Place:
         split: Split name or None.
         line, column: 1-based, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
+        suggestion, severity: As in `Fault`.
     """
 
     rule: str
@@ -135,6 +140,7 @@ class Place:
     column: int | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     suggestion: str | None = None
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
