@@ -1,0 +1,89 @@
+"""Named checks: what no expression can say. A rule names one with `check: near-duplicate`.
+
+A check is a plain function with a decorator, in a module of this package; add its name to `MODULES` below.
+
+    @row_check("near-duplicate")
+    def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...   # index = row numbers
+
+    @file_check("exif-rotated")
+    def exif_rotated(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...     # index = file numbers
+
+    @dataset_check("duplicate-images")
+    def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]: ...           # Place.rule = the code
+
+`params` holds the rule's own parameters and `imgsz`. What the rule's message may name: everything a `when` rule
+of that scope may (see `columns.py`), `value`, `threshold`, and the `fields` of the Hits; for a dataset check the
+`values` of the Place. `check: reader` names no function: the reader of labels, images or the data.yaml reports
+the rule through a `Fault` or `Place`.
+
+Precedence between rules needs no code here: a rule with `unless: [B002, B011]` is silent on the rows (scope row)
+or files (scope file) where one of those rules fires, even if that one is not selected.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sanitizer.dataset.tables import ChunkTables, Place, TaskSpec
+    from sanitizer.rules.hits import Hits, Params
+    from sanitizer.rules.survey import Survey
+
+    ChunkCheck = Callable[[ChunkTables, TaskSpec, Params], Hits]
+    DatasetCheck = Callable[[Survey, Params], Iterable[Place]]
+    F = TypeVar("F", bound=Callable[..., object])
+
+Scope = Literal["row", "file", "dataset"]
+
+READER = "reader"
+"""The check of rules that a reader reports by itself."""
+
+MODULES: dict[str, str] = {}
+"""Name of a check to the module of this package that defines it: a hook imports only what its rules use."""
+
+_REGISTRY: dict[str, tuple[Scope, Callable[..., object]]] = {}
+
+
+def _register(scope: Scope, name: str) -> Callable[[F], F]:
+    def keep(function: F) -> F:
+        _REGISTRY[name] = (scope, function)
+        return function
+
+    return keep
+
+
+def row_check(name: str) -> Callable[[F], F]:
+    """Register `f(tables, spec, params) -> Hits` whose `index` counts label rows."""
+    return _register("row", name)
+
+
+def file_check(name: str) -> Callable[[F], F]:
+    """Register `f(tables, spec, params) -> Hits` whose `index` counts the chunk's files."""
+    return _register("file", name)
+
+
+def dataset_check(name: str) -> Callable[[F], F]:
+    """Register `f(survey, params) -> Iterable[Place]`."""
+    return _register("dataset", name)
+
+
+def _load(name: str, scope: Scope) -> Callable[..., object]:
+    if name not in _REGISTRY:
+        import_module(f"{__name__}.{MODULES[name]}")
+    registered, function = _REGISTRY[name]
+    if registered != scope:
+        raise ValueError(f"check {name!r} is of scope {registered}, but a rule of scope {scope} names it")
+    return function
+
+
+def chunk_check(name: str, scope: Scope) -> ChunkCheck:
+    """The row or file check of that name; KeyError where there is none."""
+    return _load(name, scope)  # type: ignore[return-value]
+
+
+def survey_check(name: str) -> DatasetCheck:
+    """The dataset check of that name; KeyError where there is none."""
+    return _load(name, "dataset")  # type: ignore[return-value]
