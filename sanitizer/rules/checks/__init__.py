@@ -2,22 +2,22 @@
 
 A check is a plain function with a decorator, in a module of this package; add its name to `MODULES` below.
 
-    @row_check("near-duplicate")
-    def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...   # index = row numbers
+    @row_check("near-duplicate")    # index of the Hits = row numbers
+    def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...
 
-    @file_check("exif-rotated")
-    def exif_rotated(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...     # index = file numbers
+    @file_check("exif-rotated")     # index of the Hits = file numbers
+    def exif_rotated(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...
 
     @dataset_check("duplicate-images")
-    def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]: ...           # Place.rule = the code
+    def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]: ...
 
-`params` holds the rule's own parameters and `imgsz`. What the rule's message may name: everything a `when` rule
-of that scope may (see `columns.py`), `value`, `threshold`, and the `fields` of the Hits; for a dataset check the
-`values` of the Place. `check: reader` names no function: the reader of labels, images or the data.yaml reports
-the rule through a `Fault` or `Place`.
+`params` holds the rule's own parameters and `imgsz`. What the rule's message may name: everything a `when`
+rule of that scope may (see `columns.py`), `value`, `threshold`, and the `fields` of the Hits; for a dataset
+check the `values` of the Place, whose `rule` is the rule's code. `check: reader` names no function: the reader
+of labels, images or the data.yaml reports the rule through a `Fault` or `Place`.
 
-Precedence between rules needs no code here: a rule with `unless: [B002, B011]` is silent on the rows (scope row)
-or files (scope file) where one of those rules fires, even if that one is not selected.
+Precedence between rules needs no code here: a rule with `unless: [B002, B011]` is silent on the rows (scope
+row) or files (scope file) where one of those rules fires, even if that one is not selected.
 """
 
 from __future__ import annotations
