@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -79,6 +79,19 @@ class Split:
         """Absolute path of pair i's label file, None where there is none."""
         return self.expected_label_path(i) if self.has_label[i] else None
 
+    def take(self, pairs: Sequence[int]) -> Split:
+        """A split of only these pairs."""
+        index = np.asarray(pairs, np.int64)
+        return Split.build(
+            self.name,
+            self.image_dirs,
+            self.label_dirs,
+            self.dir_index[index],
+            [self.file_name(i) for i in pairs],
+            self.has_image[index],
+            self.has_label[index],
+        )
+
     def chunk(self, start: int, stop: int) -> Chunk:
         """Pairs start to stop as plain paths."""
         pairs = range(start, min(stop, len(self)))
@@ -126,8 +139,15 @@ class Dataset:
             return path[len(self.root) + 1 :]
         return os.path.relpath(path, self.root).replace(os.sep, "/")
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Pairs in batches of at most `size`, split by split."""
+    def without_repeats(self) -> Dataset:
+        """The same dataset, each pair only in the first split that names it, so that it is judged once."""
+        if len({d for s in self.splits for d in s.image_dirs}) == sum(len(s.image_dirs) for s in self.splits):
+            return self
+        seen: set[tuple[str, str]] = set()
+        splits = []
         for split in self.splits:
-            for start in range(0, len(split), size):
-                yield split.chunk(start, start + size)
+            keys = [(split.image_dirs[d], split.file_name(i)) for i, d in enumerate(split.dir_index.tolist())]
+            new = [i for i, key in enumerate(keys) if key not in seen]
+            seen.update(keys)
+            splits.append(split if len(new) == len(split) else split.take(new))
+        return replace(self, splits=tuple(splits))

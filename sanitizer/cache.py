@@ -1,0 +1,202 @@
+"""What scans found, kept per chunk in the user's cache folder so that a rescan only has to stat the files.
+
+A chunk's entry is taken only if path, size and modification time of every file, the rules, and the version of
+sanitize are what they were. An entry whose checksum is wrong is treated as absent. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, fields, is_dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sanitizer import __version__
+from sanitizer.findings import Finding, Severity
+from sanitizer.rules.sketch import STORED as SKETCHES
+from sanitizer.rules.survey import ChunkSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.tables import Chunk
+
+MAGIC = b"sanitize-chunk-1\n"
+DIGEST_BYTES = 16
+RULE_SETS_KEPT = 4
+SETTLED_AFTER_S = 2.0
+"""A file changed more recently than this may change again within its clock's tick, unseen: not stored."""
+
+_STORED = {cls.__name__: cls for cls in (Finding, ChunkSummary, *SKETCHES)}
+_SEVERITY_FIELD = [f.name for f in fields(Finding)].index("severity")
+
+
+def cache_root() -> str:
+    """The user's cache folder for sanitize; SANITIZE_CACHE_DIR overrides it."""
+    override = os.environ.get("SANITIZE_CACHE_DIR")
+    if override:
+        return override
+    from platformdirs import user_cache_dir
+
+    return user_cache_dir("sanitize", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names one chunk's entry: where it lies, and the state of the files it is good for."""
+
+    slot: str
+    state: bytes
+    newest_mtime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCache:
+    """The entries of one dataset under one set of rules.
+
+    Attributes:
+        folder: Where entries lie; made when the first one is stored.
+    """
+
+    folder: str
+
+    @classmethod
+    def open(cls, dataset: str, rules: Sequence[str]) -> ChunkCache:
+        """The store for the dataset at this absolute path, under rules described by these texts."""
+        engine = (__version__, sys.byteorder, np.__version__, *rules)
+        return cls(os.path.join(cache_root(), "scan", _name(dataset), _name(*engine)))
+
+    def key(self, chunk: Chunk) -> Key:
+        """Stat every file of the chunk."""
+        paths = [p for pair in zip(chunk.images, chunk.labels, strict=True) for p in pair]
+        stat = os.stat
+        rows = []
+        for path in paths:
+            if path is None:
+                rows.append((-2, -2))
+                continue
+            try:
+                s = stat(path)
+                rows.append((s.st_size, s.st_mtime_ns))
+            except OSError:
+                rows.append((-1, -1))
+        state = np.array(rows, np.int64).reshape(-1, 2)
+        names = "\0".join(p or "" for p in paths)
+        newest = float(state[:, 1].max(initial=0)) / 1e9
+        return Key(_name(chunk.split, names), blake2b(state.tobytes(), digest_size=16).digest(), newest)
+
+    def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
+        """What was stored for exactly this state; None where there is nothing, or nothing sound."""
+        try:
+            with open(os.path.join(self.folder, key.slot), "rb") as f:
+                content = f.read()
+        except OSError:
+            return None
+        head = len(MAGIC) + DIGEST_BYTES
+        if content[: len(MAGIC)] != MAGIC or content[len(MAGIC) : head] != _digest(content[head:]):
+            return None
+        if content[head : head + len(key.state)] != key.state:
+            return None
+        try:
+            findings, summary = _decode(content[head + len(key.state) :])
+        except (ValueError, KeyError, TypeError, IndexError):
+            return None
+        return findings, summary
+
+    def store(self, key: Key, findings: Sequence[Finding], summary: ChunkSummary) -> None:
+        """Write the entry, whole or not at all. A cache that cannot be written is no error."""
+        if time.time() - key.newest_mtime_s < SETTLED_AFTER_S:
+            return
+        body = key.state + _encode((list(findings), summary))
+        with contextlib.suppress(OSError):
+            os.makedirs(self.folder, exist_ok=True)
+            fd, temporary = tempfile.mkstemp(dir=self.folder, prefix=".new-")
+            try:
+                with os.fdopen(fd, "wb") as f:
+                    f.write(MAGIC + _digest(body) + body)
+                os.replace(temporary, os.path.join(self.folder, key.slot))
+            except OSError:
+                os.unlink(temporary)
+
+    def prune(self, entries_in_use: int) -> None:
+        """Forget entries of chunks that are no more, and rule sets that were not used lately."""
+        with contextlib.suppress(OSError):
+            os.utime(self.folder)
+            stored = _by_age(self.folder)
+            for entry in stored[: max(0, len(stored) - 2 * entries_in_use - 16)]:
+                os.unlink(entry)
+            for folder in _by_age(os.path.dirname(self.folder))[:-RULE_SETS_KEPT]:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _by_age(folder: str) -> list[str]:
+    """Paths in a folder, the longest unchanged first."""
+    with os.scandir(folder) as entries:
+        return [path for _, path in sorted((e.stat().st_mtime_ns, e.path) for e in entries)]
+
+
+def _name(*parts: str) -> str:
+    joined = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return blake2b(joined, digest_size=12).hexdigest()
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _encode(value: object) -> bytes:
+    """Plain values, arrays and the dataclasses of `_STORED`: a line of JSON, then the arrays' bytes."""
+    arrays: list[bytes] = []
+    text = json.dumps(_flatten(value, arrays)).encode()
+    return b"%d\n%b%b" % (len(text), text, b"".join(arrays))
+
+
+def _flatten(value: Any, arrays: list[bytes]) -> Any:
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise TypeError("only arrays of plain numbers can be cached")
+        arrays.append(value.tobytes())
+        return {"array": [value.dtype.str, list(value.shape), len(arrays[-1])]}
+    if is_dataclass(value):
+        return {type(value).__name__: [_flatten(getattr(value, f.name), arrays) for f in fields(value)]}
+    if isinstance(value, dict):
+        return {"map": [[_flatten(k, arrays), _flatten(v, arrays)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_flatten(v, arrays) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _decode(content: bytes) -> Any:
+    length, _, rest = content.partition(b"\n")
+    text, raw = rest[: int(length)], memoryview(rest)[int(length) :]
+    position = 0
+
+    def restore(value: Any) -> Any:
+        nonlocal position
+        if isinstance(value, list):
+            return [restore(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        ((kind, parts),) = value.items()
+        if kind == "array":
+            dtype, shape, size = parts
+            position += size
+            return np.frombuffer(raw[position - size : position], np.dtype(dtype)).reshape(shape)
+        if kind == "map":
+            return {restore(k): restore(v) for k, v in parts}
+        if kind == "Finding":
+            parts[_SEVERITY_FIELD] = Severity(parts[_SEVERITY_FIELD])
+            return Finding(*parts)
+        return _STORED[kind](*[restore(p) for p in parts])
+
+    return restore(json.loads(text))

@@ -1,0 +1,161 @@
+"""The main job, top to bottom: find the dataset, read it chunk by chunk, run the rules, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.task import infer_task
+from sanitizer.findings import Finding, fingerprinted
+from sanitizer.report import Report, SplitCounts, Summary
+from sanitizer.rules.engine import RuleSet, run_dataset
+from sanitizer.rules.pack import load_rules
+from sanitizer.rules.survey import Survey, merge
+from sanitizer.work import Job, run_job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Task
+
+ImageMode = Literal["header", "decode", "none"]
+
+DECODE_BUDGET_BYTES = 100_000_000
+"""`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
+
+
+def scan(
+    *paths: str | os.PathLike[str],
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    images: ImageMode | Literal["auto"] = "auto",
+    splits: Sequence[str] | None = None,
+    jobs: int | None = None,
+    cache: bool = True,
+    progress: bool = False,
+    baseline: str | None = None,
+) -> Report:
+    """Find everything in a dataset that training would drop, misread or choke on. Reads only.
+
+    Args:
+        paths: A data.yaml, a dataset folder, or label and image files.
+        config: Rules to run and their parameters; None looks for sanitize.yaml or pyproject.toml.
+        task: What rows are judged as; "auto" asks the data.yaml, then the labels.
+        images: "header" reads sizes and marks of damage, "decode" every pixel (finds near-duplicates and hidden
+            damage), "none" no image at all; "auto" decodes small datasets and reads headers of large ones.
+        splits: Only these splits.
+        jobs: Worker processes; None takes the cores there are, when the dataset is worth it.
+        cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
+        progress: Show a bar on stderr.
+        baseline: File of known findings to leave out; None takes the configuration's.
+
+    Returns:
+        A Report.
+
+    Raises:
+        DatasetError: Nothing could be read at all.
+        ConfigError, PackError: The configuration or a rule pack is wrong.
+    """
+    started = time.perf_counter()
+    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
+    config = config or _nearby_config(dataset)
+    ruleset = RuleSet.build(load_rules(config.packs), config)
+    notes: list[str] = []
+    if task == "auto":
+        task, how = infer_task(dataset)
+        notes += [how] if how else []
+    mode = images
+    if mode == "auto":
+        mode, why = _affordable_mode(dataset)
+        notes += [why] if why else []
+
+    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
+    results = run_job(job, jobs, progress)
+    survey = merge(dataset, job.spec, [r.summary for r in results])
+    findings: list[Finding] = [f for r in results for f in r.findings]
+    findings += run_dataset(survey, ruleset)
+    findings = fingerprinted(findings)
+    findings, suppressed = _without_known(findings, baseline or config.baseline)
+    return Report(
+        data=dataset.data,
+        root=dataset.root,
+        task=task,
+        summary=_summary(survey, time.perf_counter() - started),
+        findings=findings,
+        suppressed=suppressed,
+        notes=notes,
+        class_counts=dict(survey.class_counts),
+        names=dict(dataset.names),
+        files_only=dataset.files_only,
+    )
+
+
+def _nearby_config(dataset: Dataset) -> Config:
+    from sanitizer.config import load_config
+
+    return load_config(os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root)
+
+
+def _without_known(findings: list[Finding], baseline: str | None) -> tuple[list[Finding], int]:
+    """(findings the baseline does not know, number it does)."""
+    if baseline is None:
+        return findings, 0
+    from sanitizer.baseline import apply_baseline
+
+    return apply_baseline(findings, baseline)
+
+
+def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
+    """(mode, note): decode where the image files, by a sample of their sizes, fit the budget."""
+    if dataset.files_only:
+        return "header", None
+    n_images = sum(int(s.has_image.sum()) for s in dataset.splits)
+    sizes = []
+    for split in dataset.splits:
+        pairs = np.flatnonzero(split.has_image)
+        for i in pairs[:: max(1, n_images // sample)]:
+            try:
+                sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
+            except OSError:
+                sizes.append(0)
+    total = n_images * sum(sizes) / max(len(sizes), 1)
+    if total <= DECODE_BUDGET_BYTES:
+        return "decode", None
+    return "header", (
+        f"only image headers were read ({n_images:,} images, about {total / 1e9:.1f} GB): "
+        "add --images decode to look for re-encoded copies and damaged pixels too"
+    )
+
+
+def _summary(survey: Survey, elapsed_s: float) -> Summary:
+    """The survey in numbers, by split and over all."""
+    counts = []
+    for k, split in enumerate(survey.dataset.splits):
+        pairs = slice(int(survey.split_start[k]), int(survey.split_start[k + 1]))
+        counts.append(
+            SplitCounts(
+                split=split.name,
+                images=int(split.has_image.sum()),
+                labels=int((survey.label_digest[pairs] != 0).sum()),
+                boxes=int(survey.n_rows[pairs].sum()),
+                dropped=int((survey.dropped[pairs] & split.has_image).sum()),
+                background=int((survey.background[pairs] & split.has_image).sum()),
+                rewritten=int(survey.rewritten[pairs].sum()),
+            )
+        )
+    return Summary(
+        images=sum(c.images for c in counts),
+        labels=survey.n_label_files,
+        boxes=survey.n_boxes,
+        images_dropped_by_training=sum(c.dropped for c in counts),
+        images_background=sum(c.background for c in counts),
+        images_rewritten=sum(c.rewritten for c in counts),
+        splits=counts,
+        elapsed_s=round(elapsed_s, 3),
+    )
