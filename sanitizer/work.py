@@ -165,9 +165,7 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _with_bar(
-    results: Iterable[ChunkResult], todo: Sequence[Piece], progress: bool
-) -> Iterator[ChunkResult]:
+def _with_bar(results: Iterable[ChunkResult], todo: Sequence[Piece], progress: bool) -> Iterator[ChunkResult]:
     """Pass results through; with a bar on stderr that counts image/label pairs."""
     if not progress:
         yield from results

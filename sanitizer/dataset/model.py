@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -94,8 +95,32 @@ class Split:
 
     def chunk(self, start: int, stop: int) -> Chunk:
         """Pairs start to stop as plain paths."""
-        pairs = range(start, min(stop, len(self)))
-        return Chunk(self.name, [self.image_path(i) for i in pairs], [self.label_path(i) for i in pairs])
+        pairs = slice(start, stop)
+        ends = (self.offsets[start : stop + 1] - self.offsets[start]).tolist()
+        blob = self.names[self.offsets[start] : self.offsets[start] + ends[-1]]
+        if blob.isascii():
+            text = blob.decode("ascii")
+            names = [text[a:b] for a, b in itertools.pairwise(ends)]
+        else:
+            names = [os.fsdecode(blob[a:b]) for a, b in itertools.pairwise(ends)]
+        folders = self.dir_index[pairs].tolist()
+        images: list[str | None] = [
+            f"{self.image_dirs[d]}/{name}" if has_image else None
+            for d, name, has_image in zip(folders, names, self.has_image[pairs].tolist(), strict=True)
+        ]
+        labels: list[str | None] = [
+            (
+                f"{self.label_dirs[d]}/{name[: name.rfind('.')]}.txt"
+                if image
+                else f"{self.label_dirs[d]}/{name}"
+            )
+            if has_label
+            else None
+            for d, name, image, has_label in zip(
+                folders, names, images, self.has_label[pairs].tolist(), strict=True
+            )
+        ]
+        return Chunk(self.name, images, labels)
 
 
 @dataclass(frozen=True, slots=True)
