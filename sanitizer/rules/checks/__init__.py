@@ -13,7 +13,7 @@ A check is a plain function with a decorator, in a module of this package; add i
 
 `params` holds the rule's own parameters and `imgsz`. What the rule's message may name: everything a `when`
 rule of that scope may (see `columns.py`), `value`, `threshold`, and the `fields` of the Hits; for a dataset
-check the `values` of the Place, whose `rule` is the rule's code. `check: reader` names no function: the reader
+check the `values` of the Place, whose `rule` is the code. `check: reader` names no function: the reader
 of labels, images or the data.yaml reports the rule through a `Fault` or `Place`.
 
 Precedence between rules needs no code here: a rule with `unless: [B002, B011]` is silent on the rows (scope
