@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.findings import Severity
+
 
 @dataclass(frozen=True, slots=True)
 class Hits:
@@ -23,6 +25,8 @@ class Hits:
         threshold: float64 (K,) the limit it broke; None where there is none.
         fields: Further columns, each of length K, that the message template may name.
         line, column: int (K,) place, where it is not that of the row; 0 for none.
+        severity: A `Severity` for each hit, where it depends on the case; None leaves it to the rule. The user's
+            configuration still wins over it.
     """
 
     index: NDArray[np.int64]
@@ -31,6 +35,7 @@ class Hits:
     fields: Mapping[str, Sequence[object] | NDArray[np.generic]] = field(default_factory=dict)
     line: NDArray[np.int64] | None = None
     column: NDArray[np.int64] | None = None
+    severity: Sequence[Severity] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
