@@ -1,0 +1,159 @@
+"""Which images Ultralytics would drop: its label check, for thousands of files at a time.
+
+Source: `verify_image_label` in ultralytics/data/utils.py, version 8.4. It judges an image by its worst row,
+so whatever it says of a file can be said of each row alone, but for one thing: a row of more than six columns
+turns all rows of its file into polygons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import FileStatus, ImageStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.tables import ImageTable, LabelTable, TaskSpec
+
+BOX_COLUMNS = 5
+LONGEST_BOX_COLUMNS = 6
+"""A row with more columns than this is read as a polygon."""
+
+UPPER_LIMIT = np.float32(1.01)
+LOWER_LIMIT = np.float32(-0.01)
+LOWEST_XYWH = np.array([LOWER_LIMIT, LOWER_LIMIT, 0, 0], np.float32)
+
+# The loader cannot even get numbers out of these, so it drops the image.
+_DROPPED_STATUS = (FileStatus.UNREADABLE, FileStatus.NOT_TEXT, FileStatus.LFS_POINTER)
+_BACKGROUND_STATUS = (FileStatus.MISSING, FileStatus.EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What training does with each image/label pair of a chunk. F pairs.
+
+    Attributes:
+        dropped: bool (F,) the image is left out, for its own sake or for a row of its label file.
+        background: bool (F,) the image is kept, without any object: its label file is missing or empty.
+    """
+
+    dropped: NDArray[np.bool_]
+    background: NDArray[np.bool_]
+
+
+def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts:
+    """What Ultralytics' loader decides on every pair of a chunk.
+
+    An image that was not read counts as good. A label without image has a verdict as if its image were good:
+    training never looks at such a file, so leave these out where images are counted.
+    """
+    dropped = images.dropped & (images.status != ImageStatus.NOT_READ)
+    dropped |= np.isin(labels.status, _DROPPED_STATUS)
+    if spec.task == "pose" and not all(spec.kpt_shape):
+        # Without keypoints there is no shape to bring any label into, not even an empty one.
+        dropped[:] = True
+    else:
+        dropped[labels.file[_fatal_rows(labels, spec)]] = True
+    return Verdicts(dropped, np.isin(labels.status, _BACKGROUND_STATUS) & ~dropped)
+
+
+def _fatal_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (R,): rows that make the loader drop their image.
+
+    The loader converts to float32 before it compares, which decides at the limits: 1.01 + 1e-8 passes. A
+    token that is no number is NaN here, and NaN fails every comparison there just as float("cat") raises.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        fatal = _bad_classes(labels.class_id.astype(np.float32), spec.nc)
+        fatal |= _bad_pose_rows(labels, spec) if spec.task == "pose" else _bad_other_rows(labels, spec)
+    return fatal
+
+
+def _bad_classes(class_id: NDArray[np.float32], nc: int | None) -> NDArray[np.bool_]:
+    """bool (R,): no integer, negative, or no class of the dataset."""
+    bad: NDArray[np.bool_] = class_id % 1 != 0  # NaN and infinity too: their remainder is NaN
+    bad |= ~(class_id >= 0)
+    if nc is not None:
+        bad |= ~(class_id < np.float32(nc))
+    return bad
+
+
+def _bad_pose_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (R,): rows that a set with keypoints refuses, whatever their class."""
+    n_columns = BOX_COLUMNS + spec.kpt_shape[0] * spec.kpt_shape[1]
+    bad: NDArray[np.bool_] = labels.n_columns != n_columns
+    rows = np.flatnonzero(~bad)
+    if len(rows):
+        bad[rows] = _bad_poses(_matrix(labels, rows, n_columns), spec.kpt_shape[1])
+    return bad
+
+
+def _bad_other_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (R,): rows that a set without keypoints refuses, whatever their class."""
+    columns = labels.n_columns
+    keypoint_columns = spec.kpt_shape[0] * spec.kpt_shape[1]
+    if keypoint_columns:  # not trained on here: such a row is cut to its box
+        columns = np.where(columns == BOX_COLUMNS + keypoint_columns, BOX_COLUMNS, columns)
+    in_polygon_file = _in_polygon_file(labels, columns)
+    # A polygon needs a vertex and whole ones only. Five columns would do, but count as a box among polygons.
+    bad_polygon = (columns % 2 == 0) | (columns == 1) | (columns == BOX_COLUMNS)
+    bad: NDArray[np.bool_] = np.where(in_polygon_file, bad_polygon, columns != BOX_COLUMNS)
+    rows = np.flatnonzero(~bad & ~in_polygon_file)
+    bad[rows] = _bad_boxes(_matrix(labels, rows, BOX_COLUMNS)[:, 1:])
+    rows = np.flatnonzero(~bad & in_polygon_file)
+    bad[rows] = _bad_boxes(_polygon_boxes(labels, rows))
+    return bad
+
+
+def _in_polygon_file(labels: LabelTable, columns: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """bool (R,): the row's file holds a row of more than six columns."""
+    long: NDArray[np.bool_] = columns > LONGEST_BOX_COLUMNS
+    if not long.any():
+        return long
+    has_long = np.zeros(labels.n_files, np.bool_)
+    has_long[labels.file[long]] = True
+    return has_long[labels.file]
+
+
+def _matrix(labels: LabelTable, rows: NDArray[np.intp], n_columns: int) -> NDArray[np.float32]:
+    """float32 (K, n_columns): the first columns of rows that have at least as many."""
+    if len(rows) * n_columns == len(labels.tokens):
+        return np.asarray(labels.tokens.reshape(-1, n_columns), np.float32)
+    where = labels.first_token[rows][:, None] + np.arange(n_columns)
+    return np.asarray(labels.tokens[where], np.float32)
+
+
+def _bad_boxes(xywh: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """bool (K,): centre or size over 1.01 or under -0.01, or a negative size."""
+    if not len(xywh) or (xywh.min() >= 0 and xywh.max() <= UPPER_LIMIT):
+        return np.zeros(len(xywh), np.bool_)
+    ok: NDArray[np.bool_] = np.logical_and.reduce((xywh <= UPPER_LIMIT) & (xywh >= LOWEST_XYWH), axis=1)
+    return ~ok
+
+
+def _bad_poses(rows: NDArray[np.float32], dimensions: int) -> NDArray[np.bool_]:
+    """bool (K,): a keypoint over 1.01, any column under -0.01, or a negative size. A box over 1.01 passes."""
+    keypoints = rows[:, BOX_COLUMNS:].reshape(len(rows), -1, dimensions)[:, :, :2]
+    ok: NDArray[np.bool_] = np.logical_and.reduce(keypoints <= UPPER_LIMIT, axis=(1, 2))
+    ok &= (rows >= LOWER_LIMIT).all(1) & (rows[:, 3:5] >= 0).all(1)
+    return ~ok
+
+
+def _polygon_boxes(labels: LabelTable, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """float32 (K, 4): centre and size of the vertices' bounding box, rounded as segments2boxes rounds."""
+    if not len(rows):
+        return np.zeros((0, 4), np.float32)
+    n_vertices = (labels.n_columns[rows] - 1) // 2
+    first_vertex = np.cumsum(n_vertices) - n_vertices
+    edges = np.zeros(len(labels.tokens) + 1, np.int8)
+    edges[labels.first_token[rows] + 1] = 1
+    edges[labels.first_token[rows + 1]] -= 1
+    is_coordinate = np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
+    vertices = labels.tokens[is_coordinate].astype(np.float32).reshape(-1, 2)
+    low = np.minimum.reduceat(vertices, first_vertex)
+    high = np.maximum.reduceat(vertices, first_vertex)
+    return np.concatenate([(low + high) / np.float32(2), high - low], axis=1)
