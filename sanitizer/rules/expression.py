@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sanitizer.rules.hints import did_you_mean
+from sanitizer.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -297,7 +297,7 @@ class _Compiler:
         if name in _TRUTH_FUNCTIONS:
             raise self.error("a number is needed here, but this is a condition (true or false)", node)
         hint = did_you_mean(name, FUNCTIONS)
-        raise self.error(f"{name!r} is no function here{hint or ': there are ' + ', '.join(FUNCTIONS)}", node)
+        raise self.error(f"{name!r} is no function here{hint or '; there are ' + ', '.join(FUNCTIONS)}", node)
 
     def _where(self, node: ast.Call) -> Evaluator:
         if len(node.args) != 3 or node.keywords:
@@ -337,7 +337,7 @@ class _Compiler:
                 raise self.error(f"{node.id} is a function: write {node.id}(…)", node)
             hint = did_you_mean(node.id, self.known)
             raise self.error(
-                f"{node.id!r} is no name here{hint or ': there are ' + _listed(self.known)}", node
+                f"{node.id!r} is no name here{hint or '; there are ' + _listed(self.known)}", node
             )
         if self.known[node.id] != kind:
             wrong = (
