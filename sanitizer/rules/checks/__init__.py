@@ -41,7 +41,10 @@ Scope = Literal["row", "file", "dataset"]
 READER = "reader"
 """The check of rules that a reader reports by itself."""
 
-MODULES: dict[str, str] = {}
+MODULES: dict[str, str] = {
+    "mixed-rows": "labels",
+    "row-kind-fits-task": "labels",
+}
 """Name of a check to the module of this package that defines it: a hook imports only what its rules use."""
 
 _REGISTRY: dict[str, tuple[Scope, Callable[..., object]]] = {}
