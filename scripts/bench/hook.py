@@ -1,0 +1,58 @@
+"""What a commit of three label files costs, and `sanitize --help`, against starting Python alone.
+
+python scripts/bench/hook.py --rounds 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from make_dataset import write_pairs
+from measure import SANITIZE, Run, machine, median_seconds, run, table, versions
+
+N_FILES = 3
+
+
+def main() -> None:
+    """Measure all commands in turn and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            "python -c pass": (sys.executable, "-c", "pass"),
+            "python -c 'import numpy'": (sys.executable, "-c", "import numpy"),
+            "sanitize --help": (*SANITIZE, "--help"),
+            f"sanitize scan, {N_FILES} label files": (*SANITIZE, "scan", *three_labels(Path(folder))),
+        }
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
+        for _ in range(args.rounds):
+            for name, command in commands.items():
+                runs[name].append(run(command))
+    base = median_seconds(runs["python -c pass"])
+    rows = []
+    for name, done in runs.items():
+        seconds = median_seconds(done)
+        status = "/".join(sorted({str(r.status) for r in done}))
+        rows.append([name, f"{seconds:.3f}", f"{seconds - base:.3f}", f"{done[0].peak_mib:.0f}", status])
+    print(f"{machine()}; {versions('numpy')}; {args.rounds} rounds\n")
+    print(table(("command", "seconds (median)", "over python alone", "peak MiB", "exit"), rows))
+
+
+def three_labels(folder: Path) -> list[str]:
+    """A small dataset; the label files that a commit touches."""
+    for kind in ("images", "labels"):
+        for split in ("train", "val"):
+            (folder / kind / split).mkdir(parents=True)
+    write_pairs(str(folder), N_FILES + 1, 7.3, 0)
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnc: 80\n", "utf-8")
+    return sorted(map(str, (folder / "labels" / "train").iterdir()))
+
+
+if __name__ == "__main__":
+    main()

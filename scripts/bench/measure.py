@@ -1,0 +1,141 @@
+"""Time and memory of whole processes, and what they ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+SANITIZE = (sys.executable, "-m", "sanitizer")
+MEMORY_SAMPLE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished process.
+
+    Attributes:
+        seconds: Wall time from start to exit.
+        cpu_seconds: User and system time of the process and its children.
+        peak_mib: Largest resident memory of any single process in it (ru_maxrss).
+        status: Exit status.
+        stdout: What it printed.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    status: int
+    stdout: str
+
+
+def run(command: Sequence[str], env: Mapping[str, str] | None = None, timeout_s: float = 3600) -> Run:
+    """Run a command to its end; stderr goes nowhere."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    ) as process:
+        killer = threading.Timer(timeout_s, process.kill)
+        killer.start()
+        assert process.stdout is not None
+        stdout = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        killer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, stdout)
+
+
+def peak_of_all_processes_mib(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """Largest memory of a command and its workers together, shared pages counted once (PSS, Linux).
+
+    Looking costs time, so this is a run of its own and not a timed one.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, sum(map(_proportional_kib, _family(process.pid))))
+            time.sleep(MEMORY_SAMPLE_S)
+    return peak / 1024
+
+
+def _family(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    try:
+        children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return [pid]
+    return [pid, *(p for child in children for p in _family(child))]
+
+
+def _proportional_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def median_seconds(runs: Sequence[Run]) -> float:
+    """Median wall time."""
+    return median(r.seconds for r in runs)
+
+
+def median_ratio(runs: Sequence[Run], base: Sequence[Run]) -> float:
+    """Median over rounds of the time against the base's time in the same round."""
+    return median(r.seconds / b.seconds for r, b in zip(runs, base, strict=False))
+
+
+def machine() -> str:
+    """One line on processor, cores, memory and system."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x.partition(":")[2].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x]
+        model = names[0] if names else model
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{model}, {cores} cores, {memory_gib:.0f} GiB, {platform.system()} {platform.release()}"
+
+
+def versions(*packages: str) -> str:
+    """Python and the named packages, those that are installed."""
+    found = [f"Python {platform.python_version()}"]
+    for package in packages:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def compile_c(source: Path, target: Path) -> Path | None:
+    """Compile one C file; None where there is no C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    subprocess.run([compiler, "-O2", str(source), "-o", str(target)], check=True)
+    return target
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
