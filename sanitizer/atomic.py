@@ -15,7 +15,9 @@ def write_atomically(path: str, content: bytes) -> None:
     target = os.path.realpath(path)
     temporary = f"{target}.{os.getpid()}.part"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+        )
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """" (did you mean 'x'?)", with the known word nearest to `word`; "" where none is near."""
+    """The hint ` (did you mean 'x'?)` with the known word nearest to `word`; empty where none is near."""
     import difflib
 
     by_lower = {k.lower(): k for k in known}

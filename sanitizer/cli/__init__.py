@@ -1,0 +1,146 @@
+"""The command line: finds the command, imports it, runs it, and turns every failure into one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from sanitizer import __version__
+from sanitizer.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+OK, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+"""Exit status: nothing to report, findings, wrong usage or unreadable input, interrupted."""
+
+COMMANDS = {
+    "scan": "name every label and image that training would drop, misread or choke on",
+    "rules": "list the rules, or explain one",
+    "demo": "make a small flawed dataset and scan it",
+}
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense; the text is a sentence."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line in place of its usage text, and a guess at what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError; argparse would print and exit."""
+        raise UsageError(message)
+
+    def parse_all(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse, refusing what is left over with a guess at the option that was meant."""
+        args, extra = self.parse_known_args(argv)
+        if extra:
+            option = extra[0].partition("=")[0]
+            raise UsageError(
+                f"there is no {option!r} here{did_you_mean(option, self._option_string_actions)}"
+            )
+        return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1, 2 or 130."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    who = f"sanitize {command}" if command else "sanitize"
+    try:
+        status = _run(command, arguments[1:]) if command else _top_level(arguments)
+        _flush_stdout()
+    except KeyboardInterrupt:
+        return _fail("interrupted", who, INTERRUPTED)
+    except SystemExit as leave:  # argparse, after --help and --version
+        return leave.code if isinstance(leave.code, int) else OK
+    except BrokenPipeError:
+        # Whoever read stdout has seen enough, as `head` does.
+        silence_stdout()
+        return OK
+    except OSError as error:
+        silence_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", who)
+    except MemoryError:
+        return _fail("out of memory", who)
+    except Exception as error:
+        if "SANITIZE_TRACEBACK" in os.environ:
+            raise
+        return _fail(_sentence(error), who)
+    return status
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    module: ModuleType = importlib.import_module(f"sanitizer.cli.{command}")
+    parser = Parser(
+        prog=f"sanitize {command}",
+        usage=module.USAGE,
+        description=module.__doc__,
+        epilog=module.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_all(arguments)))
+
+
+def _top_level(arguments: Sequence[str]) -> int:
+    """No command was given: help, the version, or a mistake."""
+    lines = "\n".join(f"  {name:<8}{about}" for name, about in COMMANDS.items())
+    parser = Parser(
+        prog="sanitize",
+        usage="sanitize COMMAND …",
+        description=f"Preflight for YOLO training.\n\ncommands:\n{lines}",
+        epilog="`sanitize COMMAND --help` says more. Start with: sanitize scan data.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sanitize {__version__}")
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return FAILED
+    if first is not None and not {"-h", "--help", "--version"} & set(arguments):
+        if os.path.exists(first):
+            raise UsageError(f"{first!r} is no command: try `sanitize scan {first}`")
+        guess = did_you_mean(first, COMMANDS) or f": there are {', '.join(COMMANDS)}"
+        raise UsageError(f"{first!r} is no command{guess}")
+    parser.parse_all(arguments)
+    return OK
+
+
+def _sentence(error: Exception) -> str:
+    """Our own exceptions are sentences. Any other is a defect of ours, and says how to report it."""
+    text = (str(error).splitlines() or [""])[0]
+    if type(error).__module__.partition(".")[0] == "sanitizer":
+        return text
+    about = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"a defect in sanitize ({about}); set SANITIZE_TRACEBACK=1 to see where, and please report it"
+
+
+def _fail(sentence: str, who: str, status: int = FAILED) -> int:
+    """Print one line on stderr."""
+    from sanitizer.escape import legible
+
+    # Where even stderr is gone, the status says it.
+    with contextlib.suppress(OSError, UnicodeError):
+        print(f"{who}: {legible(sentence)}".encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    return status
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def silence_stdout() -> None:
+    """Keep the interpreter from complaining, at its end, about output that nobody can take."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,70 @@
+"""Report formats by name and by file ending: one module a format, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from typing import TYPE_CHECKING, cast
+
+from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from sanitizer.report import Report
+
+FORMATS: dict[str, str] = {
+    "text": "text",
+    "json": "json_",
+    "jsonl": "jsonl",
+    "csv": "csv_",
+    "sarif": "sarif",
+    "github": "github",
+    "gitlab": "gitlab",
+    "junit": "junit",
+}
+"""What `--format` offers, and the module that renders it."""
+
+ENDINGS: dict[str, str] = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".parquet": "parquet",
+}
+"""File endings that `--output` takes, and their format."""
+
+
+class ReportError(Exception):
+    """A report cannot be made; the text is a sentence."""
+
+
+def render(report: Report, format_name: str, fail_on: Severity | None = Severity.ERROR) -> str:
+    """The report in a format of `FORMATS`. `fail_on` says which findings fail a JUnit test; None: none."""
+    module = importlib.import_module(f"sanitizer.reports.{FORMATS[format_name]}")
+    if format_name == "junit":
+        return cast(str, module.render(report, fail_on))
+    return cast(str, module.render(report))
+
+
+def format_of(path: str) -> str:
+    """Format that a file's ending stands for. ReportError for other endings and where a package is missing."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in ENDINGS:
+        raise ReportError(f"{path}: no report is known by this ending; there are {', '.join(ENDINGS)}")
+    if ENDINGS[ending] == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ReportError(f"{path}: Parquet needs pyarrow: pip install 'sanitize-yolo[parquet]'")
+    return ENDINGS[ending]
+
+
+def write(report: Report, path: str, fail_on: Severity | None = Severity.ERROR) -> None:
+    """Write the report to a file, in the format of its ending. ReportError as `format_of`; OSError on writing."""
+    format_name = format_of(path)
+    if format_name == "parquet":
+        from sanitizer.reports import parquet
+
+        parquet.write(report, path)
+        return
+    from sanitizer.atomic import write_atomically
+
+    write_atomically(path, render(report, format_name, fail_on).encode("utf-8"))

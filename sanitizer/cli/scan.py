@@ -1,0 +1,237 @@
+"""Name every label and image that training would drop, misread or choke on. Reads only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
+from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
+from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
+from sanitizer.findings import Severity
+from sanitizer.reports import FORMATS, format_of, render, write
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from sanitizer.report import Report
+
+TASKS = ("auto", "detect", "segment", "pose", "obb")
+IMAGE_MODES = ("auto", "header", "decode", "none")
+
+USAGE = "sanitize scan PATH… [options]"
+EPILOG = """\
+exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or nothing readable, 130 interrupted
+
+examples:
+  sanitize scan data.yaml
+  sanitize scan data.yaml --output findings.csv --output findings.sarif
+  sanitize scan data.yaml --select B,C001 --set B001.max_ratio=80
+  sanitize scan data.yaml --write-baseline known.json    then    --baseline known.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sanitize scan`."""
+    add = parser.add_argument
+    add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label and image files")
+
+    group = parser.add_argument_group("what to look for")
+    add = group.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
+    )
+    add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B001,C or B")
+    add(
+        "--ignore",
+        metavar="CODES",
+        type=comma_list,
+        action="extend",
+        help="not these, beside those configured",
+    )
+    add("--set", metavar="CODE.PARAM=N", type=setting, action="append", default=[], dest="settings",
+        help="a rule's parameter, as B001.max_ratio=80, or for a class B001.max_ratio.crack=2000")  # fmt: skip
+    add("--baseline", metavar="FILE", help="leave out the findings that this file knows")
+    add("--write-baseline", metavar="FILE", help="put all findings into this file as known")
+
+    group = parser.add_argument_group("what to read")
+    add = group.add_argument
+    add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
+    add(
+        "--task",
+        type=one_of(TASKS),
+        default="auto",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default auto)",
+    )
+    add("--imgsz", type=positive_int, metavar="PX", help="training image size (default 640)")
+    add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
+        help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
+    add("--jobs", type=positive_int, metavar="N", help="worker processes (default: as many as help)")
+    add("--no-cache", action="store_true", help="read everything again, remember nothing")
+
+    group = parser.add_argument_group("what to say")
+    add = group.add_argument
+    add(
+        "--format",
+        type=one_of(FORMATS),
+        default="text",
+        metavar="NAME",
+        help=f"{', '.join(FORMATS)} (on stdout)",
+    )
+    add("--output", metavar="FILE", action="append", default=[],
+        help="also write a file (repeatable) of this kind: .json .jsonl .csv .sarif .xml .parquet")  # fmt: skip
+    add("--fail-on", type=one_of(FAIL_ON), metavar="SEVERITY",
+        help="least severity for exit status 1: error (default), warning, info, never")  # fmt: skip
+    add("--statistics", action="store_true", help="count by rule and by class in place of the findings")
+    add("--quiet", action="store_true", help="findings and errors alone: no summary, no notes, no bar")
+    add("--no-progress", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scan, report, and return the exit status."""
+    _check_outputs(args)
+    config = configured(load_config(config_folder(args.paths), args.config), args)
+    say = _silent if args.quiet else _note
+    if config.source:
+        say(f"configuration: {os.path.relpath(config.source)}")
+
+    from sanitizer.scan import scan
+
+    report = scan(
+        *args.paths,
+        config=config,
+        task=args.task,
+        images=args.images,
+        splits=args.split,
+        jobs=args.jobs,
+        cache=not args.no_cache,
+        progress=not (args.quiet or args.no_progress) and sys.stderr.isatty(),
+    )
+    for note in report.notes:
+        say(note)
+    if args.write_baseline:
+        report = _put_off(report, args.write_baseline)
+        say(
+            f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
+        )
+    return deliver(report, args, config.fail_on)
+
+
+def deliver(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
+    """Write the report to files and stdout; exit status by its findings."""
+    fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
+    for path in args.output:
+        write(report, path, fail_on)
+    if args.format == "text":
+        print_text(report, args.statistics, args.quiet)
+    else:
+        print_bytes(render(report, args.format, fail_on).encode("utf-8"))
+    return FOUND if fail_on is not None and report.count(fail_on) else OK
+
+
+def config_folder(paths: Iterable[str]) -> str:
+    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common."""
+    folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(os.path.abspath, paths)]
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # two drives
+        return folders[0]
+
+
+def configured(config: Config, args: argparse.Namespace) -> Config:
+    """The configuration with what the command line changes.
+
+    `--select` sets the configured select and ignore aside; `--ignore` adds to what is ignored.
+    """
+    changes: dict[str, object] = {"rules": _with_settings(config, args.settings)}
+    ignore = tuple(args.ignore or ())
+    if args.select:
+        changes |= {"select": tuple(args.select), "ignore": ignore}
+    else:
+        changes |= {"ignore": (*config.ignore, *ignore)}
+    if args.imgsz:
+        changes["imgsz"] = args.imgsz
+    if args.fail_on:
+        changes["fail_on"] = args.fail_on
+    if args.write_baseline:
+        changes["baseline"] = None  # the new one is to know everything
+    elif args.baseline:
+        changes["baseline"] = os.path.abspath(args.baseline)
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def _with_settings(
+    config: Config, settings: Iterable[tuple[str, str, str | None, float]]
+) -> dict[str, RuleConfig]:
+    rules = dict(config.rules)
+    for code, parameter, cls, number in settings:
+        rule = rules.get(code, RuleConfig())
+        if cls is None:
+            rules[code] = replace(rule, params={**rule.params, parameter: number})
+        else:
+            key = class_key(cls)
+            of_class = {**rule.per_class.get(key, {}), parameter: number}
+            rules[code] = replace(rule, per_class={**rule.per_class, key: of_class})
+    return rules
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse before a long scan what could not be written after it."""
+    if args.statistics and args.format != "text":
+        raise UsageError(f"--statistics is a view of the text report: leave out --format {args.format}")
+    if args.baseline and args.write_baseline:
+        raise UsageError("--baseline reads and --write-baseline writes: give one of them")
+    for path in args.output:
+        format_of(path)
+    for path in [*args.output, *filter(None, [args.write_baseline])]:
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise UsageError(f"{path}: there is no folder {folder}")
+        if os.path.isdir(path):
+            raise UsageError(f"{path}: is a folder, and a file is to be written")
+
+
+def _put_off(report: Report, path: str) -> Report:
+    """Write all findings to a baseline; the report that is left has none."""
+    from sanitizer.baseline import write_baseline
+
+    write_baseline(report.findings, path)
+    return replace(report, findings=[], suppressed=len(report.findings))
+
+
+def print_text(report: Report, statistics: bool = False, quiet: bool = False) -> None:
+    """Print the text report, coloured and shortened on a terminal."""
+    from sanitizer.reports.text import Style
+    from sanitizer.reports.text import render as render_text
+
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    text = render_text(report, Style(colour, shorten=terminal, summary=not quiet, statistics=statistics))
+    print_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
+def print_bytes(content: bytes) -> None:
+    """Write to stdout as it is, whatever the terminal's encoding; a reader that leaves early changes nothing."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
+
+
+def _note(sentence: str) -> None:
+    from sanitizer.escape import legible
+
+    print(f"note: {legible(sentence)}".encode(errors="replace").decode(), file=sys.stderr)
+
+
+def _silent(sentence: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,41 @@
+"""CSV for annotators: opens in any spreadsheet, has room for a decision, runs nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from sanitizer.findings import COLUMNS
+from sanitizer.reports.common import plain_record
+
+if TYPE_CHECKING:
+    from sanitizer.report import Report
+
+CSV_COLUMNS = (*COLUMNS, "decision", "comment")
+BOM = "\ufeff"
+
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What spreadsheets take for the start of a formula (OWASP, CSV Injection), full-width forms included."""
+
+
+def render(report: Report) -> str:
+    """The findings as CSV text: RFC 4180, a byte-order mark first, `decision` and `comment` empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(CSV_COLUMNS)
+    for finding in report.findings:
+        record = plain_record(finding)
+        writer.writerow([_cell(record[name]) for name in COLUMNS] + ["", ""])
+    return BOM + out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """The value; text that a spreadsheet would run gets an apostrophe in front.
+
+    Text that starts with an apostrophe gets one more, so that taking one away gives every text back. Numbers stay:
+    -0.5 is no formula.
+    """
+    if isinstance(value, str) and (value.startswith("'") or value.lstrip(" ").startswith(_FORMULA_STARTS)):
+        return f"'{value}"
+    return value

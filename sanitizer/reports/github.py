@@ -1,0 +1,37 @@
+"""GitHub workflow commands: each finding becomes an annotation on the line of the pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sanitizer.escape import legible
+from sanitizer.findings import Severity
+from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
+
+if TYPE_CHECKING:
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def render(report: Report) -> str:
+    """One workflow command a finding."""
+    prefix = prefix_below_cwd(report)
+    return "".join(f"{_command(f, path_below_cwd(f, report, prefix))}\n" for f in report.findings)
+
+
+def _command(finding: Finding, path: str) -> str:
+    properties = {"file": path, "line": finding.line, "col": finding.column}
+    properties["title"] = f"{finding.rule} {finding.name}"
+    written = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v is not None)
+    return f"::{_COMMANDS[finding.severity]} {written}::{_data(finding.message)}"
+
+
+def _data(text: str) -> str:
+    """As actions/toolkit escapes a message (packages/core/src/command.ts); line breaks are escaped before."""
+    return legible(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

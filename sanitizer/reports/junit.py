@@ -1,0 +1,65 @@
+"""JUnit XML: every CI shows it. One test case a file with findings."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+from sanitizer.escape import legible
+from sanitizer.findings import Severity
+from sanitizer.reports.common import file_of
+
+if TYPE_CHECKING:
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+
+
+def render(report: Report, fail_on: Severity | None = Severity.ERROR) -> str:
+    """The report as JUnit XML.
+
+    A file fails when it has findings of severity `fail_on` or worse (None: never); its milder findings are the
+    test's output. A dataset without findings is one test that passes.
+    """
+    cases, n_failed = [], 0
+    for path, group in groupby(report.findings, lambda f: file_of(f, report)):
+        findings = list(group)
+        limit = Severity.ERROR + 1 if fail_on is None else fail_on
+        failing = [f for f in findings if f.severity >= limit]
+        n_failed += bool(failing)
+        cases.append(_case(path, failing, [f for f in findings if f.severity < limit]))
+    if not cases:
+        cases.append(f'    <testcase classname={_attribute(report.data)} name="no findings"/>\n')
+    counts = f'tests="{len(cases)}" failures="{n_failed}" errors="0" time="{report.summary.elapsed_s:.3f}"'
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites name="sanitize" {counts}>\n'
+        f"  <testsuite name={_attribute(report.data)} {counts}>\n"
+        f"{''.join(cases)}"
+        "  </testsuite>\n</testsuites>\n"
+    )
+
+
+def _case(path: str, failing: list[Finding], others: list[Finding]) -> str:
+    parts = [f'    <testcase classname="sanitize" name={_attribute(path)} file={_attribute(path)}>\n']
+    if failing:
+        codes = ", ".join(sorted({f.rule for f in failing}))
+        plural = "s" if len(failing) > 1 else ""
+        message = _attribute(f"{len(failing)} finding{plural}: {codes}")
+        kind = max(f.severity for f in failing).label
+        parts.append(f'      <failure type="{kind}" message={message}>{_lines(failing)}</failure>\n')
+    if others:
+        parts.append(f"      <system-out>{_lines(others)}</system-out>\n")
+    return "".join([*parts, "    </testcase>\n"])
+
+
+def _lines(findings: list[Finding]) -> str:
+    lines = []
+    for f in findings:
+        place = f"line {f.line}, column {f.column}: " if f.line else ""
+        lines.append(f"{place}{f.rule} {f.severity.label}: {f.message}")
+    return "\n".join(escape(legible(line)) for line in lines)
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(legible(text))

@@ -1,0 +1,94 @@
+"""SARIF 2.1.0 (OASIS), as code hosts and editors read it: rules with their help, results with their place."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sanitizer import __version__
+from sanitizer.escape import encodable
+from sanitizer.findings import Severity
+from sanitizer.reports.common import path_below_cwd, plain, prefix_below_cwd, rules_of
+
+if TYPE_CHECKING:
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+    from sanitizer.rules.pack import Rule
+
+SCHEMA_URI = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_BASE = "DATASET"
+
+
+def render(report: Report) -> str:
+    """The report as SARIF text.
+
+    Paths are relative to the working directory, which code hosts take for the repository; where the dataset is
+    elsewhere they are relative to its root, given as `originalUriBaseIds`.
+    """
+    prefix = prefix_below_cwd(report)
+    known = rules_of(report)
+    first = {f.rule: f for f in reversed(report.findings)}
+    index = {code: i for i, code in enumerate(sorted(first))}
+    run: dict[str, Any] = {
+        "tool": {
+            "driver": {
+                "name": "sanitize",
+                "semanticVersion": __version__,
+                "rules": [_descriptor(first[code], known.get(code)) for code in index],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(f, path_below_cwd(f, report, prefix), prefix, index) for f in report.findings],
+    }
+    if prefix is None:
+        run["originalUriBaseIds"] = {_BASE: {"uri": f"file://{_uri(report.root)}/"}}
+    log = {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}
+    return json.dumps(plain(log), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _uri(path: str) -> str:
+    """Percent-encoded; a byte of a file name that is no UTF-8 as that byte."""
+    try:
+        return quote(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return quote(encodable(path))
+
+
+def _descriptor(finding: Finding, rule: Rule | None) -> dict[str, Any]:
+    """A rule's metadata. Of a user's own rule only what its findings say is known here."""
+    descriptor: dict[str, Any] = {
+        "id": finding.rule,
+        "name": "".join(word.capitalize() for word in finding.name.split("-")),
+        "shortDescription": {"text": finding.name.replace("-", " ")},
+        "defaultConfiguration": {"level": _LEVELS[rule.severity if rule else finding.severity]},
+    }
+    if rule is not None:
+        why, training = " ".join(rule.why.split()), rule.training_note
+        descriptor["fullDescription"] = {"text": why}
+        descriptor["help"] = {
+            "text": f"{why}\n\nTraining: {training}\n\nWhat to do: {rule.suggestion}",
+            "markdown": f"{why}\n\n**Training:** {training}\n\n**What to do:** {rule.suggestion}",
+        }
+    return descriptor
+
+
+def _result(finding: Finding, path: str, prefix: str | None, index: dict[str, int]) -> dict[str, Any]:
+    artifact = {"uri": _uri(path)} | ({"uriBaseId": _BASE} if prefix is None else {})
+    physical: dict[str, Any] = {"artifactLocation": artifact}
+    if finding.line is not None:
+        physical["region"] = {"startLine": finding.line}
+        if finding.column is not None:
+            physical["region"]["startColumn"] = finding.column
+    text = finding.message
+    if finding.suggestion:
+        text = f"{text.removesuffix('.')}. {finding.suggestion}"
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index[finding.rule],
+        "level": _LEVELS[finding.severity],
+        "message": {"text": text},
+        "locations": [{"physicalLocation": physical}],
+        "partialFingerprints": {"sanitizeFinding/v1": finding.fingerprint},
+    }

@@ -1,0 +1,162 @@
+"""The end of the text report: the dataset in numbers, and what training would do with it, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sanitizer.escape import legible
+from sanitizer.findings import Severity, count_by_severity
+from sanitizer.reports.common import rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+    from sanitizer.rules.pack import Rule
+
+    Paint = Callable[[str, str], str]
+
+REASONS_SHOWN = 5
+BACKGROUND_RULES = ("D006", "L007")
+"""Rules that name images without label file and with an empty one."""
+
+_COST = ("crashes", "drops-image", "drops-row", "rewrites-file", "trains", "ignores")
+"""What training does with a bad example, most costly first."""
+
+
+def summary_lines(report: Report, paint: Paint) -> list[str]:
+    """The summary. `paint(text, sgr)` colours a text, or returns it as it is."""
+    if not report.findings:
+        return _without_findings(report, paint)
+    rules = rules_of(report)
+    by_severity = [
+        f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
+    ]
+    n_rules = len({f.rule for f in report.findings})
+    lines = [
+        f"{legible(report.data)}: {_size(report)}, read as {report.task}, {_elapsed(report)}",
+        f"Found {paint(_and(by_severity), '1')} under {_plural(n_rules, 'rule')}{_known(report)}.",
+        *_training(report, rules),
+    ]
+    return [*lines, _next_step(report.findings, rules, paint)]
+
+
+def _without_findings(report: Report, paint: Paint) -> list[str]:
+    s = report.summary
+    if not s.images and not s.labels:
+        return [
+            f"Nothing was checked: no images and no labels in {legible(report.data)} ({_elapsed(report)})."
+        ]
+    unused = s.images_dropped_by_training or s.images_background or s.images_rewritten
+    if report.suppressed:
+        lead, tail = "Nothing new", _known(report)
+    elif unused:
+        lead, tail = "No findings under the selected rules", ""
+    else:
+        lead, tail = "All good", "; training will use every one" if s.images else ""
+    return [f"{paint(lead, '1;32')}: {_size(report)}{tail} ({_elapsed(report)}).", *_training(report, {})]
+
+
+def _counts(report: Report) -> list[tuple[str, int]]:
+    return [(label, n) for label, n in count_by_severity(report.findings).items() if n]
+
+
+def _size(report: Report) -> str:
+    s = report.summary
+    parts = [_plural(s.images, "image")] if s.images else []
+    return ", ".join([*parts, _plural(s.labels, "label"), _plural(s.boxes, "box")])
+
+
+def _elapsed(report: Report) -> str:
+    return f"{report.summary.elapsed_s:.2f} s"
+
+
+def _known(report: Report) -> str:
+    if not report.suppressed:
+        return ""
+    return f"; {_plural(report.suppressed, 'known finding')} of the baseline left out"
+
+
+def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
+    """What Ultralytics would do, one consequence a line, most costly first; empty where it would do nothing odd."""
+    s = report.summary
+    claim = {code: rule.training for code, rule in rules.items()}
+    having = {training: [f for f in report.findings if claim.get(f.rule) == training] for training in _COST}
+    lines = []
+    if having["crashes"]:
+        lines += ["stop with an error", _reasons(having["crashes"], _file)]
+    if s.images_dropped_by_training:
+        lines += [f"drop {_of(report, 'dropped')}", _reasons(having["drops-image"], _image)]
+    if s.images_background:
+        background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
+        lines += [
+            f"read as if nothing were in them: {_of(report, 'background')}",
+            _reasons(background, _image),
+        ]
+    if s.images_rewritten:
+        lines += [f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""]
+    if having["drops-row"]:
+        lines += ["leave out label rows", _reasons(having["drops-row"])]
+    as_they_are = [f for f in having["trains"] if f.severity > Severity.INFO and f.line is not None]
+    if as_they_are:
+        lines += [f"learn from {_plural(len(as_they_are), 'doubtful row')}", _reasons(as_they_are)]
+    marks = ("  • ", "      ")
+    shown = [f"{marks[i % 2]}{line}" for i, line in enumerate(lines) if line]
+    return ["Training (Ultralytics) would", *shown] if shown else []
+
+
+def _reasons(findings: Iterable[Finding], unit: Callable[[Finding], str | None] | None = None) -> str:
+    """Codes and names, most frequent first. Counts findings, or the distinct `unit`s (files, images) they name."""
+    found: dict[tuple[str, str], set[object]] = {}
+    for i, f in enumerate(findings):
+        found.setdefault((f.rule, f.name), set()).add(unit(f) if unit else i)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    shown = [f"{code} {name} ({len(members):,})" for (code, name), members in ranked[:REASONS_SHOWN]]
+    rest = len(ranked) - len(shown)
+    return ", ".join(shown) + (f" and {_plural(rest, 'more rule')}" if rest else "")
+
+
+def _image(finding: Finding) -> str | None:
+    return finding.image or finding.label
+
+
+def _file(finding: Finding) -> str | None:
+    return finding.file or finding.label or finding.image
+
+
+def _of(report: Report, what: str) -> str:
+    """As in "120 of 567 images (21 %): train 100 of 400, val 20 of 167"; the splits where there are several."""
+    splits = [s for s in report.summary.splits if s.images]
+    n, total = sum(getattr(s, what) for s in splits), sum(s.images for s in splits)
+    percent = 100 * n / total if total else 0
+    text = f"{n:,} of {_plural(total, 'image')}" + (f" ({percent:.0f} %)" if percent >= 1 else "")
+    hit = [f"{legible(s.split)} {getattr(s, what):,} of {s.images:,}" for s in splits if getattr(s, what)]
+    return f"{text}: {', '.join(hit)}" if len(splits) > 1 else text
+
+
+def _next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Paint) -> str:
+    """The rule most worth looking at: the worst severity, then what costs training most, then the most findings."""
+    by_rule: dict[str, list[Finding]] = {}
+    for f in findings:
+        by_rule.setdefault(f.rule, []).append(f)
+
+    def worth(code: str) -> tuple[Severity, int, int]:
+        training = rules[code].training if code in rules else None
+        cost = _COST.index(training) if training in _COST else len(_COST)
+        return max(f.severity for f in by_rule[code]), -cost, len(by_rule[code])
+
+    code = max(by_rule, key=worth)
+    first = by_rule[code][0]
+    advice = legible(first.suggestion or "").rstrip(". ")
+    advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
+    return f"Next: {paint(f'{code} {first.name}', '1')}.{advice} `sanitize rules {code}` explains."
+
+
+def _plural(n: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else plural}"
+
+
+def _and(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,121 @@
+"""Text for people: one line a finding, then what training would do with the dataset, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sanitizer.escape import legible
+from sanitizer.findings import Severity, count_by_rule
+from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
+from sanitizer.reports.summary import summary_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+
+LONG_RUN = 200
+SHOWN_OF_LONG_RUN = 20
+"""On a terminal a rule with over `LONG_RUN` findings shows this many."""
+
+_COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to write for whoever reads.
+
+    Attributes:
+        colour: Use terminal colours.
+        shorten: Leave out most of a rule's findings where it has very many, and say so.
+        summary: End with the summary.
+        statistics: Count by rule and by class in place of the findings.
+    """
+
+    colour: bool = False
+    shorten: bool = False
+    summary: bool = True
+    statistics: bool = False
+
+    def paint(self, text: str, sgr: str) -> str:
+        """The text in a colour, given as SGR parameters."""
+        return f"\x1b[{sgr}m{text}\x1b[0m" if self.colour and text else text
+
+
+PLAIN = Style()
+
+
+def render(report: Report, style: Style = PLAIN) -> str:
+    """The report as text: findings as `LABEL:LINE:COLUMN: CODE message`, then the summary."""
+    lines = _statistics(report, style) if style.statistics else _finding_lines(report, style)
+    if style.summary:
+        if lines:
+            lines.append("")
+        lines += summary_lines(report, style.paint)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _finding_lines(report: Report, style: Style) -> list[str]:
+    prefix = prefix_below_cwd(report) if report.files_only else ""
+    totals = count_by_rule(report.findings)
+    long_runs = {code for code, n in totals.items() if style.shorten and n > LONG_RUN}
+    shown = dict.fromkeys(long_runs, 0)
+    lines = []
+    for f in report.findings:
+        if f.rule in long_runs:
+            shown[f.rule] += 1
+            if shown[f.rule] > SHOWN_OF_LONG_RUN:
+                continue
+        lines.append(_finding_line(f, path_below_cwd(f, report, prefix), style))
+    for code in sorted(long_runs):
+        lines.append(
+            f"… and {totals[code] - SHOWN_OF_LONG_RUN:,} more of {style.paint(code, '1')}: "
+            "add `--output findings.csv`, or pipe this into a file, to have them all"
+        )
+    return lines
+
+
+def _finding_line(finding: Finding, path: str, style: Style) -> str:
+    place = [style.paint(legible(path), "1")]
+    if finding.line is not None:
+        place.append(str(finding.line))
+        if finding.column is not None:
+            place.append(str(finding.column))
+    code = style.paint(finding.rule, f"1;{_COLOURS[finding.severity]}")
+    return f"{':'.join(place)}: {code} {legible(finding.message)}"
+
+
+def _statistics(report: Report, style: Style) -> list[str]:
+    """Tables: findings by rule, most frequent first, and label rows by class."""
+    lines = []
+    if report.findings:
+        first = {f.rule: f for f in reversed(report.findings)}
+        rows = [("findings", "files", "code", "severity", "name")]
+        files: dict[str, set[str]] = {code: set() for code in first}
+        for f in report.findings:
+            files[f.rule].add(file_of(f, report))
+        for code, n in sorted(count_by_rule(report.findings).items(), key=lambda item: -item[1]):
+            rows.append(
+                (f"{n:,}", f"{len(files[code]):,}", code, first[code].severity.label, first[code].name)
+            )
+        lines += _table(rows, ">><<<", style)
+    classes = {**dict.fromkeys(report.names, 0), **report.class_counts}
+    if classes:
+        total = sum(classes.values()) or 1
+        table = [("class", "rows", "share", "name")]
+        for cls, n in sorted(classes.items()):
+            table.append((str(cls), f"{n:,}", f"{n / total:.1%}", legible(report.names.get(cls, "–"))))
+        lines += ([""] if lines else []) + _table(table, ">>><", style)
+    return lines
+
+
+def _table(rows: Sequence[tuple[str, ...]], align: str, style: Style) -> list[str]:
+    """Columns padded to their widest cell; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [f"{cell:{a}{w}}" for cell, a, w in zip(row, align, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return [style.paint(lines[0], "1"), *lines[1:]]

@@ -1,0 +1,115 @@
+"""Reports made by hand, for the tests of formats and of the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sanitizer.findings import Finding, Severity, fingerprinted
+from sanitizer.report import Report, SplitCounts, Summary
+from sanitizer.rules.pack import Rule
+
+ROOT = "/data/ships"
+NAMES = {0: "ship", 1: "=buoy", 2: "quay"}
+
+
+def rule(code: str, name: str, severity: Severity, training: str) -> Rule:
+    return Rule(
+        code=code,
+        name=name,
+        scope="row",
+        severity=severity,
+        message="m",
+        when="w > 0",
+        suggestion=f"Look at the {name} rows",
+        why=f"Why {code} matters. In two sentences.",
+        training=training,
+        training_note=f"Training {training} on {code}.",
+        fix="unsafe",
+    )
+
+
+RULES = {
+    r.code: r
+    for r in (
+        rule("B001", "extreme-aspect-ratio", Severity.WARNING, "trains"),
+        rule("B007", "duplicate-row", Severity.WARNING, "drops-row"),
+        rule("C001", "class-out-of-range", Severity.ERROR, "drops-image"),
+        rule("C003", "rare-class", Severity.INFO, "trains"),
+        rule("D006", "image-without-label", Severity.WARNING, "trains"),
+        rule("I006", "rewritten-image", Severity.WARNING, "rewrites-file"),
+    )
+}
+
+
+def finding(
+    code: str, message: str, label: str | None = None, line: int | None = None, **more: Any
+) -> Finding:
+    known = RULES.get(code)
+    fields: dict[str, Any] = {
+        "name": known.name if known else "own-rule",
+        "severity": known.severity if known else Severity.WARNING,
+        "label": label,
+        "line": line,
+        "column": 1 if line else None,
+        "file": label or more.get("image") or "data.yaml",
+    }
+    return Finding(code, message=message, **(fields | more))
+
+
+def report(findings: list[Finding], **more: Any) -> Report:
+    fields: dict[str, Any] = {
+        "data": "data.yaml",
+        "root": ROOT,
+        "task": "detect",
+        "summary": CLEAN,
+        "names": NAMES,
+        "class_counts": {0: 30, 1: 9},
+    }
+    return Report(findings=fingerprinted(findings), **(fields | more))
+
+
+CLEAN = Summary(364, 364, 4888, 0, 0, 0, (SplitCounts("train", 364, 364, 4888, 0, 0, 0),), 0.214)
+FLAWED = Summary(
+    images=567,
+    labels=479,
+    boxes=3021,
+    images_dropped_by_training=120,
+    images_background=88,
+    images_rewritten=1,
+    splits=(
+        SplitCounts("train", 400, 320, 2000, 100, 80, 1),
+        SplitCounts("val", 167, 159, 1021, 20, 8, 0),
+    ),
+    elapsed_s=2.306,
+)
+
+
+def flawed() -> Report:
+    """One finding of each sort: with and without line, label, numbers; names that every format has to escape."""
+    train = {"split": "train"}
+    row = {
+        "class_id": 1,
+        "class_name": "=buoy",
+        "x_center": 0.5,
+        "y_center": -0.25,
+        "width": 0.9,
+        "height": 0.001,
+    }
+    findings = [
+        finding("C001", 'class 7 is not among 0 … 2, "ship" to "quay"', "labels/train/a,b.txt", 3,
+                image="images/train/a,b.jpg", class_id=7, **train),
+        finding("C001", "class 9 is not among 0 … 2", "labels/train/a,b.txt", 4, image="images/train/a,b.jpg", **train),
+        finding("B001", "box is 900:1 (900 × 1 px), over the limit of 50:1", "labels/train/c d.txt", 12,
+                image="images/train/c d.jpg", value=900.0, threshold=50.0, suggestion="look at it", fix="unsafe",
+                **row, **train),
+        finding("B007", "same row as line 2 & <again>", "labels/val/ü%.txt", 5, image="images/val/ü%.png", split="val"),
+        finding("D006", "no label file", image="images/train/e.jpg", **train),
+        finding("I006", "training would rewrite this file", image="images/train/f\udcff.jpg", **train),
+        finding("C003", "class 2 is never used\nnot once"),
+        finding("X1", "own rule of a user: x > 3", "labels/train/g.txt", 1, **train),
+    ]  # fmt: skip
+    return report(findings, summary=FLAWED, suppressed=2, notes=("only image headers were read",))
+
+
+def clean() -> Report:
+    return report([])
