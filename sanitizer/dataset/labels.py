@@ -151,6 +151,9 @@ class _TableBuilder:
         empty = (self._status == FileStatus.OK) & ~has_rows
         self._status[empty] = FileStatus.EMPTY
         faults += [Fault("L007", int(i)) for i in np.flatnonzero(empty)]
+        # In UTF-16 every \r stands alone, as it has a NUL beside it: that says nothing about line ends.
+        not_text = self._status == FileStatus.NOT_TEXT
+        faults = [f for f in faults if f.rule != "L009" or not not_text[f.file]]
         faults.sort(key=lambda f: (f.file, f.line or 0, f.column or 0))
         return LabelTable(
             **columns,
