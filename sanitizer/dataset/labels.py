@@ -99,8 +99,8 @@ class _TableBuilder:
         self._spec = spec
         self._status = np.full(n_files, FileStatus.MISSING, np.uint8)
         self._numbers_ok = np.ones(n_files, np.bool_)
-        self._size = [-1] * n_files
-        self._digest = [0] * n_files
+        self._size = np.full(n_files, -1, np.int64)
+        self._digest = np.zeros(n_files, np.uint64)
         self._faults: list[Fault] = []
         self._odd_blank_in = -1
         self._ledger = FaultLedger(spec)
@@ -112,18 +112,8 @@ class _TableBuilder:
     def add(self, file: int, data: bytes) -> None:
         """Take one file's bytes. Files come in ascending order."""
         size = len(data)
-        self._size[file] = size
-        self._digest[file] = crc32(data) | adler32(data) << 32
-        self._status[file] = FileStatus.OK
-        if data.startswith(encodings.LFS_START):
-            self._refuse(Fault("L008", file, 1, None, {"what": "label"}), FileStatus.LFS_POINTER)
-            return
-        if b"\r" in data and (fault := encodings.carriage_return_fault(data, file)):
-            self._faults.append(fault)
         if size > BLOCK_BYTES:
             self._flush()
-            self._add_large(file, data)
-            return
         self._waiting.append(data)
         self._waiting_files.append(file)
         self._waiting_bytes += size
@@ -161,8 +151,8 @@ class _TableBuilder:
             class_id=columns["tokens"][first_token[:-1]],
             faults=faults,
             status=self._status,
-            size_bytes=np.array(self._size, np.int64),
-            digest=np.array(self._digest, np.uint64),
+            size_bytes=self._size,
+            digest=self._digest,
             numbers_ok=self._numbers_ok,
         )
 
@@ -173,23 +163,35 @@ class _TableBuilder:
         self._numbers_ok[fault.file] = False
 
     def _flush(self) -> None:
-        """Parse the waiting files."""
-        files, parts = self._waiting_files, self._waiting
+        """Take note of the waiting files, and parse them: a block of small ones, or a single large one."""
+        files, parts, size = self._waiting_files, self._waiting, self._waiting_bytes
         self._waiting, self._waiting_files, self._waiting_bytes = [], [], 0
         if not parts:
             return
+        count = len(parts)
+        self._status[files] = FileStatus.OK
+        self._size[files] = np.fromiter(map(len, parts), np.int64, count)
+        adler = np.fromiter(map(adler32, parts), np.uint64, count)
+        self._digest[files] = adler << np.uint64(32) | np.fromiter(map(crc32, parts), np.uint64, count)
+        if b"\r" in b"".join(parts):
+            found = map(encodings.carriage_return_fault, parts, files)
+            self._faults += [fault for fault in found if fault]
+        if count == 1 and size > BLOCK_BYTES:
+            self._add_large(files[0], parts[0])
+            return
         rows = parse_block(parts, files)
-        if rows is not None:
-            self._keep(rows)
-        else:
+        # A pointer's first word is no number.
+        if rows is None or (len(rows.refused) and any(map(_is_lfs_pointer, parts))):
             self._add_one_by_one(files, parts)
+        else:
+            self._keep(rows)
 
     def _add_one_by_one(self, files: list[int], parts: list[bytes]) -> None:
         """Sort out which of these files are no plain text; runs of plain ones still go the fast way."""
         run_files: list[int] = []
         run: list[bytes] = []
         for file, part in zip(files, parts, strict=True):
-            text = self._as_utf8(file, part)
+            text = self._as_text(file, part)
             if text is None:
                 continue
             if not text.translate(None, _PLAIN):
@@ -212,11 +214,10 @@ class _TableBuilder:
 
     def _add_large(self, file: int, data: bytes) -> None:
         """Parse one file piece by piece, so that only the table grows with it."""
-        if not data.isascii() or b"\0" in data:
-            text = self._as_utf8(file, data)
-            if text is None:
-                return
-            data = text
+        text = self._as_text(file, data)
+        if text is None:
+            return
+        data = text
         if b"\r" in data:
             data = data.replace(b"\r\n", b" \n").replace(b"\r", b"\n")
         start, line = 0, 1
@@ -232,8 +233,13 @@ class _TableBuilder:
                 self._add_exactly(file, piece, line)
             start, line = stop, line + piece.count(b"\n")
 
-    def _as_utf8(self, file: int, data: bytes) -> bytes | None:
-        """The file's text without byte-order mark; None, with a fault, where it is not UTF-8."""
+    def _as_text(self, file: int, data: bytes) -> bytes | None:
+        """The file's text without byte-order mark; None, with a fault, where it is not UTF-8 or not the file."""
+        if _is_lfs_pointer(data):
+            self._refuse(Fault("L008", file, 1, None, {"what": "label"}), FileStatus.LFS_POINTER)
+            return None
+        if data.isascii() and b"\0" not in data:
+            return data
         fault = encodings.not_text_fault(data, file)
         if fault:
             self._refuse(fault, FileStatus.NOT_TEXT)
@@ -278,6 +284,10 @@ _PIECE_COLUMNS = {
     "tokens": np.float64,
     "token_column": np.int32,
 }
+
+
+def _is_lfs_pointer(data: bytes) -> bool:
+    return data.startswith(encodings.LFS_START)
 
 
 def _joined(pieces: list[np.ndarray], name: str) -> np.ndarray:
