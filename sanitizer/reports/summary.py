@@ -91,7 +91,7 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     if s.images_background:
         background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
         lines += [
-            f"read as if nothing were in them: {_of(report, 'background')}",
+            f"read as background {_of(report, 'background')}",
             _reasons(background, _image),
         ]
     if s.images_rewritten:
