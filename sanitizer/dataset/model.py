@@ -158,11 +158,7 @@ class Dataset:
 
     def relative(self, path: str | None) -> str | None:
         """POSIX path relative to the root; paths outside it keep their `..` steps."""
-        if path is None:
-            return None
-        if path.startswith(self.root) and path[len(self.root) : len(self.root) + 1] == "/":
-            return path[len(self.root) + 1 :]
-        return os.path.relpath(path, self.root).replace(os.sep, "/")
+        return relative_path(self.root, path)
 
     def without_repeats(self) -> Dataset:
         """The same dataset, each pair only in the first split that names it, so that it is judged once."""
@@ -176,3 +172,12 @@ class Dataset:
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
         return replace(self, splits=tuple(splits))
+
+
+def relative_path(root: str, path: str | None) -> str | None:
+    """POSIX path relative to an absolute folder; paths outside it keep their `..` steps."""
+    if path is None:
+        return None
+    if path.startswith(root) and path[len(root) : len(root) + 1] == "/":
+        return path[len(root) + 1 :]
+    return os.path.relpath(path, root).replace(os.sep, "/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,25 @@ class Hits:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def where(self, keep: NDArray[np.bool_]) -> Hits:
+        """The hits for which bool (K,) `keep` is true."""
+
+        def kept(column: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if column is None else np.asarray(column)[keep]
+
+        def picked(values: Sequence[Any]) -> list[Any]:
+            return [value for value, stays in zip(values, keep.tolist(), strict=True) if stays]
+
+        return Hits(
+            self.index[keep],
+            kept(self.value),
+            kept(self.threshold),
+            {n: c[keep] if isinstance(c, np.ndarray) else picked(c) for n, c in self.fields.items()},
+            kept(self.line),
+            kept(self.column),
+            None if self.severity is None else picked(self.severity),
+        )
 
 
 @dataclass(frozen=True, slots=True)

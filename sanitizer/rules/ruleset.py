@@ -30,6 +30,7 @@ class RuleSet:
         fixed_severity: Codes whose severity the user chose: it wins over that of a single fault.
         ignores: (glob, codes) pairs: findings of these codes are left out of files that match.
         imgsz: Training image size in pixels.
+        known: Every code of every pack, so that a slip in a reader is told from a rule that is not selected.
         digest: Hash of everything here that can change a finding.
     """
 
@@ -39,6 +40,7 @@ class RuleSet:
     fixed_severity: frozenset[str]
     ignores: Sequence[tuple[str, frozenset[str]]]
     imgsz: int
+    known: frozenset[str]
     digest: str = field(default="")
 
     @classmethod
@@ -70,6 +72,7 @@ class RuleSet:
                 for glob, codes in config.per_path_ignores.items()
             ],
             imgsz=config.imgsz,
+            known=frozenset(rules),
         )
         return replace(unsigned, digest=unsigned._hash())
 

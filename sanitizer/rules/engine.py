@@ -1,0 +1,212 @@
+"""Rules on tables: one chunk at a time, then the dataset as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.images import image_faults
+from sanitizer.dataset.tables import FileStatus, RowKind
+from sanitizer.rules.assemble import Assembler, of_place
+from sanitizer.rules.checks import READER, chunk_check, survey_check
+from sanitizer.rules.columns import FileColumns, RowColumns, WithParams, rows_per_file
+from sanitizer.rules.hits import Hits
+from sanitizer.rules.ruleset import RuleSet
+from sanitizer.rules.sketch import collect
+from sanitizer.rules.survey import ChunkSummary
+from sanitizer.training import verdicts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, TaskSpec
+    from sanitizer.findings import Finding
+    from sanitizer.rules.hits import Params
+    from sanitizer.rules.rule import Rule
+    from sanitizer.rules.survey import Survey
+
+__all__ = ["CheckError", "RuleSet", "run_chunk", "run_dataset", "summarise"]
+
+
+class CheckError(Exception):
+    """A rule failed on data that it should have been able to judge: a defect of the rule, not of the data.
+
+    Attributes:
+        rule: Its code.
+        detail: What went wrong.
+        file: First file of the chunk it was judging, or the data.yaml.
+    """
+
+    def __init__(self, rule: str, detail: str, file: str) -> None:
+        super().__init__(rule, detail, file)
+        self.rule, self.detail, self.file = rule, detail, file
+
+    def __str__(self) -> str:
+        return f"rule {self.rule} failed ({self.detail}) from {self.file} on: --ignore {self.rule} skips it"
+
+
+def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) -> list[Finding]:
+    """Judge every row and every file of a chunk.
+
+    Args:
+        tables: What was read.
+        spec: What training would assume of every row.
+        ruleset: The rules to run.
+        root: Absolute folder that reported paths are relative to.
+
+    Returns:
+        Findings in no particular order, without fingerprints.
+
+    Raises:
+        CheckError: A rule failed.
+    """
+    judge = _Judge(tables, spec, ruleset, root)
+    findings: list[Finding] = []
+    for code in judge.faults:
+        if code not in ruleset.known:
+            raise CheckError(code, "a reader reports it, but no pack has such a rule", judge.first_file())
+    for rule in ruleset.rules.values():
+        if rule.scope != "dataset" and spec.task in rule.tasks:
+            try:
+                findings += judge.findings(rule)
+            except Exception as e:
+                raise CheckError(rule.code, f"{type(e).__name__}: {e}", judge.first_file()) from e
+    return findings
+
+
+class _Judge:
+    """One chunk under judgement: its columns, and what has fired so far."""
+
+    def __init__(self, tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) -> None:
+        self.tables, self.spec, self.ruleset = tables, spec, ruleset
+        self.rows = RowColumns(tables, spec, ruleset.imgsz)
+        self.files = FileColumns(tables, spec, ruleset.imgsz)
+        self.assembler = Assembler(tables, spec, ruleset, root, self.rows, self.files)
+        self.faults: dict[str, list[Fault]] = {}
+        for fault in (*tables.labels.faults, *image_faults(tables.images)):
+            self.faults.setdefault(fault.rule, []).append(fault)
+        self._hits: dict[str, Hits] = {}
+
+    def first_file(self) -> str:
+        """Where to look when a rule fails."""
+        chunk = self.tables.chunk
+        return next(
+            (p for pair in zip(chunk.labels, chunk.images, strict=True) for p in pair if p), "no file"
+        )
+
+    def findings(self, rule: Rule) -> list[Finding]:
+        """What one active rule finds."""
+        faults = self.assembler.of_faults(rule, self.faults.get(rule.code, ()))
+        if rule.check == READER:
+            return faults
+        return faults + self.assembler.of_hits(rule, self.hits(rule), self.ruleset.params(rule, self.spec))
+
+    def hits(self, rule: Rule) -> Hits:
+        """Where a rule fires, the rules it gives way to already taken off."""
+        if rule.code not in self._hits:
+            yields_to = [self.fired(self.ruleset.rule(code)) for code in rule.unless]
+            excluded = np.logical_or.reduce(yields_to) if yields_to else None
+            params = self.ruleset.params(rule, self.spec)
+            if rule.when is not None:
+                self._hits[rule.code] = self._by_expression(rule, params, excluded)
+            else:
+                assert rule.check is not None
+                hits = chunk_check(rule.check, rule.scope)(self.tables, self.spec, params)
+                self._hits[rule.code] = hits if excluded is None else hits.where(~excluded[hits.index])
+        return self._hits[rule.code]
+
+    def fired(self, rule: Rule) -> NDArray[np.bool_]:
+        """bool (R,) or (F,): where a rule fires."""
+        mask = np.zeros(len(self.rows if rule.scope == "row" else self.files), np.bool_)
+        if self.spec.task not in rule.tasks:
+            return mask
+        if rule.scope == "file":
+            mask[[f.file for f in self.faults.get(rule.code, ())]] = True
+        if rule.check != READER:
+            mask[self.hits(rule).index] = True
+        return mask
+
+    def _by_expression(self, rule: Rule, params: Params, excluded: NDArray[np.bool_] | None) -> Hits:
+        columns = self.rows if rule.scope == "row" else self.files
+        names = WithParams(columns, params)
+        condition = rule.expression("when")
+        assert condition is not None
+        mask = condition(names, len(columns))
+        index = np.flatnonzero(mask if excluded is None else mask & ~excluded)
+
+        def measured(key: str) -> NDArray[np.float64] | None:
+            expression = rule.expression(key) if len(index) else None
+            return None if expression is None else expression(names, len(columns))[index]
+
+        return Hits(index, measured("value"), measured("threshold"))
+
+
+def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
+    """Faults of the dataset as a whole: those its layout showed, and those of dataset rules.
+
+    Dataset rules do not run where single files were given: a few files say nothing about the whole.
+
+    Raises:
+        CheckError: A rule failed.
+    """
+    dataset = survey.dataset
+    where = dataset.yaml_path or dataset.root
+    places = list(dataset.faults)
+    for rule in ruleset.rules.values():
+        runs = rule.scope == "dataset" and rule.check not in (None, READER) and not dataset.files_only
+        if runs and survey.spec.task in rule.tasks:
+            assert rule.check is not None
+            try:
+                found = list(survey_check(rule.check)(survey, ruleset.params(rule, survey.spec)))
+            except Exception as e:
+                raise CheckError(rule.code, f"{type(e).__name__}: {e}", where) from e
+            places += [place for place in found if place.rule == rule.code]
+    findings = []
+    for place in places:
+        if place.rule not in ruleset.known:
+            raise CheckError(place.rule, "a reader reports it, but no pack has such a rule", where)
+        active = ruleset.rules.get(place.rule)
+        if active is None or survey.spec.task not in active.tasks:
+            continue
+        try:
+            finding = of_place(active, place, dataset, ruleset)
+        except Exception as e:
+            raise CheckError(place.rule, f"{type(e).__name__}: {e}", where) from e
+        ignored = ruleset.ignored_in((finding.file, finding.label, finding.image))
+        if finding.rule not in ignored:
+            findings.append(finding)
+    return findings
+
+
+def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
+    """What is kept of a chunk for the rules over the whole dataset, and for the summary."""
+    labels, images = tables.labels, tables.images
+    width, height = images.upright_size()
+    verdict = verdicts(labels, images, spec)
+    n_rows = rows_per_file(tables).astype(np.int32)
+    return ChunkSummary(
+        image_digest=images.digest,
+        label_digest=labels.digest,
+        phash=images.phash,
+        image_bytes=images.size_bytes,
+        decoded=images.decoded,
+        width=width,
+        height=height,
+        n_rows=n_rows,
+        dropped=verdict.dropped,
+        background=verdict.background,
+        rewritten=images.rewritten,
+        class_counts=_class_counts(labels),
+        shapes=collect(labels, images, spec),
+        n_label_files=int((labels.status != FileStatus.MISSING).sum()),
+        n_boxes=int(n_rows.sum()),
+    )
+
+
+def _class_counts(labels: LabelTable) -> dict[int, int]:
+    """Class id to number of rows that could be read; ids that are no integer are left out."""
+    ids = labels.class_id[labels.kind != RowKind.FAULTY]
+    ids = ids[np.isfinite(ids) & (ids == np.floor(ids))]
+    unique, counts = np.unique(ids, return_counts=True)
+    return {int(i): n for i, n in zip(unique.tolist(), counts.tolist(), strict=True)}
