@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -42,22 +42,40 @@ class Run:
     stdout: str
 
 
+# Linux hands a parent's peak memory on to its child. So commands are started by a process that has hardly any.
+LAUNCHER = """
+import os, sys, time
+start = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+seconds = time.perf_counter() - start
+cpu = usage.ru_utime + usage.ru_stime
+os.write(int(sys.argv[1]), f"{seconds} {cpu} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}".encode())
+"""
+
+
 def run(command: Sequence[str], env: Mapping[str, str] | None = None, timeout_s: float = 3600) -> Run:
-    """Run a command to its end; stderr goes nowhere."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
-    start = time.perf_counter()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
-    ) as process:
-        killer = threading.Timer(timeout_s, process.kill)
-        killer.start()
-        assert process.stdout is not None
-        stdout = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        killer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, stdout)
+    """Run a command to its end; stderr goes nowhere. Past the timeout it is killed: status -9 and no memory."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end) as result:
+        with subprocess.Popen(
+            (sys.executable, "-I", "-S", "-c", LAUNCHER, str(write_end), *command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            pass_fds=[write_end],
+            start_new_session=True,
+            encoding="utf-8",
+            errors="replace",
+        ) as launcher:
+            os.close(write_end)
+            try:
+                stdout, _ = launcher.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(launcher.pid, signal.SIGKILL)
+                return Run(timeout_s, 0, 0, -signal.SIGKILL, "")
+        seconds, cpu_seconds, peak_kib, status = result.read().split()
+    return Run(float(seconds), float(cpu_seconds), int(peak_kib) / 1024, int(status), stdout)
 
 
 def peak_of_all_processes_mib(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
