@@ -53,10 +53,13 @@ class Split:
         has_label: NDArray[np.bool_],
     ) -> Split:
         """Pack file names into the buffer; arguments are as the attributes are."""
-        encoded = [os.fsencode(n) for n in file_names]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(n) for n in encoded], out=offsets[1:])
-        return cls(name, image_dirs, label_dirs, dir_index, b"".join(encoded), offsets, has_image, has_label)
+        buffer = os.fsencode("".join(file_names))
+        # One byte a character in ASCII names; others are encoded one by one to know their lengths.
+        ascii_only = len(buffer) == sum(map(len, file_names))
+        lengths = list(map(len, file_names)) if ascii_only else [len(os.fsencode(n)) for n in file_names]
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(name, image_dirs, label_dirs, dir_index, buffer, offsets, has_image, has_label)
 
     def __len__(self) -> int:
         return len(self.dir_index)

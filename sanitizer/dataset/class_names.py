@@ -1,0 +1,200 @@
+"""Classes and keypoints as a data.yaml declares them, and what is wrong with them (D003)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.dataset.data_yaml import typed
+from sanitizer.dataset.places import place
+from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sanitizer.dataset.data_yaml import DataYaml
+    from sanitizer.dataset.tables import Place
+
+
+MAX_NAME_FAULTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What labels are judged by. `nc` None: the data.yaml does not say, so no class id can be out of range."""
+
+    nc: int | None
+    names: Mapping[int, str]
+    kpt_shape: tuple[int, int]
+    faults: tuple[Place, ...]
+
+
+def read_classes(document: DataYaml) -> Classes:
+    """Number of classes, names and kpt_shape, by the rules of Ultralytics' check_det_dataset.
+
+    Where nc and names disagree, the larger counts, so that one mistake in the yaml does not make every row a
+    finding.
+    """
+    faults: list[Place] = []
+    nc = _read_nc(document, faults)
+    listed = typed(document, "names")
+    if document.readable and document.data.get("names") is None and "nc" not in document.data:
+        detail = "neither `names:` nor `nc:` is given; training stops here"
+        faults.append(
+            _fault(document, detail, "Add `names:`, one name a class, in the order of the class ids.")
+        )
+    names = _read_names(document, listed, faults) if listed is not None else {}
+    if listed is not None:
+        if nc is not None and nc != len(listed):
+            detail = f"`nc: {nc}` but `names` has {len(listed)} entries; training stops here"
+            advice = "Correct the one that is wrong, or leave `nc:` out: training counts the names."
+            faults.append(_fault(document, detail, advice, document.line("nc")))
+        nc = max([nc or 0, len(listed), *(key + 1 for key in names)])
+    shape = _read_kpt_shape(document, faults)
+    return Classes(nc or None, names, shape, tuple(faults))
+
+
+def _fault(
+    document: DataYaml,
+    detail: str,
+    suggestion: str,
+    line: int | None = None,
+    severity: Severity = Severity.ERROR,
+    rule: str = "D003",
+) -> Place:
+    return place(rule, detail, suggestion, severity, file=document.path, line=line)
+
+
+def _read_nc(document: DataYaml, faults: list[Place]) -> int | None:
+    if "nc" not in document.data:
+        return None
+    value = document.data["nc"]
+    try:
+        number = float(value)
+        if not math.isfinite(number) or number != int(number):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        detail = f"`nc: {_short(value)}` is no whole number; training stops here"
+        faults.append(_fault(document, detail, "Write the number of classes.", document.line("nc")))
+        return None
+    if number < 1:
+        detail = f"`nc: {int(number)}` leaves no class to learn; training stops here"
+        faults.append(_fault(document, detail, "Write the number of classes.", document.line("nc")))
+        return None
+    return int(number)
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _read_names(document: DataYaml, listed: Any, faults: list[Place]) -> dict[int, str]:
+    """Class id to name; entries that cannot be an id are left out and reported."""
+    if not listed:
+        detail = "`names:` is empty: no class to learn; training stops here"
+        faults.append(_fault(document, detail, "List one name a class.", document.line("names")))
+        return {}
+    names: dict[int, str] = {}
+    odd: list[Place] = []
+    for key, value in enumerate(listed) if isinstance(listed, list) else listed.items():
+        number = _class_id(key)
+        line = document.line("names", key)
+        if number is None:
+            detail = f"`names` has the key {_short(key)!r}, which is no whole number; training stops here"
+            odd.append(_fault(document, detail, "Use the class ids 0, 1, 2, … as keys.", line))
+            continue
+        if number in names:
+            detail = f"`names` gives class {number} twice: {names[number]!r} and {_short(value)!r}"
+            odd.append(_fault(document, detail, "Give each class its own id.", line))
+        names[number] = str(value)
+        odd.extend(_odd_name(document, key, number, value))
+    odd.extend(_gaps(document, names))
+    odd.extend(_same_names(document, names))
+    faults.extend(odd[:MAX_NAME_FAULTS])
+    if len(odd) > MAX_NAME_FAULTS:
+        detail = f"`names` has {len(odd) - MAX_NAME_FAULTS} further faults, not listed"
+        faults.append(
+            _fault(document, detail, "Repair those listed, then scan again.", document.line("names"))
+        )
+    return names
+
+
+def _class_id(key: object) -> int | None:
+    """The class id that int() makes of a key without losing anything."""
+    if isinstance(key, bool) or not isinstance(key, (int, str)):
+        return None
+    try:
+        return int(key)
+    except ValueError:
+        return None
+
+
+def _odd_name(document: DataYaml, key: object, number: int, value: object) -> Iterator[Place]:
+    """A name that training turns into another text than the one written."""
+    line = document.line("names", key)
+    written = document.text_of("names", key)
+    if isinstance(value, str):
+        if not value.strip():
+            yield _fault(
+                document, f"class {number} has an empty name", "Give it a name.", line, Severity.WARNING
+            )
+    elif value is None:
+        detail = f"class {number} has no name; training calls it 'None'"
+        yield _fault(document, detail, "Give it a name.", line, Severity.WARNING)
+    elif isinstance(value, (list, dict)):
+        detail = (
+            f"the name of class {number} is a {type(value).__name__}; training calls it {_short(value)!r}"
+        )
+        yield _fault(document, detail, "Write `names` as one flat list.", line, Severity.WARNING)
+    elif written != str(value):
+        detail = (
+            f"YAML reads the name `{written}` of class {number} as {value!r}, and training calls it '{value}'"
+        )
+        yield _fault(document, detail, f'Put it in quotes: "{written}".', line, Severity.WARNING)
+
+
+def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]:
+    """Ids must be 0 … n-1 (Ultralytics' check_class_names)."""
+    n = len(names)
+    wrong = sorted(key for key in names if not 0 <= key < n)
+    if not wrong:
+        return
+    absent = [str(i) for i in range(min(n, max(names) + 1)) if i not in names][:5]
+    without = f"; {', '.join(absent)} missing" if absent else ""
+    detail = f"`names` has {n} classes with ids {min(names)} to {max(names)}, not 0 to {n - 1}{without}"
+    stops = max(names) >= n or 0 not in names
+    detail += "; training stops here" if stops else "; a negative id can never be learned"
+    line = document.line("names", wrong[0])
+    yield _fault(document, detail, "Number the classes 0, 1, 2, … without gaps, in the labels too.", line)
+
+
+def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]:
+    first: dict[str, int] = {}
+    for key, name in names.items():
+        if name in first and name.strip() and name != "None":
+            detail = f"classes {first[name]} and {key} are both called {_short(name)!r}; training learns them as two"
+            line = document.line("names", key)
+            yield _fault(document, detail, "Rename one, or merge the two classes.", line, Severity.WARNING)
+        first.setdefault(name, key)
+
+
+def _read_kpt_shape(document: DataYaml, faults: list[Place]) -> tuple[int, int]:
+    value = typed(document, "kpt_shape")
+    if value is None:
+        return (0, 0)
+    good = len(value) == 2 and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+    if not good or not 0 < value[0] < 10_000 or value[1] not in (2, 3):
+        detail = (
+            f"`kpt_shape: {_short(value)}` must be [number of keypoints, 2 or 3]; pose training stops here"
+        )
+        advice = "Write [17, 3] for 17 keypoints with x, y and visibility."
+        faults.append(_fault(document, detail, advice, document.line("kpt_shape"), rule="D001"))
+        return (0, 0)
+    flip = typed(document, "flip_idx")
+    if flip is not None and len(flip) != value[0]:
+        detail = f"`flip_idx` has {len(flip)} entries for {value[0]} keypoints; pose training stops here"
+        advice = "Give each keypoint the index of its mirror image, itself where it has none."
+        faults.append(_fault(document, detail, advice, document.line("flip_idx"), rule="D001"))
+    return (value[0], value[1])

@@ -1,0 +1,256 @@
+"""From a data.yaml, a folder or a handful of files to a `Dataset`: Ultralytics' path semantics, none of its code."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.class_names import Classes, read_classes
+from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
+from sanitizer.dataset.download_key import check_download
+from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
+from sanitizer.dataset.label_caches import find_label_caches
+from sanitizer.dataset.listing import ImageFiles, Listing
+from sanitizer.dataset.model import Dataset
+from sanitizer.dataset.pairing import Pairer
+from sanitizer.dataset.places import place, shown
+from sanitizer.dataset.single_files import (
+    data_yamls_in,
+    is_annotation_file,
+    nearest_data_yaml,
+    pair_files,
+    unlabelled_files,
+)
+from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
+from sanitizer.dataset.split_paths import resolve_splits
+from sanitizer.dataset.tables import TASKS
+from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.tables import Place, Task
+
+_NO_CLASSES = Classes(None, {}, (0, 0), ())
+_MAX_SEARCHED_FOLDERS = 500
+
+
+class DatasetError(Exception):
+    """There is nothing to scan at the given paths; the text is one sentence for the user."""
+
+
+def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+    """Find the images and labels behind the paths of a command line.
+
+    Args:
+        paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
+            without the data.yaml that they belong to).
+        splits: Names of the splits to look at; all by default.
+
+    Returns:
+        The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
+
+    Raises:
+        DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
+    """
+    if not paths:
+        raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
+    given = [os.path.abspath(path) for path in paths]
+    for path, absolute in zip(paths, given, strict=True):
+        if not os.path.lexists(absolute):
+            raise DatasetError(f"{shown(path)} does not exist (looked in {shown(os.path.dirname(absolute))})")
+    yamls = [path for path in given if path.lower().endswith((".yaml", ".yml")) and not os.path.isdir(path)]
+    if len(given) == 1 and yamls:
+        return _from_yaml(read_data_yaml(yamls[0]), paths[0], splits)
+    if len(given) == 1 and os.path.isdir(given[0]):
+        return _from_folder(given[0], paths[0], splits)
+    if len(given) == 1 and given[0].endswith(".data"):
+        return _from_layout(os.path.dirname(given[0]), read_darknet(given[0]), paths[0], splits, given[0])
+    if len(yamls) > 1 or any(os.path.isdir(path) for path in given):
+        raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
+    return _from_files(given, " ".join(paths), read_data_yaml(yamls[0]) if yamls else None)
+
+
+def _from_yaml(
+    document: DataYaml, data: str, wanted: Sequence[str] | None, faults: Sequence[Place] = ()
+) -> Dataset:
+    """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
+    listing = Listing()
+    classes = read_classes(document)
+    folder = os.path.dirname(document.path)
+    if not document.readable:
+        layout = read_folder(folder, listing, deep=False)
+        known = [*faults, *document.faults]
+        return _assemble(folder, layout, data, wanted, document.path, listing, classes, known)
+    found = resolve_splits(document, listing, wanted)
+    _refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
+    known = [*faults, *document.faults, *classes.faults, *found.faults]
+    val_missing = any(f.rule == "D002" and f.split == "val" for f in found.faults)
+    known.extend(check_download(document, val_missing))
+    if not found.splits and wanted is None:
+        layout = read_folder(folder, listing, deep=False)
+        return _assemble(folder, layout, data, wanted, document.path, listing, classes, known, document)
+    gatherer = Gatherer(listing, found.root, document.path, found.bases)
+    images = [gatherer.gather(split) for split in found.splits]
+    return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
+
+
+def _from_folder(folder: str, data: str, wanted: Sequence[str] | None) -> Dataset:
+    """The dataset in a folder: by its data.yaml, or by the look of it."""
+    documents = _find_data_yamls(folder)
+    if documents:
+        faults = []
+        usual = os.path.splitext(os.path.basename(documents[0].path))[0] in (
+            "data",
+            "dataset",
+            os.path.basename(folder),
+        )
+        if len(documents) > 1 and not usual:
+            names = ", ".join(shown(d.path, folder) for d in documents)
+            detail = f"{len(documents)} files could be the data.yaml ({names}); the first was taken"
+            faults.append(
+                place("D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path)
+            )
+        return _from_yaml(documents[0], data, wanted, faults)
+    return _from_layout(
+        folder, read_folder(folder, listing := Listing(), deep=True), data, wanted, None, listing
+    )
+
+
+def _find_data_yamls(folder: str) -> list[DataYaml]:
+    """Data yamls of a folder, else of the folders below it that are not full of images."""
+    found = data_yamls_in(folder)
+    if found:
+        return found
+    for searched, (path, folders, _) in enumerate(os.walk(folder)):
+        folders[:] = sorted(f for f in folders if f[0] != "." and f not in ("images", "labels"))
+        if searched > _MAX_SEARCHED_FOLDERS:
+            break
+        if path != folder:
+            found.extend(d for d in data_yamls_in(path) if "train" in d.data or "val" in d.data)
+    return found
+
+
+def _from_layout(
+    folder: str,
+    layout: FolderLayout,
+    data: str,
+    wanted: Sequence[str] | None,
+    data_file: str | None,
+    listing: Listing | None = None,
+) -> Dataset:
+    """The dataset of a folder or .data file without yaml."""
+    if not layout.splits:
+        raise DatasetError(f"{shown(data)} holds neither images nor labels nor a data.yaml")
+    near = nearest_data_yaml(os.path.dirname(folder)) if not layout.names and _is_part(folder) else None
+    classes = read_classes(near) if near is not None else _NO_CLASSES
+    faults: list[Place] = []
+    if near is None:
+        detail = f"no data.yaml in {shown(folder)}: it was read as {layout.described_as}; training needs a data.yaml"
+        advice = "Write a data.yaml with train:, val: and names:; then class ids are checked too."
+        faults.append(place("D001", detail, advice, Severity.INFO, file=data_file or folder))
+    return _assemble(
+        folder, layout, data, wanted, near.path if near else None, listing or Listing(), classes, faults
+    )
+
+
+def _is_part(folder: str) -> bool:
+    """Whether a folder is a part of a dataset that has its data.yaml further up."""
+    parts = {"images", "labels", "train", "val", "valid", "test"}
+    return os.path.basename(folder) in parts or os.path.basename(os.path.dirname(folder)) in parts
+
+
+def _assemble(
+    folder: str,
+    layout: FolderLayout,
+    data: str,
+    wanted: Sequence[str] | None,
+    yaml_path: str | None,
+    listing: Listing,
+    classes: Classes,
+    faults: Sequence[Place],
+    document: DataYaml | None = None,
+) -> Dataset:
+    """A dataset from the look of its folder."""
+    _refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
+    sources = [s for s in layout.splits if wanted is None or s.name in wanted]
+    if layout.nc and classes.nc is None:
+        classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
+    root = os.path.realpath(folder)
+    gatherer = Gatherer(
+        listing, root, yaml_path or folder, darknet_bases(f"{folder}/obj.data"), for_training=False
+    )
+    if layout.labels_only:
+        nothing = ImageFiles([], [], [], [])
+        images = [SplitImages(s.name, nothing, s.paths) for s in sources]
+    else:
+        images = [gatherer.gather(split) for split in sources]
+    task = _declared_task(document, classes) if document is not None else None
+    return _finish(images, gatherer, data, yaml_path, classes, faults, task)
+
+
+def _finish(
+    images: Sequence[SplitImages],
+    gatherer: Gatherer,
+    data: str,
+    yaml_path: str | None,
+    classes: Classes,
+    faults: Sequence[Place],
+    task: Task | None,
+) -> Dataset:
+    """Pair images with labels and put everything together."""
+    pairer = Pairer(gatherer.listing, gatherer.root)
+    splits = pairer.pair(images)
+    shared = shared_images(images, gatherer.root, yaml_path)
+    caches = find_label_caches(gatherer.listing, splits, gatherer.root)
+    return Dataset(
+        root=gatherer.root,
+        data=data,
+        yaml_path=yaml_path,
+        splits=splits,
+        declared_task=task,
+        nc=classes.nc,
+        names=classes.names,
+        kpt_shape=classes.kpt_shape,
+        faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
+    )
+
+
+def _from_files(paths: Sequence[str], data: str, document: DataYaml | None) -> Dataset:
+    """Label and image files given one by one."""
+    files = [path for path in dict.fromkeys(paths) if is_annotation_file(path)]
+    if not files:
+        raise DatasetError(
+            f"{shown(data)}: neither a data.yaml nor a folder, nor a label (.txt) or image file"
+        )
+    common = os.path.commonpath([os.path.dirname(path) for path in files])
+    if document is None:
+        document = nearest_data_yaml(common)
+    classes = read_classes(document) if document is not None else _NO_CLASSES
+    root = os.path.dirname(document.path) if document is not None else common
+    split = pair_files(files, Listing())
+    return Dataset(
+        root=root,
+        data=data,
+        yaml_path=document.path if document is not None else None,
+        splits=[split],
+        declared_task=_declared_task(document, classes) if document is not None else None,
+        nc=classes.nc,
+        names=classes.names,
+        kpt_shape=classes.kpt_shape,
+        faults=[*(document.faults if document else ()), *classes.faults, *unlabelled_files(split, root)],
+        files_only=True,
+    )
+
+
+def _declared_task(document: DataYaml, classes: Classes) -> Task | None:
+    declared = document.data.get("task")
+    named: Task | None = next((task for task in TASKS if task == declared), None)
+    return named or ("pose" if classes.kpt_shape != (0, 0) else None)
+
+
+def _refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
+    for name in wanted or ():
+        if name not in known:
+            has = ", ".join(dict.fromkeys(known)) if any(known) else "none"
+            raise DatasetError(f"{shown(data)} has no split {name!r}; its splits: {has}")

@@ -1,0 +1,188 @@
+"""Lists folders, each once, and gathers a split's images in the order in which Ultralytics sorts them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+IMAGE_ENDINGS = frozenset(
+    ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
+)
+"""Ultralytics' IMG_FORMATS; compared in lower case."""
+
+MAX_LINKED_FOLDERS = 1000
+"""Folders reached through symbolic links in one walk: links to and fro would multiply without end."""
+
+_IMAGES, _LABELS = "/images/", "/labels/"
+
+
+def is_image_name(name: str) -> bool:
+    """Whether training takes a file of that name for an image."""
+    return name.rpartition(".")[2].lower() in IMAGE_ENDINGS and "." in name
+
+
+def label_folder(image_folder: str) -> str:
+    """Where training looks for the labels of a folder's images: the last /images/ becomes /labels/."""
+    return _LABELS.join(f"{image_folder}/".rsplit(_IMAGES, 1))[:-1]
+
+
+def image_folder(of_labels: str) -> str:
+    """The folder whose images a label folder belongs to: `label_folder` turned round."""
+    return _IMAGES.join(f"{of_labels}/".rsplit(_LABELS, 1))[:-1]
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder's names, sorted into what matters here.
+
+    Attributes:
+        path: As asked for.
+        images: Names with an image ending, hidden ones left out.
+        labels: Names that end in exactly `.txt`.
+        misspelt_labels: Names that end in .TXT, .Txt, …, which training does not find.
+        caches: Names that end in `.cache`.
+        others: Number of other files.
+        subfolders: Names of folders, hidden ones left out; links to folders are among them.
+        links: Those of them that are symbolic links.
+        error: Why the folder cannot be listed, or None.
+    """
+
+    path: str
+    images: list[str] = field(default_factory=list)
+    labels: set[str] = field(default_factory=set)
+    misspelt_labels: list[str] = field(default_factory=list)
+    caches: list[str] = field(default_factory=list)
+    others: int = 0
+    subfolders: list[str] = field(default_factory=list)
+    links: set[str] = field(default_factory=set)
+    error: str | None = None
+
+
+def _list_folder(path: str) -> Folder:
+    folder = Folder(path)
+    add_image, add_label, endings = folder.images.append, folder.labels.add, IMAGE_ENDINGS
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = entry.name
+                # A folder called a.jpg is an image to Ultralytics' glob, and searched as well.
+                if entry.is_dir() and name[0] != ".":
+                    folder.subfolders.append(name)
+                    if entry.is_symlink():
+                        folder.links.add(name)
+                stem, dot, ending = name.rpartition(".")
+                if ending == "txt" and dot:
+                    add_label(name)
+                elif dot and ending.lower() in endings and stem and name[0] != ".":
+                    add_image(name)
+                elif ending.lower() == "txt" and dot:
+                    folder.misspelt_labels.append(name)
+                elif ending == "cache":
+                    folder.caches.append(name)
+                else:
+                    folder.others += 1
+    except OSError as error:
+        folder.error = error.strerror or type(error).__name__
+    return folder
+
+
+class Listing:
+    """Folders as they were when first asked for; each is read once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Folder] = {}
+        self.unfollowed: set[str] = set()
+        """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
+
+    def folder(self, path: str) -> Folder:
+        """The folder's names; empty, with `error` set, where it cannot be listed."""
+        found = self._folders.get(path)
+        if found is None:
+            found = self._folders[path] = _list_folder(path)
+        return found
+
+    def walk(self, root: str) -> Iterator[Folder]:
+        """The folder and all below it that are not hidden, through links too, but never into a parent again."""
+        linked = 0
+        waiting: list[tuple[str, tuple[tuple[int, int], ...], bool]] = [(root, (), False)]
+        while waiting:
+            path, parents, by_link = waiting.pop()
+            identity = _identity(path)
+            if identity is None or identity in parents:
+                continue
+            if by_link:
+                linked += 1
+                if linked > MAX_LINKED_FOLDERS:
+                    self.unfollowed.add(root)
+                    continue
+            folder = self.folder(path)
+            yield folder
+            for name in sorted(folder.subfolders, reverse=True):
+                waiting.append((f"{path}/{name}", (*parents, identity), by_link or name in folder.links))
+
+    def count_images(self, root: str) -> int:
+        """Number of images that training would find under a folder."""
+        return sum(len(folder.images) for folder in self.walk(root))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""
+    try:
+        status = os.stat(path)
+    except PermissionError:
+        return (0, 0)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """The images of a split, sorted by full path.
+
+    Attributes:
+        folders: Absolute image folders.
+        label_folders: Where training looks for the labels of each.
+        folder_index: Which folder each image is in.
+        names: Name of each image.
+        repeated: Number of images left out because they were named before.
+    """
+
+    folders: Sequence[str]
+    label_folders: Sequence[str]
+    folder_index: Sequence[int]
+    names: Sequence[str]
+    repeated: int = 0
+
+
+class ImageCollector:
+    """Puts together the images of one split from several folders and lists."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, folder: str, label_dir: str, names: list[str]) -> None:
+        """Add images by name. The list is not kept if it is the first of its folder, nor changed."""
+        known = self._groups.get((folder, label_dir))
+        self._groups[folder, label_dir] = names if known is None else known + names
+
+    def finish(self) -> ImageFiles:
+        """All images in Ultralytics' order: sorted as text by full path, folders and lists together."""
+        folders = [folder for folder, _ in self._groups]
+        label_dirs = [label_dir for _, label_dir in self._groups]
+        total = sum(map(len, self._groups.values()))
+        if len(folders) == 1:
+            (names,) = self._groups.values()
+            unique = sorted(set(names))
+            return ImageFiles(folders, label_dirs, [0] * len(unique), unique, total - len(unique))
+        rows = {
+            f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
+        }
+        paths = sorted(rows)
+        index = [rows[path] for path in paths]
+        names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
+        return ImageFiles(folders, label_dirs, index, names, total - len(paths))

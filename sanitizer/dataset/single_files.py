@@ -1,0 +1,137 @@
+"""Single label and image files, as a commit hook passes them: paired by name, judged by the nearest data.yaml."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
+from sanitizer.dataset.listing import IMAGE_ENDINGS, Listing, image_folder, is_image_name, label_folder
+from sanitizer.dataset.model import Split
+from sanitizer.dataset.pairing import is_label_name
+from sanitizer.dataset.places import place, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sanitizer.dataset.tables import Place
+
+_USUAL_ENDINGS = ("jpg", "png", "jpeg", "JPG", "PNG", "JPEG")
+_MAX_LEVELS = 10
+_OTHER_YAML = frozenset(("sanitize.yaml", "sanitize.yml"))
+
+
+def is_annotation_file(path: str) -> bool:
+    """Whether a path is an image or a label by its name."""
+    return is_image_name(os.path.basename(path)) or is_label_name(os.path.basename(path))
+
+
+def pair_files(paths: Sequence[str], listing: Listing) -> Split:
+    """One split, called "", of absolute paths; an image and its label given together are one pair."""
+    pairs: dict[str, tuple[str | None, str | None]] = {}
+    for path in paths:
+        if is_image_name(os.path.basename(path)):
+            label = _label_of(path)
+            pairs[path] = (path, label if os.path.lexists(label) else None)
+        else:
+            found = _image_of(path, listing)
+            pairs.setdefault(found or path, (found, path))
+    folders: dict[tuple[str, str], int] = {}
+    index, names = [], []
+    for image, label in pairs.values():
+        folder, _, name = (image or label or "").rpartition("/")
+        key = (folder, label_folder(folder)) if image else (image_folder(folder), folder)
+        index.append(folders.setdefault(key, len(folders)))
+        names.append(name)
+    return Split.build(
+        "",
+        [folder for folder, _ in folders],
+        [label_dir for _, label_dir in folders],
+        np.array(index, np.int32),
+        names,
+        np.array([image is not None for image, _ in pairs.values()], np.bool_),
+        np.array([label is not None for _, label in pairs.values()], np.bool_),
+    )
+
+
+def _label_of(image: str) -> str:
+    folder, _, name = image.rpartition("/")
+    return f"{label_folder(folder)}/{name[: name.rindex('.')]}.txt"
+
+
+def _image_of(label: str, listing: Listing) -> str | None:
+    """The image that training pairs with a label, or None. Few names are tried before a folder is listed."""
+    folder, _, name = label.rpartition("/")
+    stem = name[:-4]
+    for image_dir in dict.fromkeys((image_folder(folder), folder)):
+        if label_folder(image_dir) != folder:
+            continue
+        for ending in _USUAL_ENDINGS:
+            path = f"{image_dir}/{stem}.{ending}"
+            if os.path.lexists(path):
+                return path
+        for other in listing.folder(image_dir).images:
+            if other.startswith(f"{stem}.") and other[len(stem) + 1 :].lower() in IMAGE_ENDINGS:
+                return f"{image_dir}/{other}"
+    return None
+
+
+def unlabelled_files(split: Split, root: str) -> Iterable[Place]:
+    """D006 for the images of a split of single files."""
+    for i in np.flatnonzero(~split.has_label).tolist():
+        image = split.image_path(i)
+        detail = f"no label file {shown(split.expected_label_path(i), root)}: training reads the image as background"
+        advice = "Label the image; if there really is nothing on it, add an empty label file to say so."
+        yield place("D006", detail, advice, file=image, image=image, split="")
+
+
+def nearest_data_yaml(folder: str) -> DataYaml | None:
+    """The data.yaml of the dataset that a folder is in: the first one above it, up to the repository's root."""
+    for _ in range(_MAX_LEVELS):
+        found = data_yamls_in(folder)
+        if found:
+            return found[0]
+        parent = os.path.dirname(folder)
+        if parent == folder or os.path.lexists(f"{folder}/.git"):
+            return None
+        folder = parent
+    return None
+
+
+def data_yamls_in(folder: str) -> list[DataYaml]:
+    """The files of a folder that describe a dataset, the most likely first.
+
+    data.yaml, dataset.yaml and a yaml called as the folder are taken at their name, other files when they hold
+    `names` or `nc` and are no model.
+    """
+    try:
+        names = [n for n in os.listdir(folder) if n.endswith((".yaml", ".yml")) and n not in _OTHER_YAML]
+    except OSError:
+        return []
+    own = {"data", "dataset", os.path.basename(folder)}
+    usual = [n for n in ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml") if n in names]
+    rest = sorted(n for n in names if n not in usual and n[0] != ".")
+    ordered = usual + sorted(rest, key=lambda n: (os.path.splitext(n)[0] not in own, n.endswith(".yml"), n))
+    found = []
+    for name in ordered:
+        path = os.path.join(folder, name)
+        if not _mentions_classes(path) and name not in usual:
+            continue
+        document = read_data_yaml(path)
+        if name in usual or (
+            ("names" in document.data or "nc" in document.data) and "backbone" not in document.data
+        ):
+            found.append(document)
+    return found
+
+
+def _mentions_classes(path: str) -> bool:
+    """Cheap look before a yaml is parsed: most yaml files of a repository are about something else."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1 << 20)
+    except OSError:
+        return False
+    return b"names" in head or b"nc" in head

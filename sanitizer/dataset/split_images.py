@@ -1,0 +1,223 @@
+"""From the folders and lists of a split to its images, and what is wrong with them as a whole (D002, D005)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.image_lists import read_image_list
+from sanitizer.dataset.listing import (
+    MAX_LINKED_FOLDERS,
+    ImageCollector,
+    ImageFiles,
+    Listing,
+    is_image_name,
+    label_folder,
+)
+from sanitizer.dataset.places import is_inside, place, shown
+from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.image_lists import ImageList
+    from sanitizer.dataset.split_paths import SplitSources
+    from sanitizer.dataset.tables import Place
+
+
+@dataclass(frozen=True, slots=True)
+class SplitImages:
+    """The images of one split.
+
+    Attributes:
+        name: Split name.
+        images: Sorted as Ultralytics sorts them.
+        folders: Folders named as source of the split.
+        lists: .txt lists named as source of the split.
+        line: Line of the split's key in the data.yaml.
+    """
+
+    name: str
+    images: ImageFiles
+    folders: Sequence[str]
+    lists: Sequence[str] = ()
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Gathers the images of one split after the other.
+
+    Attributes:
+        listing: Where folders are read.
+        root: Absolute folder of the dataset.
+        yaml_path: Where faults of a split are shown.
+        bases: Folders that relative lines of a list may be meant from.
+        for_training: Ultralytics can train with these lists, so lines that it takes otherwise are reported.
+        faults: What was found to be wrong.
+    """
+
+    listing: Listing
+    root: str
+    yaml_path: str | None
+    bases: Sequence[str] = ()
+    for_training: bool = True
+    faults: list[Place] = field(default_factory=list)
+
+    def gather(self, split: SplitSources) -> SplitImages:
+        """The images of a split; what cannot be read is reported and left out."""
+        collector = ImageCollector()
+        folders, lists = [], []
+        for path in dict.fromkeys(split.paths):
+            if os.path.isdir(path):
+                folders.append(path)
+                self._add_folder(collector, split, path)
+            elif os.path.isfile(path) and not is_image_name(path):
+                lists.append(path)
+                self._add_list(collector, split, path)
+            else:
+                detail = (
+                    f"`{split.name}:` leads to {self._show(path)}, which is neither a folder nor a text list"
+                )
+                self._fault(split, f"{detail}; training stops here", "Name the folder that holds the images.")
+        if len(dict.fromkeys(split.paths)) < len(split.paths):
+            detail = f"`{split.name}:` names the same path twice; training sees its images twice"
+            self._fault(split, detail, "Name it once.", Severity.WARNING)
+        return SplitImages(split.name, collector.finish(), folders, lists, split.line)
+
+    def _add_folder(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
+        total = 0
+        for folder in self.listing.walk(path):
+            if folder.error is not None:
+                detail = f"the folder {self._show(folder.path)} cannot be listed ({folder.error}); training skips it"
+                self._fault(split, detail, "Give yourself the right to read it.", Severity.WARNING)
+            if folder.images:
+                total += len(folder.images)
+                collector.add(folder.path, label_folder(folder.path), folder.images)
+            for name in sorted(folder.links):
+                self._check_link(split, f"{folder.path}/{name}")
+        if path in self.listing.unfollowed:
+            detail = (
+                f"{self._show(path)} holds links to folders without end; {MAX_LINKED_FOLDERS} were followed"
+            )
+            self._fault(split, detail, "Remove the links that lead in circles.", Severity.WARNING)
+        if not total:
+            top = self.listing.folder(path)
+            inside = f"{top.others + len(top.labels)} other files" if top.others or top.labels else "no files"
+            detail = f"{self._show(path)} holds no image ({inside}, {len(top.subfolders)} folders)"
+            advice = "Name the folder that holds the images; training knows .jpg, .png, .bmp, .webp, .tif and more."
+            stops = "training" if split.name in ("train", "val") else "evaluation on it"
+            self._fault(split, f"{detail}; {stops} stops here", advice)
+
+    def _check_link(self, split: SplitSources, path: str) -> None:
+        target = os.path.realpath(path)
+        if not is_inside(target, self.root):
+            detail = f"{self._show(path)} is a link to {shown(target)}, outside the dataset folder"
+            advice = "Copy the images into the dataset, or keep link and target together."
+            self.faults.append(place("D005", detail, advice, file=path, split=split.name))
+
+    def _add_list(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
+        found = read_image_list(path, [os.path.dirname(path), *self.bases])
+        for (folder, label_dir), names in found.groups.items():
+            collector.add(folder, label_dir, names)
+        if found.error is not None:
+            self._list_fault(
+                split, path, f"{found.error}; training stops here", "Write one image path a line, UTF-8."
+            )
+        elif not found.groups:
+            advice = "Write one image path a line."
+            self._list_fault(split, path, "names no image; training stops here", advice)
+        if self.for_training:
+            self._check_lines(split, path, found)
+        outside = [key for key in found.groups if not is_inside(key[0], self.root)]
+        if outside:
+            count = sum(len(found.groups[key]) for key in outside)
+            line = min(found.first_line[key] for key in outside)
+            detail = f"{self._show(path)} names {count} images outside the dataset folder, such as in {outside[0][0]}"
+            advice = "Move the images into the dataset folder, or set `path:` to a folder that holds both."
+            self.faults.append(place("D005", shown(detail), advice, file=path, line=line, split=split.name))
+
+    def _check_lines(self, split: SplitSources, path: str, found: ImageList) -> None:
+        """Lines that training takes otherwise than they were meant."""
+        if found.error is None and "not an image" in found.counts:
+            line, text = found.examples["not an image"]
+            detail = (
+                f"names {found.counts['not an image']} files that are no images ({shown(text[:80])}); skipped"
+            )
+            advice = "Remove these lines, or give the files an image ending."
+            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
+        if "moved" in found.counts:
+            line, text = found.examples["moved"]
+            detail = (
+                f"has {found.counts['moved']} relative lines such as {shown(text[:80])}, which training takes from the"
+                f" folder it is started in: from {shown(os.getcwd())} it finds none of them"
+            )
+            advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
+            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
+        if "labels beside" in found.counts:
+            line, text = found.examples["labels beside"]
+            detail = (
+                f"has {found.counts['labels beside']} lines such as {shown(text[:80])}: without a folder before"
+                " images/, training looks for the labels beside the images, not in labels/"
+            )
+            advice = "Begin each line with ./ or write absolute paths."
+            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
+
+    def _list_fault(
+        self,
+        split: SplitSources,
+        path: str,
+        detail: str,
+        advice: str,
+        line: int | None = None,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        sentence = f"the list {self._show(path)} {detail}"
+        self.faults.append(place("D002", sentence, advice, severity, file=path, line=line, split=split.name))
+
+    def _fault(
+        self, split: SplitSources, detail: str, advice: str, severity: Severity = Severity.ERROR
+    ) -> None:
+        self.faults.append(
+            place("D002", detail, advice, severity, file=self.yaml_path, line=split.line, split=split.name)
+        )
+
+    def _show(self, path: str) -> str:
+        return shown(path, self.root)
+
+
+def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | None) -> list[Place]:
+    """D009 for every two splits that read the same image files."""
+    faults = []
+    for i, first in enumerate(splits):
+        for second in splits[i + 1 :]:
+            count = _count_shared(first.images, second.images)
+            if not count:
+                continue
+            both = f"{first.name} and {second.name}"
+            if count == len(first.images.names) == len(second.images.names):
+                where = (
+                    ", ".join(shown(p, root) for p in (*second.folders, *second.lists)) or "the same folder"
+                )
+                detail = f"{both} are the same {count} images ({where})"
+            else:
+                detail = f"{both} have {count} image files in common"
+            detail += f": {second.name} measures what the model has seen, not what it learned"
+            advice = f"Give {second.name} images of its own."
+            faults.append(place("D009", detail, advice, file=yaml_path, line=second.line, split=second.name))
+    return faults
+
+
+def _count_shared(a: ImageFiles, b: ImageFiles) -> int:
+    """Number of image files that are in both, by path."""
+    common = set(a.folders) & set(b.folders)
+    if not common:
+        return 0
+    if list(a.folders) == list(b.folders) and a.names == b.names and a.folder_index == b.folder_index:
+        return len(a.names)
+    paths = Counter(
+        (a.folders[f], n) for f, n in zip(a.folder_index, a.names, strict=True) if a.folders[f] in common
+    )
+    return sum((b.folders[f], n) in paths for f, n in zip(b.folder_index, b.names, strict=True))

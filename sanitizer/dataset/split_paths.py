@@ -1,0 +1,309 @@
+"""Finds the folders and lists behind train, val and test of a data.yaml, as Ultralytics' check_det_dataset does.
+
+Where training would find nothing, the likely folder is looked for and scanned in its stead, and D002 says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.dataset.data_yaml import KEY_TYPES
+from sanitizer.dataset.places import find_from, is_inside, place, shown
+from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.data_yaml import DataYaml
+    from sanitizer.dataset.listing import Listing
+    from sanitizer.dataset.tables import Place
+
+SPLIT_NAMES = ("train", "val", "test", "minival")
+FOLDER_NAMES = {
+    "train": ("train", "training", "train2017"),
+    "val": ("val", "valid", "validate", "validation", "val2017"),
+    "test": ("test", "testing"),
+}
+"""What people call the folder of a split."""
+
+STOPS = "training stops here"
+
+
+@dataclass(slots=True)
+class SplitSources:
+    """What a split is read from: absolute folders and .txt lists, resolved as training resolves them."""
+
+    name: str
+    paths: list[str] = field(default_factory=list)
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class SplitPaths:
+    """All splits of a data.yaml.
+
+    Attributes:
+        root: Absolute folder of the dataset, links resolved.
+        splits: Those of which something was found.
+        bases: Folders that relative paths may be meant from.
+        faults: D002, D004, D005.
+        missing: Names of the splits of which nothing was found.
+    """
+
+    root: str
+    splits: list[SplitSources] = field(default_factory=list)
+    bases: list[str] = field(default_factory=list)
+    faults: list[Place] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def resolve_splits(document: DataYaml, listing: Listing, wanted: Sequence[str] | None) -> SplitPaths:
+    """Sources of every split that the yaml names (only those in `wanted`, where given)."""
+    resolver = _Resolver(document, listing)
+    values = {name: document.data.get(name) for name in SPLIT_NAMES}
+    if values["val"] is None and "val" not in document.data:
+        values["val"] = document.data.get("validation")
+    has_key = {name: name in document.data for name in SPLIT_NAMES}
+    has_key["val"] |= "validation" in document.data
+    for name, value in values.items():
+        if wanted is not None and name not in wanted:
+            continue
+        if value and isinstance(value, KEY_TYPES["train"]):
+            resolver.add_split(name, value if isinstance(value, list) else [value])
+        elif name in ("train", "val"):
+            resolver.guess_split(name, has_key[name], "test" if values["test"] else None)
+    resolver.report_base()
+    resolver.report_outside()
+    return resolver.result
+
+
+class _Resolver:
+    """Resolves one split after the other, and remembers from which folder they were found."""
+
+    def __init__(self, document: DataYaml, listing: Listing) -> None:
+        self.document = document
+        self.listing = listing
+        folder = os.path.dirname(document.path)
+        declared = document.data.get("path")
+        self.declared = declared if isinstance(declared, str) and declared else None
+        self.tried_bases = [folder]
+        bases = [folder]
+        if self.declared is not None:
+            self.tried_bases = _training_bases(self.declared)
+            bases = [self.tried_bases[0], find_from(folder, self.declared), folder]
+            if os.path.isabs(self.declared):
+                bases = [self.declared, folder]
+        self.bases = list(dict.fromkeys(os.path.normpath(b) for b in bases))
+        self.elsewhere: dict[int, list[str]] = {}
+        self.result = SplitPaths(self._root(0), bases=self.bases)
+        self.found_any = False
+        if self.declared is not None and "://" in self.declared:
+            self._url("path", self.declared)
+
+    def _root(self, base: int) -> str:
+        chosen = self.bases[base]
+        return os.path.realpath(chosen if os.path.isdir(chosen) else os.path.dirname(self.document.path))
+
+    def add_split(self, name: str, values: list[Any]) -> None:
+        """Resolve one split's paths."""
+        split = SplitSources(name, line=self.document.line(name))
+        written_as_list = isinstance(self.document.data.get(name), list)
+        lost: list[tuple[str, int | None]] = []
+        for i, value in enumerate(values):
+            line = self.document.line(name, i) if written_as_list else split.line
+            if not isinstance(value, str):
+                self._no_text(name, value, line)
+            elif "://" in value:
+                self._url(name, value)
+            else:
+                found = self._find(name, value, step_up=not written_as_list)
+                if found is not None:
+                    split.paths.append(found)
+                else:
+                    lost.append((value, line))
+        for value, line in lost:
+            self._report_lost(split, value, line)
+        if split.paths:
+            self.result.splits.append(split)
+        else:
+            self.result.missing.append(name)
+
+    def _find(self, name: str, value: str, step_up: bool) -> str | None:
+        """The path behind a value, from the first base where there is something."""
+        for number, base in enumerate(self.bases):
+            for path in _readings(base, value, step_up):
+                if os.path.exists(path):
+                    if number:
+                        self.elsewhere.setdefault(number, []).append(name)
+                    if not self.found_any:
+                        self.found_any = True
+                        self.result.root = self._root(number)
+                    return path
+        return None
+
+    def guess_split(self, name: str, has_key: bool, test: str | None) -> None:
+        """A split that must be there is not: report it, and scan the folder that looks like it."""
+        key = f"`{name}:`"
+        detail = f"{key} is empty; {STOPS}" if has_key else f"the key {key} is missing; {STOPS}"
+        severity = Severity.ERROR
+        if has_key and name == "val" and test:
+            detail, severity = f"{key} is empty: training validates on test instead", Severity.WARNING
+        if has_key and name in self.document.data and self.document.data[name]:
+            return  # of a wrong type, which D001 has said
+        split = SplitSources(name, line=self.document.line(name))
+        guess, phrase = self._likely_folder(name)
+        advice = f"Write `{name}: {guess}`." if guess else f"Write `{name}:` and the folder of its images."
+        self._fault("D002", f"{detail}{phrase}", advice, severity, split.line or 1, name)
+        self._take_guess(split, guess)
+        if split.paths:
+            self.result.splits.append(split)
+
+    def _report_lost(self, split: SplitSources, value: str, line: int | None) -> None:
+        looked = [shown(p) for base in self._looked_from() for p in _readings(base, value, True)]
+        places = " and ".join(dict.fromkeys(looked))
+        guess, phrase = (None, "") if split.paths else self._likely_folder(split.name)
+        stops = STOPS if split.name in ("train", "val") else "evaluation on it stops"
+        detail = f"`{split.name}: {shown(value)}` does not exist (looked for {places}); {stops}{phrase}"
+        advice = (
+            f"Write `{split.name}: {guess}`."
+            if guess
+            else "Correct the path; it is taken from the dataset root."
+        )
+        severity = Severity.ERROR if split.name in ("train", "val") else Severity.WARNING
+        self._fault("D002", detail, advice, severity, line, split.name)
+        self._take_guess(split, guess)
+
+    def _looked_from(self) -> list[str]:
+        return list(dict.fromkeys([*self.tried_bases, *self.bases]))
+
+    def _likely_folder(self, name: str) -> tuple[str | None, str]:
+        """(path relative to its base, phrase on what was found): the one folder that is named like the split."""
+        found: dict[str, tuple[str, int]] = {}
+        for base in self.bases:
+            for alias in FOLDER_NAMES.get(name, (name,)):
+                for relative in (f"{alias}/images", f"images/{alias}", alias):
+                    path = find_from(base, relative)
+                    inside = any(is_inside(known, path) for known in found)
+                    if path not in found and not inside and os.path.isdir(path):
+                        count = self.listing.count_images(path)
+                        if count:
+                            found[path] = (relative, count)
+        taken = {path for split in self.result.splits for path in split.paths}
+        free = {path: what for path, what in found.items() if path not in taken}
+        if not free:
+            return None, ""
+        listed = ", ".join(f"{relative} ({count} images)" for relative, count in free.values())
+        if len(free) > 1:
+            return None, f". It could be one of {listed}; none was scanned"
+        (relative, _count) = next(iter(free.values()))
+        return relative, f". Found {listed} instead, scanned here as {name}"
+
+    def _take_guess(self, split: SplitSources, guess: str | None) -> None:
+        if guess is None:
+            return
+        for base in self.bases:
+            path = find_from(base, guess)
+            if os.path.isdir(path):
+                split.paths.append(path)
+                self.found_any = True
+                return
+
+    def report_base(self) -> None:
+        """`path:` leads elsewhere than the folder in which the splits were found: one finding for all splits."""
+        for number, names in self.elsewhere.items():
+            base, declared = shown(self.bases[number]), shown(self.declared or "")
+            looked = " and ".join(shown(b) for b in self.tried_bases)
+            what = f"{', '.join(dict.fromkeys(names))} found from {base} instead"
+            severity = Severity.WARNING
+            if os.path.isabs(self.declared or ""):
+                detail = f"`path: {declared}` does not hold the splits on this machine; {STOPS} ({what})"
+                severity = Severity.ERROR
+            else:
+                detail = (
+                    f"`path: {declared}` is taken from the folder in which training is started, not from the"
+                    f" yaml's: from here training looks in {looked} and stops ({what})"
+                )
+            advice = "Leave `path:` out: then paths are taken from the folder of the yaml."
+            self._fault("D002", detail, advice, severity, self.document.line("path"))
+
+    def report_outside(self) -> None:
+        """Sources that are not below the dataset's folder (D005)."""
+        for split in self.result.splits:
+            for path in split.paths:
+                if is_inside(path, self.result.root):
+                    continue
+                detail = (
+                    f"`{split.name}:` leads to {shown(path)}, outside the dataset folder {shown(self.result.root)}:"
+                    " a copy of the folder would train on other images, or none"
+                )
+                advice = (
+                    "Move the images into the dataset folder, or set `path:` to the folder that holds both."
+                )
+                self._fault("D005", detail, advice, None, split.line, split.name)
+
+    def _no_text(self, name: str, value: object, line: int | None) -> None:
+        detail = f"`{name}:` lists a {type(value).__name__}, not a path; {STOPS}"
+        self._fault("D001", detail, "List paths only.", Severity.ERROR, line, name)
+
+    def _url(self, key: str, value: str) -> None:
+        detail = (
+            f"`{key}: {shown(value)}` is a URL: training does not fetch it, takes it for a folder and stops"
+        )
+        advice = f"Download it yourself, look at it, then write the folder's path under `{key}:`."
+        self._fault("D004", detail, advice, Severity.ERROR, self.document.line(key))
+
+    def _fault(
+        self,
+        rule: str,
+        detail: str,
+        advice: str,
+        severity: Severity | None,
+        line: int | None,
+        split: str | None = None,
+    ) -> None:
+        self.result.faults.append(
+            place(rule, detail, advice, severity, file=self.document.path, line=line, split=split)
+        )
+
+
+def _readings(base: str, value: str, step_up: bool) -> list[str]:
+    """Where training looks for a split from a base; Roboflow's `../train/images` is also tried without the `../`."""
+    paths = [find_from(base, value)]
+    if step_up and value.startswith("../"):
+        paths.append(find_from(base, value[3:]))
+    return paths
+
+
+def _training_bases(declared: str) -> list[str]:
+    """Where training looks for `path:`: the folder it is started in, then Ultralytics' datasets folder.
+
+    The first is the one it settles on from here.
+    """
+    here = os.path.abspath(declared)
+    if os.path.isabs(declared):
+        return [here]
+    datasets = _datasets_folder()
+    if os.path.exists(here) or datasets is None:
+        return [here]
+    return [os.path.normpath(os.path.join(datasets, declared)), here]
+
+
+def _datasets_folder() -> str | None:
+    """`datasets_dir` of the user's Ultralytics settings, or None where there are none."""
+    config = os.environ.get("YOLO_CONFIG_DIR")
+    if not config and sys.platform == "darwin":
+        config = "~/Library/Application Support"
+    elif not config and sys.platform == "win32":
+        config = "~/AppData/Roaming"
+    elif not config:
+        config = os.environ.get("XDG_CONFIG_HOME", "~/.config")
+    try:
+        with open(os.path.join(os.path.expanduser(config), "Ultralytics", "settings.json"), "rb") as file:
+            folder = json.loads(file.read(1_000_000)).get("datasets_dir")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return folder if isinstance(folder, str) else None
