@@ -161,16 +161,27 @@ def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
 def _check_jpeg_end(path: str, verdict: Verdict) -> None:
     """Training re-encodes a JPEG whose last two bytes are not its end marker, and drops it if that fails."""
     with open(path, "rb") as file:
-        file.seek(-2, os.SEEK_END)
-        if file.read() == JPEG_END:
-            return
+        start = file.seek(max(0, os.path.getsize(path) - _END_SEARCHED))
+        last = file.read()
+    if last.endswith(JPEG_END):
+        return
     try:
         _reencode(path)
     except Exception as error:
         _damaged(verdict, error)
         verdict.detail = f"no end marker, and {verdict.detail}"
+        return
+    verdict.rewritten = True
+    end = last.rfind(JPEG_END)
+    extra = len(last) - end - len(JPEG_END)
+    if end >= 0:
+        verdict.detail = f"{extra} byte{'s' if extra > 1 else ''} after its end marker"
     else:
-        verdict.rewritten = True
+        verdict.detail = "its end marker is missing" + (f" from the last {len(last)} bytes" if start else "")
+
+
+_END_SEARCHED = 1 << 16
+"""How many last bytes are searched for the end marker, to say what follows it."""
 
 
 def _reencode(path: str) -> None:
@@ -204,15 +215,15 @@ def decode(path: str, verdict: Verdict) -> int | None:
             return None
 
 
-def thumbnail(path: str) -> NDArray[np.float32] | None:
-    """Gray float32 (32, 32) thumbnail of the upright image, 0 to 255; None where it cannot be decoded.
+def thumbnail(path: str) -> NDArray[np.uint8] | None:
+    """Gray uint8 (32, 32) thumbnail of the upright image; None where it cannot be decoded.
 
     Decoded at full resolution and then averaged, so that it hardly depends on quality or size of a copy.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return np.asarray(_small_and_upright(path, COMPARED_SIDE_PX, fast=False), np.float32)
+            return np.asarray(_small_and_upright(path, COMPARED_SIDE_PX, fast=False))
         except Exception:
             return None
 

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from sanitizer.dataset.image_faults import image_faults
 from sanitizer.dataset.image_header import (
     JPEG,
     JPEG_END,
@@ -27,6 +28,8 @@ from sanitizer.dataset.tables import ImageStatus, ImageTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["image_faults", "read_images"]
 
 ImageMode = Literal["header", "decode", "none"]
 

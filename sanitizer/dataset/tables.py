@@ -23,7 +23,6 @@ Task = Literal["detect", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
 
 
-
 class RowKind(IntEnum):
     """What the columns of a label row are, by their number and the task."""
 
@@ -227,7 +226,7 @@ class ImageTable:
         rewritten: bool (F,) training would re-encode the file in place (JPEG that does not end in FF D9 but
             still decodes).
         dropped: bool (F,) Ultralytics' check_image would raise on it, so the image is dropped.
-        detail: object (F,) str or None: the reader's own words where status is not OK.
+        detail: object (F,) str or None: the reader's own words where status is not OK or `rewritten` is set.
         decoded: bool (F,) pixels were decoded (`--images decode`).
         phash: uint64 (F,) perceptual hash, meaningful where decoded.
     """

@@ -42,6 +42,13 @@ READER = "reader"
 """The check of rules that a reader reports by itself."""
 
 MODULES: dict[str, str] = {
+    "unusable-image": "images",
+    "damaged-image": "images",
+    "wrong-image-ending": "images",
+    "exif-rotated": "images",
+    "rewritten-image": "images",
+    "duplicate-images": "duplicates",
+    "conflicting-duplicates": "duplicates",
     "mixed-rows": "labels",
     "row-kind-fits-task": "labels",
 }
