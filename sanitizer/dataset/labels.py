@@ -51,18 +51,22 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     """
     builder = _TableBuilder(len(paths), spec)
     for i, path in enumerate(paths):
-        if path is None:
-            continue
-        try:
-            data = _read(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            continue
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            builder.add_unreadable(i, error)
-            continue
-        if data is not None:
-            builder.add(i, data)
+        if path is not None:
+            _read_into(builder, i, path)
     return builder.finish()
+
+
+def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
+    """Hand one file's bytes over; no reference to them stays behind."""
+    try:
+        data = _read(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        builder.add_unreadable(file, error)
+        return
+    if data is not None:
+        builder.add(file, data)
 
 
 def parse_labels(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTable:
@@ -240,6 +244,8 @@ class _TableBuilder:
             return None
         if data.isascii() and b"\0" not in data:
             return data
+        if encodings.UTF8_MARK.startswith(data):
+            return b""  # half a mark and nothing else: Python's reader waits for the rest, and gives no text
         fault = encodings.not_text_fault(data, file)
         if fault:
             self._refuse(fault, FileStatus.NOT_TEXT)
