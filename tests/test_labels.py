@@ -249,16 +249,12 @@ def test_a_file_of_garbage_has_a_thousand_faults_and_a_count() -> None:
 
 def test_files_without_rows() -> None:
     lfs = b"version https://git-lfs.github.com/spec/v1\n"
-    table = parse_labels([None, b" \r\n\t", b"\xff", lfs, b"\xef\xbb\xbf"], DETECT)
-    status = [
-        FileStatus.MISSING,
-        FileStatus.EMPTY,
-        FileStatus.NOT_TEXT,
-        FileStatus.LFS_POINTER,
-        FileStatus.EMPTY,
-    ]
-    assert table.status.tolist() == status
-    assert table.numbers_ok.tolist() == [True, True, False, False, True]
+    marks = [b"\xef\xbb\xbf", b"\xef\xbb", b"\xef"]
+    assert [rows_as_training_reads_them(mark) for mark in marks] == [[], [], []]
+    table = parse_labels([None, b" \r\n\t", *marks, b"\xff", lfs], DETECT)
+    refused = [FileStatus.NOT_TEXT, FileStatus.LFS_POINTER]
+    assert table.status.tolist() == [FileStatus.MISSING, *[FileStatus.EMPTY] * 4, *refused]
+    assert table.numbers_ok.tolist() == [True] * 5 + [False] * 2
     assert len(table) == 0
 
 
