@@ -54,7 +54,9 @@ def test_both_files_say_the_same_things(name: str, text: str, tmp_path: Path) ->
     assert load_config(str(tmp_path)) == Config(
         select=("B", "C001"),
         ignore=("B012",),
-        rules={"B001": RuleConfig(Severity.ERROR, {"max_ratio": 80.0}, {"crack": {"max_ratio": 2000.0}, 3: {"max_ratio": 9.0}})},
+        rules={
+            "B001": RuleConfig(Severity.ERROR, {"max_ratio": 80}, {"crack": {"max_ratio": 2000}, 3: {"max_ratio": 9}})
+        },
         per_path_ignores={"labels/old/*": ("B005",)},
         packs=(str(tmp_path / "own.yaml"),),
         baseline=str(tmp_path / "known.json"),
@@ -100,10 +102,10 @@ def test_a_named_file_is_used_in_place_of_the_nearest(tmp_path: Path) -> None:
         ("imgsz: 640\nfail_on: never", "sanitize.yaml:2: fail_on: unknown key (did you mean 'fail-on'?)"),
         ("zzz: 1", "sanitize.yaml:1: zzz: unknown key; known are select, ignore, rules,"),
         ("rules:\n  B001:\n    parms: {}", "sanitize.yaml:3: rules.B001.parms: unknown key (did you mean 'params'?)"),
-        ("rules:\n  B001:\n    params:\n      max_ratio: fifty", "sanitize.yaml:4: rules.B001.params.max_ratio: must be a number, not 'fifty'"),
+        ("rules:\n B001:\n  params:\n   a: fifty", "yaml:4: rules.B001.params.a: must be a number, not 'fifty'"),
         ("rules: {B001: {params: {max_ratio: true}}}", "must be a number, not True"),
         ("rules: {B001: {params: {max_ratio: .nan}}}", "must be a number, not nan"),
-        ("rules: {B001: {severity: eror}}", "rules.B001.severity: must be one of info, warning, error, not 'eror' (did you mean 'error'?)"),
+        ("rules: {B001: {severity: eror}}", "one of info, warning, error, not 'eror' (did you mean 'error'?)"),
         ("rules: {B001: {severity: [x]}}", "rules.B001.severity: must be one of"),
         ("rules: {B001: {per_class: {crack: 2000}}}", "rules.B001.per_class.crack: must be a mapping"),
         ("rules: [B001]", "rules: must be a mapping of key to value, not a list"),
@@ -154,7 +156,7 @@ def test_a_mistake_in_toml_is_told_with_its_key(content: bytes, message: str, tm
 
 
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.yaml: cannot read the configuration: No such file"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot read the configuration: No such file"):
         load_config(str(tmp_path), str(tmp_path / "none.yaml"))
 
 

@@ -195,7 +195,9 @@ _PLACE = {
     "properties": {
         "artifactLocation": {
             "type": "object", "required": ["uri"], "additionalProperties": False,
-            "properties": {"uri": {"type": "string", "pattern": r"^[A-Za-z0-9._~%/\-]+$"}, "uriBaseId": {"type": "string"}},
+            "properties": {
+                "uri": {"type": "string", "pattern": r"^[A-Za-z0-9._~%/\-]+$"}, "uriBaseId": {"type": "string"},
+            },
         },
         "region": {
             "type": "object", "required": ["startLine"], "additionalProperties": False,

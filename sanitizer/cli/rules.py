@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.cli import OK, UsageError
 from sanitizer.cli.arguments import one_of
 from sanitizer.config import load_config
+from sanitizer.escape import legible
 from sanitizer.reports.common import plain
-from sanitizer.rules.pack import Rule, load_rules
+from sanitizer.rules import pack
 from sanitizer.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping, Sequence
+
+    from sanitizer.rules.pack import Rule
 
 USAGE = "sanitize rules [CODE] [options]"
 EPILOG = None
@@ -52,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the list, or the explanation."""
     config = load_config(os.getcwd(), args.config)
-    rules = load_rules(config.packs)
+    rules = pack.load_rules(config.packs)
     chosen = _chosen(rules, args.code)
     explain = args.code is not None and len(chosen) == 1
     if args.format == "json":
@@ -129,7 +132,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterable[str]:
 
 
 def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), WIDTH)
+    return textwrap.wrap(" ".join(text.split()), WIDTH, break_on_hyphens=False)
 
 
 def _examples(examples: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -139,13 +142,13 @@ def _examples(examples: Iterable[Mapping[str, Any]]) -> Iterable[str]:
             yield f"# {' '.join(str(example['about']).split())}"
         made_of = {k: v for k, v in example.items() if k not in ("about", "rows", "lines", "training")}
         for row in str(example.get("rows", "")).splitlines():
-            yield row if len(row) <= WIDTH else f"{row[: WIDTH - 1]}…"
+            yield _escaped(row)
         for key, value in made_of.items():
             yield from _made_of(key, value)
 
 
 def _made_of(key: str, value: object) -> Iterable[str]:
-    """One key of an example that is not plain rows: data.yaml text, files, image."""
+    """One key of an example that is not plain rows: data.yaml text, bytes, files, image."""
     if isinstance(value, dict):
         yield f"{key}:"
         for name, content in value.items():
@@ -154,9 +157,16 @@ def _made_of(key: str, value: object) -> Iterable[str]:
                 if isinstance(content, str)
                 else ", ".join(f"{k} {v}" for k, v in dict(content).items())
             )
-            yield textwrap.shorten(f"  {name}: {text!r}" if "\n" in text else f"  {name}: {text}", WIDTH)
+            yield f"  {_escaped(f'{name}: {text}')}"
+    elif key == "bytes":  # a character stands for a byte, and which byte is the point
+        yield f"bytes: {_escaped(str(value).encode('latin-1').decode('ascii', 'surrogateescape'))}"
     elif isinstance(value, str) and "\n" in value:
         yield f"{key}:"
-        yield from (f"  {line}" for line in value.splitlines())
+        yield from (f"  {legible(line)}" for line in value.splitlines())
     else:
-        yield f"{key}: {ascii(value) if isinstance(value, str) and not value.isprintable() else value}"
+        yield f"{key}: {_escaped(str(value))}"
+
+
+def _escaped(text: str) -> str:
+    shown = legible(text)
+    return shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
