@@ -130,14 +130,14 @@ def test_different_pictures_are_no_duplicates(folder: Folder) -> None:
 def test_equal_bytes_in_one_split(folder: Folder, mode: str) -> None:
     folder.add("train/b.jpg", folder.bytes_of("train/a.jpg"))
     folder.add("train/c.jpg", folder.bytes_of("train/a.jpg"))
-    same = "duplicate in train: is byte for byte the same image as images/train/a.jpg"
+    same = "duplicate in train: byte for byte the same image as images/train/a.jpg"
     assert folder.duplicates(mode) == [same, same]
 
 
 def test_equal_bytes_across_splits_are_a_leak(folder: Folder) -> None:
     folder.add("val/x.jpg", folder.bytes_of("train/a.jpg"))
     assert folder.duplicates("header", train="train", val="val") == [
-        "leak between train and val: is byte for byte the same image as images/train/a.jpg"
+        "leak between train and val: byte for byte the same image as images/train/a.jpg"
     ]
 
 
@@ -156,7 +156,7 @@ def test_one_folder_under_two_splits_is_no_leak_image_by_image(folder: Folder) -
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_a_link_is_named_as_one(folder: Folder, link: Any) -> None:
     link(folder.root / "images/train/a.jpg", folder.root / "images/train/b.jpg")
-    assert folder.duplicates() == ["duplicate in train: is the same file (by a link) as images/train/a.jpg"]
+    assert folder.duplicates() == ["duplicate in train: the same file (by a link) as images/train/a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_same_picture_encoded_again(
 ) -> None:
     folder.add(name, Image.open(folder.root / "images/train/a.jpg").resize(size), **options)
     assert folder.duplicates("decode", train="train", val="val") == [
-        "leak between train and val: is the same picture, re-encoded or resized, as images/train/a.jpg"
+        "leak between train and val: the same picture, re-encoded or resized, as images/train/a.jpg"
     ]
     assert folder.duplicates("header", train="train", val="val") == []
 

@@ -124,7 +124,7 @@ def _damaged(verdict: Verdict, error: BaseException) -> Verdict:
     cut_off = "truncated" in words.lower()
     verdict.status = ImageStatus.TRUNCATED if cut_off else ImageStatus.UNDECODABLE
     verdict.dropped = True
-    verdict.detail = words
+    verdict.detail = "the file ends before the picture does" if cut_off else words
     return verdict
 
 

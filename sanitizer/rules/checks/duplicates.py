@@ -48,11 +48,11 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
     here, there = survey.split_name(copy.index), survey.split_name(copy.original)
     original = survey.dataset.relative(survey.image_path(copy.original))
     if copy.same_file:
-        what = f"is the same file (by a link) as {original}"
+        what = f"the same file (by a link) as {original}"
     elif copy.mean_difference is None:
-        what = f"is byte for byte the same image as {original}"
+        what = f"byte for byte the same image as {original}"
     else:
-        what = f"is the same picture, re-encoded or resized, as {original}"
+        what = f"the same picture, re-encoded or resized, as {original}"
     if here != there:
         return f"leak between {there} and {here}: {what}"
     return f"duplicate in {here}: {what}" if here else f"duplicate: {what}"

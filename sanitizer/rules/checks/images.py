@@ -49,7 +49,7 @@ def damaged_image(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
         "training drops it",
         "training does not check for this: it fails on the image, or learns from a picture with a part missing",
     )
-    what = np.where(cut_off, "cut off before its end", "damaged")
+    what = np.where(cut_off, "cut off", "damaged")
     return Hits(index, fields={"what": what, "detail": images.detail[index], "effect": effect})
 
 
