@@ -232,7 +232,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
-    why = " ".join(part for part in (error.context, error.problem) if part)
+    why = ": ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
     where = f" at line {line}, column {column}" if mark else ""
     return _refused(path, f"is not valid YAML{where}: {why}", _REPAIR, line, column)

@@ -146,7 +146,8 @@ def _from_layout(
     classes = read_classes(near) if near is not None else _NO_CLASSES
     faults: list[Place] = []
     if near is None:
-        detail = f"no data.yaml in {shown(folder)}: it was read as {layout.described_as}; training needs a data.yaml"
+        name = shown(os.path.basename(folder))
+        detail = f"no data.yaml in {name}: it was read as {layout.described_as}; training needs a data.yaml"
         advice = "Write a data.yaml with train:, val: and names:; then class ids are checked too."
         faults.append(place("D001", detail, advice, Severity.INFO, file=data_file or folder))
     return _assemble(

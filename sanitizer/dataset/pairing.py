@@ -11,7 +11,7 @@ import numpy as np
 
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.places import place, shown
+from sanitizer.dataset.places import counted, place, shown
 from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
 
@@ -84,11 +84,32 @@ class Pairer:
             self._paired.setdefault(key[1], set()).update(unique)
             if len(unique) < len(names) and key not in self._judged:
                 self._report_same_stem(split, f)
-        if not all(has):
+        apart = self._report_labels_apart(split, has)
+        if not all(has) and not apart:
             for i in np.flatnonzero(~np.array(has)).tolist():
                 self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])
         self._judged.update(zip(images.folders, images.label_folders, strict=True))
         return has
+
+    def _report_labels_apart(self, split: SplitImages, has: list[bool]) -> bool:
+        """One D006 for a whole split whose labels lie in a labels folder that training does not look into."""
+        images = split.images
+        if any(has) or not has or list(images.folders) != list(images.label_folders):
+            return False
+        folder = images.folders[0]
+        parent, name = os.path.split(folder)
+        tries = (f"{parent}/labels/{name}", f"{os.path.dirname(parent)}/labels/{name}", f"{parent}/labels")
+        stems = {name[: name.rindex(".")] for name in images.names}
+        found = next((t for t in tries if any(n[:-4] in stems for n in self.listing.folder(t).labels)), None)
+        if found is None:
+            return False
+        detail = (
+            f"all {len(has)} images of {split.name or 'the folder'} are read as background: their labels are in"
+            f" {self._show(found)}, but training looks beside the images, as no folder above them is called images"
+        )
+        advice = "Rename the folder of the images to `images`, beside `labels`."
+        self.faults.append(place("D006", detail, advice, Severity.ERROR, file=folder, split=split.name))
+        return True
 
     def _report_same_stem(self, split: SplitImages, f: int) -> None:
         """D008: images of one folder whose names differ in the ending only."""
@@ -199,7 +220,7 @@ class Pairer:
         for orphan in orphans:
             split = splits[orphan.split]
             if not split.images.names:
-                detail = f"none of the {len(orphan.names)} label files in {self._show(orphan.label_dir)} has an image"
+                detail = f"no image for {counted(len(orphan.names), 'label file')} in {self._show(orphan.label_dir)}"
                 detail += ": the rows are judged without image sizes"
                 advice = "Put the images beside them to have sizes, aspect ratios and the images checked too."
                 self.faults.append(

@@ -26,6 +26,11 @@ def shown(path: str, root: str | None = None) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 image", "2 images"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def is_inside(path: str, root: str) -> bool:
     """Whether an absolute path is `root` or below it, by its text."""
     return path == root or path.startswith(root.rstrip("/") + "/")

@@ -33,8 +33,8 @@ def pair_files(paths: Sequence[str], listing: Listing) -> Split:
     pairs: dict[str, tuple[str | None, str | None]] = {}
     for path in paths:
         if is_image_name(os.path.basename(path)):
-            label = _label_of(path)
-            pairs[path] = (path, label if os.path.lexists(label) else None)
+            expected = _label_of(path)
+            pairs[path] = (path, expected if os.path.lexists(expected) else None)
         else:
             found = _image_of(path, listing)
             pairs.setdefault(found or path, (found, path))

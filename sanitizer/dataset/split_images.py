@@ -16,13 +16,13 @@ from sanitizer.dataset.listing import (
     is_image_name,
     label_folder,
 )
-from sanitizer.dataset.places import is_inside, place, shown
+from sanitizer.dataset.places import counted, is_inside, place, shown
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.dataset.image_lists import ImageList
+    from sanitizer.dataset.image_lists import ImageList, LineKind
     from sanitizer.dataset.split_paths import SplitSources
     from sanitizer.dataset.tables import Place
 
@@ -105,8 +105,8 @@ class Gatherer:
             self._fault(split, detail, "Remove the links that lead in circles.", Severity.WARNING)
         if not total:
             top = self.listing.folder(path)
-            inside = f"{top.others + len(top.labels)} other files" if top.others or top.labels else "no files"
-            detail = f"{self._show(path)} holds no image ({inside}, {len(top.subfolders)} folders)"
+            inside = counted(top.others + len(top.labels), "other file")
+            detail = f"{self._show(path)} holds no image ({inside}, {counted(len(top.subfolders), 'folder')})"
             advice = "Name the folder that holds the images; training knows .jpg, .png, .bmp, .webp, .tif and more."
             stops = "training" if split.name in ("train", "val") else "evaluation on it"
             self._fault(split, f"{detail}; {stops} stops here", advice)
@@ -114,7 +114,8 @@ class Gatherer:
     def _check_link(self, split: SplitSources, path: str) -> None:
         target = os.path.realpath(path)
         if not is_inside(target, self.root):
-            detail = f"{self._show(path)} is a link to {shown(target)}, outside the dataset folder"
+            away = shown(os.path.relpath(target, self.root))
+            detail = f"{self._show(path)} is a link to {away}, outside the dataset folder"
             advice = "Copy the images into the dataset, or keep link and target together."
             self.faults.append(place("D005", detail, advice, file=path, split=split.name))
 
@@ -128,42 +129,40 @@ class Gatherer:
             )
         elif not found.groups:
             advice = "Write one image path a line."
-            self._list_fault(split, path, "names no image; training stops here", advice)
-        if self.for_training:
+            self._list_fault(split, path, "names no image; training stops here", advice, 1)
+        if self.for_training and found.groups:
             self._check_lines(split, path, found)
         outside = [key for key in found.groups if not is_inside(key[0], self.root)]
         if outside:
             count = sum(len(found.groups[key]) for key in outside)
             line = min(found.first_line[key] for key in outside)
-            detail = f"{self._show(path)} names {count} images outside the dataset folder, such as in {outside[0][0]}"
+            away = shown(os.path.relpath(outside[0][0], self.root))
+            detail = f"{self._show(path)} names {counted(count, 'image')} outside the dataset folder, such as in {away}"
             advice = "Move the images into the dataset folder, or set `path:` to a folder that holds both."
-            self.faults.append(place("D005", shown(detail), advice, file=path, line=line, split=split.name))
+            self.faults.append(place("D005", detail, advice, file=path, line=line, split=split.name))
 
     def _check_lines(self, split: SplitSources, path: str, found: ImageList) -> None:
         """Lines that training takes otherwise than they were meant."""
-        if found.error is None and "not an image" in found.counts:
-            line, text = found.examples["not an image"]
-            detail = (
-                f"names {found.counts['not an image']} files that are no images ({shown(text[:80])}); skipped"
-            )
-            advice = "Remove these lines, or give the files an image ending."
-            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
-        if "moved" in found.counts:
-            line, text = found.examples["moved"]
-            detail = (
-                f"has {found.counts['moved']} relative lines such as {shown(text[:80])}, which training takes from the"
-                f" folder it is started in: from {shown(os.getcwd())} it finds none of them"
-            )
-            advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
-            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
-        if "labels beside" in found.counts:
-            line, text = found.examples["labels beside"]
-            detail = (
-                f"has {found.counts['labels beside']} lines such as {shown(text[:80])}: without a folder before"
-                " images/, training looks for the labels beside the images, not in labels/"
-            )
-            advice = "Begin each line with ./ or write absolute paths."
-            self._list_fault(split, path, detail, advice, line, Severity.WARNING)
+        here = shown(os.getcwd())
+        cases: dict[LineKind, tuple[str, str]] = {
+            "not an image": (
+                "training skips them, as no image ends like that",
+                "Remove these lines, or give the files an image ending.",
+            ),
+            "moved": (
+                f"training takes them from the folder it is started in, and from {here} it finds none",
+                "Begin each line with ./ to make it relative to the list, or write absolute paths.",
+            ),
+            "labels beside": (
+                "with no folder before images/, training looks for labels beside the images, not in labels/",
+                "Begin each line with ./ to make it relative to the list, or write absolute paths.",
+            ),
+        }
+        for kind, (effect, advice) in cases.items():
+            if kind in found.counts:
+                line, text = found.examples[kind]
+                detail = f"has {counted(found.counts[kind], 'line')} such as {shown(text[:80])}: {effect}"
+                self._list_fault(split, path, detail, advice, line, Severity.WARNING)
 
     def _list_fault(
         self,
@@ -201,9 +200,9 @@ def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | Non
                 where = (
                     ", ".join(shown(p, root) for p in (*second.folders, *second.lists)) or "the same folder"
                 )
-                detail = f"{both} are the same {count} images ({where})"
+                detail = f"{both} are the same {counted(count, 'image')} ({where})"
             else:
-                detail = f"{both} have {count} image files in common"
+                detail = f"{both} have {counted(count, 'image')} in common"
             detail += f": {second.name} measures what the model has seen, not what it learned"
             advice = f"Give {second.name} images of its own."
             faults.append(place("D009", detail, advice, file=yaml_path, line=second.line, split=second.name))

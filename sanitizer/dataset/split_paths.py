@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.places import find_from, is_inside, place, shown
+from sanitizer.dataset.places import counted, find_from, is_inside, place, shown
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class _Resolver:
             if os.path.isabs(self.declared):
                 bases = [self.declared, folder]
         self.bases = list(dict.fromkeys(os.path.normpath(b) for b in bases))
+        self.linked: set[str] = set()
         self.elsewhere: dict[int, list[str]] = {}
         self.result = SplitPaths(self._root(0), bases=self.bases)
         self.found_any = False
@@ -142,6 +143,12 @@ class _Resolver:
                     if not self.found_any:
                         self.found_any = True
                         self.result.root = self._root(number)
+                    if (
+                        not is_inside(path, self.result.root)
+                        and ".." not in value
+                        and not os.path.isabs(value)
+                    ):
+                        self.linked.add(path)
                     return path
         return None
 
@@ -163,7 +170,9 @@ class _Resolver:
             self.result.splits.append(split)
 
     def _report_lost(self, split: SplitSources, value: str, line: int | None) -> None:
-        looked = [shown(p) for base in self._looked_from() for p in _readings(base, value, True)]
+        looked = [
+            shown(p, self.result.root) for base in self._looked_from() for p in _readings(base, value, True)
+        ]
         places = " and ".join(dict.fromkeys(looked))
         guess, phrase = (None, "") if split.paths else self._likely_folder(split.name)
         stops = STOPS if split.name in ("train", "val") else "evaluation on it stops"
@@ -196,7 +205,7 @@ class _Resolver:
         free = {path: what for path, what in found.items() if path not in taken}
         if not free:
             return None, ""
-        listed = ", ".join(f"{relative} ({count} images)" for relative, count in free.values())
+        listed = ", ".join(f"{relative} ({counted(count, 'image')})" for relative, count in free.values())
         if len(free) > 1:
             return None, f". It could be one of {listed}; none was scanned"
         (relative, _count) = next(iter(free.values()))
@@ -236,10 +245,14 @@ class _Resolver:
             for path in split.paths:
                 if is_inside(path, self.result.root):
                     continue
-                detail = (
-                    f"`{split.name}:` leads to {shown(path)}, outside the dataset folder {shown(self.result.root)}:"
-                    " a copy of the folder would train on other images, or none"
-                )
+                away = shown(os.path.relpath(path, self.result.root))
+                detail = f"`{split.name}:` leads to {away}, outside the dataset folder"
+                if path in self.linked:
+                    detail += (
+                        f" (through a link; labels are then sought from {away}, not from where the link is)"
+                    )
+                else:
+                    detail += ": a copy of the folder would train on other images, or none"
                 advice = (
                     "Move the images into the dataset folder, or set `path:` to the folder that holds both."
                 )
