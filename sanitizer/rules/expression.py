@@ -225,7 +225,7 @@ class _Compiler:
             return self._call(node)
         if isinstance(node, ast.Compare | ast.BoolOp) or _is_not(node):
             raise self.error("a number is needed here, but this is a condition (true or false)", node)
-        raise self._refused(node)
+        raise self._refused(node.op if isinstance(node, ast.UnaryOp) else node, node)
 
     def _arithmetic(self, node: ast.BinOp) -> Evaluator:
         if isinstance(node.op, ast.Pow):
@@ -317,7 +317,8 @@ class _Compiler:
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.error(f"{node.func.id} takes plain arguments only", node)
         if len(node.args) < 2 if count is None else len(node.args) != count:
-            raise self.error(f"{node.func.id} takes {count or 'two or more'} arguments", node)
+            wanted = {None: "two or more arguments", 1: "one argument"}.get(count, f"{count} arguments")
+            raise self.error(f"{node.func.id} takes {wanted}", node)
         return [self.number(a) for a in node.args]
 
     def _constant(self, node: ast.Constant) -> float:
