@@ -87,11 +87,11 @@ class RuleNode:
         try:
             rule.expression(key)
         except ExpressionError as e:
-            mark = self.values[key].start_mark
-            style = getattr(self.values[key], "style", None)
-            place = f"{self.path}:{mark.line + 1}"
-            if style in (None, "'", '"') and "\n" not in e.text:
-                place += f":{mark.column + 1 + e.offset + (style is not None)}"
+            node = self.values[key]
+            place = f"{self.path}:{node.start_mark.line + 1}"
+            if node.start_mark.line == node.end_mark.line:
+                quote = 1 if node.style in ("'", '"') else 0
+                place += f":{node.start_mark.column + quote + e.offset + 1}"
             raise PackError(f"{place}: {rule.code}: {key}: {e}") from None
 
     def _check_message(self, rule: Rule) -> None:
