@@ -6,7 +6,7 @@ import os
 import shutil
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from PIL import Image
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels, read_labels
 from sanitizer.dataset.tables import ImageStatus, ImageTable, Task, TaskSpec
+from sanitizer.scan import scan
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:
@@ -217,3 +218,45 @@ def test_a_bad_image_is_dropped_whatever_its_label_says() -> None:
 
 def test_pose_without_keypoint_shape_leaves_nothing_to_train_on() -> None:
     assert our_verdicts([b"0 0.5 0.5 0.1 0.1\n", None], TaskSpec("pose", 3)) == [Verdict(True, False)] * 2
+
+
+@pytest.mark.ultralytics
+@pytest.mark.parametrize("name", PUBLISHED_SETS)
+def test_scan_counts_the_images_that_the_loader_drops(
+    name: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics.data import utils
+
+    if not (shared_data / name).is_dir():
+        pytest.skip(f"{name} is not there")
+    monkeypatch.setattr(utils, "check_font", lambda *_: None)  # it would look on the net
+    folder = tmp_path / name
+    shutil.copytree(shared_data / name, folder, copy_function=shutil.copyfile)
+    report = scan(folder / "data.yaml", task=PUBLISHED_SETS[name], images="header")
+    data = utils.check_det_dataset(str(folder / "data.yaml"), autodownload=False)
+    for counts in report.summary.splits:
+        if counts.split == "val" and data["val"] == data["train"]:
+            continue  # the same images again: they are counted once, in train
+        wanted, kept = load_split(data, counts.split, PUBLISHED_SETS[name])
+        assert (counts.images, counts.dropped) == (wanted, wanted - kept), counts.split
+
+
+def load_split(data: dict[str, Any], split: str, task: Task) -> tuple[int, int]:
+    """(images in the split, images that the real loader keeps)."""
+    from ultralytics.data.dataset import YOLODataset
+
+    wanted = 0
+
+    class Loader(YOLODataset):
+        def get_img_files(self, img_path: str) -> list[str]:
+            nonlocal wanted
+            files: list[str] = super().get_img_files(img_path)
+            wanted = len(files)
+            return files
+
+    try:
+        kept = len(Loader(img_path=data[split], data=data, task=task, augment=False))
+    except RuntimeError as error:
+        assert "No valid images found" in str(error)
+        kept = 0
+    return wanted, kept
