@@ -43,7 +43,10 @@ class CheckError(Exception):
         self.rule, self.detail, self.file = rule, detail, file
 
     def __str__(self) -> str:
-        return f"rule {self.rule} failed ({self.detail}) from {self.file} on: --ignore {self.rule} skips it"
+        return (
+            f"rule {self.rule} failed in the batch of files that begins with {self.file} "
+            f"({self.detail}): --ignore {self.rule} skips the rule"
+        )
 
 
 def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) -> list[Finding]:

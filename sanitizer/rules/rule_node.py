@@ -90,7 +90,7 @@ class RuleNode:
             node = self.values[key]
             place = f"{self.path}:{node.start_mark.line + 1}"
             if node.start_mark.line == node.end_mark.line:
-                quote = 1 if node.style in ("'", '"') else 0
+                quote = 1 if getattr(node, "style", None) in ("'", '"') else 0
                 place += f":{node.start_mark.column + quote + e.offset + 1}"
             raise PackError(f"{place}: {rule.code}: {key}: {e}") from None
 
