@@ -17,7 +17,7 @@ from sanitizer.rules.columns import WithParams
 from sanitizer.rules.message import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -90,7 +90,7 @@ class Assembler:
             faults = [f for f in faults if rule.code not in self._ignored_in(f.file)]
         if not faults:
             return []
-        template = Template(rule.message)
+        messages = self._fault_messages(rule, faults)
         split = self._tables.chunk.split or None
         images, label_paths, opened = self._paths(rule, np.array([f.file for f in faults]))
         where = _rows_where(self._tables.labels, self._spec, self._rows_of(faults))
@@ -99,7 +99,7 @@ class Assembler:
                 rule.code,
                 rule.name,
                 severity_of(rule, fault, self._ruleset),
-                template.render_one(self._lookup(fault)),
+                message,
                 split,
                 image,
                 label,
@@ -112,8 +112,8 @@ class Assembler:
                 rule.fix,
                 path,
             )
-            for fault, image, label, path, class_id, class_name, x, y, w, h in zip(
-                faults, images, label_paths, opened, *where, strict=True
+            for fault, message, image, label, path, class_id, class_name, x, y, w, h in zip(
+                faults, messages, images, label_paths, opened, *where, strict=True
             )
         ]
 
@@ -172,15 +172,16 @@ class Assembler:
 
         return Template(rule.message).render(column, len(hits))
 
-    def _lookup(self, fault: Fault) -> Callable[[str], object]:
-        """Value of a message field: what the reader said, or what is known of the file."""
+    def _fault_messages(self, rule: Rule, faults: Sequence[Fault]) -> list[str]:
+        """A field is what the reader said of the case, or else what is known of the file."""
 
-        def value(name: str) -> object:
-            if name in fault.values:
-                return fault.values[name]
-            return np.broadcast_to(self._files[name], (len(self._files),))[fault.file]
+        def column(name: str) -> list[object]:
+            if all(name in fault.values for fault in faults):
+                return [fault.values[name] for fault in faults]
+            known = np.broadcast_to(self._files[name], (len(self._files),)).tolist()
+            return [fault.values.get(name, known[fault.file]) for fault in faults]
 
-        return value
+        return Template(rule.message).render(column, len(faults))
 
     def _rows_of(self, faults: Sequence[Fault]) -> NDArray[np.int64]:
         """int64 (K,): the label row that each fault is about, -1 where it is about none that could be read."""
@@ -249,6 +250,6 @@ def _finite(numbers: NDArray[np.float64] | None) -> Any:
 
 def _number(value: object) -> float | None:
     """The value as a report number, None for text and for what is not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if value is None or isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
         return None
     return float(value) if math.isfinite(value) else None

@@ -92,6 +92,8 @@ def _is_plain(values: NDArray[Any], spec: str) -> bool:
 
 
 def _text(value: object, spec: str) -> str:
+    if not spec and isinstance(value, str) and len(value) <= MAX_TEXT:
+        return value
     if isinstance(value, np.generic):
         value = value.item()
     if value is None:
