@@ -118,7 +118,7 @@ def test_a_number_will_do_as_threshold(tmp_path: Path) -> None:
             "'w' is already the name of a column",
         ),
         ("params: {max_ratio: 20}", "params: [max_ratio]", 9, "must be a mapping of name to number"),
-        ("unless: [B002]", "unless: [B02]", 1, "there is no rule 'B02' (did you mean 'B002'?)"),
+        ("unless: [B002]", "unless: [B0002]", 1, "there is no rule 'B0002' (did you mean 'B002'?)"),
         ("unless: [B002]", "unless: [L003]", 1, "L003 is of scope file, not row"),
         ("unless: [B002]", "unless: [TEAM1]", 1, "wait for each other"),
         ("{value:.1f}", "{valeu:.1f}", 11, "there is no {valeu} (did you mean 'value'?)"),
