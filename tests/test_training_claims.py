@@ -106,7 +106,8 @@ def file_hashes(folder: Path) -> dict[str, bytes]:
 
 def add_companion(folder: Path) -> None:
     """Another good image beside the example: a loader left with no image at all would stop for that alone."""
-    if (folder / EXAMPLE_IMAGE).parent.is_dir() and (folder / CLEAN_IMAGE).is_file():
+    in_train = (folder / EXAMPLE_IMAGE).parent.is_dir() or (folder / EXAMPLE_LABEL).is_file()
+    if in_train and (folder / CLEAN_IMAGE).is_file():
         for source, example in ((CLEAN_IMAGE, EXAMPLE_IMAGE), (CLEAN_LABEL, EXAMPLE_LABEL)):
             target = (folder / example).with_stem("companion")
             target.parent.mkdir(parents=True, exist_ok=True)
