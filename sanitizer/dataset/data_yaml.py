@@ -274,13 +274,20 @@ def _duplicate_keys(path: str, root: yaml.Node | None) -> Iterator[Place]:
             yield from _lost_names(path, value)
 
 
-def _lost_names(path: str, names: yaml.Node) -> Iterator[Place]:
-    first: dict[str, int] = {}
-    for key, line, _ in _entries(names):
-        if key in first:
-            detail = f"`names` has the key {key} on line {first[key]} and again on line {line}: the first name is lost"
-            yield place("D003", detail, "Give each class its own id.", Severity.ERROR, file=path, line=line)
-        first.setdefault(key, line)
+def _lost_names(path: str, names: yaml.MappingNode) -> Iterator[Place]:
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in names.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        same = (key.tag, key.value)  # 0 and "0" are two keys
+        line = key.start_mark.line + 1
+        if same in lines:
+            detail = f"`names` has the key {key.value} on line {lines[same]} and again on line {line}"
+            advice = "Give each class its own id."
+            yield place(
+                "D003", f"{detail}: the first name is lost", advice, Severity.ERROR, file=path, line=line
+            )
+        lines.setdefault(same, line)
 
 
 def _wrong_types(document: DataYaml) -> Iterator[Place]:

@@ -70,10 +70,13 @@ def _list_folder(path: str) -> Folder:
             for entry in entries:
                 name = entry.name
                 # A folder called a.jpg is an image to Ultralytics' glob, and searched as well.
-                if entry.is_dir() and name[0] != ".":
-                    folder.subfolders.append(name)
-                    if entry.is_symlink():
-                        folder.links.add(name)
+                try:
+                    if entry.is_dir() and name[0] != ".":
+                        folder.subfolders.append(name)
+                        if entry.is_symlink():
+                            folder.links.add(name)
+                except OSError:  # a link that leads to itself
+                    pass
                 stem, dot, ending = name.rpartition(".")
                 if ending == "txt" and dot:
                     add_label(name)

@@ -85,6 +85,12 @@ class Pairer:
             if len(unique) < len(names) and key not in self._judged:
                 self._report_same_stem(split, f)
         apart = self._report_labels_apart(split, has)
+        if has and not any(has) and not apart and split.name == "train":
+            detail = f"none of the {len(has)} images of train has a label file; training stops here"
+            advice = f"Put the label files into {self._show(images.label_folders[0])}."
+            self.faults.append(
+                place("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
+            )
         if not all(has) and not apart:
             for i in np.flatnonzero(~np.array(has)).tolist():
                 self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])

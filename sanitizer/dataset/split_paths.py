@@ -75,7 +75,7 @@ def resolve_splits(document: DataYaml, listing: Listing, wanted: Sequence[str] |
         if value and isinstance(value, KEY_TYPES["train"]):
             resolver.add_split(name, value if isinstance(value, list) else [value])
         elif name in ("train", "val"):
-            resolver.guess_split(name, has_key[name], "test" if values["test"] else None)
+            resolver.guess_split(name, has_key[name])
     resolver.report_base()
     resolver.report_outside()
     return resolver.result
@@ -152,19 +152,16 @@ class _Resolver:
                     return path
         return None
 
-    def guess_split(self, name: str, has_key: bool, test: str | None) -> None:
+    def guess_split(self, name: str, has_key: bool) -> None:
         """A split that must be there is not: report it, and scan the folder that looks like it."""
         key = f"`{name}:`"
         detail = f"{key} is empty; {STOPS}" if has_key else f"the key {key} is missing; {STOPS}"
-        severity = Severity.ERROR
-        if has_key and name == "val" and test:
-            detail, severity = f"{key} is empty: training validates on test instead", Severity.WARNING
         if has_key and name in self.document.data and self.document.data[name]:
             return  # of a wrong type, which D001 has said
         split = SplitSources(name, line=self.document.line(name))
         guess, phrase = self._likely_folder(name)
         advice = f"Write `{name}: {guess}`." if guess else f"Write `{name}:` and the folder of its images."
-        self._fault("D002", f"{detail}{phrase}", advice, severity, split.line or 1, name)
+        self._fault("D002", f"{detail}{phrase}", advice, Severity.ERROR, split.line or 1, name)
         self._take_guess(split, guess)
         if split.paths:
             self.result.splits.append(split)
@@ -224,9 +221,14 @@ class _Resolver:
     def report_base(self) -> None:
         """`path:` leads elsewhere than the folder in which the splits were found: one finding for all splits."""
         for number, names in self.elsewhere.items():
-            base, declared = shown(self.bases[number]), shown(self.declared or "")
+            folder, declared = os.path.dirname(self.document.path), shown(self.declared or "")
+            base = (
+                "beside the yaml"
+                if self.bases[number] == folder
+                else f"in {shown(self.bases[number], folder)}"
+            )
             looked = " and ".join(shown(b) for b in self.tried_bases)
-            what = f"{', '.join(dict.fromkeys(names))} found from {base} instead"
+            what = f"{', '.join(dict.fromkeys(names))} found {base} instead"
             severity = Severity.WARNING
             if os.path.isabs(self.declared or ""):
                 detail = f"`path: {declared}` does not hold the splits on this machine; {STOPS} ({what})"
