@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from example_files import build, task_of
 
-from sanitizer import scan
 from sanitizer.config import Config
 from sanitizer.rules.checks import MODULES, READER, chunk_check, survey_check
 from sanitizer.rules.message import Template
 from sanitizer.rules.pack import load_rules
+from sanitizer.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,9 @@ CODES = {
 
 def examples(kind: str) -> list[Any]:
     return [
-        pytest.param(rule, example, id=f"{rule.code}-{number}-{example.get('about', kind).replace(' ', '_')}")
+        pytest.param(
+            rule, example, id=f"{rule.code}-{number}-{str(example.get('about', kind)).replace(' ', '_')}"
+        )
         for rule in RULES.values()
         for number, example in enumerate(rule.examples[kind], 1)
     ]
@@ -69,7 +71,8 @@ def test_a_rule_fires_on_its_bad_examples(rule: Rule, example: Mapping[str, Any]
         assert finding.file
         assert finding.suggestion
         assert finding.message == finding.message.strip()
-        assert not re.search(r"[{}]|\bnan\b|\binf\b|None", finding.message), finding.message
+        own_words = re.sub(r"'[^']*'", "", finding.message)
+        assert not re.search(r"[{}]|\bnan\b|\binf\b|None", own_words), finding.message
 
 
 @pytest.mark.parametrize(("rule", "example"), examples("good"))
