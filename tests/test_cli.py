@@ -466,30 +466,29 @@ def test_demo_shows_findings_and_exits_with_zero(tmp_path: Path) -> None:
     assert "the exit status is 0 here" in run.stderr
 
 
-def test_demo_again_is_fine_but_nothing_foreign_is_written_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_demo_scans_what_it_made_before_and_writes_over_nothing(
+    demo_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sanitizer.cli.demo import MARK
+    before = {path: path.stat().st_mtime_ns for path in demo_data.parent.rglob("*")}
+    assert main(["demo", str(demo_data.parent)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in demo_data.parent.rglob("*")} == before
+    assert "left as it is" in capsys.readouterr().err
 
-    ours, foreign, file = tmp_path / "ours", tmp_path / "foreign", tmp_path / "file"
-    for folder in (ours, foreign):
-        folder.mkdir()
-    (ours / MARK).touch()
-    (foreign / "thesis.txt").write_text("three years")
-    file.touch()
-    assert main(["demo", str(ours)]) == 0
-    assert main(["demo", str(foreign)]) == 2
-    assert main(["demo", str(file)]) == 2
-    assert os.listdir(foreign) == ["thesis.txt"]
-    assert "holds something else" in capsys.readouterr().err
+    (tmp_path / "data.yaml").write_text("train: three/years\n")
+    assert main(["demo", str(tmp_path)]) == 2
+    assert main(["demo", str(tmp_path / "data.yaml")]) == 2
+    assert os.listdir(tmp_path) == ["data.yaml"]
+    first, second = capsys.readouterr().err.splitlines()
+    assert "is not empty" in first
+    assert str(tmp_path / "data.yaml") in second
 
 
 def test_a_real_scan_is_the_same_through_a_pipe_and_from_python(demo_data: Path) -> None:
-    from sanitizer import scan
+    from sanitizer.scan import scan
 
     run = program("scan", str(demo_data), "--format", "json", "--no-cache")
     assert run.returncode == 1, run.stderr
-    told, made = json.loads(run.stdout), scan(demo_data, cache=False).to_dict()
+    told, made = json.loads(run.stdout), scan(str(demo_data), images="auto", cache=False).to_dict()
     assert told["findings"] == made["findings"]
     assert told["summary"] | {"elapsed_s": 0} == json.loads(json.dumps(made["summary"] | {"elapsed_s": 0}))
 
@@ -565,4 +564,5 @@ def test_an_interrupt_leaves_with_130_and_no_traceback(tmp_path: Path) -> None:
 def test_names_that_are_no_text_are_printed_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scan", "no/b\udcff\x1b.yaml"]) == 2
     err = capsys.readouterr().err
-    assert "b\\xff\\x1b.yaml" in err
+    assert "\\x1b.yaml" in err and "dcff" in err
+    assert err.rstrip("\n").isprintable()

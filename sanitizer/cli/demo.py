@@ -7,7 +7,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from sanitizer.cli import OK, UsageError
+from sanitizer.cli import OK
 from sanitizer.cli.scan import print_text
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ USAGE = "sanitize demo [DIR]"
 EPILOG = None
 
 FOLDER = "sanitize-demo"
-MARK = ".sanitize-demo"
-"""An empty file that says: this folder was made by the demo, so the demo may write over it."""
+SIGNATURE = b"Made by `sanitize demo`"
+"""What the data.yaml of a demo dataset says of itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the dataset, scan it, say what to try next. Its findings are the point: the exit status is 0."""
     from sanitizer.config import Config
-    from sanitizer.demo import make_demo
     from sanitizer.scan import scan
 
-    folder = _claim(args.folder or _default_folder())
-    data = make_demo(folder)
-    _say(f"A small flawed dataset is in {folder}. This is what `sanitize scan` says of it:\n")
+    data, is_new = _dataset(args.folder or _default_folder())
+    made = (
+        "A small flawed dataset was made" if is_new else "The demo dataset is still there, and left as it is"
+    )
+    _say(f"{made}: {data}\nThis is what `sanitize scan` says of it:\n")
     print_text(scan(data, config=Config(), progress=sys.stderr.isatty()))
     _say(
         "\nThese findings are on purpose, so the exit status is 0 here; `sanitize scan` would exit with 1. Try next:\n"
@@ -57,13 +58,13 @@ def _default_folder() -> str:
     return os.path.join(tempfile.mkdtemp(prefix="sanitize-"), FOLDER)
 
 
-def _claim(folder: str) -> str:
-    """Make the folder and mark it as the demo's. UsageError where it holds something else."""
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder} is a file: name a folder that does not exist yet")
-    os.makedirs(folder, exist_ok=True)
-    mark = os.path.join(folder, MARK)
-    if os.listdir(folder) and not os.path.exists(mark):
-        raise UsageError(f"{folder} holds something else: name a folder that does not exist yet")
-    with open(mark, "wb"):
-        return folder
+def _dataset(folder: str) -> tuple[str, bool]:
+    """(path of its data.yaml, whether it was made just now). FileExistsError where the folder holds something else."""
+    from sanitizer.demo import make_demo
+
+    data = os.path.join(folder, "data.yaml")
+    if os.path.isfile(data):
+        with open(data, "rb") as file:
+            if SIGNATURE in file.read(1000):
+                return data, False
+    return make_demo(folder), True

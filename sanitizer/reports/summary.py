@@ -84,8 +84,9 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     claim = {code: rule.training for code, rule in rules.items()}
     having = {training: [f for f in report.findings if claim.get(f.rule) == training] for training in _COST}
     lines = []
-    if having["crashes"]:
-        lines += ["stop with an error", _reasons(having["crashes"], _file)]
+    crashes = [f for f in having["crashes"] if f.severity == Severity.ERROR]
+    if crashes:
+        lines += ["stop with an error", _reasons(crashes, _file)]
     if s.images_dropped_by_training:
         lines += [f"drop {_of(report, 'dropped')}", _reasons(having["drops-image"], _image)]
     if s.images_background:
@@ -98,7 +99,9 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         lines += [f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""]
     if having["drops-row"]:
         lines += ["leave out label rows", _reasons(having["drops-row"])]
-    as_they_are = [f for f in having["trains"] if f.severity > Severity.INFO and f.line is not None]
+    # What some case of a rule does not cost the image is trained as it is, such as a box of no size.
+    kept = having["trains"] + ([] if s.images_dropped_by_training else having["drops-image"])
+    as_they_are = [f for f in kept if f.severity > Severity.INFO and f.line is not None]
     if as_they_are:
         lines += [f"learn from {_plural(len(as_they_are), 'doubtful row')}", _reasons(as_they_are)]
     marks = ("  • ", "      ")

@@ -80,9 +80,8 @@ def _finding_lines(report: Report, style: Style) -> list[str]:
 def _finding_line(finding: Finding, path: str, style: Style) -> str:
     place = [style.paint(legible(path), "1")]
     if finding.line is not None:
-        place.append(str(finding.line))
-        if finding.column is not None:
-            place.append(str(finding.column))
+        # A finding about a whole row stands at its start.
+        place += [str(finding.line), str(finding.column or 1)]
     code = style.paint(finding.rule, f"1;{_COLOURS[finding.severity]}")
     return f"{':'.join(place)}: {code} {legible(finding.message)}"
 
