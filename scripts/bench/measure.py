@@ -42,6 +42,12 @@ class Run:
     stdout: str
 
 
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """What commands run in: this checkout, compiled once as an installed package is."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(ROOT), **(extra or {})}
+
+
 # Linux hands a parent's peak memory on to its child. So commands are started by a process that has hardly any.
 LAUNCHER = """
 import os, sys, time
@@ -62,7 +68,7 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None, timeout_s:
             (sys.executable, "-I", "-S", "-c", LAUNCHER, str(write_end), *command),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env=environment(env),
             pass_fds=[write_end],
             start_new_session=True,
             encoding="utf-8",
@@ -83,9 +89,8 @@ def peak_of_all_processes_mib(command: Sequence[str], env: Mapping[str, str] | N
 
     Looking costs time, so this is a run of its own and not a timed one.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(env)
     ) as process:
         peak = 0
         while process.poll() is None:
