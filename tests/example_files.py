@@ -70,9 +70,9 @@ def build(example: Mapping[str, Any], folder: Path, tasks: tuple[str, ...] = ("d
     if unknown:
         raise ValueError(f"unknown example keys: {', '.join(sorted(unknown))}")
     files = _default_files(example, task_of(example, tasks))
-    files.update(example.get("files", {}))
     for path in example.get("remove", ()):
         del files[path]
+    files.update(example.get("files", {}))
     # Copies and links last: they need what they refer to.
     for path in sorted(
         files, key=lambda p: isinstance(files[p], Mapping) and bool({"copy", "link"} & set(files[p]))

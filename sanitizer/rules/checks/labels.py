@@ -64,14 +64,17 @@ def row_kind_fits_task(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
 def mixed_rows(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """Files with both box and polygon rows. Message fields `boxes` and `polygons`; the place is the rarer kind's."""
     labels = tables.labels
+    boxlike, outline = _is_boxlike(labels), _is_outline(labels)
     files = _mixed_files(labels, spec)
-    n_boxes = np.bincount(labels.file[_is_boxlike(labels)], minlength=labels.n_files)[files]
-    n_polygons = np.bincount(labels.file[_is_outline(labels)], minlength=labels.n_files)[files]
+    n_boxes = np.bincount(labels.file[boxlike], minlength=labels.n_files)[files]
+    n_polygons = np.bincount(labels.file[outline], minlength=labels.n_files)[files]
+    # Where both are as many, the odd one out is the kind that does not fit the task.
+    boxes_are_rarer = n_boxes < n_polygons + (spec.task != "detect")
     lines = np.zeros(len(files), np.int64)
     for i, file in enumerate(files):
         rows = slice(*np.searchsorted(labels.file, (file, file + 1)))
-        rarer = _is_boxlike(labels) if n_boxes[i] < n_polygons[i] else _is_outline(labels)
-        lines[i] = labels.line[rows][rarer[rows]][0]
+        rarer = boxlike[rows] if boxes_are_rarer[i] else outline[rows]
+        lines[i] = labels.line[rows][rarer][0]
     return Hits(files, fields={"boxes": n_boxes, "polygons": n_polygons}, line=lines)
 
 
