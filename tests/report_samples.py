@@ -16,7 +16,7 @@ def rule(code: str, name: str, severity: Severity, training: str) -> Rule:
     return Rule(
         code=code,
         name=name,
-        scope="row",
+        scope="row" if code[0] in "BC" else "file",
         severity=severity,
         message="m",
         when="w > 0",

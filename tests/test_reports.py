@@ -96,6 +96,25 @@ def test_text_advises_the_rule_that_costs_training_most() -> None:
     )
 
 
+def test_text_counts_images_and_not_orphan_labels_among_the_dropped() -> None:
+    rows = [finding("C001", f"row {i}", f"labels/{i}.txt", 1, image=f"images/{i}.jpg") for i in range(3)]
+    rows += [
+        finding("C001", "again", "labels/0.txt", 2, image="images/0.jpg"),
+        finding("C001", "m", "orphan.txt", 1),
+    ]
+    text = render(report(rows, summary=flawed().summary), "text")
+    assert "      C001 class-out-of-range (3)\n" in text
+
+
+def test_text_counts_a_row_as_learnt_where_no_image_is_dropped() -> None:
+    rows = [finding("C001", "zero size", "labels/a.txt", 1, image="images/a.jpg")]
+    learnt = "learn from 1 doubtful row\n      C001 class-out-of-range (1)\n"
+    assert learnt in render(report(rows), "text")
+    assert learnt not in render(report(rows, summary=flawed().summary), "text")
+    labels_alone = Summary(0, 3, 9, 0, 0, 0, (), 0.1)
+    assert learnt not in render(report(rows, summary=labels_alone), "text")
+
+
 def long_run(n: int) -> Report:
     return report([finding("B001", f"box {i}", f"labels/{i:04}.txt", 1) for i in range(n)])
 

@@ -88,7 +88,9 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     if crashes:
         lines += ["stop with an error", _reasons(crashes, _file)]
     if s.images_dropped_by_training:
-        lines += [f"drop {_of(report, 'dropped')}", _reasons(having["drops-image"], _image)]
+        # A label without image is no image that training could drop.
+        dropping = [f for f in having["drops-image"] if f.image]
+        lines += [f"drop {_of(report, 'dropped')}", _reasons(dropping, _image)]
     if s.images_background:
         background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
         lines += [
@@ -100,10 +102,11 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     if having["drops-row"]:
         lines += ["leave out label rows", _reasons(having["drops-row"])]
     # What some case of a rule does not cost the image is trained as it is, such as a box of no size.
-    kept = having["trains"] + ([] if s.images_dropped_by_training else having["drops-image"])
-    as_they_are = [f for f in kept if f.severity > Severity.INFO and f.line is not None]
-    if as_they_are:
-        lines += [f"learn from {_plural(len(as_they_are), 'doubtful row')}", _reasons(as_they_are)]
+    none_dropped = s.images and not s.images_dropped_by_training
+    kept = having["trains"] + (having["drops-image"] if none_dropped else [])
+    rows = [f for f in kept if f.severity > Severity.INFO and rules[f.rule].scope == "row"]
+    if rows:
+        lines += [f"learn from {_plural(len(rows), 'doubtful row')}", _reasons(rows)]
     marks = ("  • ", "      ")
     shown = [f"{marks[i % 2]}{line}" for i, line in enumerate(lines) if line]
     return ["Training (Ultralytics) would", *shown] if shown else []
