@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import stat
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -18,11 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_samples import ROOT, RULES, clean, finding, flawed, report
 
-from sanitizer.atomic import write_atomically
 from sanitizer.escape import encodable, legible
 from sanitizer.findings import COLUMNS, Severity
 from sanitizer.report import Report, Summary
-from sanitizer.reports import ENDINGS, FORMATS, ReportError, format_of, render, write
+from sanitizer.reports import FORMATS, ReportError, format_of, render, write
 from sanitizer.reports.text import Style
 from sanitizer.reports.text import render as render_text
 
@@ -378,50 +376,3 @@ def test_legible_text_is_one_printable_line_and_leaves_plain_text_alone(text: st
     assert legible(text).isprintable()
     assert legible(text) == text or not text.isprintable()
     encodable(text).encode("utf-8")
-
-
-# --- files --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_every_ending_writes_its_format(ending: str, tmp_path: Path) -> None:
-    path = tmp_path / f"out{ending.upper()}"
-    write(flawed(), str(path))
-    if ending != ".parquet":
-        assert path.read_bytes().decode("utf-8") == render(flawed(), ENDINGS[ending])
-    assert os.listdir(tmp_path) == [path.name]
-
-
-@pytest.mark.parametrize("path", ["f.html", "f.txt", "f", ".json/"])
-def test_other_endings_are_refused_with_those_there_are(path: str) -> None:
-    with pytest.raises(ReportError, match=r"there are \.json, \.jsonl"):
-        format_of(path)
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "f.json"
-    path.write_text("old")
-
-    def full_disk(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left on device") as failure:
-        write_atomically(str(path), b"new")
-    assert failure.value.filename == str(path)
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["f.json"]
-
-
-def test_writing_through_a_link_keeps_the_link_and_honours_the_umask(tmp_path: Path) -> None:
-    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
-    before = os.umask(0o027)
-    try:
-        write_atomically(str(tmp_path / "link.json"), b"{}")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "link.json").is_symlink()
-    assert (tmp_path / "real.json").read_bytes() == b"{}"
-    assert stat.S_IMODE((tmp_path / "real.json").stat().st_mode) == 0o640
