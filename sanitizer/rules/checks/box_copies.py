@@ -1,0 +1,189 @@
+"""Rows that label one object twice: exact copies, near copies, and two classes on one box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import RowKind
+from sanitizer.rules.checks import row_check
+from sanitizer.rules.checks.geometry import Vertices, ragged
+from sanitizer.rules.checks.overlap import Boxes, Search, earlier_partners
+from sanitizer.rules.hits import Hits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.tables import ChunkTables, LabelTable, TaskSpec
+    from sanitizer.rules.checks.overlap import Index
+    from sanitizer.rules.hits import Params
+
+SAME_SIZE = 0.999
+"""Sides within this factor are the same size: six written digits and a click's rounding apart."""
+SHAPE_DIFFERENCE = 0.05
+"""Polygons with IoU over 0.95 differ by no more than this in area, centre and slant, as shares of their box."""
+
+
+def exact_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
+    """(copies, originals): rows that equal an earlier row of their file as training compares them, in float32.
+
+    Training compares class and box, all columns in a pose set, class and vertices where rows are polygons.
+    """
+    rows = np.flatnonzero(labels.kind != RowKind.FAULTY)
+    counts = labels.n_columns[rows].astype(np.int64)
+    if task != "pose":  # other tasks cut keypoints off before they compare
+        counts = np.where(labels.kind[rows] == RowKind.POSE, 5, counts)
+    bits = _float32_bits(labels.tokens)
+    hashes = _row_hashes(bits, labels.first_token[rows], counts)
+    hashes ^= labels.file[rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + counts.astype(np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    same = hashes[order][1:] == hashes[order][:-1]
+    if not same.any():
+        return rows[:0], rows[:0]
+    # Runs of equal hashes: every member is compared with the first, which is the earliest row.
+    run_start = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
+    later = np.flatnonzero(run_start != np.arange(len(order)))
+    copy, original = order[later], order[run_start[later]]
+    equal = (labels.file[rows[copy]] == labels.file[rows[original]]) & (counts[copy] == counts[original])
+    copy, original = copy[equal], original[equal]
+    equal = _equal_tokens(bits, labels.first_token[rows], counts, copy, original)
+    copy, original = copy[equal], original[equal]
+    by_row = np.argsort(copy)
+    return rows[copy[by_row]], rows[original[by_row]]
+
+
+def _float32_bits(tokens: NDArray[np.float64]) -> NDArray[np.uint32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (tokens.astype(np.float32) + np.float32(0)).view(np.uint32)  # + 0 turns -0 into 0
+
+
+def _row_hashes(bits: NDArray[np.uint32], first: Index, counts: Index) -> NDArray[np.uint64]:
+    """uint64 (R,): sum of each row's numbers, each times an odd random factor of its column, then stirred."""
+    if not len(first):
+        return np.zeros(0, np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**64, int(counts.max()), np.uint64) | np.uint64(1)
+    at = ragged(first, counts)
+    column = ragged(np.zeros(len(first), np.int64), counts)
+    weighed = (bits[at].astype(np.uint64) + np.uint64(0x632BE59BD9B4E019)) * factors[column]
+    sums = np.add.reduceat(weighed, np.cumsum(counts) - counts)
+    sums ^= sums >> np.uint64(31)
+    return np.asarray(sums * np.uint64(0x9E3779B97F4A7C15))
+
+
+def _equal_tokens(
+    bits: NDArray[np.uint32], first: Index, counts: Index, one: Index, other: Index
+) -> NDArray[np.bool_]:
+    """bool (K,): rows one[k] and other[k], of equal length, hold the same numbers."""
+    if not len(one):
+        return np.zeros(0, np.bool_)
+    length = counts[one]
+    differ = bits[ragged(first[one], length)] != bits[ragged(first[other], length)]
+    return np.asarray(~np.logical_or.reduceat(differ, np.cumsum(length) - length))
+
+
+@row_check("duplicate-row")
+def duplicate_row(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
+    """Later copies of a row."""
+    copies, originals = exact_copies(tables.labels, spec.task)
+    return Hits(copies, fields={"first_line": tables.labels.line[originals]})
+
+
+@row_check("near-duplicate")
+def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
+    """Boxes of one class that all but coincide, or are the same size and a little shifted: pasted twice."""
+    labels, shapes = tables.labels, _Shapes(tables.labels)
+    boxes = _comparable(labels, spec)
+    least, shifted = _share(params["min_iou"]), _share(params["min_iou_same_size"])
+
+    def related(later: Index, earlier: Index, overlap: NDArray[np.float64]) -> NDArray[np.bool_]:
+        a, b = boxes.row[later], boxes.row[earlier]
+        enough = (overlap > least) | (
+            _same_size(boxes.w, later, earlier) & _same_size(boxes.h, later, earlier)
+        )
+        return np.asarray((labels.class_id[a] == labels.class_id[b]) & enough & shapes.alike(a, b))
+
+    search = Search(min(least, shifted), min(least, SAME_SIZE), related)
+    later, earlier, overlap = earlier_partners(boxes, search)
+    # A shifted box of the same size may lie under the usual limit: then the lower one is what it broke.
+    limits = np.where(overlap > least, least, search.least_iou)
+    return Hits(boxes.row[later], overlap, limits, {"other_line": labels.line[boxes.row[earlier]]})
+
+
+@row_check("two-classes")
+def two_classes(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
+    """Boxes of different classes that all but coincide."""
+    labels, shapes = tables.labels, _Shapes(tables.labels)
+    boxes = _comparable(labels, spec)
+    least = _share(params["min_iou"])
+
+    def related(later: Index, earlier: Index, overlap: NDArray[np.float64]) -> NDArray[np.bool_]:
+        a, b = boxes.row[later], boxes.row[earlier]
+        return np.asarray((labels.class_id[a] != labels.class_id[b]) & shapes.alike(a, b))
+
+    later, earlier, overlap = earlier_partners(boxes, Search(least, least, related))
+    other = boxes.row[earlier]
+    names = [str(spec.names.get(int(i), f"class {i:g}")) for i in labels.class_id[other].tolist()]
+    return Hits(
+        boxes.row[later],
+        overlap,
+        np.full(len(later), least),
+        {"other_line": labels.line[other], "other_class": names},
+    )
+
+
+def _share(number: float) -> float:
+    """An IoU limit that the search can work with."""
+    return min(max(number, 0.05), 0.9999)
+
+
+def _same_size(side: NDArray[np.float64], a: Index, b: Index) -> NDArray[np.bool_]:
+    return np.asarray(np.minimum(side[a], side[b]) >= SAME_SIZE * np.maximum(side[a], side[b]))
+
+
+def _comparable(labels: LabelTable, spec: TaskSpec) -> Boxes:
+    """Boxes that can have a near copy: with a size, and no exact copies of others."""
+    x, y, w, h = labels.xywh.T
+    usable = (labels.kind != RowKind.FAULTY) & (w > 0) & (h > 0) & np.isfinite(x + y + w + h)
+    usable[exact_copies(labels, spec.task)[0]] = False
+    rows = np.flatnonzero(usable)
+    x, y, w, h = labels.xywh[rows].T
+    return Boxes(rows, labels.file[rows], x - w / 2, y - h / 2, w, h)
+
+
+class _Shapes:
+    """Area, centre and slant of outlines: two thin polygons on the two diagonals of one box are no copies."""
+
+    def __init__(self, labels: LabelTable) -> None:
+        self._labels = labels
+
+    def alike(self, a: Index, b: Index) -> NDArray[np.bool_]:
+        """bool (K,): rows a[k] and b[k] may be the same shape; always so if both are plain boxes."""
+        kind = self._labels.kind
+        outline = (kind == RowKind.POLYGON) | (kind == RowKind.OBB)
+        result = outline[a] == outline[b]
+        both = np.flatnonzero(result & outline[a])
+        if len(both):
+            rows, at = np.unique(np.concatenate([a[both], b[both]]), return_inverse=True)
+            moments = _moments(self._labels, rows)[at]
+            difference = np.abs(moments[: len(both)] - moments[len(both) :])
+            result[both] = (difference <= SHAPE_DIFFERENCE).all(axis=1)  # NaN, of no area, is unlike all
+        return np.asarray(result)
+
+
+def _moments(labels: LabelTable, rows: Index) -> NDArray[np.float64]:
+    """float64 (K, 4): logarithm of the area, its centre x and y, and its mean x times y.
+
+    All within the bounding box as a unit square around the origin; NaN where the area is zero.
+    """
+    v = Vertices.of(labels, rows)
+    x, y, w, h = (np.repeat(column, v.count) for column in labels.xywh[rows].T)
+    px, py = (v.x - x) / w, (v.y - y) / h
+    after = v.following()
+    qx, qy = px[after], py[after]
+    cross = px * qy - qx * py
+    area = v.total(cross) / 2
+    first_x, first_y = v.total((px + qx) * cross) / 6, v.total((py + qy) * cross) / 6
+    mixed = v.total((2 * px * py + px * qy + qx * py + 2 * qx * qy) * cross) / 24
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([np.log(np.abs(area)), first_x / area, first_y / area, mixed / area], axis=1)

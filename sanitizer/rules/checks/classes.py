@@ -1,0 +1,104 @@
+"""Checks on class ids, row by row and over the whole dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import Place, RowKind
+from sanitizer.rules.checks import dataset_check, row_check
+from sanitizer.rules.checks.geometry import no_hits
+from sanitizer.rules.hits import Hits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.tables import ChunkTables, LabelTable, TaskSpec
+    from sanitizer.rules.hits import Params
+    from sanitizer.rules.survey import Survey
+
+NAMES_SHOWN = 5
+
+
+def _trained_ids(labels: LabelTable) -> NDArray[np.float32]:
+    """float32 (R,): class ids as training reads them; NaN for rows that cannot be read at all."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        ids = labels.class_id.astype(np.float32)
+    ids[(labels.kind == RowKind.FAULTY) | ~np.isfinite(ids)] = np.nan
+    return ids
+
+
+@row_check("class-out-of-range")
+def class_out_of_range(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
+    """Whole-numbered class ids that are negative, or no class of the data.yaml."""
+    ids = _trained_ids(tables.labels)
+    nc = np.inf if spec.nc is None else spec.nc
+    index = np.flatnonzero(((ids < 0) | (ids >= nc)) & (ids == np.floor(ids)))
+    if not len(index):
+        return no_hits()
+    limit = f"data.yaml names {_counted(spec.nc)}" if spec.nc is not None else "ids start at 0"
+    hint = ""
+    if not (ids == 0).any() and (ids[index] == nc).all():
+        hint = "; no row here has class 0, so ids may have been counted from 1"
+    n = len(index)
+    return Hits(index, ids[index].astype(np.float64), fields={"limit": [limit] * n, "hint": [hint] * n})
+
+
+def _counted(nc: int) -> str:
+    return "one class, 0" if nc == 1 else f"{nc} classes, 0 to {nc - 1}" if nc else "no class"
+
+
+@row_check("class-no-integer")
+def class_no_integer(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
+    """Class ids with a fraction, such as 1.5; 1.0 is fine."""
+    ids = _trained_ids(tables.labels)
+    index = np.flatnonzero(ids != np.floor(ids))
+    index = index[np.isfinite(ids[index])]
+    return Hits(index, tables.labels.class_id[index])
+
+
+@dataset_check("rare-class")
+def rare_class(survey: Survey, params: Params) -> Iterator[Place]:
+    """Classes without any row, and classes with far fewer than the median class.
+
+    Where many classes are unused, one finding says so: the data.yaml is that of a larger dataset.
+    """
+    nc, names = survey.spec.nc, survey.spec.names
+    if not nc or not survey.n_boxes:
+        return
+    counts = {c: survey.class_counts.get(c, 0) for c in range(nc)}
+    unused = [c for c, n in counts.items() if n == 0]
+    used = {c: n for c, n in counts.items() if n}
+    where = survey.dataset.yaml_path
+    if len(unused) > NAMES_SHOWN:
+        yield _place(
+            where, f"{len(unused)} of {nc} classes have no label row: {_listed(unused, names)}", 0, 1
+        )
+    else:
+        for c in unused:
+            yield _place(where, f"class {_named(c, names)} has no label row", 0, 1)
+    if not used:
+        return
+    median = float(np.median(list(used.values())))
+    limit = median * params["rare_share"]
+    for c, n in used.items():
+        if n < limit:
+            rows = "1 label row" if n == 1 else f"{n} label rows"
+            problem = f"class {_named(c, names)} has {rows}, the median class {median:.0f}"
+            yield _place(where, problem, n, limit)
+
+
+def _place(where: str | None, problem: str, value: float, threshold: float) -> Place:
+    return Place("C003", file=where, values={"problem": problem, "value": value, "threshold": threshold})
+
+
+def _named(c: int, names: Mapping[int, str]) -> str:
+    return f"{c} ({names[c]})" if c in names else str(c)
+
+
+def _listed(classes: Sequence[int], names: Mapping[int, str]) -> str:
+    shown = ", ".join(_named(c, names) for c in classes[:NAMES_SHOWN])
+    return shown + (f" and {len(classes) - NAMES_SHOWN} more" if len(classes) > NAMES_SHOWN else "")
