@@ -126,7 +126,7 @@ def _read_yaml(path: str) -> object:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: no valid YAML: {error.problem}") from error
-    except Exception as error:  # PyYAML's constructors let through KeyError, AttributeError and more: `!!bool x`
+    except Exception as error:  # PyYAML's constructors raise KeyError and more: `!!bool x`
         raise ConfigError(f"{path}: no valid YAML: {_first_line(error)}") from error
 
 

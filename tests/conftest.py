@@ -25,4 +25,4 @@ def shared_data() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what reports say now")
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
