@@ -82,7 +82,10 @@ def _mixed_files(labels: LabelTable, spec: TaskSpec) -> NDArray[np.int64]:
     """int64 (K,): files where training meets rows of five columns beside longer ones. Pose sets have no such rule."""
     if spec.task == "pose":
         return np.zeros(0, np.int64)
-    return np.intersect1d(labels.file[_is_boxlike(labels)], labels.file[_is_outline(labels)]).astype(np.int64)
+    holds_box, holds_outline = np.zeros((2, labels.n_files), np.bool_)
+    holds_box[labels.file[_is_boxlike(labels)]] = True
+    holds_outline[labels.file[_is_outline(labels)]] = True
+    return np.flatnonzero(holds_box & holds_outline)
 
 
 def _is_boxlike(labels: LabelTable) -> NDArray[np.bool_]:
