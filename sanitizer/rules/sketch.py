@@ -117,13 +117,18 @@ def _extremes(
     line: NDArray[np.int64],
     measures: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The boxes at both ends of both measures of every class; of equal ones, the first in the dataset."""
+    """The boxes at both ends of both measures of every class.
+
+    Boxes come in order of file and line. Of equal ones the first are at the low end and the last at the high end.
+    """
     keep = np.zeros(len(class_id), np.bool_)
-    for values in (measures[:, 0], -measures[:, 0], measures[:, 1], -measures[:, 1]):
-        order = np.lexsort((line, file, values, class_id))
+    for measure in (AREA, ASPECT):
+        # One number to sort by: measures lie between -2**12 and 2**12, as float64 has no smaller sides than 2**-1074.
+        order = np.argsort(class_id * 2.0**13 + measures[:, measure], kind="stable")
         ids = class_id[order]
-        rank = np.arange(len(ids)) - np.searchsorted(ids, ids)
-        keep[order[rank < KEPT_PER_END]] = True
+        rank = np.arange(len(ids))
+        from_low = rank - np.searchsorted(ids, ids)
+        from_high = np.searchsorted(ids, ids, side="right") - 1 - rank
+        keep[order[(from_low < KEPT_PER_END) | (from_high < KEPT_PER_END)]] = True
     kept = np.flatnonzero(keep)
-    kept = kept[np.lexsort((line[kept], file[kept]))]
     return class_id[kept], file[kept], line[kept], measures[kept]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SAME_SIZE = 0.999
 """Sides within this factor are the same size: six written digits and a click's rounding apart."""
+MAX_BOXES = 200_000
+"""In a file of more boxes than any image can hold, near copies are not looked for."""
 SHAPE_DIFFERENCE = 0.05
 """Polygons with IoU over 0.95 differ by no more than this in area, centre and slant, as shares of their box."""
 
@@ -30,6 +33,18 @@ def exact_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
 
     Training compares class and box, all columns in a pose set, class and vertices where rows are polygons.
     """
+    # Three rules ask in turn for the copies of one chunk.
+    asked = _last_answer.get("tokens")
+    if asked is None or asked() is not labels.tokens or _last_answer["task"] != task:
+        _last_answer.update(tokens=ref(labels.tokens), task=task, copies=_find_copies(labels, task))
+    copies: tuple[Index, Index] = _last_answer["copies"]
+    return copies
+
+
+_last_answer: dict[str, Any] = {}
+
+
+def _find_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
     rows = np.flatnonzero(labels.kind != RowKind.FAULTY)
     counts = labels.n_columns[rows].astype(np.int64)
     if task != "pose":  # other tasks cut keypoints off before they compare
@@ -37,10 +52,11 @@ def exact_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
     bits = _float32_bits(labels.tokens)
     hashes = _row_hashes(bits, labels.first_token[rows], counts)
     hashes ^= labels.file[rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + counts.astype(np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order][1:] == hashes[order][:-1]
+    in_order = np.sort(hashes)  # several times faster than argsort, and mostly there is nothing to find
+    same = in_order[1:] == in_order[:-1]
     if not same.any():
         return rows[:0], rows[:0]
+    order = np.argsort(hashes, kind="stable")
     # Runs of equal hashes: every member is compared with the first, which is the earliest row.
     run_start = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
     later = np.flatnonzero(run_start != np.arange(len(order)))
@@ -93,7 +109,7 @@ def duplicate_row(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
 def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """Boxes of one class that all but coincide, or are the same size and a little shifted: pasted twice."""
     labels, shapes = tables.labels, _Shapes(tables.labels)
-    boxes = _comparable(labels, spec)
+    boxes = _comparable(labels, spec, np.ones(len(labels), np.bool_))
     least, shifted = _share(params["min_iou"]), _share(params["min_iou_same_size"])
 
     def related(later: Index, earlier: Index, overlap: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -114,7 +130,7 @@ def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
 def two_classes(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """Boxes of different classes that all but coincide."""
     labels, shapes = tables.labels, _Shapes(tables.labels)
-    boxes = _comparable(labels, spec)
+    boxes = _comparable(labels, spec, _in_mixed_files(labels))
     least = _share(params["min_iou"])
 
     def related(later: Index, earlier: Index, overlap: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -132,6 +148,12 @@ def two_classes(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     )
 
 
+def _in_mixed_files(labels: LabelTable) -> NDArray[np.bool_]:
+    """bool (R,): rows of files that hold more than one class."""
+    changes = (labels.class_id[1:] != labels.class_id[:-1]) & (labels.file[1:] == labels.file[:-1])
+    return np.asarray((np.bincount(labels.file[1:], changes, minlength=labels.n_files) > 0)[labels.file])
+
+
 def _share(number: float) -> float:
     """An IoU limit that the search can work with."""
     return min(max(number, 0.05), 0.9999)
@@ -141,11 +163,13 @@ def _same_size(side: NDArray[np.float64], a: Index, b: Index) -> NDArray[np.bool
     return np.asarray(np.minimum(side[a], side[b]) >= SAME_SIZE * np.maximum(side[a], side[b]))
 
 
-def _comparable(labels: LabelTable, spec: TaskSpec) -> Boxes:
-    """Boxes that can have a near copy: with a size, and no exact copies of others."""
+def _comparable(labels: LabelTable, spec: TaskSpec, which: NDArray[np.bool_]) -> Boxes:
+    """Those boxes of bool (R,) `which` that can have a near copy: with a size, and no exact copies of others."""
     x, y, w, h = labels.xywh.T
     usable = (labels.kind != RowKind.FAULTY) & (w > 0) & (h > 0) & np.isfinite(x + y + w + h)
+    usable &= which
     usable[exact_copies(labels, spec.task)[0]] = False
+    usable &= (np.bincount(labels.file, usable, minlength=labels.n_files) <= MAX_BOXES)[labels.file]
     rows = np.flatnonzero(usable)
     x, y, w, h = labels.xywh[rows].T
     return Boxes(rows, labels.file[rows], x - w / 2, y - h / 2, w, h)

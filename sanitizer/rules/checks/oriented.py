@@ -40,15 +40,15 @@ def not_a_rectangle(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits
     y = v.y.reshape(-1, 4) * img_h[v.row, None]
     off, short = _off_rectangle(x, y), _shorter_side(x, y)
     flat = np.abs(v.signed_area()) <= WRITTEN_DIGIT * labels.xywh[v.row, 2:].max(axis=1)
-    crossed = ~flat & _order_crosses(v)
+    crossed = _order_crosses(v)  # such corners may enclose as much to the left as to the right
     limit = np.maximum(params["tolerance_px"], params["tolerance"] * short)
     skewed = ~flat & ~crossed & (off > limit)
     which = np.flatnonzero(flat | crossed | skewed)
     problem = [
-        "has no area"
-        if flat[i]
-        else "has its corners in crossing order"
+        "has its corners in crossing order"
         if crossed[i]
+        else "has no area"
+        if flat[i]
         else f"is no rectangle: its corners are off by {off[i]:.1f} px"
         for i in which.tolist()
     ]
