@@ -75,10 +75,11 @@ def _float32_bits(tokens: NDArray[np.float64]) -> NDArray[np.uint32]:
 
 
 def _row_hashes(bits: NDArray[np.uint32], first: Index, counts: Index) -> NDArray[np.uint64]:
-    """uint64 (R,): sum of each row's numbers, each times an odd random factor of its column, then stirred."""
+    """uint64 (R,): sum of each row's numbers, each times an odd factor of its column, then stirred."""
     if not len(first):
         return np.zeros(0, np.uint64)
-    factors = np.random.default_rng(0).integers(0, 2**64, int(counts.max()), np.uint64) | np.uint64(1)
+    factors = np.arange(1, int(counts.max()) + 1, dtype=np.uint64) * np.uint64(0xBF58476D1CE4E5B9)
+    factors = (factors ^ factors >> np.uint64(27)) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
     at = ragged(first, counts)
     column = ragged(np.zeros(len(first), np.int64), counts)
     weighed = (bits[at].astype(np.uint64) + np.uint64(0x632BE59BD9B4E019)) * factors[column]
