@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sanitizer.findings import Finding
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.survey import ChunkSummary
-    from sanitizer.scan import ImageMode
+    from sanitizer.scanning import ImageMode
 
 PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
 """Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""

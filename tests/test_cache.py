@@ -114,7 +114,7 @@ def test_a_file_changed_just_now_is_not_stored(dataset: Path, read_files: list[s
     run(dataset)
     read_files.clear()
     run(dataset)
-    assert len(read_files) == 40
+    assert str(dataset / "labels/train/001.txt") in read_files
 
 
 def test_no_cache_leaves_no_trace(dataset: Path) -> None:

@@ -80,7 +80,7 @@ def sanitize(
                 raise found
             return found or flawed()
 
-        monkeypatch.setitem(sys.modules, "sanitizer.scan", SimpleNamespace(scan=scan))
+        monkeypatch.setitem(sys.modules, "sanitizer.scanning", SimpleNamespace(scan=scan))
         capsys.readouterr()
         status = main(argv)
         out, err = capsys.readouterr()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sanitizer import scan
 from sanitizer.demo import make_demo
-from sanitizer.scan import scan
 
 if TYPE_CHECKING:
     from pathlib import Path

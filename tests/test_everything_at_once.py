@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from example_files import build
 
+from sanitizer import scan
 from sanitizer.findings import Severity
-from sanitizer.scan import scan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -70,7 +70,7 @@ def test_demo_scans_what_it_made_before_and_writes_over_nothing(
 
 
 def test_a_real_scan_is_the_same_through_a_pipe_and_from_python(demo_data: Path) -> None:
-    from sanitizer.scan import scan
+    from sanitizer.scanning import scan
 
     run = program("scan", str(demo_data), "--format", "json", "--no-cache")
     assert run.returncode == 1, run.stderr

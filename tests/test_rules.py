@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from example_files import build, task_of
 
+from sanitizer import scan
 from sanitizer.config import Config
 from sanitizer.rules.checks import MODULES, READER, chunk_check, survey_check
 from sanitizer.rules.message import Template
 from sanitizer.rules.pack import load_rules
-from sanitizer.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from pathlib import Path
+
 
 import pytest
 
 from sanitizer import Report, scan
 from sanitizer.findings import Severity
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def codes(report: Report) -> Counter[str]:
@@ -55,7 +58,7 @@ def test_bccd(shared_data: Path) -> None:
 def test_git_lfs_pointers(shared_data: Path) -> None:
     folder = shared_data / "lfs_pointers20"
     report = scan(folder / "data.yaml")
-    named = {f.label or f.image for f in report.findings if f.rule == "L008"}
+    named = {f.file for f in report.findings if f.rule == "L008"}
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix in {".jpg", ".txt"}}
     assert named == files
     assert {rule for rule, _, _ in errors(report)} == {"L008"}

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sanitizer import scan
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels, read_labels
 from sanitizer.dataset.tables import ImageStatus, ImageTable, Task, TaskSpec
-from sanitizer.scan import scan
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:

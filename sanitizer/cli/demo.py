@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the dataset, scan it, say what to try next. Its findings are the point: the exit status is 0."""
     from sanitizer.config import Config
-    from sanitizer.scan import scan
+    from sanitizer.scanning import scan
 
     data, is_new = _dataset(args.folder or _default_folder())
     made = (

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if config.source:
         say(f"configuration: {os.path.relpath(config.source)}")
 
-    from sanitizer.scan import scan
+    from sanitizer.scanning import scan
 
     report = scan(
         *args.paths,

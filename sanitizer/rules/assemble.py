@@ -93,6 +93,10 @@ class Assembler:
         messages = self._fault_messages(rule, faults)
         split = self._tables.chunk.split or None
         images, label_paths, opened = self._paths(rule, np.array([f.file for f in faults]))
+        opened = [
+            image if fault.values.get("what") == "image" else path
+            for fault, image, path in zip(faults, images, opened, strict=True)
+        ]
         where = _rows_where(self._tables.labels, self._spec, self._rows_of(faults))
         return [
             Finding(

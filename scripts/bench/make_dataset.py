@@ -19,7 +19,7 @@ CLASSES = 80
 VAL_SHARE = 24  # one image in 24 is for validation, as in COCO
 FILES_PER_TASK = 2000
 SIZES_PX = ((640, 480), (480, 640), (640, 427), (500, 375), (640, 360), (427, 640), (612, 612), (640, 640))
-LONGEST_COMMENT_BYTES = 6000
+MOST_NOISE_BYTES = 6000
 SMALLEST_SIDE = 0.01
 
 
@@ -82,15 +82,18 @@ def label_rows(random: np.random.Generator, mean_boxes: float) -> list[str]:
 
 
 def jpeg(number: int, random: np.random.Generator) -> bytes:
-    """A real JPEG of some KB. A comment segment makes each file's bytes and length its own."""
-    head, tail = jpeg_halves(number % len(SIZES_PX))
-    comment = b"%012d" % number + bytes(int(random.integers(0, LONGEST_COMMENT_BYTES)))
-    return head + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + tail
+    """A JPEG with the headers of a real one, its own comment, and a scan of its own bytes and length."""
+    head, frame, scan = jpeg_parts(number % len(SIZES_PX))
+    comment = b"%012d" % number
+    noise = random.integers(0, 255, int(random.integers(0, MOST_NOISE_BYTES)), np.uint8)  # no 255: no marker
+    return b"".join(
+        (head, b"\xff\xfe", (len(comment) + 2).to_bytes(2, "big"), comment, frame, noise.tobytes(), scan)
+    )
 
 
 @cache
-def jpeg_halves(which: int) -> tuple[bytes, bytes]:
-    """One picture of each size, cut before its frame header (SOF0)."""
+def jpeg_parts(which: int) -> tuple[bytes, bytes, bytes]:
+    """One picture of each size, cut before its frame header (SOF0) and after its scan header (SOS)."""
     from PIL import Image
 
     w, h = SIZES_PX[which]
@@ -100,7 +103,9 @@ def jpeg_halves(which: int) -> tuple[bytes, bytes]:
     Image.fromarray(np.stack(waves, -1).astype(np.uint8)).save(buffer, "JPEG", quality=20)
     content = buffer.getvalue()
     frame = content.index(b"\xff\xc0")
-    return content[:frame], content[frame:]
+    scan = content.index(b"\xff\xda")
+    scan += 2 + int.from_bytes(content[scan + 2 : scan + 4], "big")
+    return content[:frame], content[frame:scan], content[scan:]
 
 
 if __name__ == "__main__":
