@@ -25,9 +25,11 @@ from sanitizer.rules.sketch import STORED as SKETCHES
 from sanitizer.rules.survey import ChunkSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from sanitizer.dataset.tables import Chunk
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.model import Split
 
 MAGIC = b"sanitize-chunk-1\n"
 DIGEST_BYTES = 16
@@ -74,24 +76,30 @@ class ChunkCache:
         engine = (__version__, sys.byteorder, np.__version__, *rules)
         return cls(os.path.join(cache_root(), "scan", _name(dataset), _name(*engine)))
 
-    def key(self, chunk: Chunk) -> Key:
-        """Stat every file of the chunk."""
-        paths = [p for pair in zip(chunk.images, chunk.labels, strict=True) for p in pair]
-        stat = os.stat
-        rows = []
-        for path in paths:
-            if path is None:
-                rows.append((-2, -2))
-                continue
-            try:
-                s = stat(path)
-                rows.append((s.st_size, s.st_mtime_ns))
-            except OSError:
-                rows.append((-1, -1))
-        state = np.array(rows, np.int64).reshape(-1, 2)
-        names = "\0".join(p or "" for p in paths)
-        newest = float(state[:, 1].max(initial=0)) / 1e9
-        return Key(_name(chunk.split, names), blake2b(state.tobytes(), digest_size=16).digest(), newest)
+    def key(self, split: Split, start: int, stop: int) -> Key:
+        """Stat every file of a split's pairs start to stop."""
+        pairs = slice(start, stop)
+        folders = split.dir_index[pairs]
+        state = np.empty((stop - start, 4), np.int64)
+        for d in np.unique(folders).tolist():
+            here = np.flatnonzero(folders == d)
+            names = split.file_names(start, stop)
+            if len(here) < len(names):
+                names = [names[i] for i in here.tolist()]
+            has_image, has_label = split.has_image[pairs][here], split.has_label[pairs][here]
+            labels = [
+                f"{name[: name.rfind('.')]}.txt" if image else name
+                for name, image in zip(names, has_image.tolist(), strict=True)
+            ]
+            state[here, :2] = _sizes_and_times(split.image_dirs[d], names, has_image)
+            state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label)
+        described = blake2b(digest_size=16)
+        for part in (state, folders, split.has_image[pairs], split.has_label[pairs]):
+            described.update(part.tobytes())
+        dirs = "\0".join((*split.image_dirs, *split.label_dirs))
+        blob = split.names[split.offsets[start] : split.offsets[stop]]
+        slot = _name(split.name, dirs, blob.decode("latin-1"))
+        return Key(slot, described.digest(), float(state[:, [1, 3]].max(initial=0)) / 1e9)
 
     def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
         """What was stored for exactly this state; None where there is nothing, or nothing sound."""
@@ -135,6 +143,39 @@ class ChunkCache:
                 os.unlink(entry)
             for folder in _by_age(os.path.dirname(self.folder))[:-RULE_SETS_KEPT]:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sizes_and_times(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64 (N, 2): size in bytes and modification time in ns of each name; -1 where there is no such file."""
+    result = np.full((len(names), 2), -1, np.int64)
+    if not exists.all():
+        at = np.flatnonzero(exists)
+        if len(at):
+            result[at] = _sizes_and_times(folder, [names[i] for i in at.tolist()], exists[at])
+        return result
+    with _stat_in(folder) as stat:
+        try:
+            result[:] = [(s.st_size, s.st_mtime_ns) for s in map(stat, names)]
+        except (OSError, ValueError):  # one of them is gone or odd: find out which
+            for i, name in enumerate(names):
+                with contextlib.suppress(OSError, ValueError):
+                    s = stat(name)
+                    result[i] = s.st_size, s.st_mtime_ns
+    return result
+
+
+@contextlib.contextmanager
+def _stat_in(path: str) -> Iterator[Callable[[str], os.stat_result]]:
+    """A function that stats names in a folder: relative to it, so that its path is walked only once."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:
+        yield lambda name: os.stat(f"{path}/{name}")
+        return
+    try:
+        yield lambda name: os.stat(name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _by_age(folder: str) -> list[str]:

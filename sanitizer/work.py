@@ -6,11 +6,9 @@ bytes an image.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import zlib
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -99,14 +97,14 @@ def _cuts(split: Split, mean_length: int) -> Iterator[int]:
 
 def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> ChunkResult:
     """Read one chunk and run the rules on it, or take what the cache knows of it."""
-    chunk = job.dataset.splits[piece.split].chunk(piece.start, piece.stop)
+    split = job.dataset.splits[piece.split]
     if cache is None:
-        return _judge_files(job, chunk)
-    key = cache.key(chunk)
+        return _judge_files(job, split.chunk(piece.start, piece.stop))
+    key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
         return ChunkResult(*known)
-    result = _judge_files(job, chunk)
+    result = _judge_files(job, split.chunk(piece.start, piece.stop))
     cache.store(key, result.findings, result.summary)
     return result
 
@@ -156,6 +154,9 @@ def _judge_in_worker(piece: Piece) -> ChunkResult:
 def _in_processes(
     job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int, progress: bool
 ) -> list[ChunkResult]:
+    import multiprocessing  # neither is needed, nor worth its time, for a handful of files
+    from concurrent.futures import ProcessPoolExecutor
+
     # A forked worker has the dataset and the rules already; elsewhere they are pickled once.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(job, cache))

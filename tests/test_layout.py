@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,14 +302,14 @@ def test_path_is_taken_from_the_datasets_folder_of_ultralytics(
 
 def test_a_folder_that_cannot_be_listed_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, yaml=YAML)
-    listed = os.scandir
+    for function in ("listdir", "scandir"):
 
-    def refuse(path: str) -> Any:
-        if path.endswith("images/val"):
-            raise PermissionError(13, "Permission denied")
-        return listed(path)
+        def refuse(real: Any, path: str) -> Any:
+            if path.endswith("images/val"):
+                raise PermissionError(13, "Permission denied")
+            return real(path)
 
-    monkeypatch.setattr(listing_module.os, "scandir", refuse)
+        monkeypatch.setattr(listing_module.os, function, partial(refuse, getattr(os, function)))
     dataset = find(tmp_path / "data.yaml")
     assert any(
         "images/val cannot be listed (Permission denied)" in detail(f) for f in faults(dataset, "D002")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-
+from typing import TYPE_CHECKING
 
 import pytest
 

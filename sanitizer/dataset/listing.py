@@ -64,33 +64,61 @@ class Folder:
 
 def _list_folder(path: str) -> Folder:
     folder = Folder(path)
-    add_image, add_label, endings = folder.images.append, folder.labels.add, IMAGE_ENDINGS
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                name = entry.name
-                # A folder called a.jpg is an image to Ultralytics' glob, and searched as well.
-                try:
-                    if entry.is_dir() and name[0] != ".":
-                        folder.subfolders.append(name)
-                        if entry.is_symlink():
-                            folder.links.add(name)
-                except OSError:  # a link that leads to itself
-                    pass
-                stem, dot, ending = name.rpartition(".")
-                if ending == "txt" and dot:
-                    add_label(name)
-                elif dot and ending.lower() in endings and stem and name[0] != ".":
-                    add_image(name)
-                elif ending.lower() == "txt" and dot:
-                    folder.misspelt_labels.append(name)
-                elif ending == "cache":
-                    folder.caches.append(name)
-                else:
-                    folder.others += 1
-    except OSError as error:
-        folder.error = error.strerror or type(error).__name__
+        # Every subfolder links back to its parent by `..`. Where exactly two links exist there is none, and only
+        # names without a known ending can still be links to folders. File systems that do not count links say 1.
+        names = os.listdir(path) if os.stat(path).st_nlink == 2 else _list_with_subfolders(folder)
+    except (OSError, ValueError) as error:
+        folder.error = getattr(error, "strerror", None) or type(error).__name__
+        return folder
+    folder.labels = {name for name in names if name.endswith(".txt")}
+    if len(folder.labels) < len(names):
+        _sort_out(folder, names)
     return folder
+
+
+def _list_with_subfolders(folder: Folder) -> list[str]:
+    """All names in the folder; those of subfolders are noted too. A folder a.jpg is an image to Ultralytics' glob."""
+    with os.scandir(folder.path) as entries:
+        kinds = [(entry.name, _is_folder(entry)) for entry in entries]
+    for name, is_folder in kinds:
+        if is_folder:
+            _add_subfolder(folder, name)
+    return [name for name, _ in kinds]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _add_subfolder(folder: Folder, name: str) -> None:
+    if name[0] != ".":
+        folder.subfolders.append(name)
+        if os.path.islink(f"{folder.path}/{name}"):
+            folder.links.add(name)
+
+
+def _sort_out(folder: Folder, names: Sequence[str]) -> None:
+    """Tell images, misspelt labels, caches and the rest apart by name."""
+    add_image, endings, subfolders = folder.images.append, IMAGE_ENDINGS, set(folder.subfolders)
+    for name in names:
+        stem, dot, ending = name.rpartition(".")
+        if dot and ending.lower() in endings:
+            if stem and name[0] != ".":
+                add_image(name)
+        elif dot and ending == "cache":
+            folder.caches.append(name)
+        elif dot and ending.lower() == "txt":
+            if ending != "txt":
+                folder.misspelt_labels.append(name)
+        elif name not in subfolders:
+            if os.path.isdir(f"{folder.path}/{name}"):
+                _add_subfolder(folder, name)
+            else:
+                folder.others += 1
 
 
 class Listing:

@@ -96,16 +96,19 @@ class Split:
             self.has_label[index],
         )
 
-    def chunk(self, start: int, stop: int) -> Chunk:
-        """Pairs start to stop as plain paths."""
-        pairs = slice(start, stop)
+    def file_names(self, start: int, stop: int) -> list[str]:
+        """Names of pairs start to stop, as `file_name` gives them."""
         ends = (self.offsets[start : stop + 1] - self.offsets[start]).tolist()
         blob = self.names[self.offsets[start] : self.offsets[start] + ends[-1]]
         if blob.isascii():
             text = blob.decode("ascii")
-            names = [text[a:b] for a, b in itertools.pairwise(ends)]
-        else:
-            names = [os.fsdecode(blob[a:b]) for a, b in itertools.pairwise(ends)]
+            return [text[a:b] for a, b in itertools.pairwise(ends)]
+        return [os.fsdecode(blob[a:b]) for a, b in itertools.pairwise(ends)]
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        """Pairs start to stop as plain paths."""
+        pairs = slice(start, stop)
+        names = self.file_names(start, stop)
         folders = self.dir_index[pairs].tolist()
         images: list[str | None] = [
             f"{self.image_dirs[d]}/{name}" if has_image else None

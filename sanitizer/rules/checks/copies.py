@@ -101,9 +101,10 @@ def _groups(digest: NDArray[np.uint64], size: NDArray[np.int64]) -> Iterator[lis
     if not len(order):
         return
     changes = (np.diff(digest[order]) != 0) | (np.diff(size[order]) != 0)
-    for group in np.split(order, np.flatnonzero(changes) + 1):
-        if len(group) > 1:
-            yield sorted(group.tolist())
+    bounds = np.concatenate(([0], np.flatnonzero(changes) + 1, [len(order)]))
+    shared = np.flatnonzero(np.diff(bounds) > 1)
+    for start, stop in zip(bounds[shared].tolist(), bounds[shared + 1].tolist(), strict=True):
+        yield sorted(order[start:stop].tolist())
 
 
 def _content_hash(path: str | None) -> bytes | None:
