@@ -7,7 +7,6 @@ limits on size, depth and aliases come first, so that no file can exhaust memory
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +37,6 @@ KEY_TYPES: Mapping[str, tuple[type, ...]] = {
 """Types that Ultralytics insists on (its DATASET_KEY_TYPES)."""
 
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
-# What PyYAML refuses to read; Ultralytics deletes these characters and tries again.
-_UNPRINTABLE = re.compile(r"[^\x09\x0A\x0D\x20-\x7E\x85\xA0-\uD7FF\uE000-\uFFFD\U00010000-\U0010ffff]+")
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _REPAIR = (
     "Repair the line; `python -c \"import yaml; yaml.safe_load(open('data.yaml'))\"` shows the same error."
@@ -87,7 +84,8 @@ def read_data_yaml(path: str) -> DataYaml:
     text = raw.decode("utf-8", "ignore")
     try:
         if not _parses(text):
-            text = _UNPRINTABLE.sub("", text)
+            # What PyYAML refuses to read; Ultralytics deletes these characters and tries again.
+            text = yaml.reader.Reader.NON_PRINTABLE.sub("", text)
         problem = _hazard(text)
         if problem is not None:
             detail, line = problem

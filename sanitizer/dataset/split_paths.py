@@ -5,7 +5,6 @@ Where training would find nothing, the likely folder is looked for and scanned i
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass, field
@@ -309,6 +308,8 @@ def _training_bases(declared: str) -> list[str]:
 
 def _datasets_folder() -> str | None:
     """`datasets_dir` of the user's Ultralytics settings, or None where there are none."""
+    import json
+
     config = os.environ.get("YOLO_CONFIG_DIR")
     if not config and sys.platform == "darwin":
         config = "~/Library/Application Support"
