@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+MAX_PER_FILE = 1000
+"""Rows of one file that a rule explains one by one. The rest are counted in one closing finding: a file of
+millions of bad rows would otherwise drown all others."""
+
+
 class Severity(IntEnum):
     """How bad a finding is; comparable."""
 

@@ -15,7 +15,7 @@ from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.model import Dataset
 from sanitizer.dataset.tables import Chunk, ChunkTables, Fault, Place, TaskSpec
-from sanitizer.findings import Finding, Severity
+from sanitizer.findings import MAX_PER_FILE, Finding, Severity
 from sanitizer.rules import checks, engine
 from sanitizer.rules.engine import CheckError, RuleSet, run_chunk, run_dataset, summarise
 from sanitizer.rules.hits import Hits, Params
@@ -82,6 +82,18 @@ SQUARE = "1 0.5 0.5 0.3 0.4\n"
 
 
 # --- findings --------------------------------------------------------------------------------------------------
+
+
+def test_of_one_file_a_rule_explains_so_many_rows_and_counts_the_rest() -> None:
+    at_limit, over = LONG * MAX_PER_FILE, SQUARE + LONG * (MAX_PER_FILE + 1) + SQUARE + LONG * 499
+    found = judge(tables(at_limit, over, LONG), rule())
+    by_file = [[f for f in found if f.label == f"labels/train/{i}.txt"] for i in range(3)]
+    assert [len(of_file) for of_file in by_file] == [MAX_PER_FILE, MAX_PER_FILE + 1, 1]
+    closing = [f for f in found if f.message != "over 10:1"]
+    assert [(f.rule, f.file, f.line, f.severity) for f in closing] == [
+        ("X1", "labels/train/1.txt", MAX_PER_FILE + 2, Severity.WARNING)
+    ]
+    assert closing[0].message.startswith("the same is wrong with 500 more rows of this file")
 
 
 def test_a_finding_carries_the_row_it_is_about() -> None:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from sanitizer.dataset import labels as labels_module
 from sanitizer.dataset.fast_parse import parse_block
 from sanitizer.dataset.labels import BLOCK_BYTES, parse_labels, read_labels
-from sanitizer.dataset.row_faults import MAX_FAULTS_PER_FILE
 from sanitizer.dataset.tables import (
     Chunk,
     ChunkTables,
@@ -28,7 +27,7 @@ from sanitizer.dataset.tables import (
     Task,
     TaskSpec,
 )
-from sanitizer.findings import Severity
+from sanitizer.findings import MAX_PER_FILE, Severity
 from sanitizer.rules.checks.labels import mixed_rows, row_kind_fits_task
 from sanitizer.rules.hits import Params
 
@@ -241,9 +240,9 @@ def test_a_file_of_garbage_has_a_thousand_faults_and_a_count() -> None:
     contents = [GOOD, b"x\n" * 5000 + b"cat 1 1 1 1\n" * (BLOCK_BYTES // 5), b"y"]
     faults = [f for f in parse_labels(contents, DETECT).faults if f.file == 1]
     n_rows = 5000 + BLOCK_BYTES // 5
-    assert len(faults) == MAX_FAULTS_PER_FILE + 1
-    assert faults[-1].line == MAX_FAULTS_PER_FILE + 1
-    assert faults[-1].values["more_rows"] == n_rows - MAX_FAULTS_PER_FILE
+    assert len(faults) == MAX_PER_FILE + 1
+    assert faults[-1].line == MAX_PER_FILE + 1
+    assert faults[-1].values["more_rows"] == n_rows - MAX_PER_FILE
     assert [f.file for f in parse_labels(contents, DETECT).faults if f.file != 1] == [2]
 
 

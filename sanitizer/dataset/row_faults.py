@@ -10,16 +10,13 @@ import numpy as np
 
 from sanitizer.dataset.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
 from sanitizer.dataset.tables import Fault, RowKind
-from sanitizer.findings import Severity
+from sanitizer.findings import MAX_PER_FILE, Severity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.raw_rows import RawRows
     from sanitizer.dataset.tables import TaskSpec
-
-MAX_FAULTS_PER_FILE = 1000
-"""Rows explained of one file. The rest is only counted: a file of garbage would otherwise drown all others."""
 
 _MAX_TOKEN_TEXT = 40
 _BOX_COLUMN_NAMES = ("class", "x_center", "y_center", "width", "height")
@@ -34,7 +31,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 @dataclass(slots=True)
 class FaultLedger:
-    """Faults of rows so far, at most `MAX_FAULTS_PER_FILE` of each file, and how many more there are."""
+    """Faults of rows so far, at most `MAX_PER_FILE` of each file, and how many more there are."""
 
     spec: TaskSpec
     faults: list[Fault] = field(default_factory=list)
@@ -66,7 +63,7 @@ class FaultLedger:
         chosen: list[int] = []
         files, starts = np.unique(rows.file[faulty], return_index=True)
         for file, of_file in zip(files.tolist(), np.split(faulty, starts[1:]), strict=True):
-            room = MAX_FAULTS_PER_FILE - self._explained.get(file, 0)
+            room = MAX_PER_FILE - self._explained.get(file, 0)
             now, later = of_file[:room], of_file[room:]
             chosen += now.tolist()
             self._explained[file] = self._explained.get(file, 0) + len(now)

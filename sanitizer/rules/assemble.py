@@ -6,13 +6,13 @@ A rule may fire on every row of a large dataset, so a chunk's findings are made 
 from __future__ import annotations
 
 import math
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sanitizer.dataset.model import relative_path
-from sanitizer.findings import Finding
+from sanitizer.findings import MAX_PER_FILE, Finding
 from sanitizer.rules.columns import WithParams
 from sanitizer.rules.message import Template
 
@@ -48,8 +48,39 @@ class Assembler:
         self._ignored: dict[int, frozenset[str]] = {}
 
     def of_hits(self, rule: Rule, hits: Hits, params: Params) -> list[Finding]:
-        """Findings of a rule of scope row or file."""
+        """Findings of a rule of scope row or file: at most `MAX_PER_FILE` of one file, and one that counts the rest."""
         hits = self._without_ignored(rule, hits)
+        beyond = _beyond_limit(self._tables.labels.file[hits.index]) if rule.scope == "row" else None
+        if beyond is None:
+            return self._one_by_one(rule, hits, params)
+        return self._one_by_one(rule, hits.where(~beyond), params) + self._counted(rule, hits.where(beyond))
+
+    def _counted(self, rule: Rule, hits: Hits) -> list[Finding]:
+        """One finding for each file with these hits of a row rule: where they begin, and how many there are."""
+        labels = self._tables.labels
+        files, first, counts = np.unique(labels.file[hits.index], return_index=True, return_counts=True)
+        severity = max(islice(self._severities(rule, hits), len(hits)))
+        return [
+            Finding(
+                rule=rule.code,
+                name=rule.name,
+                severity=severity,
+                message=f"the same is wrong with {n:,} more row{'s' * (n > 1)} of this file, from this line on; "
+                f"only the first {MAX_PER_FILE:,} are listed one by one",
+                split=self._tables.chunk.split or None,
+                image=image,
+                label=label,
+                line=int(labels.line[row]),
+                suggestion=rule.suggestion,
+                fix=rule.fix,
+                file=opened,
+            )
+            for row, n, image, label, opened in zip(
+                hits.index[first].tolist(), counts.tolist(), *self._paths(rule, files), strict=True
+            )
+        ]
+
+    def _one_by_one(self, rule: Rule, hits: Hits, params: Params) -> list[Finding]:
         if not len(hits):
             return []
         of_rows = rule.scope == "row"
@@ -197,6 +228,17 @@ class Assembler:
         wanted = np.array([f.file << 32 | (f.line or 0) for f in faults], np.int64)
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((keys[at] == wanted) & np.isfinite(labels.xywh[at]).all(1), at, -1)
+
+
+def _beyond_limit(files: NDArray[np.int32]) -> NDArray[np.bool_] | None:
+    """bool (K,): hits of these files, in order of line, with `MAX_PER_FILE` of the same file before; None for none."""
+    if len(files) <= MAX_PER_FILE or np.bincount(files).max() <= MAX_PER_FILE:
+        return None
+    order = np.argsort(files, kind="stable")
+    in_order = files[order]
+    beyond = np.zeros(len(files), np.bool_)
+    beyond[order[MAX_PER_FILE:]] = in_order[MAX_PER_FILE:] == in_order[:-MAX_PER_FILE]
+    return beyond
 
 
 def severity_of(rule: Rule, fault: Fault | Place, ruleset: RuleSet) -> Severity:
