@@ -74,6 +74,8 @@ class Report:
         notes: Sentences on what was not looked at and why, for stderr and the summary.
         class_counts: Class id to number of rows.
         names: Class id to name.
+        files_only: Single files were named, so what the dataset as a whole lacks is not judged.
+        dropped: The images that training would leave out, as findings write their paths.
     """
 
     data: str
@@ -86,6 +88,7 @@ class Report:
     class_counts: dict[int, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     files_only: bool = False
+    dropped: frozenset[str] = frozenset()
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""

@@ -93,6 +93,7 @@ def scan(
         class_counts=dict(survey.class_counts),
         names=dict(dataset.names),
         files_only=dataset.files_only,
+        dropped=_dropped_images(survey),
     )
 
 
@@ -131,6 +132,13 @@ def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str
         f"only image headers were read ({n_images:,} images, about {total / 1e9:.1f} GB): "
         "add --images decode to look for re-encoded copies and damaged pixels too"
     )
+
+
+def _dropped_images(survey: Survey) -> frozenset[str]:
+    """Paths, relative to the dataset root, of the images that training would leave out."""
+    has_image = np.concatenate([np.zeros(0, np.bool_), *(s.has_image for s in survey.dataset.splits)])
+    paths = (survey.image_path(i) for i in np.flatnonzero(survey.dropped & has_image).tolist())
+    return frozenset(filter(None, map(survey.dataset.relative, paths)))
 
 
 def _summary(survey: Survey, elapsed_s: float) -> Summary:

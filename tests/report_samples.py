@@ -108,7 +108,13 @@ def flawed() -> Report:
         finding("C003", "class 2 is never used\nnot once"),
         finding("X1", "own rule of a user: x > 3", "labels/train/g.txt", 1, **train),
     ]  # fmt: skip
-    return report(findings, summary=FLAWED, suppressed=2, notes=("only image headers were read",))
+    return report(
+        findings,
+        summary=FLAWED,
+        suppressed=2,
+        notes=("only image headers were read",),
+        dropped=frozenset({"images/train/a,b.jpg"}),
+    )
 
 
 def clean() -> Report:

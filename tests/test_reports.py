@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from report_samples import ROOT, RULES, clean, finding, flawed, report
 
 from sanitizer.escape import encodable, legible
-from sanitizer.findings import COLUMNS, Severity
+from sanitizer.findings import COLUMNS, Finding, Severity
 from sanitizer.report import Report, Summary
 from sanitizer.reports import FORMATS, ReportError, format_of, render, write
 from sanitizer.reports.text import Style
@@ -94,23 +94,52 @@ def test_text_advises_the_rule_that_costs_training_most() -> None:
     )
 
 
-def test_text_counts_images_and_not_orphan_labels_among_the_dropped() -> None:
-    rows = [finding("C001", f"row {i}", f"labels/{i}.txt", 1, image=f"images/{i}.jpg") for i in range(3)]
-    rows += [
-        finding("C001", "again", "labels/0.txt", 2, image="images/0.jpg"),
-        finding("C001", "m", "orphan.txt", 1),
-    ]
-    text = render(report(rows, summary=flawed().summary), "text")
-    assert "      C001 class-out-of-range (3)\n" in text
+def row(code: str, name: str, line: int = 1) -> Finding:
+    return finding(code, f"{name} {line}", f"labels/{name}.txt", line, image=f"images/{name}.jpg")
 
 
-def test_text_counts_a_row_as_learnt_where_no_image_is_dropped() -> None:
-    rows = [finding("C001", "zero size", "labels/a.txt", 1, image="images/a.jpg")]
-    learnt = "learn from 1 doubtful row\n      C001 class-out-of-range (1)\n"
-    assert learnt in render(report(rows), "text")
-    assert learnt not in render(report(rows, summary=flawed().summary), "text")
+def orphan_row(code: str) -> Finding:
+    return finding(code, "m", "labels/orphan.txt", 1)
+
+
+def with_dropped(findings: list[Finding], *names: str) -> str:
+    dropped = frozenset(f"images/{name}.jpg" for name in names)
+    return render(report(findings, summary=flawed().summary, dropped=dropped), "text")
+
+
+def test_reasons_for_dropping_count_the_dropped_images() -> None:
+    rows = [row("C001", name) for name in ("a", "b", "c", "kept")]
+    rows += [row("C001", "a", 2), orphan_row("C001")]
+    assert "val 20 of 167\n      C001 class-out-of-range (3)\n" in with_dropped(rows, "a", "b", "c")
+
+
+def test_a_row_that_did_not_cost_its_image_is_learnt_and_no_reason_for_dropping_others() -> None:
+    rows = [row("C001", "zero-size"), row("B001", "thin"), row("X1", "lost")]
+    text = with_dropped(rows, "lost")
+    assert "val 20 of 167\n  • read as background" in text
+    assert (
+        "learn from 2 doubtful rows\n      B001 extreme-aspect-ratio (1), C001 class-out-of-range (1)\n"
+        in text
+    )
+
+
+@pytest.mark.parametrize("lost", [row("B001", "lost"), orphan_row("B001")])
+def test_rows_of_dropped_images_and_of_labels_without_image_are_not_learnt(lost: Finding) -> None:
+    assert "learn from 1 doubtful row\n" in with_dropped([row("B001", "kept"), lost], "lost")
+
+
+@pytest.mark.parametrize("lost", [row("B007", "lost"), orphan_row("B007")])
+def test_rows_that_training_never_reads_are_not_left_out(lost: Finding) -> None:
+    assert "leave out label rows\n      B007 duplicate-row (1)\n" in with_dropped(
+        [row("B007", "kept"), lost], "lost"
+    )
+    assert "leave out label rows" not in with_dropped([lost], "lost")
+
+
+def test_labels_without_any_image_are_judged_as_if_theirs_stood_elsewhere() -> None:
     labels_alone = Summary(0, 3, 9, 0, 0, 0, (), 0.1)
-    assert learnt not in render(report(rows, summary=labels_alone), "text")
+    text = render(report([orphan_row("B001"), orphan_row("C001")], summary=labels_alone), "text")
+    assert "learn from 1 doubtful row\n      B001 extreme-aspect-ratio (1)\n" in text
 
 
 def long_run(n: int) -> Report:

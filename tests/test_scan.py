@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+import sanitizer.work
 from sanitizer import Report, scan
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from sanitizer.dataset.tables import LabelTable, TaskSpec
 
 
 def codes(report: Report) -> Counter[str]:
@@ -45,6 +51,8 @@ def test_ships_dirty(shared_data: Path) -> None:
     assert report.summary.images == 567
     assert report.summary.images_dropped_by_training == 120
     assert report.summary.images_background == 88
+    assert len(report.dropped) == 120
+    assert report.dropped == {f.image for f in report.findings if f.image and f.rule in {"C001", "B003"}}
 
 
 def test_bccd(shared_data: Path) -> None:
@@ -122,6 +130,21 @@ def test_worker_processes_give_the_same_report(shared_data: Path) -> None:
     pooled = scan(path, jobs=2, cache=False)
     assert pooled.findings == alone.findings
     assert pooled.summary.splits == alone.summary.splits
+
+
+def test_a_killed_worker_costs_nothing_but_time(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shared_data / "ships_dirty" / "data.yaml"
+    alone = scan(path, jobs=1, cache=False)
+    here = os.getpid()
+    real = sanitizer.work.read_labels
+
+    def die_in_a_worker(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(paths, spec)
+
+    monkeypatch.setattr(sanitizer.work, "read_labels", die_in_a_worker)
+    assert scan(path, jobs=2, cache=False).findings == alone.findings
 
 
 def test_frame_has_a_row_a_finding(shared_data: Path) -> None:

@@ -81,15 +81,15 @@ def _known(report: Report) -> str:
 def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     """What Ultralytics would do, one consequence a line, most costly first; empty where it would do nothing odd."""
     s = report.summary
-    claim = {code: rule.training for code, rule in rules.items()}
-    having = {training: [f for f in report.findings if claim.get(f.rule) == training] for training in _COST}
+    of_cost: dict[str | None, list[Finding]] = {training: [] for training in _COST}
+    for f in filter(_is_read(report), report.findings):
+        of_cost.setdefault(rules[f.rule].training if f.rule in rules else None, []).append(f)
     lines = []
-    crashes = [f for f in having["crashes"] if f.severity == Severity.ERROR]
+    crashes = [f for f in of_cost["crashes"] if f.severity == Severity.ERROR]
     if crashes:
         lines += ["stop with an error", _reasons(crashes, _file)]
     if s.images_dropped_by_training:
-        # A label without image is no image that training could drop.
-        dropping = [f for f in having["drops-image"] if f.image]
+        dropping = [f for f in of_cost["drops-image"] if f.image in report.dropped]
         lines += [f"drop {_of(report, 'dropped')}", _reasons(dropping, _image)]
     if s.images_background:
         background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
@@ -99,17 +99,31 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         ]
     if s.images_rewritten:
         lines += [f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""]
-    if having["drops-row"]:
-        lines += ["leave out label rows", _reasons(having["drops-row"])]
+    left_out = [f for f in of_cost["drops-row"] if f.image not in report.dropped]
+    if left_out:
+        lines += ["leave out label rows", _reasons(left_out)]
     # What some case of a rule does not cost the image is trained as it is, such as a box of no size.
-    none_dropped = s.images and not s.images_dropped_by_training
-    kept = having["trains"] + (having["drops-image"] if none_dropped else [])
-    rows = [f for f in kept if f.severity > Severity.INFO and rules[f.rule].scope == "row"]
+    kept = of_cost["trains"] + [f for f in of_cost["drops-image"] if f.image]
+    rows = [
+        f
+        for f in kept
+        if f.image not in report.dropped and f.severity > Severity.INFO and rules[f.rule].scope == "row"
+    ]
     if rows:
         lines += [f"learn from {_plural(len(rows), 'doubtful row')}", _reasons(rows)]
     marks = ("  • ", "      ")
     shown = [f"{marks[i % 2]}{line}" for i, line in enumerate(lines) if line]
     return ["Training (Ultralytics) would", *shown] if shown else []
+
+
+def _is_read(report: Report) -> Callable[[Finding], bool]:
+    """Whether training reads what a finding is about: it looks at no label file without image.
+
+    Where no image is there at all, the labels are judged as if theirs stood somewhere else.
+    """
+    if report.files_only or not report.summary.images:
+        return lambda finding: True
+    return lambda finding: bool(finding.image or not finding.label)
 
 
 def _reasons(findings: Iterable[Finding], unit: Callable[[Finding], str | None] | None = None) -> str:
