@@ -123,10 +123,13 @@ def run_job(job: Job, jobs: int | None, progress: bool) -> list[ChunkResult]:
     if jobs is None:
         jobs = _usable_cores() if n_pairs >= PAIRS_WORTH_A_POOL[job.mode] else 1
     jobs = min(jobs, len(todo))
-    if jobs > 1:
-        results = _in_processes(job, cache, todo, jobs, progress)
-    else:
-        results = list(_with_bar(map(partial(judge, job, cache), todo), todo, progress))
+    results = list(
+        _with_bar(
+            _in_processes(job, cache, todo, jobs) if jobs > 1 else map(partial(judge, job, cache), todo),
+            todo,
+            progress,
+        )
+    )
     if cache is not None:
         cache.prune(len(todo))
     return results
@@ -152,16 +155,23 @@ def _judge_in_worker(piece: Piece) -> ChunkResult:
 
 
 def _in_processes(
-    job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int, progress: bool
-) -> list[ChunkResult]:
+    job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int
+) -> Iterator[ChunkResult]:
     import multiprocessing  # neither is needed, nor worth its time, for a handful of files
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     # A forked worker has the dataset and the rules already; elsewhere they are pickled once.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(job, cache))
+    done = 0
     try:
-        return list(_with_bar(pool.map(_judge_in_worker, todo), todo, progress))
+        for result in pool.map(_judge_in_worker, todo):
+            done += 1
+            yield result
+    except BrokenProcessPool:
+        # Somebody killed a worker, most likely the system for want of memory: go on alone, a chunk at a time.
+        yield from map(partial(judge, job, cache), todo[done:])
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
