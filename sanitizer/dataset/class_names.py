@@ -44,6 +44,8 @@ def read_classes(document: DataYaml) -> Classes:
         faults.append(
             _fault(document, detail, "Add `names:`, one name a class, in the order of the class ids.")
         )
+    elif nc is not None and document.data.get("names") is None:
+        faults.append(_nameless(document, nc))
     names = _read_names(document, listed, faults) if listed is not None else {}
     if listed is not None:
         if nc is not None and nc != len(listed):
@@ -64,6 +66,13 @@ def _fault(
     rule: str = "D003",
 ) -> Place:
     return place(rule, detail, suggestion, severity, file=document.path, line=line)
+
+
+def _nameless(document: DataYaml, nc: int) -> Place:
+    called = "class class_0" if nc == 1 else f"classes class_0 to class_{nc - 1}"
+    detail = f"`nc: {nc}` without `names:`; training calls the {called}"
+    advice = "Add `names:`, one name a class, in the order of the class ids."
+    return _fault(document, detail, advice, document.line("nc"), Severity.WARNING)
 
 
 def _read_nc(document: DataYaml, faults: list[Place]) -> int | None:
