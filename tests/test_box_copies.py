@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_findings import codes, findings, tables_of, task_spec
 
-from sanitizer.rules.checks import overlap
+from sanitizer.rules.checks import box_copies, overlap
 from sanitizer.rules.checks.box_copies import exact_copies
 from sanitizer.rules.checks.overlap import Boxes, Search, earlier_partners, iou
 
@@ -68,9 +68,17 @@ def test_a_copy_names_the_first_of_its_kind() -> None:
         ("detect", (0, 0), "0 0.5 0.5 0.4\n0 0.5 0.5 0.4", []),  # cannot be read at all
     ],
 )
+@pytest.mark.parametrize("limit", [1, 6, 100_000])  # rows one at a time and in parts, or all at once
 def test_rows_are_equal_as_training_compares_them(
-    task: str, kpt_shape: tuple[int, int], text: str, copies: list[int]
+    task: str,
+    kpt_shape: tuple[int, int],
+    text: str,
+    copies: list[int],
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(box_copies, "MAX_COLUMNS", limit)
+    monkeypatch.setattr(box_copies, "TOKENS_AT_ONCE", limit)
     spec = task_spec(task, kpt_shape=kpt_shape)  # type: ignore[arg-type]
     assert exact_copies(tables_of([text], spec).labels, task)[0].tolist() == copies
 

@@ -317,6 +317,7 @@ def parse_exactly(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTabl
     """The table when nothing goes the fast way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labels_module, "parse_block", lambda *args: None)
+        patch.setattr(labels_module, "parse_wide_line", lambda *args: None)
         return parse_labels(contents, spec)
 
 
@@ -339,6 +340,18 @@ def test_fast_and_exact_parser_agree(contents: list[bytes | None], spec: TaskSpe
         patch.setattr(labels_module, "_SHORT_RUN_BYTES", -1)  # even single files go the fast way
         fast = parse_labels(contents, spec)
     assert_same(fast, parse_exactly(contents, spec))
+
+
+@settings(max_examples=300, deadline=None)
+@given(contents_lists, st.sampled_from(SPECS), st.integers(1, 30))
+def test_files_and_lines_in_pieces_are_the_same_as_whole(
+    contents: list[bytes | None], spec: TaskSpec, block_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labels_module, "BLOCK_BYTES", block_bytes)
+        patch.setattr(labels_module, "MAX_LOOSE_PIECES", 2)
+        in_pieces = parse_labels(contents, spec)
+    assert_same(in_pieces, parse_exactly(contents, spec))
 
 
 @settings(max_examples=300, deadline=None)

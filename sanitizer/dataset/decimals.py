@@ -165,8 +165,8 @@ def _read_one_by_one(
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     # Most of what is no number shows it by a letter or a comma, and a raised exception costs as much as several
     # numbers.
-    n_hopeless = np.cumsum(np.frombuffer(block.translate(_HOPELESS), np.uint8), dtype=np.int32)
-    is_hopeless = n_hopeless[ends[which] - 1] > n_hopeless[starts[which] - 1]
+    hopeless = np.flatnonzero(np.frombuffer(block.translate(_HOPELESS), np.bool_))
+    is_hopeless = np.searchsorted(hopeless, ends[which]) > np.searchsorted(hopeless, starts[which])
     numbers[which] = np.nan
     refused = which[is_hopeless].tolist()
     unusual: list[int] = []

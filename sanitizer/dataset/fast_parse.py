@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TAB, _NEWLINE, _SPACE, _DELETE = 9, 10, 32, 127
+_PLAIN = bytes((_TAB, _NEWLINE, *range(_SPACE, _DELETE)))
+_TOKEN = re.compile(rb"[^ \t\n]+")
 
 
 def parse_block(parts: Sequence[bytes], files: Sequence[int], first_line: int = 1) -> RawRows | None:
@@ -69,6 +72,69 @@ def parse_block(parts: Sequence[bytes], files: Sequence[int], first_line: int = 
         unusual=unusual,
         text=lambda i: block[starts[i] : ends[i]].decode("ascii"),
     )
+
+
+def parse_wide_line(
+    data: bytes, start: int, stop: int, piece_bytes: int, file: int, line: int
+) -> RawRows | None:
+    """The row of the single line data[start:stop], parsed in pieces so that only its numbers grow with it.
+
+    Args:
+        data: Text without carriage returns.
+        start, stop: Where the line begins, and where the next one does.
+        piece_bytes: Length of a piece, unless a single token is longer.
+        file, line: Index of the file and number of the line.
+
+    Returns:
+        As `parse_block`.
+    """
+    if data[start:stop].translate(None, _PLAIN):
+        return None
+    tokens, columns, refused, unusual = [], [], [], []
+    n_tokens, at = 0, start
+    while at < stop:
+        end = _piece_end(data, at, stop, piece_bytes)
+        piece = parse_block([data[at:end]], [file])
+        assert piece is not None
+        tokens.append(piece.tokens)
+        columns.append(piece.token_column + np.int32(at - start))
+        refused.append(piece.refused + n_tokens)
+        unusual.append(piece.unusual + n_tokens)
+        n_tokens += len(piece.tokens)
+        at = end
+    n_rows = int(n_tokens > 0)
+    column = np.concatenate(columns)
+
+    def text(i: int) -> str:
+        match = _TOKEN.match(data, start + int(column[i]) - 1)
+        assert match is not None
+        return match[0].decode("ascii")
+
+    return RawRows(
+        file=np.full(n_rows, file, np.int32),
+        line=np.full(n_rows, line, np.int32),
+        n_columns=np.full(n_rows, n_tokens, np.int32),
+        first_token=np.array([0, n_tokens][: n_rows + 1], np.int64),
+        tokens=np.concatenate(tokens),
+        token_column=column,
+        refused=np.concatenate(refused),
+        unusual=np.concatenate(unusual),
+        text=text,
+    )
+
+
+def _piece_end(data: bytes, at: int, stop: int, piece_bytes: int) -> int:
+    """Where a piece that begins at `at` may end: behind a blank."""
+    limit = at + piece_bytes
+    if limit >= stop:
+        return stop
+    end = max(data.rfind(b" ", at, limit), data.rfind(b"\t", at, limit)) + 1
+    if end:
+        return end
+    blank = data.find(b" ", limit, stop)
+    blank = blank if blank >= 0 else stop - 1
+    tab = data.find(b"\t", limit, blank)
+    return (tab if tab >= 0 else blank) + 1
 
 
 def _lines_of_parts(

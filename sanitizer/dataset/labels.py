@@ -11,7 +11,7 @@ import numpy as np
 
 from sanitizer.dataset import encodings
 from sanitizer.dataset.exact_parse import parse_text
-from sanitizer.dataset.fast_parse import parse_block
+from sanitizer.dataset.fast_parse import parse_block, parse_wide_line
 from sanitizer.dataset.row_faults import FaultLedger
 from sanitizer.dataset.row_kinds import not_finite, row_boxes, row_kinds
 from sanitizer.dataset.tables import Fault, FileStatus, LabelTable, RowKind
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 192 * 1024
 """Text parsed at once: its arrays stay in the processor's cache, and NumPy's cost per call is spread thin."""
+MAX_LOOSE_PIECES = 64
+"""Blocks after which their columns are joined: thousands of small arrays would leave memory in shreds that the
+operating system does not get back."""
 
 _FIRST_READ_BYTES = 16 * 1024
 _SHORT_RUN_BYTES = 1024
@@ -112,6 +115,7 @@ class _TableBuilder:
         self._waiting_files: list[int] = []
         self._waiting_bytes = 0
         self._pieces: dict[str, list[np.ndarray]] = {name: [] for name in _PIECE_COLUMNS}
+        self._n_loose = 0
 
     def add(self, file: int, data: bytes) -> None:
         """Take one file's bytes. Files come in ascending order."""
@@ -227,15 +231,17 @@ class _TableBuilder:
         start, line = 0, 1
         while start < len(data):
             stop = data.rfind(b"\n", start, start + BLOCK_BYTES) + 1
-            if not stop:  # one line longer than a block
+            if stop:
+                rows = parse_block([data[start:stop]], [file], line)
+            else:  # one line longer than a block
                 stop = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
-            piece = data[start:stop]
-            rows = parse_block([piece], [file], line)
+                rows = parse_wide_line(data, start, stop, BLOCK_BYTES, file, line)
             if rows is not None:
                 self._keep(rows)
             else:
-                self._add_exactly(file, piece, line)
-            start, line = stop, line + piece.count(b"\n")
+                self._add_exactly(file, data[start:stop], line)
+            line += data.count(b"\n", start, stop)
+            start = stop
 
     def _as_text(self, file: int, data: bytes) -> bytes | None:
         """The file's text without byte-order mark; None, with a fault, where it is not UTF-8 or not the file."""
@@ -279,6 +285,11 @@ class _TableBuilder:
             self._pieces[name].append(getattr(rows, name))
         self._pieces["kind"].append(kind)
         self._pieces["xywh"].append(row_boxes(rows, kind))
+        self._n_loose += 1
+        if self._n_loose == MAX_LOOSE_PIECES:
+            for pieces in self._pieces.values():
+                pieces[-MAX_LOOSE_PIECES:] = [np.concatenate(pieces[-MAX_LOOSE_PIECES:])]
+            self._n_loose = 0
 
 
 _PIECE_COLUMNS = {

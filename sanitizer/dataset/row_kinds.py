@@ -66,6 +66,10 @@ def row_boxes(rows: RawRows, kind: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def _bounds(rows: RawRows, which: NDArray[np.int64]) -> NDArray[np.float64]:
     """float64 (K, 4): centre and size of the vertices' bounds of these rows."""
+    if len(rows) == 1:  # it may be a hundred megabytes long: no copies
+        points = rows.tokens[1:].reshape(-1, 2)
+        low, high = points.min(axis=0), points.max(axis=0)
+        return np.concatenate(((low + high) / 2, high - low))[None]
     n_vertices = (rows.n_columns[which] - 1) // 2
     first_vertex = np.cumsum(n_vertices) - n_vertices
     # Number of each vertex in its row, then the place of its x among all tokens.

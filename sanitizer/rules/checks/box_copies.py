@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from weakref import ref
+from zlib import adler32, crc32
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from sanitizer.rules.checks.overlap import Boxes, Search, earlier_partners
 from sanitizer.rules.hits import Hits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import ChunkTables, LabelTable, TaskSpec
@@ -24,6 +27,9 @@ SAME_SIZE = 0.999
 """Sides within this factor are the same size: six written digits and a click's rounding apart."""
 MAX_BOXES = 200_000
 """In a file of more boxes than any image can hold, near copies are not looked for."""
+MAX_COLUMNS = 100_000
+"""Wider rows are hashed one at a time."""
+TOKENS_AT_ONCE = 1 << 20
 SHAPE_DIFFERENCE = 0.05
 """Polygons with IoU over 0.95 differ by no more than this in area, centre and slant, as shares of their box."""
 
@@ -46,21 +52,17 @@ _last_answer: dict[str, Any] = {}
 
 def _find_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
     rows = np.flatnonzero(labels.kind != RowKind.FAULTY)
-    counts = labels.n_columns[rows].astype(np.int64)
+    counts = labels.n_columns[rows]
     if task != "pose":  # other tasks cut keypoints off before they compare
-        counts = np.where(labels.kind[rows] == RowKind.POSE, 5, counts)
+        counts = np.where(labels.kind[rows] == RowKind.POSE, np.int32(5), counts)
     bits = _float32_bits(labels.tokens)
     hashes = _row_hashes(bits, labels.first_token[rows], counts)
     hashes ^= labels.file[rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + counts.astype(np.uint64)
     in_order = np.sort(hashes)  # several times faster than argsort, and mostly there is nothing to find
-    same = in_order[1:] == in_order[:-1]
-    if not same.any():
+    if not (in_order[1:] == in_order[:-1]).any():
         return rows[:0], rows[:0]
-    order = np.argsort(hashes, kind="stable")
-    # Runs of equal hashes: every member is compared with the first, which is the earliest row.
-    run_start = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
-    later = np.flatnonzero(run_start != np.arange(len(order)))
-    copy, original = order[later], order[run_start[later]]
+    del in_order
+    copy, original = _equal_numbers(hashes)
     equal = (labels.file[rows[copy]] == labels.file[rows[original]]) & (counts[copy] == counts[original])
     copy, original = copy[equal], original[equal]
     equal = _equal_tokens(bits, labels.first_token[rows], counts, copy, original)
@@ -69,34 +71,67 @@ def _find_copies(labels: LabelTable, task: str) -> tuple[Index, Index]:
     return rows[copy[by_row]], rows[original[by_row]]
 
 
+def _equal_numbers(numbers: NDArray[np.uint64]) -> tuple[Index, Index]:
+    """(later, first): places of numbers that stand further ahead already, and where they do first."""
+    order = np.argsort(numbers, kind="stable")
+    in_order = numbers[order]
+    again = np.concatenate(([False], in_order[1:] == in_order[:-1]))
+    run_start = np.maximum.accumulate(np.where(again, 0, np.arange(len(order))))
+    later = np.flatnonzero(again)
+    return order[later], order[run_start[later]]
+
+
 def _float32_bits(tokens: NDArray[np.float64]) -> NDArray[np.uint32]:
     with np.errstate(over="ignore", invalid="ignore"):
-        return (tokens.astype(np.float32) + np.float32(0)).view(np.uint32)  # + 0 turns -0 into 0
+        numbers = tokens.astype(np.float32)
+    numbers += np.float32(0)  # turns -0 into 0
+    return numbers.view(np.uint32)
 
 
-def _row_hashes(bits: NDArray[np.uint32], first: Index, counts: Index) -> NDArray[np.uint64]:
+def _row_hashes(bits: NDArray[np.uint32], first: Index, counts: NDArray[np.int32]) -> NDArray[np.uint64]:
     """uint64 (R,): sum of each row's numbers, each times an odd factor of its column, then stirred."""
-    if not len(first):
-        return np.zeros(0, np.uint64)
-    factors = np.arange(1, int(counts.max()) + 1, dtype=np.uint64) * np.uint64(0xBF58476D1CE4E5B9)
+    sums = np.zeros(len(first), np.uint64)
+    wide = np.flatnonzero(counts > MAX_COLUMNS)
+    for row in wide.tolist():
+        numbers = bits[first[row] : first[row] + counts[row]]
+        sums[row] = adler32(numbers.data) << 32 | crc32(numbers.data)
+    widest = int(counts.max(initial=0, where=counts <= MAX_COLUMNS))
+    factors = np.arange(1, widest + 1, dtype=np.uint64) * np.uint64(0xBF58476D1CE4E5B9)
     factors = (factors ^ factors >> np.uint64(27)) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
-    at = ragged(first, counts)
-    column = ragged(np.zeros(len(first), np.int64), counts)
-    weighed = (bits[at].astype(np.uint64) + np.uint64(0x632BE59BD9B4E019)) * factors[column]
-    sums = np.add.reduceat(weighed, np.cumsum(counts) - counts)
+    usual = np.flatnonzero(counts <= MAX_COLUMNS)
+    for part in _in_parts(counts[usual]):
+        part = usual[part]
+        length = counts[part].astype(np.int64)
+        column = ragged(np.zeros(len(part), np.int64), length)
+        weighed = bits[ragged(first[part], length)] + np.uint64(0x632BE59BD9B4E019)
+        weighed *= factors[column]
+        sums[part] = np.add.reduceat(weighed, np.cumsum(length) - length)
     sums ^= sums >> np.uint64(31)
-    return np.asarray(sums * np.uint64(0x9E3779B97F4A7C15))
+    sums *= np.uint64(0x9E3779B97F4A7C15)
+    return sums
 
 
 def _equal_tokens(
-    bits: NDArray[np.uint32], first: Index, counts: Index, one: Index, other: Index
+    bits: NDArray[np.uint32], first: Index, counts: NDArray[np.int32], one: Index, other: Index
 ) -> NDArray[np.bool_]:
     """bool (K,): rows one[k] and other[k], of equal length, hold the same numbers."""
-    if not len(one):
-        return np.zeros(0, np.bool_)
-    length = counts[one]
-    differ = bits[ragged(first[one], length)] != bits[ragged(first[other], length)]
-    return np.asarray(~np.logical_or.reduceat(differ, np.cumsum(length) - length))
+    result = np.zeros(len(one), np.bool_)
+    for part in _in_parts(counts[one]):
+        length = counts[one[part]].astype(np.int64)
+        differ = bits[ragged(first[one[part]], length)] != bits[ragged(first[other[part]], length)]
+        result[part] = ~np.logical_or.reduceat(differ, np.cumsum(length) - length)
+    return result
+
+
+def _in_parts(counts: NDArray[np.int32]) -> Iterator[Index]:
+    """Rows of so many columns in parts of about `TOKENS_AT_ONCE` tokens, so that memory stays flat."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    start = 0
+    while start < len(ends):
+        done = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + TOKENS_AT_ONCE, side="right")))
+        yield np.arange(start, stop)
+        start = stop
 
 
 @row_check("duplicate-row")
