@@ -37,7 +37,6 @@ EXPECTED = {
     ("D009", "images/val/harbour_22.jpg"),
     ("I005", "images/val/harbour_23.jpg"),
     ("B010", "labels/val/harbour_24.txt"),
-    ("B004", "labels/val/harbour_24.txt"),  # read as centre and size, such a row sticks out of the image
     ("B003", "labels/val/harbour_25.txt"),
     ("B002", "labels/val/harbour_26.txt"),
     ("L002", "labels/val/harbour_27.txt"),

@@ -76,6 +76,18 @@ def test_text_claims_nothing_good_of_a_dataset_that_has_nothing_in_it() -> None:
     assert text == "Nothing was checked: no images and no labels in data.yaml (0.01 s).\n"
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"), [(".", "ships"), ("./", "ships"), ("..", "ships"), ("./a.yaml", "./a.yaml")]
+)
+def test_text_calls_a_folder_by_its_name_where_dots_stand_for_it(data: str, shown: str) -> None:
+    assert f"\n{shown}: 364 images" in render(report([row("B001", "a")], data=data), "text")
+
+
+def test_text_speaks_of_objects_where_rows_are_no_boxes() -> None:
+    text = render(report([row("B001", "a")], task="segment"), "text")
+    assert "364 labels, 4,888 objects, task segment, 0.21 s\n" in text
+
+
 def test_text_does_not_call_a_dataset_good_when_the_rules_that_would_speak_are_off() -> None:
     text = render(report([], summary=flawed().summary), "text")
     assert "All good" not in text
@@ -91,6 +103,15 @@ def test_text_advises_the_rule_that_costs_training_most() -> None:
     assert (
         render(flawed(), "text").splitlines()[-1]
         == "Next: C001 class-out-of-range. `sanitize rules C001` explains."
+    )
+
+
+def test_text_gives_the_advice_of_the_rule_where_that_of_the_findings_differs() -> None:
+    alike = [finding("C001", "m", f"labels/{i}.txt", 1, suggestion="use class 0") for i in range(2)]
+    different = [finding("C001", "m", f"labels/{i}.txt", 1, suggestion=f"use class {i}") for i in range(2)]
+    assert "C001 class-out-of-range. Use class 0. " in render(report(alike), "text")
+    assert "C001 class-out-of-range. Look at the class-out-of-range rows. " in render(
+        report(different), "text"
     )
 
 
@@ -116,7 +137,7 @@ def test_reasons_for_dropping_count_the_dropped_images() -> None:
 def test_a_row_that_did_not_cost_its_image_is_learnt_and_no_reason_for_dropping_others() -> None:
     rows = [row("C001", "zero-size"), row("B001", "thin"), row("X1", "lost")]
     text = with_dropped(rows, "lost")
-    assert "val 20 of 167\n  • read as background" in text
+    assert "val 20 of 167\n  • read 88 of 567 images" in text
     assert (
         "learn from 2 doubtful rows\n      B001 extreme-aspect-ratio (1), C001 class-out-of-range (1)\n"
         in text

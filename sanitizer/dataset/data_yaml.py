@@ -137,7 +137,7 @@ def _read_bytes(path: str) -> bytes | str:
 def _refused(
     path: str, detail: str, suggestion: str, line: int | None = None, column: int | None = None
 ) -> DataYaml:
-    sentence = f"{os.path.basename(path)} {detail}; training stops here"
+    sentence = f"this file {detail}; training stops here"
     fault = place("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
     return DataYaml(path, {}, False, {}, [fault])
 
@@ -156,7 +156,7 @@ def _encoding_faults(path: str, raw: bytes) -> list[Place]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         detail = (
-            f"{os.path.basename(path)} is not UTF-8 (byte 0x{raw[error.start]:02x}): training silently leaves such"
+            f"this file is not UTF-8 (byte 0x{raw[error.start]:02x}): training silently leaves such"
             " bytes out, so names and paths that hold them change"
         )
         return [place("D001", detail, "Save the file as UTF-8.", Severity.WARNING, file=path, line=line)]
@@ -232,8 +232,7 @@ def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    where = f" at line {line}, column {column}" if mark else ""
-    return _refused(path, f"is not valid YAML{where}: {why}", _REPAIR, line, column)
+    return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
 
 
 def _marks(root: yaml.Node | None) -> dict[tuple[str, ...], tuple[int, str | None]]:

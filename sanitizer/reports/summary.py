@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from sanitizer.escape import legible
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Paint = Callable[[str, str], str]
 
-REASONS_SHOWN = 5
+REASONS_SHOWN = 4
 BACKGROUND_RULES = ("D006", "L007")
 """Rules that name images without label file and with an empty one."""
 
@@ -35,7 +36,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     ]
     n_rules = len({f.rule for f in report.findings})
     lines = [
-        f"{legible(report.data)}: {_size(report)}, read as {report.task}, {_elapsed(report)}",
+        f"{_name(report)}: {_size(report)}, task {report.task}, {_elapsed(report)}",
         f"Found {paint(_and(by_severity), '1')} under {_plural(n_rules, 'rule')}{_known(report)}.",
         *_training(report, rules),
     ]
@@ -45,9 +46,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
 def _without_findings(report: Report, paint: Paint) -> list[str]:
     s = report.summary
     if not s.images and not s.labels:
-        return [
-            f"Nothing was checked: no images and no labels in {legible(report.data)} ({_elapsed(report)})."
-        ]
+        return [f"Nothing was checked: no images and no labels in {_name(report)} ({_elapsed(report)})."]
     unused = s.images_dropped_by_training or s.images_background or s.images_rewritten
     if report.suppressed:
         lead, tail = "Nothing new", _known(report)
@@ -62,10 +61,20 @@ def _counts(report: Report) -> list[tuple[str, int]]:
     return [(label, n) for label, n in count_by_severity(report.findings).items() if n]
 
 
+def _name(report: Report) -> str:
+    """The path that was scanned; of a folder that is named by dots alone, the folder's own name."""
+    given = report.data if report.data.strip("./\\") else posixpath.basename(report.root)
+    return legible(given or report.data)
+
+
 def _size(report: Report) -> str:
+    """As in "8 images, 8 labels, 30 boxes"; rows of other tasks than detection are objects."""
     s = report.summary
+    if not s.images and not s.labels:
+        return "no images and no labels found"
     parts = [_plural(s.images, "image")] if s.images else []
-    return ", ".join([*parts, _plural(s.labels, "label"), _plural(s.boxes, "box")])
+    rows = _plural(s.boxes, "box" if report.task == "detect" else "object")
+    return ", ".join([*parts, _plural(s.labels, "label"), rows])
 
 
 def _elapsed(report: Report) -> str:
@@ -90,13 +99,12 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         lines += ["stop with an error", _reasons(crashes, _file)]
     if s.images_dropped_by_training:
         dropping = [f for f in of_cost["drops-image"] if f.image in report.dropped]
-        lines += [f"drop {_of(report, 'dropped')}", _reasons(dropping, _image)]
+        share, by_split = _share(report, "dropped")
+        lines += [f"drop {share}{by_split}", _reasons(dropping, _image)]
     if s.images_background:
         background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
-        lines += [
-            f"read as background {_of(report, 'background')}",
-            _reasons(background, _image),
-        ]
+        share, by_split = _share(report, "background")
+        lines += [f"read {share} as background{by_split}", _reasons(background, _image)]
     if s.images_rewritten:
         lines += [f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""]
     left_out = [f for f in of_cost["drops-row"] if f.image not in report.dropped]
@@ -145,14 +153,14 @@ def _file(finding: Finding) -> str | None:
     return finding.file or finding.label or finding.image
 
 
-def _of(report: Report, what: str) -> str:
-    """As in "120 of 567 images (21 %): train 100 of 400, val 20 of 167"; the splits where there are several."""
+def _share(report: Report, what: str) -> tuple[str, str]:
+    """As in ("120 of 567 images (21 %)", ": train 100 of 400, val 20 of 167"); the splits where there are several."""
     splits = [s for s in report.summary.splits if s.images]
     n, total = sum(getattr(s, what) for s in splits), sum(s.images for s in splits)
     percent = 100 * n / total if total else 0
     text = f"{n:,} of {_plural(total, 'image')}" + (f" ({percent:.0f} %)" if percent >= 1 else "")
     hit = [f"{legible(s.split)} {getattr(s, what):,} of {s.images:,}" for s in splits if getattr(s, what)]
-    return f"{text}: {', '.join(hit)}" if len(splits) > 1 else text
+    return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
 def _next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Paint) -> str:
@@ -167,10 +175,12 @@ def _next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Pa
         return max(f.severity for f in by_rule[code]), -cost, len(by_rule[code])
 
     code = max(by_rule, key=worth)
-    first = by_rule[code][0]
-    advice = legible(first.suggestion or "").rstrip(". ")
+    # Advice for one finding alone, such as a corrected value, is none for the others.
+    given = {f.suggestion for f in by_rule[code]}
+    suggestion = given.pop() if len(given) == 1 else rules[code].suggestion if code in rules else None
+    advice = legible(suggestion or "").rstrip(". ")
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
-    return f"Next: {paint(f'{code} {first.name}', '1')}.{advice} `sanitize rules {code}` explains."
+    return f"Next: {paint(f'{code} {by_rule[code][0].name}', '1')}.{advice} `sanitize rules {code}` explains."
 
 
 def _plural(n: int, noun: str) -> str:
