@@ -143,6 +143,27 @@ def test_the_sweep_finds_what_comparing_all_pairs_finds(
             assert a == min(expected[b])
 
 
+@pytest.mark.parametrize("dense_window", [64, 0])
+@pytest.mark.parametrize("within", [True, False])
+@settings(max_examples=150, deadline=None)
+@given(rows=CROWDED, data=st.data())
+def test_the_sweep_keeps_to_one_family_or_to_two(
+    dense_window: int, within: bool, rows: list[tuple[int, float, float, float, float]], data: st.DataObject
+) -> None:
+    boxes = boxes_of(rows)
+    kin = np.array(data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows))), float)
+    every_partner = all_pairs(boxes, 0.9)
+    expected = {b: {a for a in every_partner[b] if (kin[a] == kin[b]) == within} for b in every_partner}
+    search = Search(0.9, 0.9, lambda later, earlier, _: (kin[later] == kin[earlier]) == within, kin, within)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "DENSE_WINDOW", dense_window)
+        patch.setattr(overlap, "PAIRS_AT_ONCE", 16)
+        patch.setattr(overlap, "PATIENCE", 3)
+        later, earlier, _ = earlier_partners(boxes, search)
+    assert later.tolist() == sorted(b for b in expected if expected[b])
+    assert all(a in expected[b] for b, a in zip(later.tolist(), earlier.tolist(), strict=True))
+
+
 def test_a_pile_of_boxes_names_every_box_but_the_first() -> None:
     n = 3000
     jitter = np.random.default_rng(1).normal(0, 1e-5, (2, n))

@@ -155,7 +155,7 @@ def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
         )
         return np.asarray((labels.class_id[a] == labels.class_id[b]) & enough & shapes.alike(a, b))
 
-    search = Search(min(least, shifted), min(least, SAME_SIZE), related)
+    search = Search(min(least, shifted), min(least, SAME_SIZE), related, labels.class_id[boxes.row])
     later, earlier, overlap = earlier_partners(boxes, search)
     # A shifted box of the same size may lie under the usual limit: then the lower one is what it broke.
     limits = np.where(overlap > least, least, search.least_iou)
@@ -173,7 +173,8 @@ def two_classes(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
         a, b = boxes.row[later], boxes.row[earlier]
         return np.asarray((labels.class_id[a] != labels.class_id[b]) & shapes.alike(a, b))
 
-    later, earlier, overlap = earlier_partners(boxes, Search(least, least, related))
+    search = Search(least, least, related, labels.class_id[boxes.row], within=False)
+    later, earlier, overlap = earlier_partners(boxes, search)
     other = boxes.row[earlier]
     names = [str(spec.names.get(int(i), f"class {i:g}")) for i in labels.class_id[other].tolist()]
     return Hits(
@@ -216,6 +217,8 @@ class _Shapes:
 
     def __init__(self, labels: LabelTable) -> None:
         self._labels = labels
+        self._moments = np.zeros((4, 0))
+        self._known = np.zeros(0, np.bool_)
 
     def alike(self, a: Index, b: Index) -> NDArray[np.bool_]:
         """bool (K,): rows a[k] and b[k] may be the same shape; always so if both are plain boxes."""
@@ -224,11 +227,23 @@ class _Shapes:
         result = outline[a] == outline[b]
         both = np.flatnonzero(result & outline[a])
         if len(both):
-            rows, at = np.unique(np.concatenate([a[both], b[both]]), return_inverse=True)
-            moments = _moments(self._labels, rows)[at]
-            difference = np.abs(moments[: len(both)] - moments[len(both) :])
-            result[both] = (difference <= SHAPE_DIFFERENCE).all(axis=1)  # NaN, of no area, is unlike all
+            self._learn(np.concatenate([a[both], b[both]]))
+            result[both] = False
+            for moment in self._moments:
+                # NaN, of no area, is unlike all
+                both = both[np.abs(moment[a[both]] - moment[b[both]]) <= SHAPE_DIFFERENCE]
+            result[both] = True
         return np.asarray(result)
+
+    def _learn(self, rows: Index) -> None:
+        """Compute the moments of those rows that were not asked for before."""
+        if not len(self._known):
+            self._known = np.zeros(len(self._labels), np.bool_)
+            self._moments = np.zeros((4, len(self._labels)))
+        new = np.unique(rows[~self._known[rows]])
+        if len(new):
+            self._moments[:, new] = _moments(self._labels, new).T
+            self._known[new] = True
 
 
 def _moments(labels: LabelTable, rows: Index) -> NDArray[np.float64]:

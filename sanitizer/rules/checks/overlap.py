@@ -15,7 +15,7 @@ import numpy as np
 from sanitizer.rules.checks.geometry import ragged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -27,11 +27,10 @@ DENSE_WINDOW = 64
 PATIENCE = 16
 """Candidates after which a box that has a partner is no longer compared, so that a pile of thousands of almost
 equal boxes costs n log n and not n². Up to there the partner named is the earliest."""
-CROWD_PATIENCE = 4
-"""The same in crowded files."""
-MAX_PAIRS = 50_000_000
-"""Pairs compared at most by the search after the sweep, two seconds: a quarter of the pairs of 20,000 boxes. In a file
+MAX_PAIRS = 20_000_000
+"""Pairs compared at most by the search after the sweep, a second: a tenth of the pairs of 20,000 boxes. In a file
 of more boxes on one spot some boxes may therefore go without their partner; all others name one."""
+PAIRS_AT_ONCE = 1 << 18
 _X_BITS = 24
 _X_MASK = (1 << _X_BITS) - 1
 
@@ -65,11 +64,32 @@ class Search:
         least_iou: Over 0, under 1.
         least_ratio: Widths differ by no more than this factor, and so do heights; at least `least_iou`.
         related: Says of pairs (later, earlier, their IoU), each (K,), which ones count.
+        kin: float64 (N,) the boxes' families, or None for no matter. It spares crowded files most pairs that
+            `related` would refuse.
+        within: Partners are of one family; else of two.
     """
 
     least_iou: float
     least_ratio: float
     related: Relation
+    kin: NDArray[np.float64] | None = None
+    within: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Boxes to compare each entry with: a stretch of a list. E entries, T places in the list.
+
+    Attributes:
+        mine: int64 (E,) the entry's box.
+        other: int64 (T,) the list, boxes too.
+        start, count: int64 (E,) the entry's stretch of it.
+    """
+
+    mine: Index
+    other: Index
+    start: Index
+    count: Index
 
 
 def iou(boxes: Boxes, a: Index, b: Index) -> NDArray[np.float64]:
@@ -94,10 +114,12 @@ def earlier_partners(boxes: Boxes, search: Search) -> tuple[Index, Index, NDArra
         order, window = _windows(boxes, np.arange(len(boxes)), boxes.file.astype(np.uint64), search)
         crowded = np.bincount(boxes.file[order], window) > DENSE_WINDOW * np.bincount(boxes.file)
         in_crowd = crowded[boxes.file]
-        _sweep(boxes, order, np.where(in_crowd[order], 0, window), search, partner, PATIENCE)
+        nearby = _followers(order, np.where(in_crowd[order], 0, window))
+        _sweep(boxes, nearby, search, partner)
+        budget = _search_on(boxes, nearby, search, partner, PATIENCE, MAX_PAIRS)
         if in_crowd.any():
-            entry, cell = _cells(boxes, np.flatnonzero(in_crowd), search)
-            _sweep(boxes, *_windows(boxes, entry, cell, search), search, partner, CROWD_PATIENCE)
+            for candidates in _in_crowd(boxes, np.flatnonzero(in_crowd), search):
+                budget = _search_on(boxes, candidates, search, partner, 0, budget)
     later = np.flatnonzero(partner >= 0)
     return later, partner[later], iou(boxes, later, partner[later])
 
@@ -145,9 +167,13 @@ def _cells(boxes: Boxes, chosen: Index, search: Search) -> tuple[Index, NDArray[
     entry = entry[again]
     number = boxes.file[entry].astype(np.uint64) * np.uint64(0xD6E8FEB86659FD93)
     for part in (cell_w[again], cell_h[again], cell_y):
-        number = (number ^ part.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        number ^= number >> np.uint64(29)
+        number = _mixed(number, part)
     return entry, number >> np.uint64(_X_BITS)
+
+
+def _mixed(number: NDArray[np.uint64], part: Index) -> NDArray[np.uint64]:
+    number = (number ^ part.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+    return number ^ number >> np.uint64(29)
 
 
 def _spread(entry: Index, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[Index, Index]:
@@ -157,35 +183,80 @@ def _spread(entry: Index, low: NDArray[np.float64], high: NDArray[np.float64]) -
     return np.repeat(entry, count), ragged(first, count)
 
 
-def _sweep(boxes: Boxes, order: Index, window: Index, search: Search, partner: Index, patience: int) -> None:
-    """Compare each entry with the next one, the second next, …; write the earlier partners into `partner`."""
-    active = np.flatnonzero(window > 0)
-    for step in range(1, patience + 1):
-        _compare(boxes, order[active], order[active + step], search, partner)
-        active = active[window[active] > step]
+def _followers(order: Index, window: Index) -> Candidates:
+    """Every entry with those that follow it."""
+    return Candidates(order, order, np.arange(1, len(order) + 1), window)
+
+
+def _across(order: Index, window: Index, side: NDArray[np.bool_]) -> Candidates:
+    """Every entry with those that follow it on the other side."""
+    left, right = np.flatnonzero(~side), np.flatnonzero(side)
+    n_left = np.concatenate(([0], np.cumsum(~side)))
+    ahead = np.arange(1, len(order) + 1)
+    until = ahead + window
+    start = np.where(side, n_left[ahead], len(left) + ahead - n_left[ahead])
+    stop = np.where(side, n_left[until], len(left) + until - n_left[until])
+    return Candidates(order, order[np.concatenate([left, right])], start, stop - start)
+
+
+def _in_crowd(boxes: Boxes, chosen: Index, search: Search) -> Iterator[Candidates]:
+    """Candidates of boxes in crowded files, cell by cell.
+
+    Two families differ in some bit of their numbers: where partners are of two, one pass a bit meets every such
+    pair, and none of one family.
+    """
+    kin = np.zeros(len(boxes), np.int64)
+    if search.kin is not None:
+        kin[chosen] = np.unique(search.kin[chosen], return_inverse=True)[1]
+    entry, cell = _cells(boxes, chosen, search)
+    if search.within:
+        cell = _mixed(cell, kin[entry]) >> np.uint64(_X_BITS)
+    order, window = _windows(boxes, entry, cell, search)
+    if search.within:
+        yield _followers(order, window)
+        return
+    for bit in range(int(kin.max()).bit_length()):
+        yield _across(order, window, (kin[order] >> bit & 1).astype(np.bool_))
+
+
+def _sweep(boxes: Boxes, candidates: Candidates, search: Search, partner: Index) -> None:
+    """Compare each entry with `PATIENCE` candidates; write the earlier partners into `partner`."""
+    c = candidates
+    active = np.flatnonzero(c.count > 0)
+    for step in range(PATIENCE):
         if not len(active):
             return
-    _search_on(boxes, order, window, search, partner, patience)
+        _compare(boxes, c.mine[active], c.other[c.start[active] + step], search, partner)
+        active = active[c.count[active] > step + 1]
 
 
-def _search_on(boxes: Boxes, order: Index, window: Index, search: Search, partner: Index, step: int) -> None:
-    """Go on from that step in both directions, only for the entries that still have no partner."""
-    at = np.arange(len(order))
-    backward = at - np.searchsorted(np.maximum.accumulate(at + window), at)
-    longest = np.maximum(window, backward)
-    lonely = np.flatnonzero((longest > step) & (partner[order] < 0))
-    compared = 0
-    while len(lonely) and compared < MAX_PAIRS:
-        step += 1
-        ahead = lonely[window[lonely] >= step]
-        behind = lonely[backward[lonely] >= step]
-        behind = behind[window[behind - step] >= step]
-        mine, other = np.concatenate([ahead, behind]), np.concatenate([ahead + step, behind - step])
-        mine, other = order[mine], order[other]
-        earlier = other < mine
-        _compare(boxes, mine[earlier], other[earlier], search, partner)
-        compared += len(mine)
-        lonely = lonely[(longest[lonely] > step) & (partner[order[lonely]] < 0)]
+def _search_on(
+    boxes: Boxes, candidates: Candidates, search: Search, partner: Index, step: int, budget: int
+) -> int:
+    """Go on from that candidate, only with pairs of which one box has no partner yet.
+
+    Compares so many pairs at most; returns how many are left.
+    """
+    c = candidates
+    active = np.flatnonzero(c.count > step)
+    while len(active) and budget > 0:
+        lonely = partner < 0
+        alone = lonely[c.mine[active]]
+        places = np.flatnonzero(lonely[c.other])
+        width = max(1, PAIRS_AT_ONCE // max(len(places), int(np.count_nonzero(alone)), 1))
+        first = c.start[active] + step
+        last = first + np.minimum(c.count[active] - step, width)
+        # Who is alone looks at all; who is not, only at those that are.
+        low = np.where(alone, first, np.searchsorted(places, first))
+        length = np.where(alone, last, np.searchsorted(places, last)) - low
+        at = ragged(low, length)
+        from_places = np.repeat(~alone, length)
+        at[from_places] = places[at[from_places]]
+        _compare(boxes, np.repeat(c.mine[active], length), c.other[at], search, partner)
+        budget -= len(at)
+        step += width
+        active = active[c.count[active] > step]
+    return budget
 
 
 def _compare(boxes: Boxes, one: Index, other: Index, search: Search, partner: Index) -> None:
