@@ -34,9 +34,10 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     by_severity = [
         f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
     ]
+    task = f", task {report.task}" if report.summary.labels else ""
     n_rules = len({f.rule for f in report.findings})
     lines = [
-        f"{_name(report)}: {_size(report)}, task {report.task}, {_elapsed(report)}",
+        f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
         f"Found {paint(_and(by_severity), '1')} under {_plural(n_rules, 'rule')}{_known(report)}.",
         *_training(report, rules),
     ]

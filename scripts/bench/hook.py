@@ -52,7 +52,8 @@ def three_labels(folder: Path) -> list[str]:
         for split in ("train", "val"):
             (folder / kind / split).mkdir(parents=True)
     write_pairs(str(folder), N_FILES + 1, 7.3, 0)
-    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnc: 80\n", "utf-8")
+    names = [f"class {i}" for i in range(80)]
+    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: {names}\n", "utf-8")
     return sorted(map(str, (folder / "labels" / "train").iterdir()))
 
 
