@@ -75,8 +75,8 @@ def tiny_side(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """A side of at most so many pixels, in the image or in the network's input. Silent without an image size."""
     img_w, img_h = row_image_size(tables)
     size = tables.labels.xywh[:, 2:]
-    sides = size * np.stack([img_w, img_h], axis=1)
-    side = sides.min(axis=1)  # NaN where the size is unknown, and no comparison holds of NaN
+    # NaN where the size is unknown, and no comparison holds of NaN
+    side = np.minimum(size[:, 0] * img_w, size[:, 1] * img_h)
     scale = params["imgsz"] / np.maximum(img_w, img_h)
     # Labels are written with six digits: 2 px of a wide image may read 2.001.
     class_id = tables.labels.class_id
@@ -86,7 +86,8 @@ def tiny_side(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     if not len(index):
         return no_hits()
     here = in_image[index]
-    shown = sides[index] * np.where(here, 1.0, scale[index])[:, None]
+    sides = size[index] * np.stack([img_w[index], img_h[index]], axis=1)
+    shown = sides * np.where(here, 1.0, scale[index])[:, None]
     where = np.where(here, "in the image", f"once the image is resized to {params['imgsz']:.0f}")
     return Hits(
         index,

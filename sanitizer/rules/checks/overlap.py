@@ -28,8 +28,10 @@ PATIENCE = 16
 """Candidates after which a box that has a partner is no longer compared, so that a pile of thousands of almost
 equal boxes costs n log n and not n². Up to there the partner named is the earliest."""
 MAX_PAIRS = 20_000_000
-"""Pairs compared at most by the search after the sweep, a second: a tenth of the pairs of 20,000 boxes. In a file
-of more boxes on one spot some boxes may therefore go without their partner; all others name one."""
+"""Pairs compared at most by the search after the sweep, a second: a tenth of the pairs of 20,000 boxes. A pair so
+close that its areas must be looked at counts for `CLOSE_PAIR`. In a file of more boxes on one spot some boxes may
+therefore go without their partner; all others name one."""
+CLOSE_PAIR = 4
 PAIRS_AT_ONCE = 1 << 18
 _X_BITS = 24
 _X_MASK = (1 << _X_BITS) - 1
@@ -252,21 +254,24 @@ def _search_on(
         at = ragged(low, length)
         from_places = np.repeat(~alone, length)
         at[from_places] = places[at[from_places]]
-        _compare(boxes, np.repeat(c.mine[active], length), c.other[at], search, partner)
-        budget -= len(at)
+        n_close = _compare(boxes, np.repeat(c.mine[active], length), c.other[at], search, partner)
+        budget -= len(at) + (CLOSE_PAIR - 1) * n_close
         step += width
         active = active[c.count[active] > step]
     return budget
 
 
-def _compare(boxes: Boxes, one: Index, other: Index, search: Search, partner: Index) -> None:
-    """Write those pairs of boxes one[k] and other[k] that are partners into `partner`."""
+def _compare(boxes: Boxes, one: Index, other: Index, search: Search, partner: Index) -> int:
+    """Write those pairs of boxes one[k] and other[k] that are partners into `partner`.
+
+    Returns how many pairs were so close that their areas were compared.
+    """
     apart = np.abs(boxes.y1[one] - boxes.y1[other])
     near = apart <= (1 - search.least_iou) * np.maximum(boxes.h[one], boxes.h[other]) * (1 + 1e-9)
     near &= (one != other) & (boxes.file[one] == boxes.file[other])  # cells may share a number
     one, other = one[near], other[near]
     if not len(one):
-        return
+        return 0
     w, other_w = boxes.w[one], boxes.w[other]
     like = np.minimum(w, other_w) > search.least_ratio * np.maximum(w, other_w) * (1 - 1e-9)
     earlier, later = np.minimum(one[like], other[like]), np.maximum(one[like], other[like])
@@ -274,6 +279,7 @@ def _compare(boxes: Boxes, one: Index, other: Index, search: Search, partner: In
     keep = overlap > search.least_iou
     keep[keep] = search.related(later[keep], earlier[keep], overlap[keep])
     _take_earliest(partner, later[keep], earlier[keep])
+    return len(overlap)
 
 
 def _take_earliest(partner: Index, later: Index, earlier: Index) -> None:
