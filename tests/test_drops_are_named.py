@@ -27,11 +27,11 @@ ERRORS_TRAINING_KEEPS = frozenset({"B002", "K002", "L006", "S001"})
 
 BESIDES = {
     # Training cuts the keypoints off before it looks at them.
-    "detect, set has 2 keypoints": {"L002", "L003", "L004"},
-    "segment, set has 2 keypoints": {"L002", "L003", "L004"},
+    "detect, set has 2 keypoints": {"L001", "L002", "L003", "L004"},
+    "segment, set has 2 keypoints": {"L001", "L002", "L003", "L004"},
     # It looks at the keypoints in place of the box.
-    "pose 17x3": {"B003"},
-    "pose 2x2": {"B003"},
+    "pose 17x3": {"B003", "L004"},
+    "pose 2x2": {"B003", "L004"},
     # Beside polygons, a row of one or two points is one more polygon to it.
     "segment": {"L002"},
     "obb": {"L002"},
