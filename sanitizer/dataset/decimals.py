@@ -77,14 +77,14 @@ def _digit_runs(
     block: bytes, ends: NDArray[np.int64], n_digits: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """uint64 (T,) value of the last n_digits bytes before each end, and bool (T,) where they are not all digits."""
-    # One word at every byte: word i overlaps word i + 1 in seven bytes.
+    # One word at every byte: word i overlaps word i + 1 in seven bytes. take() would copy them all first.
     words: NDArray[np.uint64] = np.ndarray((len(block) - 7,), "<u8", buffer=block, strides=(1,))
-    value, unfit = _eight_digits(words.take(ends - 8), n_digits)
+    value, unfit = _eight_digits(words[ends - 8], n_digits)
     for skipped in (8, 16):
         more = np.flatnonzero(n_digits > skipped)
         if not len(more):
             break
-        part, bad = _eight_digits(words.take(ends[more] - skipped - 8), n_digits[more] - skipped)
+        part, bad = _eight_digits(words[ends[more] - skipped - 8], n_digits[more] - skipped)
         value[more] += part * _POW10_INT[skipped]
         unfit[more] |= bad
     return value, unfit

@@ -63,6 +63,8 @@ def _physical_lines(text: str) -> list[str]:
 
 
 def _float_or_none(token: str) -> float | None:
+    if "\0" in token:  # float() would quote all of it in its refusal, be it a hundred megabytes
+        return None
     try:
         return float(token)
     except ValueError:

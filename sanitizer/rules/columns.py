@@ -45,6 +45,10 @@ class _Columns:
                 self._made[name] = self._makers[name](self)
         return self._made[name]
 
+    def forget(self) -> None:
+        """Free the columns made so far; who names one again gets it made again."""
+        self._made.clear()
+
     def _image_sides(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(width, height), float64 (F,), upright pixels, NaN where unknown."""
         width, height = self.images.upright_size()

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["CheckError", "RuleSet", "run_chunk", "run_dataset", "summarise"]
 
 
+MANY_ROWS = 1_000_000
+"""In a chunk of more rows, which only a giant file makes, columns are not kept from one rule to the next."""
+
+
 class CheckError(Exception):
     """A rule failed on data that it should have been able to judge: a defect of the rule, not of the data.
 
@@ -59,7 +63,8 @@ def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) 
         root: Absolute folder that reported paths are relative to.
 
     Returns:
-        Findings in no particular order, without fingerprints.
+        Findings in no particular order, without fingerprints. Of one file a rule explains `MAX_PER_FILE` rows
+        one by one; one more finding says how many others there are.
 
     Raises:
         CheckError: A rule failed.
@@ -75,6 +80,8 @@ def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) 
                 findings += judge.findings(rule)
             except Exception as e:
                 raise CheckError(rule.code, f"{type(e).__name__}: {e}", judge.first_file()) from e
+            if len(judge.rows) > MANY_ROWS:
+                judge.rows.forget()
     return findings
 
 
