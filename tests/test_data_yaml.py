@@ -37,7 +37,7 @@ MERGE_BOMB = "a: &a {x: 1, y: 2}\n" + "".join(
 @pytest.mark.parametrize(
     ("content", "line", "word"),
     [
-        ("train: [images\nval: x\n", 2, "line 2, column 4"),
+        ("train: [images\nval: x\n", 2, "not valid YAML: while parsing a flow sequence"),
         ("names: [a\n  b: {", 2, "not valid YAML"),
         ("train:\timages\nval: 'x\n", 3, "not valid YAML"),
         ("just a sentence\n", 1, "is a str, not a mapping"),
@@ -67,6 +67,13 @@ def test_what_no_safe_reader_reads_is_refused_with_its_line(
         assert fault.line == line
     assert not (tmp_path / "hacked").exists()
     assert not Path("hacked").exists()
+
+
+def test_broken_syntax_has_its_column_and_says_its_place_once(tmp_path: Path) -> None:
+    (fault,) = read_data_yaml(write(tmp_path, "train: [images\nval: x\n")).faults
+    assert (fault.line, fault.column) == (2, 4)
+    assert "data.yaml" not in str(fault.values["detail"])
+    assert "line 2" not in str(fault.values["detail"])
 
 
 @pytest.mark.parametrize(
