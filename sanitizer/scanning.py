@@ -75,6 +75,7 @@ def scan(
         mode, why = _affordable_mode(dataset)
         notes += [why] if why else []
 
+    notes += ruleset.unknown_classes(dataset.task_spec(task))
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     results = run_job(job, jobs, progress)
     survey = merge(dataset, job.spec, [r.summary for r in results])

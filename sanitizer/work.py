@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.cache import ChunkCache
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import read_labels
 from sanitizer.dataset.tables import ChunkTables
@@ -22,6 +21,7 @@ from sanitizer.rules.engine import run_chunk, summarise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from sanitizer.cache import ChunkCache
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import Chunk, TaskSpec
     from sanitizer.findings import Finding
@@ -58,6 +58,8 @@ class Job:
         """The store for this dataset under these rules, or None where caching is off."""
         if not self.use_cache or self.dataset.files_only:
             return None
+        from sanitizer.cache import ChunkCache
+
         rules = (self.ruleset.digest, repr(self.spec), self.mode)
         return ChunkCache.open(self.dataset.yaml_path or self.dataset.root, rules)
 

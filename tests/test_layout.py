@@ -452,7 +452,7 @@ def test_images_and_labels_without_partner(tmp_path: Path) -> None:
     ]
     assert pairs(dataset)["train"][2] == (None, "labels/train/x.txt")
     assert pairs(dataset)["val"][1] == (None, "labels/val/deeper/y.txt")
-    assert "labels/train/b.txt" in detail(dataset.faults[0])
+    assert "in labels/train:" in detail(dataset.faults[0])
 
 
 def test_orphans_beside_images_in_a_flat_folder(tmp_path: Path) -> None:
@@ -723,3 +723,12 @@ def test_published_datasets(
     assert found == expected
     assert Counter(f.rule for f in dataset.faults) == rules
     assert all(f.severity is not ERROR for f in dataset.faults)
+
+
+def test_a_broken_yaml_beside_a_stray_picture_makes_no_dataset_of_everything_below(tmp_path: Path) -> None:
+    make(tmp_path / "elsewhere", yaml=YAML)
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    (tmp_path / "data.yaml").write_text("train: [a\n")
+    dataset = find(tmp_path / "data.yaml")
+    assert len(dataset) == 0
+    assert [f.rule for f in dataset.faults if f.rule == "D001"]

@@ -74,13 +74,18 @@ def _find_splits(folder: str, listing: Listing, deep: bool, layout: FolderLayout
     if partner != folder:
         places.append((partner, "labels with their images folder"))
     for path, words in places:
-        found = listing.count_images(path) if deep or path != folder else len(listing.folder(path).images)
-        if found:
+        if listing.count_images(path) if deep or path != folder else _has_pair(path, listing):
             layout.splits, layout.described_as = [SplitSources("", [path])], words
             return
     layout.labels_only = True
     layout.splits = list(_label_folders(folder, listing, deep))
     layout.described_as = "labels without images"
+
+
+def _has_pair(folder: str, listing: Listing) -> bool:
+    """Whether an image lies beside its label: else a stray picture would make a home folder a dataset."""
+    found = listing.folder(folder)
+    return any(f"{name.rpartition('.')[0]}.txt" in found.labels for name in found.images)
 
 
 def _named_folders(base: str, listing: Listing) -> Iterator[SplitSources]:

@@ -170,7 +170,7 @@ class Pairer:
                 )
             )
             return
-        detail = f"no label file {self._show(f'{label_dir}/{wanted}')}"
+        detail = f"no label file of this name in {self._show(label_dir)}"
         if folder.error is not None:
             absent = f"there is no folder {self._show(label_dir)}"
             detail += f" ({absent if not os.path.lexists(label_dir) else folder.error})"
@@ -235,8 +235,9 @@ class Pairer:
                 continue
             for name in orphan.names:
                 path = f"{orphan.label_dir}/{name}"
-                expected = self._show(f"{orphan.image_dir}/{name[:-4]}.*")
-                detail = f"no image {expected} belongs to this label file: training never reads it"
+                detail = (
+                    f"no image of this name in {self._show(orphan.image_dir)}: training never reads this file"
+                )
                 advice = "Restore or rename the image, or delete the label file."
                 self.faults.append(place("D007", detail, advice, file=path, label=path, split=split.name))
 
