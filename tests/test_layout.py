@@ -728,6 +728,7 @@ def test_published_datasets(
 def test_a_broken_yaml_beside_a_stray_picture_makes_no_dataset_of_everything_below(tmp_path: Path) -> None:
     make(tmp_path / "elsewhere", yaml=YAML)
     (tmp_path / "holiday.jpg").write_bytes(b"")
+    (tmp_path / "packing.txt").write_text("2 socks\n")
     (tmp_path / "data.yaml").write_text("train: [a\n")
     dataset = find(tmp_path / "data.yaml")
     assert len(dataset) == 0

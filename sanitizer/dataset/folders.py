@@ -103,18 +103,17 @@ def _label_folders(folder: str, listing: Listing, deep: bool) -> Iterator[SplitS
         found = False
         for name, aliases in FOLDER_NAMES.items():
             for alias in aliases:
-                if _holds_labels(f"{labels}/{alias}", listing, True):
+                if _holds_labels(f"{labels}/{alias}", listing):
                     found = True
                     yield SplitSources(name, [f"{folder}/images/{alias}"])
-        if not found and _holds_labels(labels, listing, True):
+        if not found and _holds_labels(labels, listing):
             yield SplitSources("", [f"{folder}/images"])
-    elif _holds_labels(folder, listing, deep):
+    elif deep and _holds_labels(folder, listing):
         yield SplitSources("", [image_folder(folder)])
 
 
-def _holds_labels(path: str, listing: Listing, deep: bool) -> bool:
-    folders = listing.walk(path) if deep else iter((listing.folder(path),))
-    return any(is_label_name(name) for folder in folders for name in folder.labels)
+def _holds_labels(path: str, listing: Listing) -> bool:
+    return any(is_label_name(name) for folder in listing.walk(path) for name in folder.labels)
 
 
 def read_darknet(path: str) -> FolderLayout:
