@@ -70,6 +70,8 @@ def scan(
     if task == "auto":
         task, how = infer_task(dataset)
         notes += [how] if how else []
+    if dataset.nc is None and dataset.files_only:
+        notes.append("no data.yaml above these files: class ids were not checked")
     mode = images
     if mode == "auto":
         mode, why = _affordable_mode(dataset)

@@ -28,7 +28,6 @@ EXPECTED = {
     ("L003", "labels/train/harbour_13.txt"),
     ("L004", "labels/train/harbour_14.txt"),
     ("L005", "labels/train/harbour_15.txt"),
-    ("L006", "labels/train/harbour_15.txt"),
     ("I002", "images/train/harbour_16.jpg"),
     ("I006", "images/train/harbour_17.jpg"),
     ("I004", "images/train/harbour_18.jpg"),

@@ -53,6 +53,9 @@ class CheckError(Exception):
         )
 
 
+@np.errstate(
+    all="ignore"
+)  # numbers beyond reason overflow on the way; a rule never fires on what comes of it
 def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) -> list[Finding]:
     """Judge every row and every file of a chunk.
 
@@ -189,6 +192,7 @@ def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
     return findings
 
 
+@np.errstate(all="ignore")
 def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
     """What is kept of a chunk for the rules over the whole dataset, and for the summary."""
     labels, images = tables.labels, tables.images

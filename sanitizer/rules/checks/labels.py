@@ -45,11 +45,11 @@ def row_kind_fits_task(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
     for task, kind in _MISFITS:
         if task == spec.task:
             wrong |= labels.kind == kind
-    if spec.task in ("segment", "obb") and wrong.any():
-        # Beside polygons, boxes have the image dropped (L005) before they can stop the training.
+    if wrong.any():
+        # Both kinds in one file have the image dropped (L005), so nothing else comes of either.
         mixed = np.zeros(labels.n_files, np.bool_)
         mixed[_mixed_files(labels, spec)] = True
-        wrong &= ~(mixed[labels.file] & _is_boxlike(labels))
+        wrong &= ~mixed[labels.file]
     index = np.flatnonzero(wrong)
     severities, problems = [], []
     for kind, n_columns in zip(labels.kind[index].tolist(), labels.n_columns[index].tolist(), strict=True):
