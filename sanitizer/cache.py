@@ -73,7 +73,7 @@ class ChunkCache:
     @classmethod
     def open(cls, dataset: str, rules: Sequence[str]) -> ChunkCache:
         """The store for the dataset at this absolute path, under rules described by these texts."""
-        engine = (__version__, sys.byteorder, np.__version__, *rules)
+        engine = (__version__, _source_state(), sys.byteorder, np.__version__, *rules)
         return cls(os.path.join(cache_root(), "scan", _name(dataset), _name(*engine)))
 
     def key(self, split: Split, start: int, stop: int) -> Key:
@@ -182,6 +182,18 @@ def _by_age(folder: str) -> list[str]:
     """Paths in a folder, the longest unchanged first."""
     with os.scandir(folder) as entries:
         return [path for _, path in sorted((e.stat().st_mtime_ns, e.path) for e in entries)]
+
+
+def _source_state() -> str:
+    """Sizes and times of our own modules: a version under development changes without a new number."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    states = []
+    for folder, _, files in os.walk(package):
+        for name in files:
+            if name.endswith(".py"):
+                s = os.stat(os.path.join(folder, name))
+                states.append((folder, name, s.st_size, s.st_mtime_ns))
+    return repr(sorted(states))
 
 
 def _name(*parts: str) -> str:
