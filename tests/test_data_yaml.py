@@ -278,6 +278,7 @@ keys = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(keys | st.text(max_size=4), values, max_size=8))
 @example({"train": "\ud800", "val": ["images", "\udfff"]})

@@ -342,6 +342,7 @@ def test_fast_and_exact_parser_agree(contents: list[bytes | None], spec: TaskSpe
     assert_same(fast, parse_exactly(contents, spec))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(contents_lists, st.sampled_from(SPECS), st.integers(1, 30))
 def test_files_and_lines_in_pieces_are_the_same_as_whole(
@@ -354,6 +355,7 @@ def test_files_and_lines_in_pieces_are_the_same_as_whole(
     assert_same(in_pieces, parse_exactly(contents, spec))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(contents_lists)
 def test_rows_and_numbers_are_those_that_training_reads(contents: list[bytes | None]) -> None:
