@@ -135,7 +135,8 @@ def machine() -> str:
         model = names[0] if names else model
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, {memory_gib:.0f} GiB, {platform.system()} {'.'.join(platform.release().split('.')[:2])}"
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{model}, {cores} cores, {memory_gib:.0f} GiB, {platform.system()} {release}"
 
 
 def versions(*packages: str) -> str:
