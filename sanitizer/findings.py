@@ -104,7 +104,7 @@ def finite(number: float | None) -> float | None:
 
 
 def to_record(finding: Finding) -> dict[str, Any]:
-    """A finding as the contract's JSON object."""
+    """A finding as one object of the JSON report."""
     record: dict[str, Any] = {name: getattr(finding, name) for name in COLUMNS}
     record["severity"] = finding.severity.label
     return record
