@@ -79,26 +79,23 @@ class ChunkCache:
     def key(self, split: Split, start: int, stop: int) -> Key:
         """Stat every file of a split's pairs start to stop."""
         pairs = slice(start, stop)
-        folders = split.dir_index[pairs]
+        dirs, folders = np.unique(split.dir_index[pairs], return_inverse=True)
+        has_image, has_label = split.has_image[pairs], split.has_label[pairs]
+        image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
         state = np.empty((stop - start, 4), np.int64)
-        for d in np.unique(folders).tolist():
-            here = np.flatnonzero(folders == d)
-            names = split.file_names(start, stop)
-            if len(here) < len(names):
-                names = [names[i] for i in here.tolist()]
-            has_image, has_label = split.has_image[pairs][here], split.has_label[pairs][here]
-            labels = [
-                f"{name[: name.rfind('.')]}.txt" if image else name
-                for name, image in zip(names, has_image.tolist(), strict=True)
-            ]
-            state[here, :2] = _sizes_and_times(split.image_dirs[d], names, has_image)
-            state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label)
+        by_folder = np.argsort(folders, kind="stable")
+        ends = np.searchsorted(folders[by_folder], np.arange(len(dirs) + 1))
+        for n, d in enumerate(dirs.tolist()):
+            here = by_folder[ends[n] : ends[n + 1]]
+            images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
+            state[here, :2] = _sizes_and_times(split.image_dirs[d], images, has_image[here])
+            state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label[here])
         described = blake2b(digest_size=16)
-        for part in (state, folders, split.has_image[pairs], split.has_label[pairs]):
+        for part in (state, folders, has_image, has_label):
             described.update(part.tobytes())
-        dirs = "\0".join((*split.image_dirs, *split.label_dirs))
+        paths = (path for d in dirs.tolist() for path in (split.image_dirs[d], split.label_dirs[d]))
         blob = split.names[split.offsets[start] : split.offsets[stop]]
-        slot = _name(split.name, dirs, blob.decode("latin-1"))
+        slot = _name(split.name, *paths, blob.decode("latin-1"))
         return Key(slot, described.digest(), float(state[:, [1, 3]].max(initial=0)) / 1e9)
 
     def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:

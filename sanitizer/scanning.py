@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.config import Config
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
-
-ImageMode = Literal["header", "decode", "none"]
 
 DECODE_BUDGET_BYTES = 100_000_000
 """`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
@@ -77,8 +76,8 @@ def scan(
         mode, why = _affordable_mode(dataset)
         notes += [why] if why else []
 
-    notes += ruleset.unknown_classes(dataset.task_spec(task))
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
+    notes += ruleset.unknown_classes(job.spec)
     results = run_job(job, jobs, progress)
     survey = merge(dataset, job.spec, [r.summary for r in results])
     findings: list[Finding] = [f for r in results for f in r.findings]

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.cache import ChunkCache
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import Chunk, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.survey import ChunkSummary
-    from sanitizer.scanning import ImageMode
 
 PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
 """Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""

@@ -180,14 +180,12 @@ class ImageFiles:
         label_folders: Where training looks for the labels of each.
         folder_index: Which folder each image is in.
         names: Name of each image.
-        repeated: Number of images left out because they were named before.
     """
 
     folders: Sequence[str]
     label_folders: Sequence[str]
     folder_index: Sequence[int]
     names: Sequence[str]
-    repeated: int = 0
 
 
 class ImageCollector:
@@ -205,15 +203,14 @@ class ImageCollector:
         """All images in Ultralytics' order: sorted as text by full path, folders and lists together."""
         folders = [folder for folder, _ in self._groups]
         label_dirs = [label_dir for _, label_dir in self._groups]
-        total = sum(map(len, self._groups.values()))
         if len(folders) == 1:
             (names,) = self._groups.values()
             unique = sorted(set(names))
-            return ImageFiles(folders, label_dirs, [0] * len(unique), unique, total - len(unique))
+            return ImageFiles(folders, label_dirs, [0] * len(unique), unique)
         rows = {
             f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
         }
         paths = sorted(rows)
         index = [rows[path] for path in paths]
         names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
-        return ImageFiles(folders, label_dirs, index, names, total - len(paths))
+        return ImageFiles(folders, label_dirs, index, names)

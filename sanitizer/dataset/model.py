@@ -74,10 +74,7 @@ class Split:
 
     def expected_label_path(self, i: int) -> str:
         """Absolute path where training looks for pair i's label, whether or not there is a file."""
-        name = self.file_name(i)
-        if self.has_image[i]:
-            name = f"{name.rpartition('.')[0]}.txt"
-        return f"{self.label_dirs[self.dir_index[i]]}/{name}"
+        return f"{self.label_dirs[self.dir_index[i]]}/{self.label_names(i, i + 1)[0]}"
 
     def label_path(self, i: int) -> str | None:
         """Absolute path of pair i's label file, None where there is none."""
@@ -105,26 +102,27 @@ class Split:
             return [text[a:b] for a, b in itertools.pairwise(ends)]
         return [os.fsdecode(blob[a:b]) for a, b in itertools.pairwise(ends)]
 
+    def label_names(self, start: int, stop: int) -> list[str]:
+        """Names that the labels of pairs start to stop have, or would have."""
+        return [
+            f"{name[: name.rfind('.')]}.txt" if is_image else name
+            for name, is_image in zip(
+                self.file_names(start, stop), self.has_image[start:stop].tolist(), strict=True
+            )
+        ]
+
     def chunk(self, start: int, stop: int) -> Chunk:
         """Pairs start to stop as plain paths."""
         pairs = slice(start, stop)
-        names = self.file_names(start, stop)
         folders = self.dir_index[pairs].tolist()
+        image_names, label_names = self.file_names(start, stop), self.label_names(start, stop)
         images: list[str | None] = [
-            f"{self.image_dirs[d]}/{name}" if has_image else None
-            for d, name, has_image in zip(folders, names, self.has_image[pairs].tolist(), strict=True)
+            f"{self.image_dirs[d]}/{name}" if exists else None
+            for d, name, exists in zip(folders, image_names, self.has_image[pairs].tolist(), strict=True)
         ]
         labels: list[str | None] = [
-            (
-                f"{self.label_dirs[d]}/{name[: name.rfind('.')]}.txt"
-                if image
-                else f"{self.label_dirs[d]}/{name}"
-            )
-            if has_label
-            else None
-            for d, name, image, has_label in zip(
-                folders, names, images, self.has_label[pairs].tolist(), strict=True
-            )
+            f"{self.label_dirs[d]}/{name}" if exists else None
+            for d, name, exists in zip(folders, label_names, self.has_label[pairs].tolist(), strict=True)
         ]
         return Chunk(self.name, images, labels)
 
