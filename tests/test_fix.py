@@ -222,6 +222,43 @@ def test_the_journal_is_no_part_of_the_dataset(dataset: Callable[..., Path]) -> 
     assert not [f for f in scan(folder).findings if ".sanitize" in f"{f.file}{f.label}{f.image}{f.message}"]
 
 
+@pytest.mark.parametrize("path", ["../victim.txt", "out/victim.txt", "/victim.txt"])
+def test_a_journal_from_elsewhere_leads_nowhere_else(
+    path: str, dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A published dataset may hold anything, a journal that was never ours too."""
+    folder = dataset(files={"out": {"link": str(tmp_path)}})
+    (tmp_path / "victim.txt").write_text("safe")
+    fix(folder)
+    (journal,) = (folder / ".sanitize/runs").glob("*/run.json")
+    journal.write_text(journal.read_text().replace(f'"{LABEL}"', f'"{path}"'))
+    (journal.parent / "done").unlink()
+    for attempt in (lambda: undo(str(folder), force=True), lambda: fix(folder)):
+        with pytest.raises(JournalError, match="which is outside the dataset"):
+            attempt()
+    assert (tmp_path / "victim.txt").read_text() == "safe"
+
+
+def test_a_journal_that_is_a_link_is_refused(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    folder = dataset(files={".sanitize": {"link": str(tmp_path)}})
+    (tmp_path / "runs/mine.part").mkdir(parents=True)
+    with pytest.raises(JournalError, match="is a link"):
+        fix(folder)
+    assert (tmp_path / "runs/mine.part").is_dir()
+
+
+def test_names_that_are_no_text(dataset: Callable[..., Path]) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    folder = dataset(
+        files={f"images/train/{name}.jpg": {"image": "64x48 seed=1"}, f"labels/train/{name}.txt": FLAWED}
+    )
+    before = state(folder)
+    fix(folder)
+    assert (folder / f"labels/train/{name}.txt").read_bytes() == FIXED
+    undo(str(folder))
+    assert state(folder) == before
+
+
 @pytest.mark.parametrize("call", ["journal", "staging", "rename"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_what_cannot_be_written_leaves_everything_as_it_was(
@@ -458,6 +495,7 @@ def test_killed_at_any_moment(many_files: Path, tmp_path: Path) -> None:
             undo(str(folder))
         assert _contents(state(folder), all_files=True) == _contents(originals, all_files=True)
         shutil.rmtree(folder)
+    print(outcomes)  # shown with -s
     assert outcomes["amid"] > 0, outcomes
 
 

@@ -23,11 +23,11 @@ def loaded(folder: Path) -> dict[str, int]:
 
     data = yaml.safe_load((folder / "data.yaml").read_text())
     names = data["names"]
-    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
     labels = data_utils.img2label_paths([str(p) for p in images])
     kept = {}
     for image, label in zip(images, labels, strict=True):
-        args = ((str(image), label), "", False, len(names), 0, 0, False)
+        args = (str(image), label, "", False, len(names), 0, 0, False)
         result = data_utils.verify_image_label(args)
         if result[0] is not None:
             kept[str(image.relative_to(folder))] = len(result[1])
@@ -52,7 +52,7 @@ def test_no_image_is_dropped_that_could_be_saved(
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     contents = {p: p.read_bytes() for p in folder.rglob("*.txt")}
-    n_images = sum(p.suffix.lower() in (".jpg", ".png") for p in folder.rglob("*"))
+    n_images = sum(p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") for p in folder.rglob("*"))
 
     before = loaded(folder)
     result = fix(folder / "data.yaml", unsafe=True)

@@ -74,7 +74,7 @@ def _entry(root: str, change: Change) -> Entry:
         )
     after = None if change.after is None else digest(change.after)
     times = (stat.st_atime_ns, stat.st_mtime_ns)
-    mode = stat.st_mode & 0o7777
+    mode = stat.st_mode & 0o777
     return Entry(change.path, digest(change.before), after, change.renamed_to, mode, *times, change.derived)
 
 

@@ -167,7 +167,8 @@ def _read_run(root: str, name: str) -> Run:
         raise JournalError(f"{path}: no journal of sanitize, or a damaged one") from error
     for entry in run.entries:
         for relative in filter(None, (entry.path, entry.renamed_to)):
-            if os.path.isabs(relative) or ".." in relative.split("/"):
+            folder = os.path.realpath(os.path.dirname(run.absolute(relative)))
+            if folder != root and not folder.startswith(root.rstrip(os.sep) + os.sep):
                 raise JournalError(f"{path}: names {relative}, which is outside the dataset")
     return run
 
@@ -176,6 +177,10 @@ def _read_run(root: str, name: str) -> Run:
 def locked(root: str) -> Iterator[None]:
     """Keep a second fix or undo away from the dataset, and clear what a killed one left half-written."""
     folder = runs_folder(root)
+    for made in (folder, os.path.dirname(folder)):
+        # A dataset from elsewhere may bring a journal along that leads out of it.
+        if os.path.islink(made):
+            raise JournalError(f"{made} is a link, and the journal must be a folder: remove the link")
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:

@@ -122,7 +122,7 @@ def _stage(run: Run, number: int, entry: Entry) -> None:
     path, temporary = run.absolute(entry.path), run.temporary(number, entry.path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     write_beside(path, temporary, run.original(entry))
-    os.chmod(temporary, entry.mode)
+    os.chmod(temporary, entry.mode & 0o777)
     os.utime(temporary, ns=(entry.atime_ns, entry.mtime_ns))
 
 
