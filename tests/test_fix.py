@@ -250,7 +250,10 @@ def test_a_journal_that_is_a_link_is_refused(dataset: Callable[..., Path], tmp_p
 def test_names_that_are_no_text(dataset: Callable[..., Path]) -> None:
     name = os.fsdecode(b"caf\xe9")
     folder = dataset(
-        files={f"images/train/{name}.jpg": {"image": "64x48 seed=1"}, f"labels/train/{name}.txt": FLAWED}
+        files={
+            f"images/train/{name}.jpg": {"copy": "images/val/clean.jpg"},
+            f"labels/train/{name}.txt": FLAWED,
+        }
     )
     before = state(folder)
     fix(folder)
