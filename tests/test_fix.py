@@ -378,6 +378,29 @@ def test_undo_of_any_fix_gives_every_byte_back(
     shutil.rmtree(folder)
 
 
+def test_an_interrupted_fix_is_taken_back_by_the_next(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    before = state(folder)
+    first = fix(folder).run
+    (folder / f".sanitize/runs/{first}/done").unlink()
+    result = fix(folder)
+    assert list(result.notes) == [
+        f"an earlier fix (run {first}) had been interrupted and was taken back first"
+    ]
+    undo(str(folder))
+    assert state(folder) == before
+
+
+def test_an_interrupted_fix_whose_files_were_edited_stops_the_next(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    first = fix(folder).run
+    (folder / f".sanitize/runs/{first}/done").unlink()
+    (folder / LABEL).write_text("edited\n")
+    with pytest.raises(JournalError, match="was interrupted: settle that with `sanitize undo` first"):
+        fix(folder)
+    assert (folder / LABEL).read_text() == "edited\n"
+
+
 # The annotator's sheet.
 
 

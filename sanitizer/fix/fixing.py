@@ -124,7 +124,12 @@ def _take_back_interrupted(root: str) -> list[str]:
     notes = []
     for run in reversed(read_runs(root)):
         if not run.is_done:
-            restore(run, force=False)
+            try:
+                restore(run, force=False)
+            except JournalError as error:
+                raise JournalError(
+                    f"an earlier fix (run {run.id}) was interrupted: settle that with `sanitize undo` first ({error})"
+                ) from error
             notes.append(f"an earlier fix (run {run.id}) had been interrupted and was taken back first")
     return notes
 
