@@ -43,13 +43,13 @@ def apply_baseline(findings: Sequence[Finding], path: str) -> tuple[list[Finding
     Raises:
         BaselineError: The file cannot be read or is no baseline.
     """
-    known = _read(path)
+    known = read_baseline(path)
     kept = [f for f in findings if f.fingerprint not in known]
     return kept, len(findings) - len(kept)
 
 
-def _read(path: str) -> frozenset[str]:
-    """Fingerprints of the baseline."""
+def read_baseline(path: str) -> frozenset[str]:
+    """Fingerprints that the baseline knows. BaselineError where it cannot be read or is no baseline."""
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read())

@@ -63,7 +63,7 @@ def scan(
     """
     started = time.perf_counter()
     dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
-    config = config or _nearby_config(dataset)
+    config = config or nearby_config(dataset)
     ruleset = RuleSet.build(load_rules(config.packs), config)
     notes: list[str] = []
     if task == "auto":
@@ -99,7 +99,8 @@ def scan(
     )
 
 
-def _nearby_config(dataset: Dataset) -> Config:
+def nearby_config(dataset: Dataset) -> Config:
+    """The configuration that belongs to a dataset, by where its data.yaml lies."""
     from sanitizer.config import load_config
 
     return load_config(os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root)

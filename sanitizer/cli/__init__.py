@@ -21,6 +21,8 @@ OK, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "scan": "name every label and image that training would drop, misread or choke on",
+    "fix": "repair label files: what is safe, or with --unsafe what removes boxes, too",
+    "undo": "take a fix back, byte for byte",
     "rules": "list the rules, or explain one",
     "demo": "make a small flawed dataset and scan it",
 }

@@ -26,8 +26,20 @@ def render(report: Report) -> str:
     writer.writerow(CSV_COLUMNS)
     for finding in report.findings:
         record = plain_record(finding)
-        writer.writerow([_cell(record[name]) for name in COLUMNS] + ["", ""])
+        cells = [_cell(record[name]) for name in COLUMNS]
+        cells[COLUMNS.index("fingerprint")] = _no_number(str(record["fingerprint"]))
+        writer.writerow([*cells, "", ""])
     return BOM + out.getvalue()
+
+
+def text_of(cell: str) -> str:
+    """The text that was written into a cell: without the apostrophe that kept a spreadsheet from acting on it."""
+    return cell.removeprefix("'")
+
+
+def _no_number(fingerprint: str) -> str:
+    """The fingerprint; a spreadsheet would round one that is all digits, or read 12e34 as a number."""
+    return f"'{fingerprint}" if fingerprint.replace("e", "", 1).isdigit() else fingerprint
 
 
 def _cell(value: object) -> object:

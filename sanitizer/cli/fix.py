@@ -1,0 +1,172 @@
+"""Repair label files in place: by default only what cannot do harm. `sanitize undo` takes it back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import FOUND, OK, UsageError
+from sanitizer.cli.arguments import comma_list, one_of
+from sanitizer.cli.scan import TASKS, config_folder, print_bytes
+from sanitizer.config import load_config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sanitizer.config import Config
+    from sanitizer.fix.fixing import FixResult
+
+USAGE = "sanitize fix PATH… [options]"
+EPILOG = """\
+safe: clip box edges and polygon points that are outside by rounding (up to 1 %), remove exact copies of rows, drop a
+byte-order mark, write plain blanks and line ends, put blanks for commas and semicolons where only one reading is a
+good row, rename .TXT to .txt.
+--unsafe: also clip boxes that are mostly inside, turn corners and pixels into centre and size, write ids for class
+names, drop a sixth column, and remove rows that no training can use. A file is never emptied that way.
+
+Rows that are not repaired keep every byte. Originals are kept in .sanitize in the dataset's folder. Label files with
+hard links, or outside the dataset's folder, are not changed.
+
+exit status: 0 done, 1 with --diff: there is something to do; else: something asked for was not done, 2 nothing was
+changed because of an error, 130 interrupted
+
+examples:
+  sanitize fix data.yaml --diff
+  sanitize fix data.yaml
+  sanitize fix data.yaml --unsafe --select B002,C001
+  sanitize scan data.yaml --output findings.csv    then fill its column decision with fix, drop or keep, then
+  sanitize fix data.yaml --decisions findings.csv
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sanitize fix`."""
+    add = parser.add_argument
+    add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label files of one")
+    add("--diff", action="store_true", help="show what would change, and change nothing")
+    add("--unsafe", action="store_true", help="also repair what removes or reinterprets boxes")
+    add(
+        "--decisions",
+        metavar="FILE",
+        help="carry out the decisions of a reviewed findings CSV, and nothing else",
+    )
+    add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B004,L or L")
+    add(
+        "--ignore",
+        metavar="CODES",
+        type=comma_list,
+        action="extend",
+        help="not these, beside those configured",
+    )
+    add(
+        "--config",
+        metavar="FILE",
+        help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
+    )
+    add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
+    add(
+        "--task",
+        type=one_of(TASKS),
+        default="auto",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default auto)",
+    )
+    add("--baseline", metavar="FILE", help="leave alone what this file knows")
+    add("--quiet", action="store_true", help="no summary, no notes, no bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fix, say what was done, and return the exit status."""
+    if args.unsafe and args.decisions:
+        raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
+    config = _configured(load_config(config_folder(args.paths), args.config), args)
+
+    from sanitizer.fix.fixing import fix
+
+    result = fix(
+        *args.paths,
+        config=config,
+        task=args.task,
+        splits=args.split,
+        unsafe=args.unsafe,
+        decisions=args.decisions,
+        dry_run=args.diff,
+        progress=not args.quiet and sys.stderr.isatty(),
+    )
+    if args.diff:
+        _print_diff(result)
+    for sentence in result.refused:
+        _say(sentence)
+    if not args.quiet:
+        for note in result.notes:
+            _say(f"note: {note}")
+        _say(_summary(result, args))
+    if args.diff:
+        return FOUND if result.files else OK
+    return FOUND if result.refused else OK
+
+
+def _configured(config: Config, args: argparse.Namespace) -> Config:
+    ignore = tuple(args.ignore or ())
+    if args.baseline:
+        config = replace(config, baseline=os.path.abspath(args.baseline))
+    if args.select:
+        return replace(config, select=tuple(args.select), ignore=ignore)
+    return replace(config, ignore=(*config.ignore, *ignore))
+
+
+def _print_diff(result: FixResult) -> None:
+    from sanitizer.fix.diff import unified_diff
+
+    lines = [
+        line
+        for file in result.files
+        for line in unified_diff(file.path, file.new_path, file.plan.before, file.plan.after)
+    ]
+    print_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+
+
+def _summary(result: FixResult, args: argparse.Namespace) -> str:
+    """What was done, by rule, and what can be done next."""
+    counts: dict[str, int] = {}
+    for file in result.files:
+        for _, code in file.plan.repaired:
+            counts[code] = counts.get(code, 0) + 1
+        if file.path != file.new_path:
+            counts["L009"] = counts.get("L009", 0) + 1
+    settled = sum(counts.values())
+    path = args.paths[0]
+    lines = []
+    if settled:
+        removed = sum(file.plan.removed for file in result.files)
+        rows = f"{removed:,} row{'s' * (removed != 1)} {'would be ' * args.diff}removed"
+        verb = "Would settle" if args.diff else "Settled"
+        lines.append(
+            f"{verb} {_counted(settled, 'finding')} in {_counted(len(result.files), 'label file')}: "
+            f"{', '.join(f'{code} ({n:,})' for code, n in sorted(counts.items()))}; {rows}."
+        )
+    else:
+        lines.append("Nothing to fix." if not result.refused else "Nothing was changed.")
+    if result.caches and not args.diff:
+        lines.append(f"Set aside, as they are stale now: {', '.join(result.caches)}.")
+    left = result.repairable - settled
+    if left > 0 and not args.unsafe and not args.decisions:
+        lines.append(
+            f"{_counted(left, 'finding')} left: `--unsafe --diff` shows which of them it would settle."
+        )
+    if result.run:
+        lines.append(f"`sanitize undo {path}` takes it back (run {result.run}).")
+    return "\n".join(lines)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _say(text: str) -> None:
+    from sanitizer.escape import legible
+
+    shown = "\n".join(map(legible, text.split("\n")))
+    print(shown.encode(errors="replace").decode(), file=sys.stderr)

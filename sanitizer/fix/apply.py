@@ -1,0 +1,131 @@
+"""Carrying out a journalled run: all new bytes are staged beside their files first, then put in place by renaming.
+
+A full disk or a read-only folder shows while nothing has been changed yet. A file is always the old one or the new.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sanitizer.fix.journal import Entry, JournalError, digest, sync_folder, write_run
+from sanitizer.fix.staging import is_another_file, write_beside
+from sanitizer.fix.undo import clear_temporaries, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.fix.journal import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file that is to be changed.
+
+    Attributes:
+        path: POSIX path relative to the root, links resolved.
+        before: Its bytes, as they were planned upon.
+        after: What they are to become; None to take the file away.
+        renamed_to: Its new path, where that is another.
+        derived: As in `Entry`.
+    """
+
+    path: str
+    before: bytes
+    after: bytes | None
+    renamed_to: str | None = None
+    derived: bool = False
+
+
+def apply_changes(root: str, changes: Sequence[Change]) -> Run:
+    """Journal the changes and make them: all of them, or none.
+
+    Raises:
+        JournalError: A sentence that says what was in the way; nothing was changed.
+    """
+    try:
+        entries = [_entry(root, change) for change in changes]
+        run = write_run(root, entries, {e.before: c.before for e, c in zip(entries, changes, strict=True)})
+    except OSError as error:
+        raise JournalError(f"{_where(root, error)}: {error.strerror}; nothing was changed") from error
+    begun: list[Entry] = []
+    try:
+        _stage(run, changes)
+        _commit(run, begun)
+        run.mark_done()
+    except BaseException as error:
+        _take_back(run, len(begun), error)
+        raise
+    return run
+
+
+def _entry(root: str, change: Change) -> Entry:
+    path = os.path.join(root, change.path)
+    stat = os.stat(path)
+    with open(path, "rb") as file:
+        if file.read() != change.before:
+            raise JournalError(
+                f"{change.path} was changed while the fix was planned; nothing was changed by it"
+            )
+    if change.renamed_to and is_another_file(path, os.path.join(root, change.renamed_to)):
+        raise JournalError(
+            f"{change.path} cannot become {change.renamed_to}, which exists; nothing was changed"
+        )
+    after = None if change.after is None else digest(change.after)
+    times = (stat.st_atime_ns, stat.st_mtime_ns)
+    mode = stat.st_mode & 0o777
+    return Entry(change.path, digest(change.before), after, change.renamed_to, mode, *times, change.derived)
+
+
+def _stage(run: Run, changes: Sequence[Change]) -> None:
+    """Write all new bytes to disk, beside the files."""
+    for number, (entry, change) in enumerate(zip(run.entries, changes, strict=True)):
+        if change.after is not None:
+            path, temporary = run.absolute(entry.path), run.temporary(number, entry.path)
+            write_beside(path, temporary, change.after)
+            os.utime(temporary)
+
+
+def _commit(run: Run, begun: list[Entry]) -> None:
+    """Put the staged bytes in place; each entry enters `begun` before its file is touched."""
+    folders = set()
+    for number, entry in enumerate(run.entries):
+        path = run.absolute(entry.path)
+        folders.add(os.path.dirname(path))
+        with open(path, "rb") as file:
+            if digest(file.read()) != entry.before:
+                raise JournalError(
+                    f"{entry.path} was changed while the fix was at work; the fix was taken back"
+                )
+        begun.append(entry)
+        if entry.after is None:
+            os.unlink(path)
+            continue
+        target = run.absolute(entry.renamed_to or entry.path)
+        os.replace(run.temporary(number, entry.path), target)
+        if target != path and is_another_file(target, path):
+            os.unlink(path)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _take_back(run: Run, n_begun: int, error: BaseException) -> None:
+    """Undo the first entries of the run, which are all that was touched; the journal stays where that fails."""
+    try:
+        clear_temporaries(run)
+        restore(replace(run, entries=run.entries[:n_begun]), force=False)
+    except (OSError, JournalError):
+        raise JournalError(
+            f"the fix stopped half-way and could not be taken back: run `sanitize undo` (run {run.id})"
+        ) from error
+    if isinstance(error, OSError):
+        where = _where(run.root, error)
+        raise JournalError(
+            f"{where}: {error.strerror}; the fix was taken back, nothing was changed"
+        ) from error
+
+
+def _where(root: str, error: OSError) -> str:
+    name = os.fsdecode(error.filename) if error.filename else root
+    return os.path.relpath(name, root) if name.startswith(root + os.sep) else name

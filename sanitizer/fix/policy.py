@@ -1,0 +1,81 @@
+"""Which findings may be repaired, and how far: by level and rule, by the baseline, or by a person's decisions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from sanitizer.findings import fingerprinted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sanitizer.findings import Finding
+    from sanitizer.fix.repairs import Level
+
+Decision = Literal["fix", "drop", "keep"]
+Place = tuple[int, str]
+"""(1-based line of the file as it was, or 0 for the file as a whole; rule)."""
+
+_COUNT = re.compile(r"more rows? of this file")
+
+
+def stands_for_many(finding: Finding) -> bool:
+    """Whether this finding only counts further rows, which no line of it names."""
+    return bool(_COUNT.search(finding.message))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user asked for.
+
+    Attributes:
+        unsafe: Repairs that remove or reinterpret boxes are allowed.
+        codes: Rules whose findings may be repaired.
+        known: Fingerprints that the baseline has put off: left alone.
+        decisions: Fingerprint to what a person decided; nothing else is then repaired. None without a review.
+    """
+
+    unsafe: bool
+    codes: frozenset[str]
+    known: frozenset[str] = frozenset()
+    decisions: Mapping[str, Decision] | None = None
+
+    def orders(self, findings: Sequence[Finding]) -> Orders:
+        """The policy as it applies to one file, given all that is found in it as it stands."""
+        decided: dict[Place, Decision] = {}
+        put_off: set[Place] = set()
+        for f in fingerprinted(findings):
+            place = (f.line or 0, f.rule)
+            if f.fingerprint in self.known:
+                put_off.add(place)
+            if self.decisions is not None and f.fingerprint in self.decisions:
+                decided[place] = self.decisions[f.fingerprint]
+        kept = {line for (line, _), decision in decided.items() if decision == "keep" and line}
+        dropped = {line for (line, _), decision in decided.items() if decision == "drop" and line}
+        return Orders(self, decided, put_off, dropped - kept, kept & dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What may be done in one file.
+
+    Attributes:
+        dropped: Lines that a person wants out.
+        contradictory: Lines that one decision wants out and another kept: neither is carried out.
+    """
+
+    policy: Policy
+    decided: Mapping[Place, Decision]
+    put_off: set[Place]
+    dropped: set[int] = field(default_factory=set)
+    contradictory: set[int] = field(default_factory=set)
+
+    def allows(self, place: Place, level: Level) -> bool:
+        """Whether a repair of that level may be tried on a finding at that place."""
+        if self.policy.decisions is not None:
+            return self.decided.get(place) == "fix"
+        if place[1] not in self.policy.codes or place in self.put_off:
+            return False
+        return level == "safe" or self.policy.unsafe

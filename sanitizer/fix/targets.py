@@ -1,0 +1,92 @@
+"""Which file on disk stands behind a label that a finding names, and whether it may be changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sanitizer.fix.repairs import TEXT_RULE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sanitizer.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A label file to repair.
+
+    Attributes:
+        label: POSIX path relative to the dataset root, as the dataset names it.
+        image: Absolute path of its image, or None.
+        path: POSIX path relative to the real root of the file itself, all links resolved.
+        content: Its bytes.
+        one_image: Whether the file labels one image only, so that its size is certain.
+        renamed_to: Where it is to be moved, as `path`; None where it stays.
+        is_link: Whether the dataset reaches it through a link.
+        refusal: Why it must not be changed, a sentence; None where it may.
+    """
+
+    label: str
+    image: str | None
+    path: str
+    content: bytes
+    one_image: bool
+    renamed_to: str | None
+    is_link: bool
+    refusal: str | None
+
+
+def find_targets(findings: Iterable[Finding], dataset_root: str, real_root: str) -> list[Target]:
+    """The files behind these findings, each once however many names lead to it; unreadable ones are left out."""
+    images: dict[str, dict[str | None, None]] = {}
+    misnamed = set()
+    for f in findings:
+        assert f.label is not None
+        images.setdefault(f.label, {})[f.image] = None
+        if f.rule == TEXT_RULE and not f.label.endswith(".txt"):
+            misnamed.add(f.label)
+    targets: dict[str, Target] = {}
+    for label, of_label in images.items():
+        absolute = os.path.normpath(os.path.join(dataset_root, label))
+        real = os.path.realpath(absolute)
+        if real in targets:
+            continue
+        try:
+            with open(real, "rb") as file:
+                status, content = os.fstat(file.fileno()), file.read()
+        except OSError:
+            continue
+        image = next((i for i in of_label if i), None)
+        path = os.path.relpath(real, real_root).replace(os.sep, "/")
+        renamed_to = f"{path[:-4]}.txt" if label in misnamed else None
+        targets[real] = Target(
+            label=label,
+            image=None if image is None else os.path.join(dataset_root, image),
+            path=path,
+            content=content,
+            one_image=len(of_label) == 1,
+            renamed_to=renamed_to,
+            is_link=os.path.islink(absolute),
+            refusal=_refusal(label, path, status, os.path.islink(absolute) and renamed_to is not None),
+        )
+    return list(targets.values())
+
+
+def _refusal(label: str, path: str, status: os.stat_result, renames_link: bool) -> str | None:
+    """Why this file must not be changed."""
+    if path.startswith("../") or os.path.isabs(path):
+        return f"{label} lies outside the dataset's folder ({path}): not changed; run fix on the dataset it belongs to"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{label} is no regular file: not changed"
+    if status.st_nlink > 1:
+        return (
+            f"{label} has {status.st_nlink} hard links: not changed, as its other names would keep the old rows;"
+            " replace it by a copy of its own first"
+        )
+    if renames_link:
+        return f"{label} is a link with a wrong ending: not changed; rename the link"
+    return None

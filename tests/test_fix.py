@@ -1,0 +1,548 @@
+"""`sanitize fix` and `sanitize undo` on disk: what is written, what is kept, and that all of it can be taken back."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from example_files import build
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_fix_plan import label_texts
+
+from sanitizer.cli import main
+from sanitizer.config import Config
+from sanitizer.fix import staging
+from sanitizer.fix.fixing import fix
+from sanitizer.fix.journal import JournalError, read_runs
+from sanitizer.fix.undo import undo
+from sanitizer.reports.csv_ import render
+from sanitizer.scanning import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+GOOD = "0 0.5 0.5 0.4 0.3"
+FLAWED = f"{GOOD}\n1 0.9 0.5 0.21 0.3\n{GOOD}\n"
+FIXED = f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n".encode()
+LABEL = "labels/train/example.txt"
+KILLS = int(os.environ.get("SANITIZE_TEST_KILLS", "40"))
+
+State = dict[str, tuple[str, object, int, int]]
+
+
+def state(folder: Path) -> State:
+    """Everything of a folder but times of folders: path to kind, content, mode, time of change."""
+    found: State = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        if path.is_symlink():
+            found[str(path.relative_to(folder))] = ("link", os.readlink(path), 0, 0)
+        elif path.is_file():
+            entry = ("file", path.read_bytes(), status.st_mode, status.st_mtime_ns)
+            found[str(path.relative_to(folder))] = entry
+        else:
+            found[str(path.relative_to(folder))] = ("folder", "", status.st_mode, 0)
+    return found
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a dataset with the flawed label unless told otherwise; gives its folder."""
+
+    def make(
+        rows: str = FLAWED.rstrip("\n"), files: Mapping[str, object] | None = None, **more: object
+    ) -> Path:
+        folder = tmp_path / "set"
+        build({"rows": rows, "files": files or {}, **more}, folder)
+        return folder
+
+    return make
+
+
+def test_fix_then_undo(dataset: Callable[..., Path]) -> None:
+    folder = dataset(files={"labels/train.cache": "old", "labels/val.cache": "of other labels"})
+    os.chmod(folder / LABEL, 0o640)
+    os.utime(folder / LABEL, ns=(10**18, 10**18 + 7))
+    before = state(folder)
+
+    result = fix(folder)
+    assert (folder / LABEL).read_bytes() == FIXED
+    assert (folder / LABEL).stat().st_mode & 0o777 == 0o640
+    assert not (folder / "labels/train.cache").exists()
+    assert (folder / "labels/val.cache").exists()
+    changed = {p for p, s in state(folder).items() if before.get(p) != s and not p.startswith(".sanitize")}
+    assert changed == {LABEL}
+    assert fix(folder).run is None
+
+    done = undo(str(folder))
+    assert done.run == result.run
+    assert state(folder) == before
+
+
+def test_a_diff_changes_nothing(dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = dataset()
+    before = state(folder)
+    assert main(["fix", str(folder / "data.yaml"), "--diff", "--quiet"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"--- a/{LABEL}",
+        f"+++ b/{LABEL}",
+        "@@ -1,3 +1,2 @@",
+        f" {GOOD}",
+        "-1 0.9 0.5 0.21 0.3",
+        f"-{GOOD}",
+        "+1 0.8975 0.5 0.205 0.3",
+    ]
+    assert state(folder) == before
+
+
+def test_the_command_says_what_it_did(
+    dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(dataset() / "data.yaml")
+    assert main(["fix", data]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Settled 2 findings in 1 label file: B004 (1), B007 (1); 1 row removed.\n" in said.err
+    assert f"`sanitize undo {data}` takes it back (run 0001-" in said.err
+    assert main(["undo", data]) == 0
+    assert "undone: 1 file restored." in capsys.readouterr().err
+    assert main(["undo", data]) == 2
+    assert "nothing to undo: no fix was made in" in capsys.readouterr().err
+
+
+def test_unsafe_repairs_need_the_option(dataset: Callable[..., Path]) -> None:
+    folder = dataset(f"{GOOD}\n2 0.5 0.5 0 0.3")
+    assert fix(folder).run is None
+    assert fix(folder, unsafe=True).run is not None
+    assert (folder / LABEL).read_text() == f"{GOOD}\n"
+
+
+def test_select_and_ignore(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    fix(folder, config=Config(select=None, ignore=("B004",)))
+    assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.9 0.5 0.21 0.3\n"
+    undo(str(folder))
+    fix(folder, config=Config(select=("B004",), ignore=()))
+    assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n{GOOD}\n"
+
+
+def test_a_label_with_a_wrong_ending_is_renamed_and_repaired(dataset: Callable[..., Path]) -> None:
+    folder = dataset(files={"labels/train/example.TXT": FLAWED}, remove=[LABEL])
+    before = state(folder)
+    fix(folder)
+    assert sorted(p.name for p in (folder / "labels/train").iterdir()) == ["example.txt"]
+    assert (folder / LABEL).read_bytes() == FIXED
+    undo(str(folder))
+    assert state(folder) == before
+
+
+def test_a_link_stays_and_its_target_is_repaired(dataset: Callable[..., Path]) -> None:
+    files = {"store/real.txt": FLAWED, LABEL: {"link": "../../store/real.txt"}}
+    folder = dataset(files=files, remove=[LABEL])
+    before = state(folder)
+    result = fix(folder)
+    assert list(result.notes) == [f"{LABEL} is a link: its target store/real.txt is what changes"]
+    assert (folder / LABEL).is_symlink()
+    assert (folder / "store/real.txt").read_bytes() == FIXED
+    undo(str(folder))
+    assert state(folder) == before
+
+
+def test_a_label_outside_the_dataset_is_not_touched(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.txt").write_text(FLAWED)
+    folder = dataset(files={LABEL: {"link": str(tmp_path / "elsewhere.txt")}}, remove=[LABEL])
+    result = fix(folder, unsafe=True)
+    assert result.run is None
+    assert "lies outside the dataset's folder" in result.refused[0]
+    assert (tmp_path / "elsewhere.txt").read_text() == FLAWED
+
+
+def test_a_hard_link_is_not_touched(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """Renaming would part the two names; writing in place could leave half a file, and change the other."""
+    folder = dataset()
+    os.link(folder / LABEL, tmp_path / "other.txt")
+    result = fix(folder, unsafe=True)
+    assert result.run is None
+    assert f"{LABEL} has 2 hard links: not changed" in result.refused[0]
+    assert (folder / LABEL).read_text() == FLAWED
+
+
+def test_undo_refuses_what_was_edited_since(
+    dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset(files={"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": FLAWED})
+    before = state(folder)
+    fix(folder)
+    (folder / LABEL).write_text("edited\n")
+    assert main(["undo", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"sanitize undo: {LABEL} changed since the fix: nothing was undone")
+    assert (folder / "labels/train/b.txt").read_bytes() == FIXED
+    assert main(["undo", str(folder), "--force"]) == 0
+    assert state(folder) == before
+
+
+def test_runs_are_undone_from_the_latest(dataset: Callable[..., Path]) -> None:
+    folder = dataset(f"{FLAWED}2 0.5 0.5 0 0.3")
+    before = state(folder)
+    first = fix(folder).run
+    second = fix(folder, unsafe=True).run
+    with pytest.raises(JournalError, match=f"undo {second} first"):
+        undo(str(folder), first)
+    with pytest.raises(JournalError, match="no run begins with '0009'"):
+        undo(str(folder), "0009")
+    assert undo(str(folder)).run == second
+    assert undo(str(folder), "0001").run == first
+    assert state(folder) == before
+
+
+def test_one_fix_at_a_time(dataset: Callable[..., Path]) -> None:
+    from sanitizer.fix.journal import locked
+
+    folder = dataset()
+    with locked(str(folder)), pytest.raises(JournalError, match="another fix or undo is at work"):
+        fix(folder)
+
+
+def test_the_journal_is_no_part_of_the_dataset(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    fix(folder)
+    assert (folder / ".sanitize/.gitignore").read_text() == "*\n"
+    assert not [f for f in scan(folder).findings if ".sanitize" in f"{f.file}{f.label}{f.image}{f.message}"]
+
+
+@pytest.mark.parametrize("path", ["../victim.txt", "out/victim.txt", "/victim.txt"])
+def test_a_journal_from_elsewhere_leads_nowhere_else(
+    path: str, dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A published dataset may hold anything, a journal that was never ours too."""
+    folder = dataset(files={"out": {"link": str(tmp_path)}})
+    (tmp_path / "victim.txt").write_text("safe")
+    fix(folder)
+    (journal,) = (folder / ".sanitize/runs").glob("*/run.json")
+    journal.write_text(journal.read_text().replace(f'"{LABEL}"', f'"{path}"'))
+    (journal.parent / "done").unlink()
+    for attempt in (lambda: undo(str(folder), force=True), lambda: fix(folder)):
+        with pytest.raises(JournalError, match="which is outside the dataset"):
+            attempt()
+    assert (tmp_path / "victim.txt").read_text() == "safe"
+
+
+def test_a_journal_that_is_a_link_is_refused(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    folder = dataset(files={".sanitize": {"link": str(tmp_path)}})
+    (tmp_path / "runs/mine.part").mkdir(parents=True)
+    with pytest.raises(JournalError, match="is a link"):
+        fix(folder)
+    assert (tmp_path / "runs/mine.part").is_dir()
+
+
+def test_names_that_are_no_text(dataset: Callable[..., Path]) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    folder = dataset(
+        files={
+            f"images/train/{name}.jpg": {"copy": "images/val/clean.jpg"},
+            f"labels/train/{name}.txt": FLAWED,
+        }
+    )
+    before = state(folder)
+    fix(folder)
+    assert (folder / f"labels/train/{name}.txt").read_bytes() == FIXED
+    undo(str(folder))
+    assert state(folder) == before
+
+
+@pytest.mark.parametrize("call", ["journal", "staging", "rename"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_cannot_be_written_leaves_everything_as_it_was(
+    call: str,
+    code: int,
+    dataset: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A full disk, a read-only folder: on the journal, on the new bytes, or on the second of two renames."""
+    folder = dataset(files={"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": FLAWED})
+    before = state(folder)
+    refusing = {"on": True, "calls": 0}
+
+    def fail(path: object) -> None:
+        refusing["calls"] += 1
+        if refusing["on"] and refusing["calls"] >= 2:
+            refusing["on"] = False  # there is room to take back what was done
+            raise OSError(code, os.strerror(code), str(path))
+
+    real_fsync, real_replace = os.fsync, os.replace
+    if call == "rename":
+
+        def replace(source: str, target: str) -> None:
+            if str(source).endswith(".part") and ".sanitize-" in str(source):
+                fail(target)
+            real_replace(source, target)
+
+        monkeypatch.setattr("os.replace", replace)
+    else:
+
+        def fsync(descriptor: int) -> None:
+            name = os.readlink(f"/proc/self/fd/{descriptor}")
+            if name.endswith(".part") and (".sanitize-" in name) == (call == "staging"):
+                fail(name)
+            real_fsync(descriptor)
+
+        monkeypatch.setattr("os.fsync", fsync)
+    assert main(["fix", str(folder), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert os.strerror(code) in said and "nothing was changed" in said
+    assert not refusing["on"]
+    assert state(folder) == before
+
+
+def test_a_full_disk_for_real(dataset: Callable[..., Path]) -> None:
+    """No file may grow beyond some bytes: the label, too long for that, cannot be journalled."""
+    folder = dataset(FLAWED + f"{GOOD} \n" * 3000)
+    before = state(folder)
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "from sanitizer.cli import main; sys.exit(main(['fix', sys.argv[1], '--quiet']))"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "File too large" in run.stderr and run.stderr.count("\n") == 1
+    assert state(folder) == before
+
+
+def test_staged_bytes_are_flushed_before_any_file_changes(
+    dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dataset(files={"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": FLAWED})
+    seen = []
+    real = staging.write_beside
+
+    def watch(path: str, temporary: str, content: bytes) -> None:
+        runs = read_runs(str(folder))
+        seen.append((len(runs), (folder / LABEL).read_text()))
+        real(path, temporary, content)
+
+    monkeypatch.setattr("sanitizer.fix.apply.write_beside", watch)
+    fix(folder)
+    assert seen == [(1, FLAWED), (1, FLAWED)]
+
+
+def test_a_file_changed_while_the_fix_is_at_work(
+    dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dataset(files={"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": FLAWED})
+    real = staging.write_beside
+
+    def edit_other(path: str, temporary: str, content: bytes) -> None:
+        (folder / LABEL).write_text("edited\n")
+        real(path, temporary, content)
+
+    monkeypatch.setattr("sanitizer.fix.apply.write_beside", edit_other)
+    with pytest.raises(JournalError):
+        fix(folder)
+    assert (folder / LABEL).read_text() == "edited\n"
+    assert (folder / "labels/train/b.txt").read_text() == FLAWED
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(label_texts(), min_size=1, max_size=3), st.booleans())
+def test_undo_of_any_fix_gives_every_byte_back(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], unsafe: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("any") / "set"
+    rows: dict[str, object] = {f"labels/train/{i}.txt": {"bytes": ""} for i in range(len(texts))}
+    build({"files": rows | {f"images/train/{i}.png": {"image": "64x48"} for i in range(len(texts))}}, folder)
+    for i, text in enumerate(texts):
+        (folder / f"labels/train/{i}.txt").write_bytes(text.encode())
+    before = state(folder)
+    run = fix(folder, unsafe=unsafe).run
+    fixed = state(folder)
+    assert fix(folder, unsafe=unsafe).run is None
+    assert state(folder) == fixed
+    if run:
+        undo(str(folder))
+    assert state(folder) == before
+    shutil.rmtree(folder)
+
+
+def test_an_interrupted_fix_is_taken_back_by_the_next(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    before = state(folder)
+    first = fix(folder).run
+    (folder / f".sanitize/runs/{first}/done").unlink()
+    result = fix(folder)
+    assert list(result.notes) == [
+        f"an earlier fix (run {first}) had been interrupted and was taken back first"
+    ]
+    undo(str(folder))
+    assert state(folder) == before
+
+
+def test_an_interrupted_fix_whose_files_were_edited_stops_the_next(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    first = fix(folder).run
+    (folder / f".sanitize/runs/{first}/done").unlink()
+    (folder / LABEL).write_text("edited\n")
+    with pytest.raises(JournalError, match="was interrupted: settle that with `sanitize undo` first"):
+        fix(folder)
+    assert (folder / LABEL).read_text() == "edited\n"
+
+
+# The annotator's sheet.
+
+
+def sheet(folder: Path, decide: Callable[[dict[str, str]], str], delimiter: str = ",") -> str:
+    """A findings CSV of the dataset with decisions filled in, as a spreadsheet saves it."""
+    text = render(scan(folder))
+    rows = list(csv.DictReader(text.removeprefix("\ufeff").splitlines()))
+    path = folder.parent / "reviewed.csv"
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows([row | {"decision": decide(row)} for row in rows])
+    return str(path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_decisions_of_a_sheet(delimiter: str, dataset: Callable[..., Path]) -> None:
+    folder = dataset(f"{FLAWED}2 0.2 0.2 0.001 0.2")
+    before = state(folder)
+    decisions = {"B007": "Keep", "B004": "fix", "B005": " drop "}
+    result = fix(folder, decisions=sheet(folder, lambda row: decisions.get(row["rule"], ""), delimiter))
+    assert list(result.refused) == []
+    assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n{GOOD}\n"
+    undo(str(folder))
+    assert state(folder) == before
+
+
+def test_decisions_that_no_longer_fit_are_reported(
+    dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset(f"{FLAWED}2 0.2 0.2 0.001 0.2")
+    path = sheet(folder, lambda row: "drop" if row["rule"] in ("B004", "B005") else "")
+    (folder / LABEL).write_text(f"{GOOD}\n2 0.2 0.2 0.001 0.2\n1 0.9 0.5 0.22 0.3\n")
+    assert main(["fix", str(folder), "--decisions", path]) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"drop B004 at {LABEL}:2: no finding of the dataset as it is now matches this row; not applied"
+        in said
+    )
+    assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.9 0.5 0.22 0.3\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("rule,decision\nB001,drop\n", "no column 'fingerprint' in its first line"),
+        ("rule,fingerprint,decision\nB001,abc,dorp\n", ":2: 'dorp' is no decision (did you mean 'drop'?)"),
+        (
+            "rule,fingerprint,decision\nB001,abc,drop\nB001,abc,keep\n",
+            ":3: decides 'keep', but line 2 says 'drop'",
+        ),
+        ("rule;fingerprint;decision\nB001;\xe9;drop\n", "is not UTF-8"),
+        ("", "no column 'rule'"),
+    ],
+)
+def test_a_sheet_that_cannot_be_used(
+    content: str, sentence: str, dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dataset()
+    before = state(folder)
+    path = folder.parent / "bad.csv"
+    path.write_bytes(content.encode("latin-1"))
+    assert main(["fix", str(folder), "--decisions", str(path)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert state(folder) == before
+
+
+def test_names_that_a_spreadsheet_would_run_come_back(dataset: Callable[..., Path]) -> None:
+    folder = dataset(
+        files={"images/train/=1+1.jpg": {"image": "64x48"}, "labels/train/=1+1.txt": f"{FLAWED}"}
+    )
+    fix(folder, decisions=sheet(folder, lambda row: "fix" if "=1+1" in row["image"] else ""))
+    assert (folder / "labels/train/=1+1.txt").read_bytes() == FIXED
+    assert (folder / LABEL).read_text() == FLAWED
+
+
+# Killed in the middle.
+
+
+@pytest.fixture(scope="module")
+def many_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many") / "set"
+    build({"rows": FLAWED.rstrip("\n"), "files": {"labels/train.cache": "old"}}, folder)
+    image = (folder / "images/val/clean.jpg").read_bytes()
+    for i in range(200):
+        (folder / f"images/train/{i}.jpg").write_bytes(image)
+        ending = "TXT" if i % 20 == 7 else "txt"
+        (folder / f"labels/train/{i}.{ending}").write_text(f"{i % 3} 0.{i + 100} 0.5 0.1 0.1\n{FLAWED}")
+    return folder
+
+
+def test_killed_at_any_moment(many_files: Path, tmp_path: Path) -> None:
+    """Whatever a kill leaves, undo gives all originals back, and another fix does the whole work."""
+    originals = state(many_files)
+    whole = tmp_path / "whole"
+    shutil.copytree(many_files, whole)
+    fix(whole)
+    undo(str(whole))
+    started = time.perf_counter()
+    fix(whole)
+    duration_s = time.perf_counter() - started
+    fixed = _contents(state(whole))
+    chance = random.Random(7)
+    outcomes = {"before": 0, "amid": 0, "after": 0}
+    for number in range(KILLS):
+        folder = tmp_path / f"{number}"
+        shutil.copytree(many_files, folder)
+        _kill_during_fix(folder, chance.uniform(0.1, 1.1) * duration_s)
+        left = _contents(state(folder))
+        for path, content in left.items():
+            assert content in (_contents(originals).get(path), fixed.get(path)), path
+        journalled = (folder / ".sanitize/runs").is_dir() and len(read_runs(str(folder))) > 0
+        outcomes["after" if left == fixed else "amid" if journalled else "before"] += 1
+        if number % 2:
+            fix(folder)
+            assert _contents(state(folder)) == fixed
+        if (folder / ".sanitize").is_dir() and read_runs(str(folder)):
+            undo(str(folder))
+        assert _contents(state(folder), all_files=True) == _contents(originals, all_files=True)
+        shutil.rmtree(folder)
+    print(outcomes)  # shown with -s
+    assert outcomes["amid"] > 0, outcomes
+
+
+def _kill_during_fix(folder: Path, delay_s: float) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            fix(folder)
+        finally:
+            os._exit(0)
+    time.sleep(delay_s)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _contents(found: State, all_files: bool = False) -> dict[str, object]:
+    """Path to content, of labels alone or of everything but the journal's empty remains."""
+    return {
+        path: content
+        for path, (kind, content, _, _) in found.items()
+        if kind != "folder"
+        and not path.startswith(".sanitize/")
+        and (all_files or path.lower().endswith(".txt"))
+    }

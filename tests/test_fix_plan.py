@@ -1,0 +1,323 @@
+"""What a fix makes of label rows: the pure part, without files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from row_findings import images_of, task_spec
+
+from sanitizer.config import Config
+from sanitizer.dataset.labels import parse_labels
+from sanitizer.dataset.tables import Chunk, ChunkTables, TaskSpec
+from sanitizer.findings import fingerprinted
+from sanitizer.fix.document import Document, with_tokens
+from sanitizer.fix.plan import FilePlan, Source, plan_files
+from sanitizer.fix.policy import Policy
+from sanitizer.fix.repairs import REPAIRS, least_level
+from sanitizer.rules.engine import RuleSet, run_chunk
+from sanitizer.rules.pack import load_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.findings import Finding
+    from sanitizer.fix.policy import Decision
+
+SIZE = (640, 480)
+DETECT = task_spec("detect")
+RULES = RuleSet.build(load_rules(), Config())
+GOOD = "1 0.3 0.3 0.2 0.2"
+
+
+def judge_all(
+    contents: Sequence[bytes], spec: TaskSpec = DETECT, size: tuple[int, int] | None = SIZE
+) -> list[list[Finding]]:
+    """All findings of rules on rows and files."""
+    names = [f"{i}.txt" for i in range(len(contents))]
+    chunk = Chunk("", [f"/d/{i}.jpg" for i in range(len(contents))], [f"/d/{n}" for n in names])
+    tables = ChunkTables(chunk, parse_labels(contents, spec), images_of([size] * len(contents)))
+    found: dict[str | None, list[Finding]] = {n: [] for n in names}
+    for f in run_chunk(tables, spec, RULES, "/d"):
+        found[f.label].append(f)
+    return [found[n] for n in names]
+
+
+def plan(
+    content: bytes | str,
+    unsafe: bool = False,
+    spec: TaskSpec = DETECT,
+    size: tuple[int, int] | None = SIZE,
+    codes: Sequence[str] = tuple(RULES.rules),
+    known: Sequence[str] = (),
+    decisions: dict[str, Decision] | None = None,
+) -> FilePlan:
+    content = content.encode() if isinstance(content, str) else content
+    policy = Policy(unsafe, frozenset(codes), frozenset(known), decisions)
+    # The number of a file stays the same in every round, and so does its name.
+    (result,) = plan_files(
+        [Source(content, size)], spec, policy, lambda files: judge_all([c for _, c in files], spec, size)
+    )
+    return result
+
+
+def after(content: bytes | str, unsafe: bool = False, spec: TaskSpec = DETECT, **options: object) -> bytes:
+    return plan(content, unsafe, spec, **options).after  # type: ignore[arg-type]
+
+
+SEGMENT, POSE, OBB = task_spec("segment"), task_spec("pose", kpt_shape=(1, 3)), task_spec("obb")
+
+
+@pytest.mark.parametrize(
+    ("about", "spec", "before", "expected"),
+    [
+        ("B004: right edge by half a percent", DETECT, "0 0.9 0.5 0.21 0.3\n", "0 0.8975 0.5 0.205 0.3\n"),
+        ("B004: top edge by 1 %", DETECT, "0 0.5 0.19 0.4 0.4\n", "0 0.5 0.195 0.4 0.39\n"),
+        ("B004: width 1.008", DETECT, "0 0.5 0.5 1.008 0.5\n", "0 0.5 0.5 1 0.5\n"),
+        ("B004: too far outside to be rounding", DETECT, "0 0.9 0.5 0.3 0.3\n", None),
+        ("B004: little of the box is inside", DETECT, "0 1.0 0.5 0.018 0.3\n", None),
+        ("B004: under the tolerance, not even flagged", DETECT, "0 0.9 0.5 0.2015 0.3\n", None),
+        ("B004: keypoints stay", POSE, "0 0.9 0.5 0.21 0.3 0.90 0.50 2\n", "0 0.8975 0.5 0.205 0.3 0.90 0.50 2\n"),
+        ("B007: the later copy goes", DETECT, f"{GOOD}\n0 .5 .5 .4 .4\n{GOOD}\n", f"{GOOD}\n0 .5 .5 .4 .4\n"),
+        ("B007: copies that are written differently", DETECT, f"{GOOD}\n1.0 .30 .3 2e-1 .2", f"{GOOD}\n"),
+        ("L003: commas", DETECT, "0,0.5,0.5,0.4,0.3\n", "0 0.5 0.5 0.4 0.3\n"),
+        ("L003: commas and blanks", DETECT, " 0, 0.5, 0.5, 0.4, 0.3 \n", " 0 0.5 0.5 0.4 0.3 \n"),
+        ("L003: semicolons", DETECT, "0;0.5;0.5;0.4;0.3;\r\n", "0 0.5 0.5 0.4 0.3\r\n"),
+        ("L003: decimal commas", DETECT, "0 0,5 0,5 0,4 0,3\n", "0 0.5 0.5 0.4 0.3\n"),
+        ("L003: decimal commas between semicolons", DETECT, "0;0,5;0,5;0,4;0,3\n", "0 0.5 0.5 0.4 0.3\n"),
+        ("L003: only the row that is wrong", DETECT, f"{GOOD}\n0,0.5,0.5,0.4,0.3\n", f"{GOOD}\n0 0.5 0.5 0.4 0.3\n"),
+        ("L003: four columns are no row", DETECT, "0,0.5,0.5,0.4\n", None),
+        ("L003: not within the image", DETECT, "0,5,0.5,0.4,0.3\n", None),
+        ("L003: a class that there is not", DETECT, "7,0.5,0.5,0.4,0.3\n", None),
+        ("L003: two readings, so none", OBB, "0 0,1 0,0 1,0 1,0\n", None),
+        ("L003: a polygon with commas", SEGMENT, "0,0.1,0.1,0.5,0.1,0.5,0.5\n", "0 0.1 0.1 0.5 0.1 0.5 0.5\n"),
+        ("L003: what only Python reads stays", DETECT, "0_1 0.5 0.5 0.4 0.3\n", None),
+        ("L009: byte-order mark", DETECT, f"\ufeff{GOOD}\n", f"{GOOD}\n"),
+        ("L009: carriage returns", DETECT, f"{GOOD}\r2 .6 .6 .1 .1\r", f"{GOOD}\n2 .6 .6 .1 .1\n"),
+        ("L009: no-break space", DETECT, "1 0.3 0.3\xa00.2 0.2\n", f"{GOOD}\n"),
+        ("L009: a line end that only Python knows", DETECT, f"{GOOD}\u20282 .6 .6 .1 .1\n", f"{GOOD}\n2 .6 .6 .1 .1\n"),
+        ("S004: points outside by rounding", SEGMENT, "0 0.5 0.1 1.005 .10 0.9 -0.004\n", "0 0.5 0.1 1 .10 0.9 0\n"),
+        ("S004: points far outside", SEGMENT, "0 0.5 0.1 1.05 0.1 0.9 0.6\n", None),
+    ],
+)  # fmt: skip
+def test_safe_repairs(about: str, spec: TaskSpec, before: str, expected: str | None) -> None:
+    assert after(before, spec=spec) == (before if expected is None else expected).encode()
+
+
+@pytest.mark.parametrize(
+    ("about", "before", "expected"),
+    [
+        ("B001: removed", f"{GOOD}\n0 0.5 0.5 0.9 0.01\n", f"{GOOD}\n"),
+        ("B002: removed", f"0 0.5 0.5 0 0.3\n{GOOD}\n", f"{GOOD}\n"),
+        ("B003: clipped where most is inside", f"{GOOD}\n0 0.5 0.5 1.3 0.4\n", f"{GOOD}\n0 0.5 0.5 1 0.4\n"),
+        ("B003: removed where hardly anything is", f"{GOOD}\n0 1.2 0.5 0.1 0.1\n", f"{GOOD}\n"),
+        ("B004: clipped where most is inside", "0 0.9 0.5 0.3 0.3\n", "0 0.875 0.5 0.25 0.3\n"),
+        ("B004: left where most is outside", "0 1.005 0.5 0.2 0.3\n", None),
+        ("C001: removed", f"3 0.5 0.5 0.4 0.4\n{GOOD}\n-1 .5 .5 .1 .1\n", f"{GOOD}\n"),
+        ("C002: removed", f"1.5 0.5 0.5 0.4 0.4\n{GOOD}\n", f"{GOOD}\n"),
+        ("L002: a confidence goes", f"{GOOD} 0.87\n", f"{GOOD}\n"),
+        ("L002: removed", f"{GOOD}\n0.5 0.5 0.4 0.3\n", f"{GOOD}\n"),
+        ("L003: a class by its name", "B 0.3 0.3 0.2 0.2\n", f"{GOOD}\n"),
+        ("L003: a header line is removed", f"class x y w h\n{GOOD}\n", f"{GOOD}\n"),
+        ("L004: removed", f"{GOOD}\n0 nan 0.5 0.4 0.3\n", f"{GOOD}\n"),
+        ("B010: a file in corners", "0 0.1 0.1 0.9 0.9\n", "0 0.5 0.5 0.8 0.8\n"),
+        ("B010: one such row among others is left", "0 0.2 0.2 0.8 0.8\n1 0.3 0.3 0.2 0.2\n", None),
+        ("B011: pixels", "0 320 240 256 144\n1 100 90 60 48\n", "0 0.5 0.5 0.4 0.3\n1 0.15625 0.1875 0.09375 0.1\n"),
+        ("never a file without rows", "3 0.5 0.5 0.4 0.4\n7 0.5 0.5 0.1 0.1\n", None),
+        ("other repairs of such a file go on", "3 .5 .5 .4 .4\n3 .5 .5 .4 .4\n", "3 .5 .5 .4 .4\n"),
+        ("tiny boxes are left to a person", f"{GOOD}\n0 0.5 0.5 0.001 0.001\n", None),
+    ],
+)  # fmt: skip
+def test_unsafe_repairs_only_where_asked_for(about: str, before: str, expected: str | None) -> None:
+    assert after(before, unsafe=True) == (before if expected is None else expected).encode()
+    if not about.startswith("other repairs"):
+        assert after(before) == before.encode()
+
+
+def test_pixels_need_an_image_size() -> None:
+    assert after("0 320 240 256 144\n", unsafe=True, size=None) == b"0 320 240 256 144\n"
+
+
+def test_a_repair_that_leads_to_another_finding_is_taken_back() -> None:
+    """Clipping would bring this box just over 50:1."""
+    row = "0 0.5 0.98925 0.9 0.0245\n"
+    assert [f.rule for f in judge_all([row.encode()])[0]] == ["B004"]
+    assert after(row) == row.encode()
+
+
+def test_a_row_made_readable_shows_what_else_is_doubtful_about_it() -> None:
+    """Its image was dropped for the commas; now the rule on shapes can speak, and --unsafe can act on it."""
+    text = f"{GOOD}\n0,0.5,0.5,0.9,0.01\n"
+    assert after(text) == text.replace(",", " ").encode()
+    assert after(text, unsafe=True) == f"{GOOD}\n".encode()
+
+
+def test_what_may_be_corners_is_not_clipped() -> None:
+    """Read as centre and size, the first row leaves the image by half a percent."""
+    text = (
+        "0 0.4 0.45 0.605 0.91\n0 0.4 0.4 0.6 0.6\n0 0.5 0.4 0.7 0.6\n1 0.4 0.5 0.6 0.7\n1 0.3 0.3 0.5 0.5\n"
+    )
+    assert {f.rule for f in judge_all([text.encode()])[0]} >= {"B010"}
+    assert after(text) == text.encode()
+
+
+def test_untouched_rows_keep_every_byte() -> None:
+    odd = b"  1\t.30 3e-1  0.20 +0.2 \r\n\r\n0 0.9 0.5 0.21 0.3\n\n2 0.10000000000000001 0.1 0.1 0.1"
+    assert after(odd) == odd.replace(b"0.9 0.5 0.21", b"0.8975 0.5 0.205")
+
+
+def test_only_selected_rules_repair() -> None:
+    text = f"\ufeff{GOOD}\n{GOOD}\n"
+    assert after(text, codes=["B007"]) == f"\ufeff{GOOD}\n".encode()
+    assert after(text, codes=["L009"]) == f"{GOOD}\n{GOOD}\n".encode()
+
+
+def test_what_the_baseline_knows_is_left_alone() -> None:
+    text = f"{GOOD}\n{GOOD}\n0 0.9 0.5 0.21 0.3\n"
+    copy = next(f for f in fingerprinted(judge_all([text.encode()])[0]) if f.rule == "B007")
+    assert after(text, known=[copy.fingerprint]) == f"{GOOD}\n{GOOD}\n0 0.8975 0.5 0.205 0.3\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("decisions", "expected"),
+    [
+        ({}, "3 .5 .5 .4 .4\n0 0.9 0.5 0.21 0.3\n"),
+        ({"C001": "drop"}, "0 0.9 0.5 0.21 0.3\n"),
+        ({"C001": "fix"}, "0 0.9 0.5 0.21 0.3\n"),
+        ({"B004": "fix"}, "3 .5 .5 .4 .4\n0 0.8975 0.5 0.205 0.3\n"),
+        ({"B004": "keep"}, "3 .5 .5 .4 .4\n0 0.9 0.5 0.21 0.3\n"),
+        ({"B004": "drop", "C001": "drop"}, ""),
+    ],
+)
+def test_decisions_are_carried_out_and_nothing_else(decisions: dict[str, Decision], expected: str) -> None:
+    text = "3 .5 .5 .4 .4\n0 0.9 0.5 0.21 0.3\n"
+    found = fingerprinted(judge_all([text.encode()])[0])
+    by_fingerprint = {f.fingerprint: decisions[f.rule] for f in found if f.rule in decisions}
+    assert after(text, decisions=by_fingerprint) == expected.encode()
+
+
+def test_decisions_that_contradict_each_other_change_nothing() -> None:
+    text = f"{GOOD}\n3 0.5 0.5 0.9 0.01\n"
+    found = fingerprinted(judge_all([text.encode()])[0])
+    chosen: dict[str, Decision] = {f.fingerprint: "drop" if f.rule == "B001" else "keep" for f in found}
+    result = plan(text, decisions=chosen)
+    assert (result.after, result.contradictory) == (text.encode(), [2])
+
+
+def test_more_rows_than_are_listed_one_by_one() -> None:
+    rows = "".join(f"0,0.5,0.5,0.4,{0.1 + i / 10000:.4f}\n" for i in range(2300))
+    assert after(rows) == rows.replace(",", " ").encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe0\0", b"0 0.5\0", b"\xef\xbb\xbf", b"\r", b"x"])
+def test_a_file_without_rows_or_text_is_left_alone_or_tidied(content: bytes) -> None:
+    assert after(content, unsafe=True) in (content, b"", b"\n")
+
+
+def test_rules_say_what_fix_does() -> None:
+    """`fix:` of a rule is the least that its repair needs, and null where there is none."""
+    assert {c: r.fix for c, r in load_rules().items()} == {c: least_level(c) for c in load_rules()}
+    assert set(REPAIRS) <= set(load_rules())
+
+
+@given(st.binary(max_size=200))
+def test_a_document_is_put_together_again_byte_for_byte(content: bytes) -> None:
+    assert Document.parse(content).content() == content
+
+
+def test_tokens_are_replaced_and_blanks_kept() -> None:
+    assert with_tokens(" 0\t0.5  0.6 ", {1: "x", 2: "yy"}) == " 0\tx  yy "
+
+
+NUMBERS = st.one_of(
+    st.sampled_from(
+        [
+            "0",
+            "1",
+            "0.5",
+            "0.25",
+            "0.9",
+            "0.1",
+            "0.3",
+            "1.005",
+            "-0.005",
+            "1.3",
+            "0.001",
+            "-0.2",
+            "320",
+            "200",
+            "nan",
+            "1e400",
+            "cat",
+            "0,5",
+        ]
+    ),
+    st.floats(0, 1).map(lambda v: f"{v:.4f}"),
+    st.floats(0.2, 0.8).map(lambda v: f"{v:.6f}"),
+)
+CLASSES = st.sampled_from(["0", "1", "2", "0", "1", "2", "3", "-1", "1.5", "b", "1_0"])
+BOX_ROWS = st.tuples(CLASSES, *[NUMBERS] * 4).map(list)
+ODD_ROWS = st.lists(NUMBERS, min_size=1, max_size=9)
+ROWS = st.builds(
+    lambda row, blank, lead: lead + blank.join(row),
+    st.one_of(BOX_ROWS, BOX_ROWS, BOX_ROWS, ODD_ROWS),
+    st.sampled_from([" ", " ", " ", "  ", "\t", ",", ", ", ";", "\xa0"]),
+    st.sampled_from(["", "", "", " ", "\t"]),
+)
+ENDS = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r", "\n\n", "\u2028"])
+
+
+@st.composite
+def label_texts(draw: st.DrawFn) -> str:
+    pool = draw(st.lists(ROWS, min_size=1, max_size=4))
+    rows = draw(st.lists(st.one_of(st.sampled_from(pool), ROWS), max_size=7))
+    end = draw(ENDS)
+    text = "".join(row + end for row in rows)
+    if draw(st.booleans()):
+        text = text.rstrip("\r\n")
+    return draw(st.sampled_from(["", "", "\ufeff"])) + text
+
+
+REREADING = ("L002", "L003", "B010", "B011")
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(label_texts(), st.booleans(), st.sampled_from([DETECT, SEGMENT, POSE]))
+def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
+    """After a fix none of what it settled is found, nothing new is, and a second fix finds nothing to do."""
+    before = text.encode()
+    result = plan(before, unsafe, spec)
+    assert after(result.after, unsafe, spec) == result.after
+
+    was, now = (judge_all([content], spec)[0] for content in (before, result.after))
+    before_counts, now_counts = _counts(was), _counts(now)
+    repaired = {code for _, code in result.repaired}
+    if before == result.after:
+        assert not repaired
+    if not any(code in repaired for code in REREADING):
+        more = {c for c in now_counts if now_counts[c] > before_counts.get(c, 0)}
+        assert not more
+    else:
+        errors = [{f.rule for f in found if f.severity == 2} for found in (was, now)]
+        assert not errors[1] - errors[0]
+    if not unsafe:
+        assert repaired <= {c for c in (*REPAIRS, "L009") if least_level(c) == "safe"}
+        assert len(re.findall(rb"[^\r\n]+", result.after)) >= 1 or not before.strip(b"\xef\xbb\xbf \t\r\n")
+
+
+def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for f in findings:
+        counts[f.rule] = counts.get(f.rule, 0) + 1
+    return counts
+
+
+@settings(max_examples=100, deadline=None)
+@given(label_texts())
+def test_nothing_is_repaired_without_being_selected(text: str) -> None:
+    assume(text)
+    assert after(text, unsafe=True, codes=[]) == text.encode()
+    assert after(text, unsafe=True, decisions={}) == text.encode()
