@@ -7,25 +7,31 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sanitizer.fixes.fixing import fix as fix
+    from sanitizer.fixes.undo import undo as undo
     from sanitizer.report import Report as Report
     from sanitizer.scanning import scan as scan
 
-__all__ = ["Report", "__version__", "scan"]
+_HOME = {
+    "Report": "sanitizer.report",
+    "fix": "sanitizer.fixes.fixing",
+    "scan": "sanitizer.scanning",
+    "undo": "sanitizer.fixes.undo",
+}
+"""Public name to its module. No module or package directly under `sanitizer` may have such a name: importing it
+would put the module in the name's place."""
+
+__all__ = ["Report", "__version__", "fix", "scan", "undo"]
 
 
 def __getattr__(name: str) -> object:
     """Load the public names on first use, so that `import sanitizer` and the command line start fast."""
-    if name == "scan":
-        from sanitizer.scanning import scan
-
-        return scan
-    if name == "Report":
-        from sanitizer.report import Report
-
-        return Report
-    raise AttributeError(f"module 'sanitizer' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'sanitizer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

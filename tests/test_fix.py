@@ -21,10 +21,10 @@ from test_fix_plan import label_texts
 
 from sanitizer.cli import main
 from sanitizer.config import Config
-from sanitizer.fix import staging
-from sanitizer.fix.fixing import fix
-from sanitizer.fix.journal import JournalError, read_runs
-from sanitizer.fix.undo import undo
+from sanitizer.fixes import staging
+from sanitizer.fixes.fixing import fix
+from sanitizer.fixes.journal import JournalError, read_runs
+from sanitizer.fixes.undo import undo
 from sanitizer.reports.csv_ import render
 from sanitizer.scanning import scan
 
@@ -208,7 +208,7 @@ def test_runs_are_undone_from_the_latest(dataset: Callable[..., Path]) -> None:
 
 
 def test_one_fix_at_a_time(dataset: Callable[..., Path]) -> None:
-    from sanitizer.fix.journal import locked
+    from sanitizer.fixes.journal import locked
 
     folder = dataset()
     with locked(str(folder)), pytest.raises(JournalError, match="another fix or undo is at work"):
@@ -335,7 +335,7 @@ def test_staged_bytes_are_flushed_before_any_file_changes(
         seen.append((len(runs), (folder / LABEL).read_text()))
         real(path, temporary, content)
 
-    monkeypatch.setattr("sanitizer.fix.apply.write_beside", watch)
+    monkeypatch.setattr("sanitizer.fixes.apply.write_beside", watch)
     fix(folder)
     assert seen == [(1, FLAWED), (1, FLAWED)]
 
@@ -350,7 +350,7 @@ def test_a_file_changed_while_the_fix_is_at_work(
         (folder / LABEL).write_text("edited\n")
         real(path, temporary, content)
 
-    monkeypatch.setattr("sanitizer.fix.apply.write_beside", edit_other)
+    monkeypatch.setattr("sanitizer.fixes.apply.write_beside", edit_other)
     with pytest.raises(JournalError):
         fix(folder)
     assert (folder / LABEL).read_text() == "edited\n"

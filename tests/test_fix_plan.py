@@ -14,10 +14,10 @@ from sanitizer.config import Config
 from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.tables import Chunk, ChunkTables, TaskSpec
 from sanitizer.findings import fingerprinted
-from sanitizer.fix.document import Document, with_tokens
-from sanitizer.fix.plan import FilePlan, Source, plan_files
-from sanitizer.fix.policy import Policy
-from sanitizer.fix.repairs import REPAIRS, least_level
+from sanitizer.fixes.document import Document, with_tokens
+from sanitizer.fixes.plan import FilePlan, Source, plan_files
+from sanitizer.fixes.policy import Policy
+from sanitizer.fixes.repairs import REPAIRS, least_level
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.pack import load_rules
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.findings import Finding
-    from sanitizer.fix.policy import Decision
+    from sanitizer.fixes.policy import Decision
 
 SIZE = (640, 480)
 DETECT = task_spec("detect")

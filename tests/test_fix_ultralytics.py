@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sanitizer.fix.fixing import fix
-from sanitizer.fix.undo import undo
+from sanitizer.fixes.fixing import fix
+from sanitizer.fixes.undo import undo
 
 if TYPE_CHECKING:
     from pathlib import Path

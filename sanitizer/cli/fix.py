@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from sanitizer.config import Config
-    from sanitizer.fix.fixing import FixResult
+    from sanitizer.fixes.fixing import FixResult
 
 USAGE = "sanitize fix PATH… [options]"
 EPILOG = """\
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     config = _configured(load_config(config_folder(args.paths), args.config), args)
 
-    from sanitizer.fix.fixing import fix
+    from sanitizer.fixes.fixing import fix
 
     result = fix(
         *args.paths,
@@ -118,7 +118,7 @@ def _configured(config: Config, args: argparse.Namespace) -> Config:
 
 
 def _print_diff(result: FixResult) -> None:
-    from sanitizer.fix.diff import unified_diff
+    from sanitizer.fixes.diff import unified_diff
 
     lines = [
         line

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Undo one run, and say what was restored."""
-    from sanitizer.fix.undo import undo
+    from sanitizer.fixes.undo import undo
 
     done = undo(_root_of(args.path), args.run, args.force)
     if not args.quiet:
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
 def _root_of(path: str) -> str:
     """Where the journal lies: in the dataset's root, or, where the dataset cannot be made out, above the path."""
     from sanitizer.dataset.layout import DatasetError
-    from sanitizer.fix.fixing import journal_root
-    from sanitizer.fix.journal import FOLDER
+    from sanitizer.fixes.fixing import journal_root
+    from sanitizer.fixes.journal import FOLDER
 
     if not os.path.exists(path):
         raise UsageError(f"{path} does not exist")

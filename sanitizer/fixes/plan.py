@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.findings import Severity
-from sanitizer.fix.document import Document
-from sanitizer.fix.policy import stands_for_many
-from sanitizer.fix.repairs import REMOVED, REPAIRS, TEXT_RULE, Row
+from sanitizer.fixes.document import Document
+from sanitizer.fixes.policy import stands_for_many
+from sanitizer.fixes.repairs import REMOVED, REPAIRS, TEXT_RULE, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings import Finding
-    from sanitizer.fix.policy import Orders, Place, Policy
-    from sanitizer.fix.repairs import Repair
+    from sanitizer.fixes.policy import Orders, Place, Policy
+    from sanitizer.fixes.repairs import Repair
 
     Judge = Callable[[Sequence[tuple[int, bytes]]], list[list[Finding]]]
     """(number of the file, its bytes) for some files, to the findings of rules on rows and files for each."""

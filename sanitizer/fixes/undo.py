@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fix.journal import JournalError, digest, locked, read_runs, sync_folder
-from sanitizer.fix.staging import write_beside
+from sanitizer.fixes.journal import JournalError, digest, locked, read_runs, sync_folder
+from sanitizer.fixes.staging import write_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.fix.journal import Entry, Run
+    from sanitizer.fixes.journal import Entry, Run
 
 _NAMES_SHOWN = 5
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sanitizer.findings import Finding
-    from sanitizer.fix.repairs import Level
+    from sanitizer.fixes.repairs import Level
 
 Decision = Literal["fix", "drop", "keep"]
 Place = tuple[int, str]

@@ -13,7 +13,7 @@ from sanitizer.suggest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.fix.policy import Decision
+    from sanitizer.fixes.policy import Decision
 
 DECISIONS = ("fix", "drop", "keep")
 _NEEDED = ("rule", "fingerprint", "decision")

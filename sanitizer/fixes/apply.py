@@ -9,14 +9,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sanitizer.fix.journal import Entry, JournalError, digest, sync_folder, write_run
-from sanitizer.fix.staging import is_another_file, write_beside
-from sanitizer.fix.undo import clear_temporaries, restore
+from sanitizer.fixes.journal import Entry, JournalError, digest, sync_folder, write_run
+from sanitizer.fixes.staging import is_another_file, write_beside
+from sanitizer.fixes.undo import clear_temporaries, restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.fix.journal import Run
+    from sanitizer.fixes.journal import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fix.repairs import TEXT_RULE
+from sanitizer.fixes.repairs import TEXT_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.fix.apply import Change
+from sanitizer.fixes.apply import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,15 +10,15 @@ from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.tables import Chunk, ChunkTables
-from sanitizer.fix.apply import Change, apply_changes
-from sanitizer.fix.caches import label_caches
-from sanitizer.fix.decisions import read_decisions
-from sanitizer.fix.journal import JournalError, locked, read_runs
-from sanitizer.fix.plan import Source, plan_files
-from sanitizer.fix.policy import Policy
-from sanitizer.fix.repairs import REPAIRS, TEXT_RULE
-from sanitizer.fix.targets import Target, find_targets
-from sanitizer.fix.undo import restore
+from sanitizer.fixes.apply import Change, apply_changes
+from sanitizer.fixes.caches import label_caches
+from sanitizer.fixes.decisions import read_decisions
+from sanitizer.fixes.journal import JournalError, locked, read_runs
+from sanitizer.fixes.plan import Source, plan_files
+from sanitizer.fixes.policy import Policy
+from sanitizer.fixes.repairs import REPAIRS, TEXT_RULE
+from sanitizer.fixes.targets import Target, find_targets
+from sanitizer.fixes.undo import restore
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.pack import load_rules
 from sanitizer.scanning import nearby_config, scan
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.tables import Task, TaskSpec
     from sanitizer.findings import Finding
-    from sanitizer.fix.plan import FilePlan
-    from sanitizer.fix.policy import Decision
+    from sanitizer.fixes.plan import FilePlan
+    from sanitizer.fixes.policy import Decision
     from sanitizer.report import Report
 
 _FILES_AT_ONCE = 500

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, pose_columns
-from sanitizer.fix.document import with_tokens
+from sanitizer.fixes.document import with_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
