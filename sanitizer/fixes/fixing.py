@@ -24,9 +24,10 @@ from sanitizer.rules.pack import load_rules
 from sanitizer.scanning import nearby_config, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.fixes.plan import FilePlan
@@ -145,11 +146,64 @@ def _fix(
     dry_run: bool,
     progress: bool,
 ) -> FixResult:
+    plan = plan_fix(paths, config, task, splits=splits, unsafe=unsafe, decisions=decisions, progress=progress)
+    caches = label_caches(root, [c.path for c in plan.changes])
+    result = FixResult(root, plan.files, plan.refused, plan.notes, [c.path for c in caches], plan.repairable)
+    if dry_run or not plan.changes:
+        return result
+    return replace(result, run=apply_changes(root, [*plan.changes, *caches]).id)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done, before anything is.
+
+    Attributes:
+        dataset: The dataset, with the same image in each split that names it.
+        task: What rows were judged as.
+        files: Label files that are to change.
+        changes: The same, as changes on disk, in the same order.
+        excluded: Images that a person wants left out, as findings write their paths, to the reason.
+        refused, notes, repairable: As in `FixResult`.
+    """
+
+    dataset: Dataset
+    task: Task
+    files: Sequence[FixedFile]
+    changes: Sequence[Change]
+    excluded: Mapping[str, str]
+    refused: Sequence[str]
+    notes: Sequence[str]
+    repairable: int
+
+
+def plan_fix(
+    paths: Sequence[str],
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    *,
+    splits: Sequence[str] | None = None,
+    unsafe: bool = False,
+    decisions: str | None = None,
+    progress: bool = False,
+    in_place: bool = True,
+) -> Planned:
+    """Scan and plan; nothing is changed. Arguments and errors as of `fix`.
+
+    Args:
+        in_place: The labels themselves are to be changed, so that those which more than this dataset uses are left
+            alone, and no image is left out; False for a copy of the dataset.
+    """
     dataset = find_dataset(paths, splits)
+    root = os.path.realpath(dataset.root)
     config = config or nearby_config(dataset)
     report = scan(*paths, config=config, task=task, images="header", splits=splits, progress=progress)
     codes = frozenset(RuleSet.build(load_rules(config.packs), config).rules)
-    decided, refused = _match_decisions(decisions, report) if decisions else (None, [])
+    decided: dict[str, Decision] | None = None
+    excluded: dict[str, str] = {}
+    refused: list[str] = []
+    if decisions:
+        decided, excluded, refused = _match_decisions(decisions, report, in_place)
     policy = Policy(unsafe, codes, _known(config), decided)
     spec = dataset.task_spec(report.task)  # type: ignore[arg-type]
     wanted = [f for f in report.findings if _concerns(f, decided)]
@@ -164,25 +218,24 @@ def _fix(
             n_kept += plan.keeps_rows
             if plan.before == plan.after and not target.renamed_to:
                 continue
-            if target.refusal:
+            if target.refusal and in_place:
                 refused.append(target.refusal)
                 continue
             new_name = target.label[:-4] + ".txt" if target.renamed_to else target.label
             files.append(FixedFile(target.label, new_name, plan))
             changes.append(Change(target.path, plan.before, plan.after, target.renamed_to))
-    notes = [f"{t.label} is a link: its target {t.path} is what changes" for t in targets
-             if t.is_link and any(c.path == t.path for c in changes)]  # fmt: skip
+    notes = []
+    if in_place:
+        changed = {c.path for c in changes}
+        notes += [f"{t.label} is a link: its target {t.path} is what changes" for t in targets
+                  if t.is_link and t.path in changed]  # fmt: skip
     if n_kept:
         notes.append(
             f"{n_kept:,} label file{'s' * (n_kept != 1)} would have lost every row, and training would then learn that"
             " the image shows nothing: no row of them was removed"
         )
-    caches = label_caches(root, [c.path for c in changes])
     repairable = sum(1 for f in report.findings if f.rule in REPAIRS or f.rule == TEXT_RULE)
-    result = FixResult(root, files, refused, notes, [c.path for c in caches], repairable)
-    if dry_run or not changes:
-        return result
-    return replace(result, run=apply_changes(root, [*changes, *caches]).id)
+    return Planned(dataset, spec.task, files, changes, excluded, refused, notes, repairable)
 
 
 def _known(config: Config) -> frozenset[str]:
@@ -202,10 +255,13 @@ def _concerns(finding: Finding, decided: dict[str, Decision] | None) -> bool:
     return finding.rule in REPAIRS or finding.rule == TEXT_RULE
 
 
-def _match_decisions(path: str, report: Report) -> tuple[dict[str, Decision], list[str]]:
-    """(fingerprint to decision, sentences on decisions that cannot be carried out)."""
+def _match_decisions(
+    path: str, report: Report, in_place: bool
+) -> tuple[dict[str, Decision], dict[str, str], list[str]]:
+    """(fingerprint to decision, image to leave out to the reason, sentences on what cannot be carried out)."""
     found = {f.fingerprint: f for f in report.findings}
     decided: dict[str, Decision] = {}
+    excluded: dict[str, str] = {}
     refused = []
     for row in read_decisions(path):
         finding = found.get(row.fingerprint)
@@ -214,13 +270,18 @@ def _match_decisions(path: str, report: Report) -> tuple[dict[str, Decision], li
             refused.append(f"{place}: no finding of the dataset as it is now matches this row; not applied")
         elif row.decision == "fix" and row.rule not in REPAIRS and row.rule != TEXT_RULE:
             refused.append(f"{place}: {row.rule} has no automatic repair (drop removes the row); not applied")
-        elif row.decision == "drop" and (finding.label is None or finding.line is None):
+        elif row.decision != "drop" or (finding.label is not None and finding.line is not None):
+            decided[row.fingerprint] = row.decision
+        elif finding.image is None:
+            refused.append(f"{place}: the finding is about no single row or image; not applied")
+        elif in_place:
             refused.append(
-                f"{place}: the finding is about no single label row, so none can be dropped; not applied"
+                f"{place}: the finding is about a whole image, and images are never deleted; not applied"
+                " (--view FOLDER makes a copy of the dataset without it)"
             )
         else:
-            decided[row.fingerprint] = row.decision
-    return decided, refused
+            excluded[finding.image] = f"decided to drop it: {finding.rule} {finding.message}"
+    return decided, excluded, refused
 
 
 def _unfulfilled(target: Target, plan: FilePlan, policy: Policy) -> list[str]:
