@@ -41,7 +41,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
         f"Found {paint(_and(by_severity), '1')} under {_plural(n_rules, 'rule')}{_known(report)}.",
         *_training(report, rules),
     ]
-    return [*lines, _next_step(report.findings, rules, paint)]
+    return [*lines, next_step(report.findings, rules, paint)]
 
 
 def _without_findings(report: Report, paint: Paint) -> list[str]:
@@ -89,28 +89,36 @@ def _known(report: Report) -> str:
 
 
 def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
-    """What Ultralytics would do, one consequence a line, most costly first; empty where it would do nothing odd."""
+    """The lines on what Ultralytics would do; empty where it would do nothing odd."""
+    lines = []
+    for consequence, reasons in consequences(report, rules):
+        lines += [f"  • {consequence}", *([f"      {reasons}"] if reasons else [])]
+    return ["Training (Ultralytics) would", *lines] if lines else []
+
+
+def consequences(report: Report, rules: Mapping[str, Rule]) -> list[tuple[str, str]]:
+    """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
     of_cost: dict[str | None, list[Finding]] = {training: [] for training in _COST}
     for f in filter(_is_read(report), report.findings):
         of_cost.setdefault(rules[f.rule].training if f.rule in rules else None, []).append(f)
-    lines = []
+    found = []
     crashes = [f for f in of_cost["crashes"] if f.severity == Severity.ERROR]
     if crashes:
-        lines += ["stop with an error", _reasons(crashes, _file)]
+        found.append(("stop with an error", _reasons(crashes, _file)))
     if s.images_dropped_by_training:
         dropping = [f for f in of_cost["drops-image"] if f.image in report.dropped]
         share, by_split = _share(report, "dropped")
-        lines += [f"drop {share}{by_split}", _reasons(dropping, _image)]
+        found.append((f"drop {share}{by_split}", _reasons(dropping, _image)))
     if s.images_background:
         background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
         share, by_split = _share(report, "background")
-        lines += [f"read {share} as background{by_split}", _reasons(background, _image)]
+        found.append((f"read {share} as background{by_split}", _reasons(background, _image)))
     if s.images_rewritten:
-        lines += [f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""]
+        found.append((f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""))
     left_out = [f for f in of_cost["drops-row"] if f.image not in report.dropped]
     if left_out:
-        lines += ["leave out label rows", _reasons(left_out)]
+        found.append(("leave out label rows", _reasons(left_out)))
     # What some case of a rule does not cost the image is trained as it is, such as a box of no size.
     kept = of_cost["trains"] + [f for f in of_cost["drops-image"] if f.image]
     rows = [
@@ -119,10 +127,8 @@ def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         if f.image not in report.dropped and f.severity > Severity.INFO and rules[f.rule].scope == "row"
     ]
     if rows:
-        lines += [f"learn from {_plural(len(rows), 'doubtful row')}", _reasons(rows)]
-    marks = ("  • ", "      ")
-    shown = [f"{marks[i % 2]}{line}" for i, line in enumerate(lines) if line]
-    return ["Training (Ultralytics) would", *shown] if shown else []
+        found.append((f"learn from {_plural(len(rows), 'doubtful row')}", _reasons(rows)))
+    return found
 
 
 def _is_read(report: Report) -> Callable[[Finding], bool]:
@@ -164,7 +170,7 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
-def _next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Paint) -> str:
+def next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Paint) -> str:
     """The rule most worth looking at: the worst severity, then what costs training most, then the most findings."""
     by_rule: dict[str, list[Finding]] = {}
     for f in findings:
