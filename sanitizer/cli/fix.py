@@ -29,6 +29,9 @@ names, drop a sixth column, and remove rows that no training can use. A file is 
 Rows that are not repaired keep every byte. Originals are kept in .sanitize in the dataset's folder. Label files with
 hard links, or outside the dataset's folder, are not changed.
 
+--view writes nothing into the dataset. Images that training would drop are left out, and so are those whose finding
+(on the image, not on a row) has the decision drop; excluded.csv says why. An earlier view in FOLDER is replaced.
+
 exit status: 0 done, 1 with --diff: there is something to do; else: something asked for was not done, 2 nothing was
 changed because of an error, 130 interrupted
 
@@ -38,6 +41,7 @@ examples:
   sanitize fix data.yaml --unsafe --select B002,C001
   sanitize scan data.yaml --output findings.csv    then fill its column decision with fix, drop or keep, then
   sanitize fix data.yaml --decisions findings.csv
+  sanitize fix data.yaml --unsafe --view clean     then train with data=clean/data.yaml
 """
 
 
@@ -51,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decisions",
         metavar="FILE",
         help="carry out the decisions of a reviewed findings CSV, and nothing else",
+    )
+    add(
+        "--view",
+        metavar="FOLDER",
+        help="leave the dataset as it is: write there a data.yaml to train on, with repaired copies of the labels",
     )
     add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B004,L or L")
     add(
@@ -82,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     if args.unsafe and args.decisions:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     config = _configured(load_config(config_folder(args.paths), args.config), args)
+    if args.view is not None:
+        return _write_view(args, config)
 
     from sanitizer.fixes.fixing import fix
 
@@ -106,6 +117,34 @@ def run(args: argparse.Namespace) -> int:
     if args.diff:
         return FOUND if result.files else OK
     return FOUND if result.refused else OK
+
+
+def _write_view(args: argparse.Namespace, config: Config) -> int:
+    """Write a view, say what is in it, and return the exit status."""
+    if args.diff:
+        raise UsageError("--diff shows what a fix would change in place: leave --view out")
+    if args.split:
+        raise UsageError("a view holds every split, or training would miss some: leave --split out")
+
+    from sanitizer.fixes.view import fix_into_view
+    from sanitizer.fixes.view_text import view_summary
+
+    view = fix_into_view(
+        *args.paths,
+        out=args.view,
+        config=config,
+        task=args.task,
+        unsafe=args.unsafe,
+        decisions=args.decisions,
+        progress=not args.quiet and sys.stderr.isatty(),
+    )
+    for sentence in view.refused:
+        _say(sentence)
+    if not args.quiet:
+        for note in view.notes:
+            _say(f"note: {note}")
+        _say(view_summary(view, args.view))
+    return FOUND if view.refused else OK
 
 
 def _configured(config: Config, args: argparse.Namespace) -> Config:

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task, TaskSpec
     from sanitizer.findings import Finding
+    from sanitizer.fixes.decisions import Decided
     from sanitizer.fixes.plan import FilePlan
     from sanitizer.fixes.policy import Decision
-    from sanitizer.report import Report
 
 _FILES_AT_ONCE = 500
+_ON_IMAGES = ("I", "D")
+"""How codes of rules begin that look at pixels when they may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,13 @@ def plan_fix(
     excluded: dict[str, str] = {}
     refused: list[str] = []
     if decisions:
-        decided, excluded, refused = _match_decisions(decisions, report, in_place)
+        rows = read_decisions(decisions)
+        found = {f.fingerprint: f for f in report.findings}
+        if any(row.rule[:1] in _ON_IMAGES and row.fingerprint not in found for row in rows):
+            # The sheet may be of a scan that decoded pixels, which this one did not.
+            deep = scan(*paths, config=config, task=task, images="decode", splits=splits, progress=progress)
+            found |= {f.fingerprint: f for f in deep.findings}
+        decided, excluded, refused = _match_decisions(decisions, rows, found, in_place)
     policy = Policy(unsafe, codes, _known(config), decided)
     spec = dataset.task_spec(report.task)  # type: ignore[arg-type]
     wanted = [f for f in report.findings if _concerns(f, decided)]
@@ -256,14 +264,13 @@ def _concerns(finding: Finding, decided: dict[str, Decision] | None) -> bool:
 
 
 def _match_decisions(
-    path: str, report: Report, in_place: bool
+    path: str, rows: Sequence[Decided], found: Mapping[str, Finding], in_place: bool
 ) -> tuple[dict[str, Decision], dict[str, str], list[str]]:
     """(fingerprint to decision, image to leave out to the reason, sentences on what cannot be carried out)."""
-    found = {f.fingerprint: f for f in report.findings}
     decided: dict[str, Decision] = {}
     excluded: dict[str, str] = {}
     refused = []
-    for row in read_decisions(path):
+    for row in rows:
         finding = found.get(row.fingerprint)
         place = f"{path}:{row.line}: {row.decision} {row.rule} at {row.where or 'the dataset'}"
         if finding is None:

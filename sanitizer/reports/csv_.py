@@ -26,7 +26,7 @@ def render(report: Report) -> str:
     writer.writerow(CSV_COLUMNS)
     for finding in report.findings:
         record = plain_record(finding)
-        cells = [_cell(record[name]) for name in COLUMNS]
+        cells = [guarded(record[name]) for name in COLUMNS]
         cells[COLUMNS.index("fingerprint")] = _no_number(str(record["fingerprint"]))
         writer.writerow([*cells, "", ""])
     return BOM + out.getvalue()
@@ -42,7 +42,7 @@ def _no_number(fingerprint: str) -> str:
     return f"'{fingerprint}" if fingerprint.replace("e", "", 1).isdigit() else fingerprint
 
 
-def _cell(value: object) -> object:
+def guarded(value: object) -> object:
     """The value; text that a spreadsheet would run gets an apostrophe in front.
 
     Text that starts with an apostrophe gets one more, so that taking one away gives every text back. Numbers stay:
