@@ -62,7 +62,7 @@ class View:
 
     Attributes:
         folder: Absolute path, links resolved.
-        images: Images in the view, by split; one that a list names twice counts twice.
+        images: Images in the view, by split; one that a list names twice is there once.
         boxes: Label rows in the view, by split.
         excluded: Images left out.
         changed: Label files that differ from the original.
@@ -202,7 +202,6 @@ class _Writer:
         numbers = {folder: number for number, folder in enumerate(used)}
         names = ViewNames.of([split.image_dirs[folder] for folder in used])
         lines: list[str] = []
-        placed: set[str] = set()
         for start in range(0, len(split), _PAIRS_AT_ONCE):
             for pair in self._kept(split, start, min(start + _PAIRS_AT_ONCE, len(split))):
                 folder, file_name = numbers[int(split.dir_index[pair.number])], os.path.basename(pair.image)
@@ -210,9 +209,7 @@ class _Writer:
                 lines.append(line)
                 self.view.images[name] += 1
                 self.view.boxes[name] += pair.boxes
-                if line not in placed:
-                    placed.add(line)
-                    self._place(pair, name, line)
+                self._place(pair, name, line)
         return lines
 
     def _kept(self, split: Split, start: int, stop: int) -> Iterator[_Pair]:
