@@ -113,8 +113,13 @@ def test_the_command_says_what_it_did(
     assert main(["fix", data]) == 0
     said = capsys.readouterr()
     assert said.out == ""
-    assert "Settled 2 findings in 1 label file: B004 (1), B007 (1); 1 row removed.\n" in said.err
-    assert f"`sanitize undo {data}` takes it back (run 0001-" in said.err
+    assert said.err.startswith(
+        "Changed 1 label file:\n"
+        "  B004  1 row clipped to the image (outside by rounding)\n"
+        "  B007  1 row removed: exact copy, which training skips anyway\n"
+        "No box lost.\n"
+        f"`sanitize undo {data}` takes it back (run 0001-"
+    )
     assert main(["undo", data]) == 0
     assert "undone: 1 file restored." in capsys.readouterr().err
     assert main(["undo", data]) == 2

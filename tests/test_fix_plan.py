@@ -294,7 +294,7 @@ def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
 
     was, now = (judge_all([content], spec)[0] for content in (before, result.after))
     before_counts, now_counts = _counts(was), _counts(now)
-    repaired = {code for _, code in result.repaired}
+    repaired = {step.rule for step in result.steps}
     if before == result.after:
         assert not repaired
     if not any(code in repaired for code in REREADING):

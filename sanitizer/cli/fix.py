@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -168,40 +169,71 @@ def _print_diff(result: FixResult) -> None:
 
 
 def _summary(result: FixResult, args: argparse.Namespace) -> str:
-    """What was done, by rule, and what can be done next."""
-    counts: dict[str, int] = {}
-    for file in result.files:
-        for _, code in file.plan.repaired:
-            counts[code] = counts.get(code, 0) + 1
-        if file.path != file.new_path:
-            counts["L009"] = counts.get("L009", 0) + 1
-    settled = sum(counts.values())
+    """What was done to how many rows, rule by rule; what that means to training; what can be done next."""
     path = args.paths[0]
     lines = []
-    if settled:
-        removed = sum(file.plan.removed for file in result.files)
-        rows = f"{removed:,} row{'s' * (removed != 1)} {'would be ' * args.diff}removed"
-        verb = "Would settle" if args.diff else "Settled"
-        lines.append(
-            f"{verb} {_counted(settled, 'finding')} in {_counted(len(result.files), 'label file')}: "
-            f"{', '.join(f'{code} ({n:,})' for code, n in sorted(counts.items()))}; {rows}."
-        )
+    if result.files:
+        files = _counted(len(result.files), "label file")
+        lines.append(f"{'Would change' if args.diff else 'Changed'} {files}:")
+        lines += _tally(result)
+        lines.append(_outcome(result, args.diff))
     else:
-        lines.append("Nothing to fix." if not result.refused else "Nothing was changed.")
-    if result.caches and not args.diff:
+        lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
+    if result.caches:
         lines.append(f"Set aside, as they are stale now: {', '.join(result.caches)}.")
-    left = result.repairable - settled
-    if left > 0 and not args.unsafe and not args.decisions:
+    if result.further:
+        removing = _counted(result.further_boxes_lost, "box", "boxes")
+        price = f", and remove {removing} for it" if result.further_boxes_lost else ""
         lines.append(
-            f"{_counted(left, 'finding')} left: `--unsafe --diff` shows which of them it would settle."
+            f"With --unsafe it would settle {_counted(result.further, 'more finding')}{price}:"
+            f" see `sanitize fix {path} --unsafe --diff`."
         )
     if result.run:
         lines.append(f"`sanitize undo {path}` takes it back (run {result.run}).")
     return "\n".join(lines)
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
+def _tally(result: FixResult) -> list[str]:
+    """One line for each thing done: rule, how many, what."""
+    from sanitizer.fixes.repairs import TEXT_RULE
+
+    counts = Counter(
+        (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done)
+        for file in result.files
+        for s in file.plan.steps
+    )
+    renamed = sum(file.path != file.new_path for file in result.files)
+    if renamed:
+        counts[TEXT_RULE, "file", "renamed to end in .txt"] = renamed
+    width = len(f"{max(counts.values()):,}")
+    return [
+        f"  {rule}  {n:>{width},} {what}{'s' if n != 1 else ' ' * any(c != 1 for c in counts.values())} {done}"
+        for (rule, what, done), n in sorted(counts.items())
+    ]
+
+
+def _outcome(result: FixResult, would: bool) -> str:
+    """What training has less, and more."""
+    from sanitizer.fixes.planning import boxes_lost
+
+    lost = sum(boxes_lost(file.plan) for file in result.files)
+    text = f"{_counted(lost, 'box', 'boxes') if lost else 'No box'} {'would be ' * would}lost"
+    text += " (the rows removed above that are no copies)." if lost else "."
+    if result.saved:
+        images = _counted(result.saved, "image")
+        text += f" Training {'would get' if would else 'gets'} {images} back that it would {'have ' * (not would)}drop"
+        text += "." if would else "ped."
+    return text
+
+
+def _nothing_to_do(result: FixResult, args: argparse.Namespace) -> str:
+    if result.keep_rows:
+        return "Nothing that can be fixed: correct data.yaml or the rows, or leave these images out (--view FOLDER)."
+    return "Nothing to fix." if args.unsafe or not result.further else "Nothing to fix that is safe."
+
+
+def _counted(n: int, what: str, many: str | None = None) -> str:
+    return f"{n:,} {what if n == 1 else many or what + 's'}"
 
 
 def _say(text: str) -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from sanitizer.fixes.repairs import can_repair
 from sanitizer.reports.csv_ import text_of
 from sanitizer.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from sanitizer.dataset.images import ImageMode
+    from sanitizer.findings import Finding
     from sanitizer.fixes.policy import Decision
+    from sanitizer.report import Report
 
 DECISIONS = ("fix", "drop", "keep")
 _NEEDED = ("rule", "fingerprint", "decision")
+_ON_IMAGES = ("I", "D")
+"""How codes of rules begin that look at pixels when they may."""
 
 
 class DecisionsError(Exception):
@@ -32,6 +38,74 @@ class Decided:
     rule: str
     where: str
     line: int
+
+
+@dataclass(slots=True)
+class Review:
+    """The decisions of a person, held against what is found in the dataset now.
+
+    Attributes:
+        decided: Fingerprint to decision; None where there was no review.
+        excluded: Image to be left out, as findings write its path, to the reason.
+        refused: Sentences on decisions that cannot be carried out.
+    """
+
+    decided: dict[str, Decision] | None = None
+    excluded: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+
+def review(path: str, report: Report, look: Callable[[ImageMode], Report], in_place: bool) -> Review:
+    """Read a sheet and match its rows with findings.
+
+    Args:
+        path: The sheet.
+        report: What is found without decoding images.
+        look: Scans again: the sheet may be of a scan that decoded them.
+        in_place: Labels are repaired where they are, and no image is left out.
+
+    Raises:
+        DecisionsError, OSError: As for `read_decisions`.
+    """
+    rows = read_decisions(path)
+    found = {f.fingerprint: f for f in report.findings}
+    if any(row.rule[:1] in _ON_IMAGES and row.fingerprint not in found for row in rows):
+        found |= {f.fingerprint: f for f in look("decode").findings}
+    decided: dict[str, Decision] = {}
+    reviewed = Review(decided)
+    for row in rows:
+        finding = found.get(row.fingerprint)
+        problem = _problem(row, finding, in_place)
+        if problem:
+            place = f"{path}:{row.line}: {row.decision} {row.rule} at {row.where or 'the dataset'}"
+            reviewed.refused.append(f"{place}: {problem}")
+        elif row.decision == "drop" and finding and not _is_of_row(finding) and finding.image:
+            reviewed.excluded[finding.image] = f"decided to drop it: {finding.rule} {finding.message}"
+        else:
+            decided[row.fingerprint] = row.decision
+    return reviewed
+
+
+def _problem(row: Decided, finding: Finding | None, in_place: bool) -> str | None:
+    """Why a decision cannot be carried out."""
+    if finding is None:
+        return "no finding of the dataset as it is now matches this row; not applied"
+    if row.decision == "fix" and not can_repair(row.rule):
+        return f"{row.rule} has no automatic repair (drop removes the row); not applied"
+    if row.decision != "drop" or _is_of_row(finding):
+        return None
+    if finding.image is None:
+        return "the finding is about no single row or image; not applied"
+    if in_place:
+        return (
+            "the finding is about a whole image, and images are never deleted; not applied"
+            " (--view FOLDER makes a copy of the dataset without it)"
+        )
+    return None
+
+
+def _is_of_row(finding: Finding) -> bool:
+    return finding.label is not None and finding.line is not None
 
 
 def read_decisions(path: str) -> list[Decided]:

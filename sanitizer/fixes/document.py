@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from sanitizer.dataset.encodings import UTF8_MARK
 
@@ -13,21 +14,31 @@ _ODD_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _ODD_BLANK = re.compile("[\x1f\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 
 
+class Step(NamedTuple):
+    """What was done for one finding: its rule, in words, and whether training has one box less for it."""
+
+    rule: str
+    done: str
+    loses_box: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One physical line.
 
     Attributes:
         origin: Its 1-based number in the file as it was.
+        key: Tells it from all other lines, also from those that were one with it in the file as it was.
         text: Its bytes without the line end.
         end: \\n, \\r\\n, \\r, or nothing at the end of the file.
-        rules: Codes of the findings that were repaired in it.
+        steps: What was done to it, in order.
     """
 
     origin: int
+    key: int
     text: bytes
     end: bytes
-    rules: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def is_row(self) -> bool:
         """Whether training sees anything in this line."""
@@ -42,20 +53,20 @@ class Document:
         mark: The byte-order mark, or nothing.
         lines: Those that are left, in order.
         removed: Rows that were taken out.
-        text_rules: Codes of findings repaired in the file as a whole.
+        text_steps: What was done to the file as a whole.
     """
 
     mark: bytes
     lines: list[Line]
     removed: list[Line] = field(default_factory=list)
-    text_rules: tuple[str, ...] = ()
+    text_steps: tuple[Step, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> Document:
         """Take UTF-8 text apart; `content()` puts it together again, byte for byte."""
         mark = UTF8_MARK if content.startswith(UTF8_MARK) else b""
         lines = [
-            Line(number, match[1], match[2])
+            Line(number, number, match[1], match[2])
             for number, match in enumerate(_LINE.finditer(content, len(mark)), 1)
             if match[0]
         ]
@@ -63,7 +74,7 @@ class Document:
 
     def copy(self) -> Document:
         """An independent copy."""
-        return Document(self.mark, list(self.lines), list(self.removed), self.text_rules)
+        return Document(self.mark, list(self.lines), list(self.removed), self.text_steps)
 
     def content(self) -> bytes:
         """The file's bytes."""
@@ -73,24 +84,29 @@ class Document:
         """Whether there is anything but blank lines."""
         return any(line.is_row() for line in self.lines)
 
-    def normalise_text(self, code: str) -> bool:
+    def normalise_text(self, step: Step) -> bool:
         """Drop the mark, end lines as all programs do, write plain blanks; False where nothing was to do."""
-        lines = [plain for line in self.lines for plain in _plain_lines(line)]
+        lines: list[Line] = []
+        next_key = max((line.key for line in self.lines), default=0) + 1
+        for line in self.lines:
+            first, *others = _plain_lines(line)
+            lines += [first, *(replace(other, key=next_key + i) for i, other in enumerate(others))]
+            next_key += len(others)
         if not self.mark and lines == self.lines:
             return False
-        self.mark, self.lines, self.text_rules = b"", lines, (*self.text_rules, code)
+        self.mark, self.lines, self.text_steps = b"", lines, (*self.text_steps, step)
         return True
 
-    def rewrite(self, index: int, text: str, code: str) -> None:
+    def rewrite(self, index: int, text: str, step: Step) -> None:
         """Give a line new text."""
         line = self.lines[index]
-        self.lines[index] = replace(line, text=text.encode(), rules=(*line.rules, code))
+        self.lines[index] = replace(line, text=text.encode(), steps=(*line.steps, step))
 
-    def remove(self, indices: dict[int, str]) -> None:
-        """Take lines out, each for the finding of that code."""
-        for index, code in indices.items():
+    def remove(self, indices: dict[int, Step]) -> None:
+        """Take lines out, each for a reason."""
+        for index, step in indices.items():
             line = self.lines[index]
-            self.removed.append(replace(line, rules=(*line.rules, code)))
+            self.removed.append(replace(line, steps=(*line.steps, step)))
         self.lines = [line for i, line in enumerate(self.lines) if i not in indices]
 
 

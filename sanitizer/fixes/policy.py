@@ -18,12 +18,20 @@ Decision = Literal["fix", "drop", "keep"]
 Place = tuple[int, str]
 """(1-based line of the file as it was, or 0 for the file as a whole; rule)."""
 
+_WHOLE_FILE = frozenset(("L005",))
+"""Rules that name one line but speak of the file: the line moves when rows go."""
+
 _COUNT = re.compile(r"more rows? of this file")
 
 
 def stands_for_many(finding: Finding) -> bool:
     """Whether this finding only counts further rows, which no line of it names."""
     return bool(_COUNT.search(finding.message))
+
+
+def place_of(finding: Finding) -> Place:
+    """Where a finding stands, in the file that it was found in."""
+    return (0 if finding.rule in _WHOLE_FILE else finding.line or 0, finding.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +54,17 @@ class Policy:
         """The policy as it applies to one file, given all that is found in it as it stands."""
         decided: dict[Place, Decision] = {}
         put_off: set[Place] = set()
+        kept: set[int] = set()
+        dropped: set[int] = set()
         for f in fingerprinted(findings):
-            place = (f.line or 0, f.rule)
             if f.fingerprint in self.known:
-                put_off.add(place)
-            if self.decisions is not None and f.fingerprint in self.decisions:
-                decided[place] = self.decisions[f.fingerprint]
-        kept = {line for (line, _), decision in decided.items() if decision == "keep" and line}
-        dropped = {line for (line, _), decision in decided.items() if decision == "drop" and line}
+                put_off.add(place_of(f))
+            decision = None if self.decisions is None else self.decisions.get(f.fingerprint)
+            if decision is None:
+                continue
+            decided[place_of(f)] = decision
+            if f.line and decision != "fix":
+                (kept if decision == "keep" else dropped).add(f.line)
         return Orders(self, decided, put_off, dropped - kept, kept & dropped)
 
 

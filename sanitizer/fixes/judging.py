@@ -1,0 +1,77 @@
+"""Some label files with their images, to be judged by the rules and by training, with any bytes in their place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.images import read_images
+from sanitizer.dataset.labels import parse_labels
+from sanitizer.dataset.tables import Chunk, ChunkTables
+from sanitizer.fixes.plan import Source
+from sanitizer.rules.engine import run_chunk
+from sanitizer.training import verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.tables import ImageTable, TaskSpec
+    from sanitizer.findings import Finding
+    from sanitizer.fixes.targets import Target
+    from sanitizer.rules.engine import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Label files and all that is needed to judge them.
+
+    Attributes:
+        targets: The files.
+        images: Header facts of their images, in the same order.
+        spec: What training would assume of every row.
+        ruleset: The rules to judge by.
+        root: Absolute folder of the dataset.
+    """
+
+    targets: Sequence[Target]
+    images: ImageTable
+    spec: TaskSpec
+    ruleset: RuleSet
+    root: str
+
+    @classmethod
+    def of(cls, targets: Sequence[Target], spec: TaskSpec, ruleset: RuleSet, root: str) -> Bench:
+        """Read the images' headers."""
+        return cls(targets, read_images([t.image for t in targets], "header"), spec, ruleset, root)
+
+    def sources(self) -> list[Source]:
+        """The files to plan for. The size of an image is given only where the labels' frame is beyond doubt."""
+        width, height = self.images.upright_size()
+        return [
+            Source(t.content, (int(w), int(h)) if w > 0 and turned < 2 and t.one_image else None)
+            for t, w, h, turned in zip(self.targets, width, height, self.images.orientation, strict=True)
+        ]
+
+    def judge(self, files: Sequence[tuple[int, bytes]]) -> list[list[Finding]]:
+        """Findings in some of the files, given as (place in `targets`, bytes)."""
+        targets = [self.targets[number] for number, _ in files]
+        chunk = Chunk("", [t.image for t in targets], [os.path.join(self.root, t.label) for t in targets])
+        numbers = [number for number, _ in files]
+        images = replace(
+            self.images, **{f.name: getattr(self.images, f.name)[numbers] for f in fields(self.images)}
+        )
+        labels = parse_labels([content for _, content in files], self.spec)
+        found: dict[str | None, list[Finding]] = {t.label: [] for t in targets}
+        for finding in run_chunk(ChunkTables(chunk, labels, images), self.spec, self.ruleset, self.root):
+            found[finding.label].append(finding)
+        return [found[t.label] for t in targets]
+
+    def dropped(self, contents: Sequence[bytes]) -> NDArray[np.bool_]:
+        """bool (F,): images that training would leave out, were these the bytes of the files."""
+        dropped = verdicts(parse_labels(contents, self.spec), self.images, self.spec).dropped
+        return dropped & np.array([t.image is not None for t in self.targets], np.bool_)
