@@ -1,0 +1,260 @@
+"""The page that people look through: built, and written so that it never shows pictures of another run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.atomic import write_atomically
+from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.tables import TaskSpec
+from sanitizer.escape import encodable
+from sanitizer.reports import ReportError
+from sanitizer.reports.html.cards import Card, Group, make_cards
+from sanitizer.reports.html.data import page_data
+from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
+from sanitizer.reports.html.pool import share_out, usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+    from sanitizer.rules.pack import Rule
+
+MAX_FINDINGS = 50_000
+"""Findings with a card; a page with more would be slow to open. The counts are always those of all."""
+
+SIGNATURE = b"<!-- made by sanitize report -->\n"
+"""Last line of a page: what may be overwritten."""
+MARKER = "made-by-sanitize.txt"
+_MARKER_TEXT = "Pictures of a page that sanitize made. It deletes them when the page is made again.\n"
+_RUN = re.compile(r"run-[0-9a-f]{12}")
+
+_GROUPS_WORTH_A_POOL = 64
+_PAIRS_WORTH_A_POOL = 4000
+_GROUPS_PER_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PageNotes:
+    """What came of a page.
+
+    Attributes:
+        page: Its path.
+        findings: Findings with a card.
+        crops: Pictures written.
+        size_bytes: Of the page itself.
+        notes: Sentences on what it lacks, for stderr; they stand in the page too.
+    """
+
+    page: str
+    findings: int
+    crops: int
+    size_bytes: int
+    notes: tuple[str, ...]
+
+
+def write_page(
+    report: Report, page: str, assets: str, progress: bool = False, jobs: int | None = None
+) -> PageNotes:
+    """Write the HTML page of a report, and crops of its findings beside it.
+
+    Crops go to a new folder inside `assets`. Then the page that names them takes the place of the old one, and then
+    the old page's crops are deleted. So the page on disk always has the crops it was made with.
+
+    Args:
+        report: What to show. Images and labels are read again from its root.
+        page: The file to write.
+        assets: Folder for the crops; made where there is none.
+        progress: Show bars on stderr.
+        jobs: Worker processes; None takes the cores there are, where it is worth it.
+
+    Raises:
+        ReportError: `page` or `assets` exist and are not of our making.
+        OSError: Something cannot be written. The old page and its crops are then as they were.
+    """
+    _refuse_what_is_not_ours(page, assets)
+    run = _new_run_folder(assets)
+    try:
+        content, data, notes = _page(report, page, run, progress, jobs)
+        write_atomically(page, content)
+    except BaseException:
+        shutil.rmtree(run, ignore_errors=True)
+        raise
+    _delete_other_runs(assets, run)
+    crops = len(set(data["findings"]["crop"]) - {None})
+    return PageNotes(page, len(data["findings"]["rule"]), crops, len(content), notes)
+
+
+def _page(
+    report: Report, page: str, run: str, progress: bool, jobs: int | None
+) -> tuple[bytes, dict[str, Any], tuple[str, ...]]:
+    """(the page's bytes, its data object, what it lacks); crops are written to `run`."""
+    notes = []
+    shown = _worst(report.findings)
+    if len(shown) < len(report.findings):
+        notes.append(
+            f"the page shows the {len(shown):,} gravest of {len(report.findings):,} findings; "
+            "the CSV and JSON reports have all of them"
+        )
+    dataset, why = _dataset_of(report)
+    notes += [why] if why else []
+    spec = dataset.task_spec(report.task) if dataset else TaskSpec(report.task, None)  # type: ignore[arg-type]
+    drawn, class_counts = None, report.class_counts
+    if dataset is not None:
+        n_jobs = jobs or (usable_cores() if len(dataset) >= _PAIRS_WORTH_A_POOL else 1)
+        spread = spread_of_dataset(dataset, spec, n_jobs, progress)
+        paths = [_absolute(report, f.image) for f in report.findings]
+        drawn = plots(spread, spread_of_findings(report.findings, paths))
+        class_counts = class_counts or dict(spread.counts)
+    cards = _cards(report, shown, spec, run, progress, jobs)
+    rules = _rules_of(dataset)
+    data = page_data(report, shown, cards, rules, class_counts, drawn, notes, _from_page(run, page))
+    return _filled_in(data), data, tuple(notes)
+
+
+def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """The findings that get a card, in the order of the report."""
+    if len(findings) <= MAX_FINDINGS:
+        return findings
+    ranked = sorted(range(len(findings)), key=lambda i: -findings[i].severity)
+    return [findings[i] for i in sorted(ranked[:MAX_FINDINGS])]
+
+
+def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
+    """(the dataset that was scanned, None) if it is still there, else (None, why there are no plots)."""
+    without_plots = "the page has no plots of all boxes"
+    if report.files_only:
+        return None, f"single files were scanned, not a dataset: {without_plots}"
+    if not os.path.isdir(report.root):
+        return None, f"the dataset is no longer at {report.root}: the page has no pictures, and no plots"
+    names = [s.split for s in report.summary.splits]
+    candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
+    for path in candidates:
+        with contextlib.suppress(DatasetError, OSError, ValueError):
+            dataset = find_dataset([path])
+            known = [s.name for s in dataset.splits]
+            if dataset.root == report.root and set(names) <= set(known):
+                return (find_dataset([path], names) if names != known else dataset).without_repeats(), None
+    return None, f"{report.data} is no longer what was scanned: {without_plots}"
+
+
+def _rules_of(dataset: Dataset | None) -> Mapping[str, Rule]:
+    """The built-in rules, and the user's own where the dataset's configuration names packs that can be read."""
+    from sanitizer.config import ConfigError
+    from sanitizer.rules.pack import PackError, load_rules
+
+    if dataset is not None:
+        from sanitizer.scanning import nearby_config
+
+        with contextlib.suppress(ConfigError, PackError, OSError):
+            return load_rules(nearby_config(dataset).packs)
+    return load_rules()
+
+
+def _cards(
+    report: Report, shown: Sequence[Finding], spec: TaskSpec, run: str, progress: bool, jobs: int | None
+) -> list[Card]:
+    """A card for each finding; findings on one image are made together, so that it is decoded once."""
+    members: dict[tuple[str | None, str | None], list[int]] = {}
+    for i, f in enumerate(shown):
+        members.setdefault((f.image, f.label), []).append(i)
+    groups = [
+        Group(_absolute(report, image), _absolute(report, label), [shown[i] for i in of_group], run, spec)
+        for (image, label), of_group in members.items()
+    ]
+    n_jobs = jobs or (usable_cores() if len(groups) >= _GROUPS_WORTH_A_POOL else 1)
+    weights = [len(g.findings) for g in groups]
+    bar = ("making pictures", " findings") if progress else None
+    made = share_out(make_cards, groups, min(n_jobs, len(groups)), _GROUPS_PER_SHARE, weights, bar)
+    cards = [Card()] * len(shown)
+    for of_group, cards_of_group in zip(members.values(), made, strict=True):
+        for i, card in zip(of_group, cards_of_group, strict=True):
+            cards[i] = card
+    return cards
+
+
+def _from_page(folder: str, page: str) -> str:
+    """The folder's path seen from the page, POSIX."""
+    return os.path.relpath(folder, os.path.dirname(os.path.abspath(page))).replace(os.sep, "/")
+
+
+def _absolute(report: Report, path: str | None) -> str | None:
+    return None if path is None else os.path.join(report.root, path)
+
+
+def _filled_in(data: Mapping[str, Any]) -> bytes:
+    """The page: the template with style, script and data in their places."""
+    here = importlib.resources.files("sanitizer.reports.html")
+    scripts = sorted(
+        (p for p in here.joinpath("app").iterdir() if p.name.endswith(".js")), key=lambda p: p.name
+    )
+    parts = {
+        "/*STYLE*/": here.joinpath("style.css").read_text("utf-8"),
+        "/*SCRIPT*/": "\n".join(p.read_text("utf-8") for p in scripts),
+        "/*DATA*/": script_safe_json(data),
+    }
+    template = here.joinpath("template.html").read_text("utf-8")
+    # In one pass: what is put in may hold a marker's text itself.
+    places = "|".join(re.escape(marker) for marker in parts)
+    text = re.sub(places, lambda match: parts[match[0]], template)
+    return text.encode("utf-8") + b"\n" * (not text.endswith("\n")) + SIGNATURE
+
+
+_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+def script_safe_json(value: object) -> str:
+    """JSON that cannot end the script element that it stands in (HTML Standard, 4.12.1.3)."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_UNSAFE)
+
+
+def _refuse_what_is_not_ours(page: str, assets: str) -> None:
+    """ReportError where writing would overwrite or mix with files of somebody else."""
+    if os.path.isdir(page):
+        raise ReportError(f"{page}: is a folder, and the page is to be written there")
+    if os.path.lexists(page) and not _is_our_page(page):
+        raise ReportError(f"{page}: exists and is no page that sanitize made; move it, or name another file")
+    if os.path.lexists(assets) and not os.path.isdir(assets):
+        raise ReportError(f"{assets}: is a file, and the page's pictures go into a folder of that name")
+    if encodable(name := _from_page(assets, page)) != name:
+        raise ReportError(f"{name}: no page can link to a folder whose name is not UTF-8; name another page")
+    if os.path.isdir(assets) and os.listdir(assets) and not os.path.isfile(os.path.join(assets, MARKER)):
+        raise ReportError(
+            f"{assets}: is a folder with other files, and the page's pictures would go there; name another page"
+        )
+
+
+def _is_our_page(path: str) -> bool:
+    """Whether a file is empty, or ends with our signature."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(SIGNATURE)))
+        return file.read() in (b"", SIGNATURE)
+
+
+def _new_run_folder(assets: str) -> str:
+    """A new folder inside `assets`, which is made and marked as ours."""
+    os.makedirs(assets, exist_ok=True)
+    with open(os.path.join(assets, MARKER), "w", encoding="utf-8") as file:
+        file.write(_MARKER_TEXT)
+    run = os.path.join(assets, f"run-{secrets.token_hex(6)}")
+    os.mkdir(run)
+    return run
+
+
+def _delete_other_runs(assets: str, run: str) -> None:
+    for name in os.listdir(assets):
+        path = os.path.join(assets, name)
+        if _RUN.fullmatch(name) and name != os.path.basename(run) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)

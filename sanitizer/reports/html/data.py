@@ -1,0 +1,168 @@
+"""What the page is given: the report, its cards and its plots, as one plain value."""
+
+from __future__ import annotations
+
+import os
+import time
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from sanitizer import __version__
+from sanitizer.escape import encodable, legible
+from sanitizer.findings import COLUMNS, count_by_rule, count_by_severity
+from sanitizer.reports.common import plain, plain_record
+from sanitizer.reports.summary import consequences, next_step, summary_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sanitizer.findings import Finding
+    from sanitizer.report import Report
+    from sanitizer.reports.html.cards import Card
+    from sanitizer.rules.pack import Rule
+
+MAX_CLASSES = 2000
+
+_TRAINING = {
+    "crashes": "Training stops with an error.",
+    "drops-image": "Training leaves the whole image out.",
+    "drops-row": "Training leaves the row out.",
+    "rewrites-file": "Training rewrites the file on disk.",
+    "ignores": "Training does not look at it.",
+    "trains": "Training takes it as it is.",
+}
+"""What a rule without a note of its own says."""
+
+
+def page_data(
+    report: Report,
+    shown: Sequence[Finding],
+    cards: Sequence[Card],
+    rules: Mapping[str, Rule],
+    class_counts: Mapping[int, int],
+    plots: Mapping[str, Any] | None,
+    notes: Sequence[str],
+    crops: str,
+) -> dict[str, Any]:
+    """The page's data object.
+
+    Args:
+        report: The report as a whole; its counts go in the head of the page.
+        shown: The findings that get a card.
+        cards: One for each of them.
+        rules: Code to rule, as far as known; a report may name others.
+        class_counts: Class id to number of rows.
+        plots: What `plots.plots` gives, None where the dataset cannot be read.
+        notes: Sentences on what the page lacks.
+        crops: Path of the folder with the crops, POSIX, relative to the page.
+    """
+    s = report.summary
+    return {
+        "title": title_of(report),
+        "tool": f"sanitize {__version__}",
+        "created": time.strftime("%Y-%m-%d %H:%M"),
+        "task": report.task,
+        "root": encodable(report.root),
+        "id": digest_of(report),
+        "images": s.images,
+        "labels": s.labels,
+        "boxes": s.boxes,
+        "dropped": s.images_dropped_by_training,
+        "severities": count_by_severity(report.findings),
+        "sentences": sentences_of(report, rules),
+        "notes": [legible(note) for note in (*report.notes, *notes)],
+        "rules": _rules(report, rules),
+        "classes": _classes(report, class_counts),
+        "splits": plain(_splits(report)),
+        "plots": plots,
+        "findings": _columns(shown, cards, crops),
+    }
+
+
+def title_of(report: Report) -> str:
+    """The last two parts of what was scanned, as in bccd/data.yaml."""
+    parts = [p for p in report.data.replace(os.sep, "/").split("/") if p.strip(".")]
+    if len(parts) < 2:
+        parts = [os.path.basename(report.root.rstrip("/")), *parts]
+    return legible("/".join(filter(None, dict.fromkeys(parts[-2:])))) or "dataset"
+
+
+def digest_of(report: Report) -> str:
+    """Names the report: the same findings of the same dataset give the same digest."""
+    parts = [report.root, report.data, *sorted(f.fingerprint for f in report.findings)]
+    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+
+
+def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
+    """What training would do, in the words of the text report."""
+    if not report.findings:
+        return [legible(line.strip()) for line in summary_lines(report, lambda text, sgr: text)[:1]]
+    lines = [
+        f"Training (Ultralytics) would {what}.{f' Behind it: {behind}.' if behind else ''}"
+        for what, behind in consequences(report, rules)
+    ]
+    return [legible(line) for line in (*lines, next_step(report.findings, rules, lambda text, sgr: text))]
+
+
+def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
+    """Code to what the page says of a rule; of one that no pack has, what its findings tell."""
+    first: dict[str, Finding] = {}
+    for f in report.findings:
+        if f.rule not in first or f.severity > first[f.rule].severity:
+            first[f.rule] = f
+    entries = {}
+    for code, count in count_by_rule(report.findings).items():
+        rule = rules.get(code)
+        training = (rule.training_note or _TRAINING.get(rule.training or "", "")) if rule else ""
+        entries[encodable(code)] = {
+            "name": encodable(first[code].name),
+            "severity": first[code].severity.label,
+            "count": count,
+            "why": _one_line(rule.why if rule else ""),
+            "training": _one_line(training),
+            "fix": rule.fix if rule else first[code].fix,
+        }
+    return entries
+
+
+def _one_line(text: str) -> str:
+    return encodable(" ".join(text.split()))
+
+
+def _classes(report: Report, counts: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Every class with rows, findings or a name; the most frequent `MAX_CLASSES` where there are more."""
+    names = dict(report.names)
+    found: dict[int, int] = {}
+    for f in report.findings:
+        if f.class_id is not None:
+            found[f.class_id] = found.get(f.class_id, 0) + 1
+            if f.class_name is not None:
+                names.setdefault(f.class_id, f.class_name)
+    ids = sorted({*names, *counts, *found}, key=lambda c: (-found.get(c, 0), -counts.get(c, 0), c))
+    return [
+        {
+            "id": c,
+            "name": encodable(str(names.get(c, f"class {c}"))),
+            "boxes": counts.get(c, 0),
+            "findings": found.get(c, 0),
+        }
+        for c in sorted(ids[:MAX_CLASSES])
+    ]
+
+
+def _splits(report: Report) -> list[str]:
+    """Names of the splits, in the order of the dataset."""
+    named = [s.split for s in report.summary.splits] + [f.split for f in report.findings if f.split]
+    return list(dict.fromkeys(filter(None, named)))
+
+
+def _columns(shown: Sequence[Finding], cards: Sequence[Card], crops: str) -> dict[str, list[Any]]:
+    """The findings, a column each: those of the reports but for the rule's name, then what the cards hold."""
+    records = [plain_record(f) for f in shown]
+    columns = {name: [r[name] for r in records] for name in COLUMNS if name != "name"}
+    columns["row"] = [plain(card.row) for card in cards]
+    columns["crop"] = [None if card.crop is None else f"{crops}/{card.crop}" for card in cards]
+    for name in ("crop_w", "crop_h", "shape", "points", "others"):
+        columns[name] = [getattr(card, name) for card in cards]
+    columns["about"] = [None if card.about is None else legible(card.about) for card in cards]
+    return columns

@@ -1,0 +1,80 @@
+"""A label file read again for its findings: the line as it stands, and whether it is still the one that was judged."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.encodings import UTF8_MARK
+from sanitizer.dataset.labels import parse_labels
+from sanitizer.escape import legible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.tables import LabelTable, TaskSpec
+    from sanitizer.findings import Finding
+
+MAX_ROW_CHARACTERS = 200
+CHANGED = "The label file changed since the scan: this line no longer holds what the finding is about."
+GONE = "The label file can no longer be read."
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """The rows of one label file as they stand now.
+
+    Attributes:
+        lines: Its physical lines, without their ends.
+        table: Its rows; None where there is no file to read.
+    """
+
+    lines: Sequence[bytes]
+    table: LabelTable | None
+
+    @classmethod
+    def read(cls, path: str | None, spec: TaskSpec) -> LabelFile:
+        """The file at `path`; without rows where it cannot be read."""
+        try:
+            # Opening a named pipe would wait for somebody to write into it.
+            if path is None or not stat.S_ISREG(os.stat(path).st_mode):
+                return cls((), None)
+            with open(path, "rb") as file:
+                content = file.read()
+        except (OSError, ValueError):
+            return cls((), None)
+        return cls(content.removeprefix(UTF8_MARK).splitlines(), parse_labels([content], spec))
+
+    def line(self, number: int) -> str | None:
+        """The text of a physical line, legible and cut to `MAX_ROW_CHARACTERS`; None where it ends before."""
+        if not 1 <= number <= len(self.lines):
+            return None
+        # A character has at most four bytes; a polygon of a thousand points is not decoded to its end.
+        text = self.lines[number - 1][: 4 * MAX_ROW_CHARACTERS + 4].decode("utf-8", "surrogateescape")
+        text = "\t".join(map(legible, text.split("\t")))
+        return text if len(text) <= MAX_ROW_CHARACTERS else f"{text[: MAX_ROW_CHARACTERS - 1]}…"
+
+    def row_of(self, finding: Finding) -> int | None:
+        """Number of the table's row that the finding is about; None where its line has no such row any more."""
+        if self.table is None or finding.line is None:
+            return None
+        start, stop = np.searchsorted(self.table.line, [finding.line, finding.line + 1]).tolist()
+        return next((row for row in range(start, stop) if _is_row_of(self.table, row, finding)), None)
+
+    def doubt(self, finding: Finding, row: int | None) -> list[str]:
+        """What is to be said where the line is not the one that was judged."""
+        if self.table is None:
+            return [GONE]
+        is_gone = finding.line is not None and finding.line > len(self.lines)
+        return [CHANGED] if is_gone or (row is None and finding.x_center is not None) else []
+
+
+def _is_row_of(table: LabelTable, row: int, finding: Finding) -> bool:
+    """Whether class and numbers are those of the finding; what a finding leaves out may be anything."""
+    now = (table.class_id[row], *table.xywh[row])
+    then = (finding.class_id, finding.x_center, finding.y_center, finding.width, finding.height)
+    return all(b is None or a == b for a, b in zip(now, then, strict=True))

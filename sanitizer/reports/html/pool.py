@@ -1,0 +1,72 @@
+"""Work shared out to processes, in order and with a bar; a killed worker costs time, not the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def share_out(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    share: int,
+    weights: Sequence[int],
+    bar: tuple[str, str] | None,
+) -> Iterator[Result]:
+    """`function` of each item, in the order of the items.
+
+    Args:
+        function: Can be pickled, as items and results can.
+        items: What there is to do.
+        jobs: Processes; 1 works in this one.
+        share: Items handed to a worker at a time.
+        weights: How far the bar moves on for each item.
+        bar: (what is done, unit) of a bar on stderr, or None for no bar.
+    """
+    results = _in_processes(function, items, jobs, share) if jobs > 1 else map(function, items)
+    return results if bar is None else _with_bar(results, weights, *bar)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, share: int
+) -> Iterator[Result]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(jobs, context)
+    done = 0
+    try:
+        for result in pool.map(function, items, chunksize=share):
+            done += 1
+            yield result
+    except BrokenProcessPool:
+        # Somebody killed a worker, most likely the system for want of memory: go on alone, an item at a time.
+        yield from map(function, items[done:])
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_bar(results: Iterable[Result], weights: Sequence[int], about: str, unit: str) -> Iterator[Result]:
+    from tqdm import tqdm
+
+    with tqdm(total=sum(weights), unit=unit, unit_scale=True, leave=False, desc=about, delay=0.5) as shown:
+        for weight, result in zip(weights, results, strict=True):
+            shown.update(weight)
+            yield result
