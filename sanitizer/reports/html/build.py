@@ -210,13 +210,12 @@ def _filled_in(data: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8") + b"\n" * (not text.endswith("\n")) + SIGNATURE
 
 
-_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-
-
 def script_safe_json(value: object) -> str:
     """JSON that cannot end the script element that it stands in (HTML Standard, 4.12.1.3)."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.translate(_UNSAFE)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def _refuse_what_is_not_ours(page: str, assets: str) -> None:

@@ -74,15 +74,23 @@ class Group:
 def make_cards(group: Group) -> list[Card]:
     """A card for each finding of the group. OSError where crops cannot be written; nothing else is raised."""
     label = LabelFile.read(group.label, group.spec)
-    if group.image is None:
-        nothing = [None] * len(group.findings)
-        cut = Cut(None, nothing, nothing)
-    else:
-        cut = cut_out(group.image, [corners(f) for f in group.findings], group.folder)
-    return [
-        _card(finding, label, cut, window, name, group.spec.kpt_shape[1])
-        for finding, window, name in zip(group.findings, cut.windows, cut.names, strict=True)
-    ]
+    rows = [label.row_of(f) for f in group.findings]
+    boxes = [corners(f) or label.corners(row) for f, row in zip(group.findings, rows, strict=True)]
+    nothing = [None] * len(boxes)
+    cut = cut_out(group.image, boxes, group.folder) if group.image else Cut(None, nothing, nothing)
+    cards = []
+    for i, finding in enumerate(group.findings):
+        card = _card_of_row(finding, label, rows[i])
+        about = [cut.problem, card.about]
+        window = cut.windows[i]
+        if window is not None and cut.size is not None:
+            card.crop, card.crop_w, card.crop_h = cut.names[i], window.width_px, window.height_px
+            pen = _Pen(window, cut.size, group.spec.kpt_shape[1])
+            pen.draw(card, boxes[i], label.table, rows[i])
+            about.append(_place_of(boxes[i]))
+        card.about = " ".join(filter(None, about)) or None
+        cards.append(card)
+    return cards
 
 
 def corners(finding: Finding) -> Box | None:
@@ -93,23 +101,15 @@ def corners(finding: Finding) -> Box | None:
     return x - abs(w) / 2, y - abs(h) / 2, x + abs(w) / 2, y + abs(h) / 2
 
 
-def _card(
-    finding: Finding, label: LabelFile, cut: Cut, window: Window | None, name: str | None, per_keypoint: int
-) -> Card:
-    card = Card()
-    about = [cut.problem] if cut.problem else []
-    row = None
-    if finding.line is not None and finding.label is not None:
-        card.row, row = label.line(finding.line), label.row_of(finding)
-        about += label.doubt(finding, row)
-    if window is not None and cut.size is not None:
-        card.crop, card.crop_w, card.crop_h = name, window.width_px, window.height_px
-        box = corners(finding)
-        if box is not None and not is_in_sight(box):
-            about.append(OUT_OF_SIGHT)
-        _Pen(window, cut.size, per_keypoint).draw(card, box, label.table, row)
-    card.about = " ".join(about) or None
-    return card
+def _card_of_row(finding: Finding, label: LabelFile, row: int | None) -> Card:
+    """A card that only quotes, and says whether the row is still the one that was judged."""
+    if finding.line is None or finding.label is None:
+        return Card()
+    return Card(row=label.line(finding.line), about=label.doubt(finding, row))
+
+
+def _place_of(box: Box | None) -> str | None:
+    return OUT_OF_SIGHT if box is not None and not is_in_sight(box) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,8 @@ def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     if not report.findings:
         return [legible(line.strip()) for line in summary_lines(report, lambda text, sgr: text)[:1]]
     lines = [
-        f"Training (Ultralytics) would {what}.{f' Behind it: {behind}.' if behind else ''}"
-        for what, behind in consequences(report, rules)
+        f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
+        for i, (what, behind) in enumerate(consequences(report, rules))
     ]
     return [legible(line) for line in (*lines, next_step(report.findings, rules, lambda text, sgr: text))]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
     from sanitizer.findings import Finding
+    from sanitizer.reports.html.crops import Box
 
 MAX_ROW_CHARACTERS = 200
 CHANGED = "The label file changed since the scan: this line no longer holds what the finding is about."
@@ -65,12 +66,19 @@ class LabelFile:
         start, stop = np.searchsorted(self.table.line, [finding.line, finding.line + 1]).tolist()
         return next((row for row in range(start, stop) if _is_row_of(self.table, row, finding)), None)
 
-    def doubt(self, finding: Finding, row: int | None) -> list[str]:
+    def corners(self, row: int | None) -> Box | None:
+        """Normalised corners of a row's box; None for no row, and for one without a box."""
+        if self.table is None or row is None or not np.isfinite(self.table.xywh[row]).all():
+            return None
+        x, y, w, h = self.table.xywh[row].tolist()
+        return x - abs(w) / 2, y - abs(h) / 2, x + abs(w) / 2, y + abs(h) / 2
+
+    def doubt(self, finding: Finding, row: int | None) -> str | None:
         """What is to be said where the line is not the one that was judged."""
         if self.table is None:
-            return [GONE]
+            return GONE
         is_gone = finding.line is not None and finding.line > len(self.lines)
-        return [CHANGED] if is_gone or (row is None and finding.x_center is not None) else []
+        return CHANGED if is_gone or (row is None and finding.x_center is not None) else None
 
 
 def _is_row_of(table: LabelTable, row: int, finding: Finding) -> bool:
