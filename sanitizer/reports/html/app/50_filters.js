@@ -1,0 +1,138 @@
+// Which findings are shown and in what order; mirrored in the page's address, so that a view can be bookmarked.
+
+const NONE = ""; // stands for "no class", "no split"
+const FACETS = [
+  { name: "severity", title: "Severity", of: (i) => F.severity[i] },
+  { name: "rule", title: "Rule", of: (i) => F.rule[i] },
+  { name: "class", title: "Class", of: (i) => (F.class_id[i] === null ? NONE : String(F.class_id[i])) },
+  { name: "split", title: "Split", of: (i) => F.split[i] ?? NONE },
+  { name: "decision", title: "Decision", of: (i) => decisionOf(i) ?? "undecided" },
+];
+const SORTS = ["report", "severity", "image", "high", "low"];
+const view = { facets: new Map(FACETS.map((facet) => [facet.name, new Set()])), text: "", sort: "report" };
+const viewListeners = [];
+
+/** Facet values that do not change, computed once. */
+const FIXED = new Map(FACETS.filter((f) => f.name !== "decision").map((f) => [f.name, Array.from({ length: N }, (_, i) => f.of(i))]));
+const valueOf = (facet, i) => (FIXED.has(facet.name) ? FIXED.get(facet.name)[i] : facet.of(i));
+
+const CLASS_NAMES = new Map([[NONE, "no class"], ...DATA.classes.map((c) => [String(c.id), c.name])]);
+
+/** What a facet's value is called. */
+function facetLabel(name, value) {
+  if (name === "rule") return `${value} ${ruleName(value)}`;
+  if (name === "class") return CLASS_NAMES.get(value) ?? `class ${value}`;
+  return value === NONE ? "no split" : value;
+}
+
+let haystack = null;
+
+function searchable() {
+  haystack ??= Array.from({ length: N }, (_, i) =>
+    [F.rule[i], ruleName(F.rule[i]), place(i), F.image[i], className(i), F.message[i], F.suggestion[i], F.row[i]]
+      .join("\n").toLowerCase());
+  return haystack;
+}
+
+/** A test on findings: all words of the search occur in it, in whatever order. */
+function textFilter() {
+  const words = view.text.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.length) return () => true;
+  const texts = searchable();
+  return (i) => words.every((word) => texts[i].includes(word) || commentOf(i).toLowerCase().includes(word));
+}
+
+/** { shown: indexes in order, counts: per facet, value to number of findings under all other filters }. */
+function select() {
+  const matches = textFilter();
+  const wanted = FACETS.map((facet) => view.facets.get(facet.name));
+  const counts = new Map(FACETS.map((facet) => [facet.name, new Map()]));
+  const shown = [];
+  for (let i = 0; i < N; i++) {
+    if (!matches(i)) continue;
+    let failing = -1;
+    let failures = 0;
+    const values = FACETS.map((facet, at) => {
+      const value = valueOf(facet, i);
+      if (wanted[at].size && !wanted[at].has(value)) {
+        failures++;
+        failing = at;
+      }
+      return value;
+    });
+    if (!failures) shown.push(i);
+    if (failures > 1) continue;
+    FACETS.forEach((facet, at) => {
+      if (failures && at !== failing) return;
+      const tally = counts.get(facet.name);
+      tally.set(values[at], (tally.get(values[at]) ?? 0) + 1);
+    });
+  }
+  return { shown: sorted(shown), counts };
+}
+
+function sorted(indexes) {
+  const compare = {
+    severity: (a, b) => SEVERITIES.indexOf(F.severity[a]) - SEVERITIES.indexOf(F.severity[b]),
+    image: (a, b) => compareText(F.image[a] ?? F.label[a] ?? "", F.image[b] ?? F.label[b] ?? ""),
+    high: (a, b) => compareValue(F.value[a], F.value[b], -1),
+    low: (a, b) => compareValue(F.value[a], F.value[b], 1),
+  }[view.sort];
+  return compare ? indexes.sort((a, b) => compare(a, b) || a - b) : indexes;
+}
+
+const compareText = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Findings without a value come last, whichever way the others are sorted. */
+function compareValue(a, b, direction) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  return direction * (a - b);
+}
+
+/** Whether a finding still passes the filter on decisions; it may have been decided since the list was made. */
+function stillShown(i) {
+  const wanted = view.facets.get("decision");
+  return !wanted.size || wanted.has(decisionOf(i) ?? "undecided");
+}
+
+const isFiltered = () => Boolean(view.text) || FACETS.some((facet) => view.facets.get(facet.name).size);
+
+function toggleFacet(name, value) {
+  const chosen = view.facets.get(name);
+  if (!chosen.delete(value)) chosen.add(value);
+  viewChanged();
+}
+
+function clearFilters() {
+  for (const chosen of view.facets.values()) chosen.clear();
+  view.text = "";
+  viewChanged();
+}
+
+function viewChanged() {
+  const hash = hashOfView();
+  try {
+    history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  } catch {
+    location.hash = hash; // some browsers refuse to rewrite the address of local files
+  }
+  for (const listener of viewListeners) listener();
+}
+
+function hashOfView() {
+  const parameters = new URLSearchParams();
+  for (const [name, chosen] of view.facets) for (const value of chosen) parameters.append(name, value);
+  if (view.text) parameters.set("q", view.text);
+  if (view.sort !== "report") parameters.set("sort", view.sort);
+  return parameters.toString();
+}
+
+function viewFromHash() {
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  for (const [name, chosen] of view.facets) {
+    chosen.clear();
+    for (const value of parameters.getAll(name)) chosen.add(value);
+  }
+  view.text = parameters.get("q") ?? "";
+  view.sort = SORTS.includes(parameters.get("sort")) ? parameters.get("sort") : "report";
+}

@@ -1,0 +1,176 @@
+// The large view of one finding: its picture, why it matters, what training does with it, and the decision.
+
+const detail = byId("detail");
+let detailAt = null; // position in the list, or null while closed
+
+function openDetail(position) {
+  detailAt = position;
+  const held = document.activeElement?.ariaLabel;
+  drawDetail();
+  if (!detail.open) {
+    detail.showModal();
+    fitStage(); // the sizes are known from here on
+  }
+  // The same button again, so that Enter on "Next" goes on; else the view as a whole.
+  const again = [...detail.querySelectorAll("button:enabled")].find((node) => held && node.ariaLabel === held);
+  (again ?? detail).focus();
+}
+
+function moveDetail(step) {
+  const to = detailAt + step;
+  if (to < 0 || to >= shown.length) return;
+  openDetail(to);
+}
+
+function drawDetail() {
+  const i = shown[detailAt];
+  const rule = RULES.get(F.rule[i]);
+  const stage = picture(i, true);
+  const hasPicture = F.crop[i] !== null;
+  detail.replaceChildren(
+    el("header", {}, severityMark(F.severity[i]),
+      el("h2", { id: "detail-title" }, el("code", {}, F.rule[i]), " ", ruleName(F.rule[i])),
+      el("span", { class: "meta" }, `${count(detailAt + 1)} of ${count(shown.length)}`),
+      headButton("previous", "Previous (k)", () => moveDetail(-1), detailAt === 0),
+      headButton("next", "Next (j)", () => moveDetail(1), detailAt === shown.length - 1),
+      headButton("boxes", "Hide or show the boxes (b)", toggleBoxes, !hasPicture),
+      headButton("zoom", "Zoom (z)", () => toggleZoom(), !hasPicture),
+      headButton("close", "Close (Esc)", () => detail.close(), false)),
+    el("div", { class: "detail-body" }, stage, el("div", { class: "detail-text" }, ...explanation(i, rule))),
+    el("footer", {}, decisionControls(i),
+      el("textarea", { class: "comment", rows: "1", placeholder: "Comment", "aria-label": "Comment", maxlength: "1000" }),
+      el("p", { class: "conflict", hidden: true })));
+  stage.querySelector(".stage")?.addEventListener("click", (event) => toggleZoom(event));
+  fitStage();
+  paintDecision(detail, i);
+}
+
+function headButton(name, label, action, disabled) {
+  const node = button({ class: "button square", "aria-label": label, title: label }, icon(name));
+  node.disabled = disabled;
+  node.addEventListener("click", action);
+  return node;
+}
+
+function explanation(i, rule) {
+  const paragraph = (title, text) => (text ? [el("h3", {}, title), el("p", {}, text)] : []);
+  return [
+    el("p", { class: "message" }, F.message[i]),
+    el("p", { class: "place full" }, place(i), " ", copyButton(i)),
+    F.row[i] === null || F.crop[i] === null ? null : quotedRow(i),
+    F.about[i] === null ? null : el("p", { class: "about" }, F.about[i]),
+    ...paragraph("What to do", F.suggestion[i]),
+    ...paragraph("Why it matters", rule?.why),
+    ...paragraph("What training does", rule?.training),
+    ...repair(i),
+    ...relatives(i),
+    facts(i),
+  ].filter(Boolean);
+}
+
+function repair(i) {
+  if (F.fix[i] === "safe") return [el("h3", {}, "Automatic repair"), el("p", {}, "Safe: a plain sanitize fix does it too.")];
+  if (F.fix[i] === null) return [];
+  return [el("h3", {}, "Automatic repair"), el("p", {}, "It removes or reinterprets the box, so it is done only where somebody decides so.")];
+}
+
+function copyButton(i) {
+  const node = button({ class: "copy", "aria-label": "Copy the place", title: "Copy the place" }, icon("copy"));
+  node.addEventListener("click", () => copyText(place(i)));
+  return node;
+}
+
+/** Copies without the clipboard's API where the browser keeps that from local files. */
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = el("textarea", { class: "sr" });
+    area.value = text;
+    detail.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  toast(`Copied ${text}`);
+}
+
+function relatives(i) {
+  const others = siblings(i).slice(0, 8);
+  if (!others.length) return [];
+  return [el("h3", {}, "Also about this row"), el("ul", { class: "relatives" },
+    ...others.map((other) => el("li", {}, el("code", {}, F.rule[other]), ` ${F.message[other]}`)))];
+}
+
+function facts(i) {
+  const rows = [["Image", F.image[i]], ["Split", F.split[i]],
+    ["Class", F.class_id[i] === null && F.class_name[i] === null ? null : `${F.class_id[i] ?? ""} ${className(i)}`.trim()],
+    ["Centre", pair(F.x_center[i], F.y_center[i], ", ")], ["Size", pair(F.width[i], F.height[i], " × ")],
+    ["Value", F.value[i] === null ? null : brief(F.value[i])], ["Limit", F.threshold[i] === null ? null : brief(F.threshold[i])],
+    ["Fingerprint", F.fingerprint[i]]];
+  return el("dl", { class: "facts" }, ...rows.filter(([, value]) => value !== null).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+const pair = (a, b, between) => (a === null || b === null ? null : `${brief(a)}${between}${brief(b)}`);
+
+/** Give the picture the largest size that fits, so that the drawing and the pixels stay on each other. */
+function fitStage() {
+  const i = shown[detailAt];
+  const stage = detail.querySelector(".stage");
+  if (!stage) return;
+  const frame = stage.parentElement;
+  const zoomed = frame.classList.contains("zoomed");
+  if (!frame.clientWidth) return;
+  const fit = Math.min(frame.clientWidth / F.crop_w[i], frame.clientHeight / F.crop_h[i]);
+  const scale = zoomed ? Math.max(4, fit * 3) : fit;
+  stage.style.width = `${F.crop_w[i] * scale}px`;
+  stage.style.height = `${F.crop_h[i] * scale}px`;
+}
+
+/** Between the whole crop and a close look at the box, or at the point that was clicked. */
+function toggleZoom(event = null) {
+  const frame = detail.querySelector(".picture");
+  const stage = frame?.querySelector(".stage");
+  if (!stage) return;
+  const at = event ? shareOf(stage, event) : centreOf(shown[detailAt]);
+  frame.classList.toggle("zoomed");
+  fitStage();
+  if (!frame.classList.contains("zoomed")) return;
+  frame.scrollLeft = at.x * stage.offsetWidth - frame.clientWidth / 2;
+  frame.scrollTop = at.y * stage.offsetHeight - frame.clientHeight / 2;
+}
+
+function shareOf(stage, event) {
+  const area = stage.getBoundingClientRect();
+  return { x: (event.clientX - area.left) / area.width, y: (event.clientY - area.top) / area.height };
+}
+
+function centreOf(i) {
+  const points = F.shape[i];
+  if (!points?.length) return { x: 0.5, y: 0.5 };
+  const middle = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+  return { x: middle(0) / F.crop_w[i], y: middle(1) / F.crop_h[i] };
+}
+
+function toggleBoxes() {
+  document.body.classList.toggle("bare");
+}
+
+function startDetail() {
+  detail.addEventListener("click", (event) => {
+    if (event.target === detail) detail.close(); // the backdrop
+    const choice = event.target.closest("[data-decide]");
+    if (choice) toggleDecision(shown[detailAt], choice.dataset.decide);
+  });
+  detail.addEventListener("change", (event) => {
+    if (event.target.matches(".comment")) setComment(shown[detailAt], event.target.value);
+  });
+  detail.addEventListener("close", () => {
+    const position = detailAt;
+    detailAt = null;
+    detail.replaceChildren();
+    activate(position);
+  });
+  addEventListener("resize", () => detail.open && fitStage());
+  decisionListeners.push(() => detail.open && paintDecision(detail, shown[detailAt]));
+}
