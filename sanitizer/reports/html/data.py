@@ -151,9 +151,9 @@ def _classes(report: Report, counts: Mapping[int, int]) -> list[dict[str, Any]]:
 
 
 def _splits(report: Report) -> list[str]:
-    """Names of the splits, in the order of the dataset."""
-    named = [s.split for s in report.summary.splits] + [f.split for f in report.findings if f.split]
-    return list(dict.fromkeys(filter(None, named)))
+    """Names of the splits that hold anything or are found fault with, in the order of the dataset."""
+    filled = [s.split for s in report.summary.splits if s.images or s.labels]
+    return list(dict.fromkeys(filter(None, [*filled, *(f.split for f in report.findings)])))
 
 
 def _columns(shown: Sequence[Finding], cards: Sequence[Card], crops: str) -> dict[str, list[Any]]:
