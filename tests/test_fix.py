@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from example_files import build
+from flawed_labels import label_texts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_fix_plan import label_texts
 
 from sanitizer.cli import main
 from sanitizer.config import Config
@@ -457,8 +457,11 @@ def test_decisions_that_no_longer_fit_are_reported(
             "rule,fingerprint,decision\nB001,abc,drop\nB001,abc,keep\n",
             ":3: decides 'keep', but line 2 says 'drop'",
         ),
-        ("rule;fingerprint;decision\nB001;\xe9;drop\n", "is not UTF-8"),
-        ("", "no column 'rule'"),
+        ("rule,fingerprint,decision,decision\nB001,abc,drop,\n", "has 2 columns 'decision': keep one of them"),
+        ("PK\x03\x04", "is a spreadsheet document: save it as CSV"),
+        ("r\0u\0l\0e\0", "is no text: save the sheet as 'CSV UTF-8'"),
+        ("\n;;\n", "is empty"),
+        ("", "is empty"),
     ],
 )
 def test_a_sheet_that_cannot_be_used(

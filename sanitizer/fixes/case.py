@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sanitizer.fixes.policy import Policy
     from sanitizer.fixes.repairs import Repair
 
-_ORDER = ("L003", "L002", "L004", "L006", "B011", "B010", "C001", "C002", "B002", "B003", "B007")
+_ORDER = ("L003", "L002", "L004", "L006", "B011", "B010", "C001", "C002", "B002", "B003", "B004", "B007")
 """Which of a row's findings is settled first: those that decide how the row is read. Others follow by code."""
 _ON_SHAPE = ("B001", "B004")
 _ON_EDGES = ("B003", "B004")
@@ -73,6 +73,7 @@ class Case:
     _tried: dict[int, list[Attempt]] = field(default_factory=dict)
     _removals: set[Attempt] = field(default_factory=set)
     _banned: set[Attempt] = field(default_factory=set)
+    _given_up: set[str] = field(default_factory=set)
     _reread: bool = False
     _rounds: int = 0
 
@@ -101,13 +102,15 @@ class Case:
         emptied = not self.trial.has_rows() and self.accepted.has_rows() and not self.orders.dropped
         self.keeps_rows |= emptied
         if failed or emptied:
-            self._begin_again(failed or set(self._removals))
+            self._begin_again(failed or {a for a in self._removals if self._repair_of(a).loses_box})
             return
         self._rounds += 1
         most_rounds = 20 + len(self.accepted.lines) // MAX_PER_FILE  # a rule lists so many rows at a time
         self.finished = self.trial.content() == self.accepted.content() or self._rounds > most_rounds
+        self.keeps_rows &= self.finished  # rows that are good now may let others go
         self.accepted, self._found, self._findings = self.trial.copy(), places, findings
-        self._tried, self._removals, self._banned, self._reread = {}, set(), set(), False
+        self._tried, self._removals, self._reread = {}, set(), False
+        self._banned, self._given_up = set(), set()
 
     # What came of the trial.
 
@@ -135,8 +138,6 @@ class Case:
             at_fault = {self._tried[line][-1] for line, _ in new if line in self._tried}
             every = {attempt for attempts in self._tried.values() for attempt in attempts}
             failed |= at_fault or every or self._removals
-        for code in {a[1] for a in failed} & set(REINTERPRETING):
-            failed |= {a for attempts in self._tried.values() for a in attempts if a[1] == code}
         return failed
 
     def _tolerated(self, place: _KeyedPlace, severity: Severity) -> bool:
@@ -156,10 +157,16 @@ class Case:
     def _was_reinterpreted(attempts: Iterable[Attempt]) -> bool:
         return any(code in REINTERPRETING for _, code, _ in attempts)
 
+    @staticmethod
+    def _repair_of(attempt: Attempt) -> Repair:
+        _, code, number = attempt
+        return REPAIRS[code][number]
+
     def _begin_again(self, culprits: set[Attempt]) -> None:
         if culprits <= self._banned:  # nothing that could be left undone
             self.finished = True
         self._banned |= culprits
+        self._given_up |= {code for _, code, _ in culprits if code in REINTERPRETING}
         self.trial = self.accepted.copy()
         self._tried, self._removals, self._reread = {}, set(), False
 
@@ -248,7 +255,7 @@ class Case:
         line = self.trial.lines[index]
         steps = {step.rule for step in line.steps}
         # Numbers that got another meaning once do not get a third: corners of corners would look like corners, too.
-        if code in steps and code in REINTERPRETING:
+        if code in self._given_up or (code in steps and code in REINTERPRETING):
             return None
         for number, repair in enumerate(REPAIRS[code]):
             attempt = (line.key, code, number)
@@ -257,7 +264,7 @@ class Case:
             if code in _ON_EDGES and repair.level == "unsafe" and steps & set(REINTERPRETING):
                 continue
             new = repair.attempt(row)
-            if new == REMOVED and repair.level == "unsafe" and self.keeps_rows:
+            if repair.loses_box and self.keeps_rows:
                 continue
             if new is not None and new != row.text:
                 self._note(attempt, repair, new)
@@ -274,8 +281,7 @@ class Case:
     def _note(self, attempt: Attempt, repair: Repair, new: str) -> None:
         if new == REMOVED:
             self._tried.pop(attempt[0], None)
-            if repair.level == "unsafe":
-                self._removals.add(attempt)
+            self._removals.add(attempt)
         else:
             self._tried.setdefault(attempt[0], []).append(attempt)
             self._reread |= repair.rereads
