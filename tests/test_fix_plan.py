@@ -162,7 +162,8 @@ def test_unsafe_repairs_only_where_asked_for(about: str, before: str, expected: 
          "1 .3 .3 .2 .2 .3 .3\n0 .5 .5 .4 .4\n", "1 .3 .3 .2 .2 .3 .3\n"),
         ("S004: cut at the border, inner points as they are", SEGMENT, "0 0.5 .10 1.1 .10 1.1 0.4 0.50 0.4\n",
          "0 0.5 .10 1 0.1 1 0.4 0.50 0.4\n"),
-        ("S004: in the corner of the image", SEGMENT, "0 -.1 0.1 0.1 -0.1 .5 .5\n", "0 0 0.166667 0 0 0.166667 0 .5 .5\n"),
+        ("S004: in the corner of the image", SEGMENT, "0 -.1 0.1 0.1 -0.1 .5 .5\n",
+         "0 0 0.166667 0 0 0.166667 0 .5 .5\n"),
         ("S003: which order is meant nobody knows", SEGMENT, "0 0.1 0.1 0.5 0.5 0.5 0.1 0.1 0.5\n", None),
         ("B003: a polygon that training would drop the image for", DETECT,
          "0 .2 -0.1 .8 -0.1 .8 1 .2 1\n", "0 0.2 0 0.8 0 .8 1 .2 1\n"),
@@ -360,3 +361,31 @@ def test_nothing_is_repaired_without_being_selected(text: str) -> None:
     assume(text)
     assert after(text, unsafe=True, codes=[]) == text.encode()
     assert after(text, unsafe=True, decisions={}) == text.encode()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(label_texts(), st.data())
+def test_only_decided_rows_change(text: str, data: st.DataObject) -> None:
+    """A review changes the rows that were to be fixed or dropped, and none that was to be kept."""
+    found = [f for f in fingerprinted(judge_all([text.encode()])[0]) if f.line]
+    choices: dict[str, Decision] = {
+        f.fingerprint: data.draw(st.sampled_from(["fix", "drop", "keep"]))
+        for f in found
+        if data.draw(st.booleans())
+    }
+    result = plan(text, decisions=choices)
+    of_line: dict[int, set[str | None]] = {}
+    for f in found:
+        of_line.setdefault(f.line or 0, set()).add(choices.get(f.fingerprint))
+    # What L005 says of one line is about all of them.
+    if "L005" in {step.rule for step in result.steps}:
+        return
+    lines = Document.parse(text.encode()).lines
+    may_change = Counter(line.text for line in lines if of_line.get(line.origin, set()) & {"fix", "drop"})
+    gone = Counter(line.text for line in lines) - Counter(
+        line.text for line in Document.parse(result.after).lines
+    )
+    assert not gone - may_change
+    must_stay = Counter(line.text for line in lines if "keep" in of_line.get(line.origin, set())
+                        and "fix" not in of_line[line.origin])  # fmt: skip
+    assert not must_stay - Counter(line.text for line in Document.parse(result.after).lines)
