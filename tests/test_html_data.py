@@ -18,6 +18,7 @@ from sanitizer.reports import ReportError
 from sanitizer.reports.html import build, label_file
 from sanitizer.reports.html.build import PageNotes, script_safe_json, write_page
 from sanitizer.reports.html.cards import OUT_OF_SIGHT
+from sanitizer.reports.html.data import title_of
 from sanitizer.reports.html.pool import share_out
 from sanitizer.reports.summary import summary_lines
 from sanitizer.scanning import scan
@@ -338,6 +339,31 @@ class TestFiles:
             made(report, tmp_path / "page")
         assert tree(tmp_path / "page") == before
 
+    def test_a_first_page_that_fails_leaves_nothing(
+        self, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(build, "page_data", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made(report, tmp_path / "page")
+        assert list((tmp_path / "page").iterdir()) == []
+
+    def test_what_a_killed_run_left_goes_with_the_next(self, report: Report, tmp_path: Path) -> None:
+        made(report, tmp_path / "page")
+        (tmp_path / "page/crops/run-0123456789ab").mkdir()
+        (tmp_path / "page/crops/run-0123456789ab/half.jpg").write_bytes(b"half")
+        made(report, tmp_path / "page")
+        assert not (tmp_path / "page/crops/run-0123456789ab").exists()
+
+    def test_a_dataset_that_moved_is_read_where_it_is_now(self, report: Report, tmp_path: Path) -> None:
+        (tmp_path / "set").rename(tmp_path / "moved")
+        (tmp_path / "link").symlink_to(tmp_path / "moved")
+        data, notes = made(replace(report, root=os.fspath(tmp_path / "link")), tmp_path / "page")
+        assert notes.notes == () and data["plots"] is not None
+        assert card(data, "B001")["crop"] is not None
+
     def test_a_folder_that_cannot_be_written_is_an_error(self, report: Report, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(OSError, match="file"):
@@ -377,6 +403,23 @@ class TestFiles:
             data["findings"]["crop"] = [c and os.path.basename(c) for c in data["findings"]["crop"]]
             data.pop("created")
         assert alone == shared
+
+
+@pytest.mark.parametrize(
+    ("data", "root", "files_only", "title"),
+    [
+        ("data.yaml", "/sets/ships", False, "ships/data.yaml"),
+        ("/sets/ships/data.yaml", "/sets/ships", False, "ships/data.yaml"),
+        ("../other/x.yaml", "/sets/ships", False, "other/x.yaml"),
+        (".", "/sets/ships", False, "ships"),
+        ("./ships/", "/sets/ships", False, "ships"),
+        ("labels/a.txt labels/b.txt", "/sets/ships", True, "ships"),
+        ("x\n.yaml", "/sets/ships", False, "ships/x\\n.yaml"),
+        (".", "/", False, "dataset"),
+    ],
+)
+def test_titles(data: str, root: str, files_only: bool, title: str) -> None:
+    assert title_of(replace(flawed(), data=data, root=root, files_only=files_only)) == title
 
 
 def test_the_id_is_that_of_the_findings(tmp_path: Path) -> None:

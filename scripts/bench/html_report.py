@@ -13,6 +13,7 @@ import io
 import os
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from sanitizer.reports.html.build import write_page
 from sanitizer.scanning import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from sanitizer.report import Report
 
@@ -59,24 +60,31 @@ def main() -> None:
             "page, one worker": lambda: page(report, out, 1),
             "page, two workers": lambda: page(report, out, 2),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for _ in range(args.rounds):
-            for name, step in steps.items():
-                started = time.perf_counter()
-                step()
-                seconds[name].append(time.perf_counter() - started)
-        crops = [
-            e.stat().st_size
-            for e in os.scandir(next(e.path for e in os.scandir(f"{out}/crops") if e.is_dir()))
-        ]
-        print(f"page {os.path.getsize(f'{out}/index.html') / 1e6:.1f} MB, "
-              f"{len(crops):,} crops {sum(crops) / 1e6:.1f} MB")  # fmt: skip
-    base = seconds["Pillow decodes each image once"]
-    rows = [
-        [name, f"{median(times):.1f}", f"{median(t / b for t, b in zip(times, base, strict=True)):.2f}"]
-        for name, times in seconds.items()
-    ]
-    print(table(["what", "seconds (median)", "ratio to the first"], rows))
+        print(times_table(steps, args.rounds))
+        crops = [f.stat().st_size for f in Path(out, "crops").glob("*/*.jpg")]
+        page_mb = os.path.getsize(f"{out}/index.html") / 1e6
+        print(f"page {page_mb:.1f} MB, {len(crops):,} crops {sum(crops) / 1e6:.1f} MB")
+
+
+def times_table(steps: Mapping[str, Callable[[], int]], rounds: int) -> str:
+    """Wall and processor time of each step, and its ratio to the first step of the same round; medians."""
+    wall: dict[str, list[float]] = {name: [] for name in steps}
+    cpu: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            before, started = os.times(), time.perf_counter()
+            step()
+            wall[name].append(time.perf_counter() - started)
+            # User and system time, of this process and of its workers, which are gone by now.
+            cpu[name].append(sum(os.times()[:4]) - sum(before[:4]))
+    first = next(iter(steps))
+    rows = [[name, *_against(wall[name], wall[first]), *_against(cpu[name], cpu[first])] for name in steps]
+    return table(["what", "wall s", "ratio", "processor s", "ratio"], rows)
+
+
+def _against(seconds: Sequence[float], base: Sequence[float]) -> tuple[str, str]:
+    ratio = median(s / b for s, b in zip(seconds, base, strict=True))
+    return f"{median(seconds):.1f}", f"{ratio:.2f}"
 
 
 def decode_all(root: str, images: list[str]) -> int:

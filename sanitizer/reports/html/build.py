@@ -83,12 +83,13 @@ def write_page(
         OSError: Something cannot be written. The old page and its crops are then as they were.
     """
     _refuse_what_is_not_ours(page, assets)
+    had_assets = os.path.isdir(assets)
     run = _new_run_folder(assets)
     try:
         content, data, notes = _page(report, page, run, progress, jobs)
         write_atomically(page, content)
     except BaseException:
-        shutil.rmtree(run, ignore_errors=True)
+        shutil.rmtree(run if had_assets else assets, ignore_errors=True)
         raise
     _delete_other_runs(assets, run)
     crops = len(set(data["findings"]["crop"]) - {None})
@@ -143,7 +144,8 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
         with contextlib.suppress(DatasetError, OSError, ValueError):
             dataset = find_dataset([path])
             known = [s.name for s in dataset.splits]
-            if dataset.root == report.root and set(names) <= set(known):
+            same_root = os.path.realpath(dataset.root) == os.path.realpath(report.root)
+            if same_root and set(names) <= set(known):
                 return (find_dataset([path], names) if names != known else dataset).without_repeats(), None
     return None, f"{report.data} is no longer what was scanned: {without_plots}"
 

@@ -194,7 +194,7 @@ def _write(
         names[window] = f"{blake2b(key, digest_size=10).hexdigest()}.jpg"
         box = (window.left * x_scale, window.top * y_scale, window.right * x_scale, window.bottom * y_scale)
         crop = pixels.resize(
-            (window.width_px, window.height_px), Resampling.BILINEAR, box=box, reducing_gap=2.0
+            (window.width_px, window.height_px), Resampling.BILINEAR, box=box, reducing_gap=1.5
         )
         crop.save(os.path.join(folder, names[window]), "JPEG", quality=JPEG_QUALITY)
     return [names[window] for window in windows]

@@ -80,11 +80,13 @@ def page_data(
 
 
 def title_of(report: Report) -> str:
-    """The last two parts of what was scanned, as in bccd/data.yaml."""
-    parts = [p for p in report.data.replace(os.sep, "/").split("/") if p.strip(".")]
+    """The last two parts of what was scanned, as in bccd/data.yaml; the folder's name for single files."""
+    folder = os.path.basename(report.root.rstrip("/"))
+    given = "" if report.files_only else report.data.replace(os.sep, "/")
+    parts = [part for part in given.split("/") if part.strip(".")]
     if len(parts) < 2:
-        parts = [os.path.basename(report.root.rstrip("/")), *parts]
-    return legible("/".join(filter(None, dict.fromkeys(parts[-2:])))) or "dataset"
+        parts = [folder, *(part for part in parts if part != folder)]
+    return legible("/".join(filter(None, parts[-2:]))) or "dataset"
 
 
 def digest_of(report: Report) -> str:
