@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 DECISIONS = ("fix", "drop", "keep")
 _NEEDED = ("rule", "fingerprint", "decision")
+_MARKS = "\ufeffï»¿"
+"""The byte-order mark, as such and read as if it were Latin letters."""
+_ZIP = b"PK\x03\x04"
+_MAX_HEAD = 1000
 _ON_IMAGES = ("I", "D")
 """How codes of rules begin that look at pixels when they may."""
 
@@ -111,8 +116,8 @@ def _is_of_row(finding: Finding) -> bool:
 def read_decisions(path: str) -> list[Decided]:
     """Rows of a findings CSV whose column `decision` is filled, as spreadsheets save it.
 
-    Comma, semicolon or tab between cells; UTF-8 with or without mark, or UTF-16. Columns may have been moved, added or
-    deleted, but for rule, fingerprint and decision.
+    Comma, semicolon or tab between cells; UTF-8 with or without mark, UTF-16, or a Windows code page. Columns may have
+    been moved, added or deleted, but for rule, fingerprint and decision; rows sorted, deleted, or left blank.
 
     Raises:
         DecisionsError: The file is no such sheet, holds an unknown decision, or decides one finding in two ways.
@@ -120,30 +125,63 @@ def read_decisions(path: str) -> list[Decided]:
     """
     with open(path, "rb") as file:
         text = _decoded(file.read(), path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    names: list[str] = []
+    rows = []
     try:
-        names = [text_of(name).strip().lower() for name in next(reader, [])]
-        missing = [name for name in _NEEDED if name not in names]
-        if missing:
-            raise DecisionsError(
-                f"{path}: no column {missing[0]!r} in its first line: write it with `sanitize scan … --output FILE.csv`"
-            )
-        rows = [_decided(dict(zip(names, cells, strict=False)), reader.line_num, path) for cells in reader]
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if names:
+                rows.append(_decided(dict(zip(names, cells, strict=False)), reader.line_num, path))
+            elif not _is_excel_hint(cells):
+                names = _column_names(cells, path)
     except csv.Error as error:
         raise DecisionsError(f"{path}:{reader.line_num}: {error}") from error
+    if not names:
+        raise DecisionsError(f"{path}: is empty")
     decided = [row for row in rows if row]
     _refuse_contradictions(decided, path)
     return decided
 
 
 def _decoded(content: bytes, path: str) -> str:
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    """The sheet's text. All that decides is ASCII, so a code page that was guessed wrong spoils no more than names."""
+    if content.startswith(_ZIP):
+        raise DecisionsError(f"{path}: is a spreadsheet document: save it as CSV")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    if b"\0" in content:
+        raise DecisionsError(f"{path}: is no text: save the sheet as 'CSV UTF-8'")
     try:
-        return content.decode(encoding)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DecisionsError(f"{path}: is not UTF-8: save it as 'CSV UTF-8'") from None
+        return content.decode("cp1252", "replace")
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the cells, by the line of column names."""
+    lines = (line for line in text.splitlines() if "fingerprint" in line.lower())
+    head = next(lines, text[:_MAX_HEAD])
+    return max(",;\t", key=head.count)
+
+
+def _is_excel_hint(cells: Sequence[str]) -> bool:
+    """Whether this is the line by which Excel is told the delimiter."""
+    return cells[0].lower().lstrip(_MARKS).startswith("sep=")
+
+
+def _column_names(cells: Sequence[str], path: str) -> list[str]:
+    # LibreOffice without a dialog takes the mark for text, in whatever code page.
+    names = [text_of(cell.lstrip(_MARKS)).strip().lower() for cell in cells]
+    for name in _NEEDED:
+        if name not in names:
+            raise DecisionsError(
+                f"{path}: no column {name!r} in its first line: write it with `sanitize scan … --output FILE.csv`"
+            )
+        if names.count(name) > 1:
+            raise DecisionsError(f"{path}: has {names.count(name)} columns {name!r}: keep one of them")
+    return names
 
 
 def _decided(cells: dict[str, str], line: int, path: str) -> Decided | None:
@@ -156,7 +194,9 @@ def _decided(cells: dict[str, str], line: int, path: str) -> Decided | None:
     label = text_of(cells.get("label", "")) or text_of(cells.get("image", ""))
     where = ":".join(filter(None, (label, cells.get("line", ""))))
     fingerprint = text_of(cells.get("fingerprint", "")).strip()
-    return Decided(fingerprint, cast("Decision", decision), cells.get("rule", ""), where, line)
+    return Decided(
+        fingerprint, cast("Decision", decision), text_of(cells.get("rule", "")).strip(), where, line
+    )
 
 
 def _refuse_contradictions(decided: Sequence[Decided], path: str) -> None:
