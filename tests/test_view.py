@@ -465,6 +465,16 @@ def test_places_that_are_refused(
     assert tree(tmp_path) == before
 
 
+def test_beside_the_images_only_where_there_is_a_data_yaml(dataset: Callable[..., Path]) -> None:
+    folder = dataset()
+    fix_into_view(folder, out=str(folder / "clean"))
+    assert fix_into_view(folder, out=str(folder / "clean")).images == {"train": 1, "val": 1}
+    shutil.rmtree(folder / "clean")
+    (folder / "data.yaml").unlink()
+    with pytest.raises(ViewError, match="lies in the dataset's own folder"):
+        fix_into_view(folder, out=str(folder / "clean"))
+
+
 def test_a_view_of_a_view_may_not_take_its_place(dataset: Callable[..., Path], out: Path) -> None:
     fix_into_view(dataset(), out=str(out))
     before = tree(out)

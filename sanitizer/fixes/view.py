@@ -169,6 +169,7 @@ class _Writer:
     changed: Mapping[str, bytes]
     exclude: Mapping[str, str]
     view: View = field(default_factory=lambda: View(""))
+    _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
     _highest_class: int = -1
     _folders: set[str] = field(default_factory=set)
     _repaired: set[str] = field(default_factory=set)
@@ -258,10 +259,8 @@ class _Writer:
         images = [pair.image for pair in pairs]
         chunk = Chunk(split.name, images, [pair.label for pair in pairs])
         labels = parse_labels([pair.content for pair in pairs], self.spec)
-        rules = RuleSet.build(load_rules(()), Config())
-        found = run_chunk(
-            ChunkTables(chunk, labels, read_images(images, "header")), self.spec, rules, self.dataset.root
-        )
+        tables = ChunkTables(chunk, labels, read_images(images, "header"))
+        found = run_chunk(tables, self.spec, self._rules, self.dataset.root)
         worst: dict[str | None, Finding] = {}
         for finding in sorted(found, key=lambda f: (-f.severity, f.sort_key())):
             worst.setdefault(finding.image, finding)

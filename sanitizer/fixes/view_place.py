@@ -55,10 +55,8 @@ def _folders(dataset: Dataset) -> set[str]:
     """Real paths of all folders that hold images, labels or the data.yaml of a dataset."""
     paths = {path for split in dataset.splits for path in (*split.image_dirs, *split.label_dirs)}
     folders = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
-    if dataset.yaml_path is None:
-        return folders
-    # A view may lie beside the data.yaml, but not above it.
-    return folders | {os.path.realpath(dataset.yaml_path)}
+    # A view may lie beside a data.yaml. In a folder without one, its own would be taken for that of the dataset.
+    return folders | {os.path.realpath(dataset.yaml_path or dataset.root)}
 
 
 def _refuse_strange_content(real: str, out: str) -> None:
