@@ -74,6 +74,7 @@ class Report:
         notes: Sentences on what was not looked at and why, for stderr and the summary.
         class_counts: Class id to number of rows.
         names: Class id to name.
+        kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths.
     """
@@ -87,6 +88,7 @@ class Report:
     notes: Sequence[str] = ()
     class_counts: dict[int, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
     dropped: frozenset[str] = frozenset()
 
@@ -95,7 +97,7 @@ class Report:
         return sum(f.severity >= at_least for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as the JSON format writes it: plain values, no NaN, no infinity."""
+        """The report as the JSON format writes it, whole, so that `reports.saved` can read it back."""
         from sanitizer import __version__
 
         summary = asdict(self.summary)
@@ -110,7 +112,12 @@ class Report:
             "task": self.task,
             "summary": summary,
             "notes": list(self.notes),
-            "findings": [to_record(f) for f in self.findings],
+            "names": self.names,
+            "class_counts": self.class_counts,
+            "kpt_shape": list(self.kpt_shape),
+            "files_only": self.files_only,
+            "dropped": sorted(self.dropped),
+            "findings": [to_record(f) | {"file": f.file} for f in self.findings],
         }
 
     def to_frame(self) -> pd.DataFrame:

@@ -94,6 +94,7 @@ def scan(
         notes=notes,
         class_counts=dict(survey.class_counts),
         names=dict(dataset.names),
+        kpt_shape=dataset.kpt_shape,
         files_only=dataset.files_only,
         dropped=_dropped_images(survey),
     )

@@ -203,7 +203,7 @@ def test_json_lines_are_the_json_report_in_pieces() -> None:
     whole = json.loads(render(flawed(), "json"))
     head, *findings = (json.loads(line) for line in render(flawed(), "jsonl").splitlines())
     assert head | {"findings": findings} == whole
-    assert tuple(findings[0]) == COLUMNS
+    assert tuple(findings[0]) == (*COLUMNS, "file")
 
 
 def read_csv(r: Report) -> list[dict[str, str]]:
@@ -241,7 +241,8 @@ def test_parquet_holds_typed_columns_and_the_summary(tmp_path: Path) -> None:
         "int64",
         "double",
     )
-    assert table.to_pylist() == json.loads(render(flawed(), "json"))["findings"]
+    whole = json.loads(render(flawed(), "json"))["findings"]
+    assert table.to_pylist() == [{name: f[name] for name in COLUMNS} for f in whole]
     assert json.loads(table.schema.metadata[b"sanitize"])["summary"]["images"] == 567
 
 

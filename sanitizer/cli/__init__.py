@@ -23,6 +23,7 @@ COMMANDS = {
     "scan": "name every label and image that training would drop, misread or choke on",
     "fix": "repair label files: what is safe, or with --unsafe what removes boxes, too",
     "undo": "take a fix back, byte for byte",
+    "report": "turn a saved report into a page, a sheet, or a file for Label Studio or CVAT",
     "rules": "list the rules, or explain one",
     "demo": "make a small flawed dataset and scan it",
 }

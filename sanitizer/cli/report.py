@@ -1,0 +1,146 @@
+"""Turn a saved JSON report into a page, a sheet, or a file that an annotation tool opens. Reads the dataset only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import OK, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sanitizer.report import Report
+    from sanitizer.reports.flagged import Exported
+
+USAGE = "sanitize report FINDINGS.json --html DIR | --csv FILE | --label-studio FILE.json | --cvat FILE.zip"
+EPILOG = """\
+exit status: 0 written, 2 nothing written because of an error, 130 interrupted
+
+Annotation tools get the images that findings name, with all their boxes, and the findings as notes. Beside the file
+lies the configuration that the tool needs: FILE.xml for Label Studio, FILE.labels.json for CVAT.
+
+examples:
+  sanitize scan data.yaml --output findings.json
+  sanitize report findings.json --html review
+  sanitize report findings.json --label-studio tasks.json --images-url https://example.org/ships/
+  sanitize report findings.json --cvat flagged.zip --root /mnt/ships
+"""
+OUTPUTS = ("html", "csv", "label_studio", "cvat")
+LEFT_OUT_SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sanitize report`."""
+    add = parser.add_argument
+    add("findings", metavar="FINDINGS.json", help="what `sanitize scan --output FINDINGS.json` wrote")
+    add("--html", metavar="DIR", help="a page to look through and decide in: DIR/index.html")
+    add("--csv", metavar="FILE", help="a sheet for annotators, one row a finding")
+    add("--label-studio", metavar="FILE.json", help="tasks with pre-annotations, and the labeling FILE.xml")
+    add("--cvat", metavar="FILE.zip", help="images and annotations for CVAT; FILE.xml: annotations alone")
+    add("--images-url", metavar="PREFIX",
+        help="address of the dataset's folder in Label Studio (default: its own local files)")  # fmt: skip
+    add("--root", metavar="DIR", help="the dataset's folder, where it has moved since the scan")
+    add(
+        "--quiet",
+        action="store_true",
+        help="errors alone: say neither what was written nor what was left out",
+    )
+    add("--no-progress", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write what was asked for, say so, and return the exit status."""
+    _check(args)
+    from sanitizer.reports.saved import read_report
+
+    report = read_report(args.findings)
+    report = replace(report, root=os.path.abspath(args.root or report.root))
+    if (args.html or args.label_studio or args.cvat) and not os.path.isdir(report.root):
+        raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
+    if args.csv:
+        from sanitizer.atomic import write_atomically
+        from sanitizer.reports import render
+
+        write_atomically(args.csv, render(report, "csv").encode())
+        _say(args, f"{args.csv}: {_counted(len(report.findings), 'finding')}")
+    if args.html:
+        _write_page(report, args)
+    if args.label_studio or args.cvat:
+        _export(report, args)
+    return OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not any(getattr(args, name) for name in OUTPUTS):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in OUTPUTS)
+        raise UsageError(f"nothing to write: give at least one of {options}")
+    if args.images_url and not args.label_studio:
+        raise UsageError("--images-url is for --label-studio")
+    for option, path, endings in (
+        ("--csv", args.csv, (".csv",)),
+        ("--label-studio", args.label_studio, (".json",)),
+        ("--cvat", args.cvat, (".zip", ".xml")),
+    ):
+        if path is None:
+            continue
+        if not path.lower().endswith(endings):
+            raise UsageError(f"{option} {path}: the file is to end in {' or '.join(endings)}")
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise UsageError(f"{path}: there is no folder {os.path.dirname(path)}")
+    if args.html and os.path.exists(args.html) and not os.path.isdir(args.html):
+        raise UsageError(f"--html {args.html}: there is a file of that name, and a folder is to be made")
+
+
+def _write_page(report: Report, args: argparse.Namespace) -> None:
+    from sanitizer.reports.html.build import write_page
+
+    os.makedirs(args.html, exist_ok=True)
+    page = os.path.join(args.html, "index.html")
+    write_page(report, page, os.path.join(args.html, "crops"), _progress(args))
+    _say(args, f"{page}: {_counted(len(report.findings), 'finding')}")
+
+
+def _export(report: Report, args: argparse.Namespace) -> None:
+    """Write for the annotation tools that were asked for."""
+    from sanitizer.reports import cvat, label_studio
+    from sanitizer.reports.flagged import Flagged
+
+    if args.label_studio:
+        flagged = Flagged.of(report, _progress(args))
+        _tell(args, report, label_studio.write(flagged, args.label_studio, args.images_url))
+    if args.cvat:
+        _tell(args, report, cvat.write(Flagged.of(report, _progress(args)), args.cvat))
+
+
+def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:
+    """What was written, what was not and why, and what to do with it."""
+    for sentence in exported.left_out[:LEFT_OUT_SHOWN]:
+        _say(args, f"left out: {sentence}")
+    rest = len(exported.left_out) - LEFT_OUT_SHOWN
+    if rest > 0:
+        _say(args, f"left out: {rest:,} more")
+    without = sum(f.image is None for f in report.findings)
+    if without:
+        _say(args, f"{_counted(without, 'finding')} about no image: in the other reports alone")
+    _say(args, f"{exported.files[0]}: {_counted(exported.images, 'image')} (and {exported.files[1]})")
+    for hint in exported.hints:
+        _say(args, hint)
+
+
+def _progress(args: argparse.Namespace) -> bool:
+    return not (args.quiet or args.no_progress) and sys.stderr.isatty()
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _say(args: argparse.Namespace, sentence: str) -> None:
+    from sanitizer.escape import legible
+
+    if not args.quiet:
+        print(legible(sentence).encode(errors="replace").decode(), file=sys.stderr)
