@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +23,11 @@ from hypothesis import strategies as st
 
 from sanitizer.cli import main
 from sanitizer.config import Config
-from sanitizer.fixes import staging
-from sanitizer.fixes.fixing import fix
+from sanitizer.fixes import apply as applying
+from sanitizer.fixes import fixing, staging
+from sanitizer.fixes import undo as undoing
+from sanitizer.fixes.apply import apply_changes
+from sanitizer.fixes.fixing import fix, plan_fix
 from sanitizer.fixes.journal import JournalError, read_runs
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.csv_ import render
@@ -85,7 +90,7 @@ def test_fix_then_undo(dataset: Callable[..., Path]) -> None:
     assert changed == {LABEL}
     assert fix(folder).run is None
 
-    done = undo(str(folder))
+    done = undo(folder)
     assert done.run == result.run
     assert state(folder) == before
 
@@ -121,7 +126,7 @@ def test_the_command_says_what_it_did(
         f"`sanitize undo {data}` takes it back (run 0001-"
     )
     assert main(["undo", data]) == 0
-    assert "undone: 1 file restored." in capsys.readouterr().err
+    assert ": 1 file is byte for byte as before." in capsys.readouterr().err
     assert main(["undo", data]) == 2
     assert "nothing to undo: no fix was made in" in capsys.readouterr().err
 
@@ -137,7 +142,7 @@ def test_select_and_ignore(dataset: Callable[..., Path]) -> None:
     folder = dataset()
     fix(folder, config=Config(select=None, ignore=("B004",)))
     assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.9 0.5 0.21 0.3\n"
-    undo(str(folder))
+    undo(folder)
     fix(folder, config=Config(select=("B004",), ignore=()))
     assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n{GOOD}\n"
 
@@ -148,7 +153,7 @@ def test_a_label_with_a_wrong_ending_is_renamed_and_repaired(dataset: Callable[.
     fix(folder)
     assert sorted(p.name for p in (folder / "labels/train").iterdir()) == ["example.txt"]
     assert (folder / LABEL).read_bytes() == FIXED
-    undo(str(folder))
+    undo(folder)
     assert state(folder) == before
 
 
@@ -160,7 +165,7 @@ def test_a_link_stays_and_its_target_is_repaired(dataset: Callable[..., Path]) -
     assert list(result.notes) == [f"{LABEL} is a link: its target store/real.txt is what changes"]
     assert (folder / LABEL).is_symlink()
     assert (folder / "store/real.txt").read_bytes() == FIXED
-    undo(str(folder))
+    undo(folder)
     assert state(folder) == before
 
 
@@ -204,11 +209,11 @@ def test_runs_are_undone_from_the_latest(dataset: Callable[..., Path]) -> None:
     first = fix(folder).run
     second = fix(folder, unsafe=True).run
     with pytest.raises(JournalError, match=f"undo {second} first"):
-        undo(str(folder), first)
+        undo(folder, first)
     with pytest.raises(JournalError, match="no run begins with '0009'"):
-        undo(str(folder), "0009")
-    assert undo(str(folder)).run == second
-    assert undo(str(folder), "0001").run == first
+        undo(folder, "0009")
+    assert undo(folder).run == second
+    assert undo(folder, "0001").run == first
     assert state(folder) == before
 
 
@@ -238,7 +243,7 @@ def test_a_journal_from_elsewhere_leads_nowhere_else(
     (journal,) = (folder / ".sanitize/runs").glob("*/run.json")
     journal.write_text(journal.read_text().replace(f'"{LABEL}"', f'"{path}"'))
     (journal.parent / "done").unlink()
-    for attempt in (lambda: undo(str(folder), force=True), lambda: fix(folder)):
+    for attempt in (lambda: undo(folder, force=True), lambda: fix(folder)):
         with pytest.raises(JournalError, match="which is outside the dataset"):
             attempt()
     assert (tmp_path / "victim.txt").read_text() == "safe"
@@ -263,7 +268,7 @@ def test_names_that_are_no_text(dataset: Callable[..., Path]) -> None:
     before = state(folder)
     fix(folder)
     assert (folder / f"labels/train/{name}.txt").read_bytes() == FIXED
-    undo(str(folder))
+    undo(folder)
     assert state(folder) == before
 
 
@@ -378,7 +383,7 @@ def test_undo_of_any_fix_gives_every_byte_back(
     assert fix(folder, unsafe=unsafe).run is None
     assert state(folder) == fixed
     if run:
-        undo(str(folder))
+        undo(folder)
     assert state(folder) == before
     shutil.rmtree(folder)
 
@@ -392,7 +397,7 @@ def test_an_interrupted_fix_is_taken_back_by_the_next(dataset: Callable[..., Pat
     assert list(result.notes) == [
         f"an earlier fix (run {first}) had been interrupted and was taken back first"
     ]
-    undo(str(folder))
+    undo(folder)
     assert state(folder) == before
 
 
@@ -429,7 +434,7 @@ def test_decisions_of_a_sheet(delimiter: str, dataset: Callable[..., Path]) -> N
     result = fix(folder, decisions=sheet(folder, lambda row: decisions.get(row["rule"], ""), delimiter))
     assert list(result.refused) == []
     assert (folder / LABEL).read_text() == f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n{GOOD}\n"
-    undo(str(folder))
+    undo(folder)
     assert state(folder) == before
 
 
@@ -457,7 +462,10 @@ def test_decisions_that_no_longer_fit_are_reported(
             "rule,fingerprint,decision\nB001,abc,drop\nB001,abc,keep\n",
             ":3: decides 'keep', but line 2 says 'drop'",
         ),
-        ("rule,fingerprint,decision,decision\nB001,abc,drop,\n", "has 2 columns 'decision': keep one of them"),
+        (
+            "rule,fingerprint,decision,decision\nB001,abc,drop,\n",
+            "has 2 columns 'decision': keep one of them",
+        ),
         ("PK\x03\x04", "is a spreadsheet document: save it as CSV"),
         ("r\0u\0l\0e\0", "is no text: save the sheet as 'CSV UTF-8'"),
         ("\n;;\n", "is empty"),
@@ -500,49 +508,78 @@ def many_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(many_files: Path, tmp_path: Path) -> None:
     """Whatever a kill leaves, undo gives all originals back, and another fix does the whole work."""
     originals = state(many_files)
     whole = tmp_path / "whole"
     shutil.copytree(many_files, whole)
     fix(whole)
-    undo(str(whole))
-    started = time.perf_counter()
-    fix(whole)
-    duration_s = time.perf_counter() - started
     fixed = _contents(state(whole))
+    undo(whole)
+    planned = plan_fix([str(whole)])
+    writing_s = _time_of(lambda: apply_changes(str(whole), planned.changes))
+    undoing_s = _time_of(lambda: undo(whole))
     chance = random.Random(7)
-    outcomes = {"before": 0, "amid": 0, "after": 0}
+    outcomes: Counter[str] = Counter()
     for number in range(KILLS):
         folder = tmp_path / f"{number}"
         shutil.copytree(many_files, folder)
-        _kill_during_fix(folder, chance.uniform(0.1, 1.1) * duration_s)
+        # From the journal on, or, mostly, from the new bytes on.
+        entry, share = ("apply_changes", 1.0) if number % 4 == 0 else ("_stage", 0.4)
+        _kill_during(partial(fix, folder), entry, chance.uniform(0, share) * writing_s)
         left = _contents(state(folder))
         for path, content in left.items():
             assert content in (_contents(originals).get(path), fixed.get(path)), path
-        journalled = (folder / ".sanitize/runs").is_dir() and len(read_runs(str(folder))) > 0
-        outcomes["after" if left == fixed else "amid" if journalled else "before"] += 1
+        runs = read_runs(str(folder)) if (folder / ".sanitize/runs").is_dir() else []
+        outcomes["done" if runs and runs[0].is_done else "amid" if runs else "before the journal"] += 1
         if number % 2:
             fix(folder)
             assert _contents(state(folder)) == fixed
+            if number % 4 == 1:  # undo is killed, too, and begun again
+                _kill_during(partial(undo, folder), "restore", chance.uniform(0, 1) * undoing_s)
+                for path, content in _contents(state(folder)).items():
+                    assert content in (_contents(originals).get(path), fixed.get(path)), path
         if (folder / ".sanitize").is_dir() and read_runs(str(folder)):
-            undo(str(folder))
+            undo(folder)
         assert _contents(state(folder), all_files=True) == _contents(originals, all_files=True)
         shutil.rmtree(folder)
     print(outcomes)  # shown with -s
     assert outcomes["amid"] > 0, outcomes
 
 
-def _kill_during_fix(folder: Path, delay_s: float) -> None:
+def _time_of(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _kill_during(work: Callable[[], object], entry: str, delay_s: float) -> None:
+    """Run in a child, which is killed that long after it has come to the function `entry`."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            fix(folder)
+            for module in (fixing, applying, undoing):
+                if hasattr(module, entry):
+                    setattr(module, entry, _announced(getattr(module, entry), writing))
+            work()
         finally:
             os._exit(0)
+    os.close(writing)
+    os.read(reading, 1)  # comes back, empty, where the child ends before
+    os.close(reading)
     time.sleep(delay_s)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def _announced(function: Callable[..., object], descriptor: int) -> Callable[..., object]:
+    def call(*args: object, **options: object) -> object:
+        os.write(descriptor, b".")
+        return function(*args, **options)
+
+    return call
 
 
 def _contents(found: State, all_files: bool = False) -> dict[str, object]:

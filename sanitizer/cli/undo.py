@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from sanitizer.cli import OK, UsageError
+from sanitizer.cli import OK
 
 if TYPE_CHECKING:
     import argparse
@@ -34,30 +33,9 @@ def run(args: argparse.Namespace) -> int:
     """Undo one run, and say what was restored."""
     from sanitizer.fixes.undo import undo
 
-    done = undo(_root_of(args.path), args.run, args.force)
+    done = undo(args.path, args.run, args.force)
     if not args.quiet:
         n = len(done.restored)
-        print(f"Run {done.run} undone: {n:,} file{'s' * (n != 1)} restored.", file=sys.stderr)
+        what = f"{n:,} file{' is' if n == 1 else 's are'} byte for byte as before"
+        print(f"Took back run {done.run}: {what if n else 'no file had been changed'}.", file=sys.stderr)
     return OK
-
-
-def _root_of(path: str) -> str:
-    """Where the journal lies: in the dataset's root, or, where the dataset cannot be made out, above the path."""
-    from sanitizer.dataset.layout import DatasetError
-    from sanitizer.fixes.fixing import journal_root
-    from sanitizer.fixes.journal import FOLDER
-
-    if not os.path.exists(path):
-        raise UsageError(f"{path} does not exist")
-    folder = os.path.realpath(path)
-    try:
-        root = journal_root([path])
-    except DatasetError:
-        root = folder
-    if os.path.isdir(os.path.join(root, FOLDER)):
-        return root
-    while folder != os.path.dirname(folder):
-        if os.path.isdir(os.path.join(folder, FOLDER, "runs")):
-            return folder
-        folder = os.path.dirname(folder)
-    return root

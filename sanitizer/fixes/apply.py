@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import Entry, JournalError, digest, sync_folder, write_run
+from sanitizer.fixes.journal import Entry, JournalError, digest, located, sync_folder, write_run
 from sanitizer.fixes.staging import is_another_file, write_beside
 from sanitizer.fixes.undo import clear_temporaries, restore
 
@@ -48,7 +48,7 @@ def apply_changes(root: str, changes: Sequence[Change]) -> Run:
         entries = [_entry(root, change) for change in changes]
         run = write_run(root, entries, {e.before: c.before for e, c in zip(entries, changes, strict=True)})
     except OSError as error:
-        raise JournalError(f"{_where(root, error)}: {error.strerror}; nothing was changed") from error
+        raise JournalError(f"{located(root, error)}: {error.strerror}; nothing was changed") from error
     begun: list[Entry] = []
     try:
         _stage(run, changes)
@@ -120,12 +120,7 @@ def _take_back(run: Run, n_begun: int, error: BaseException) -> None:
             f"the fix stopped half-way and could not be taken back: run `sanitize undo` (run {run.id})"
         ) from error
     if isinstance(error, OSError):
-        where = _where(run.root, error)
+        where = located(run.root, error)
         raise JournalError(
             f"{where}: {error.strerror}; the fix was taken back, nothing was changed"
         ) from error
-
-
-def _where(root: str, error: OSError) -> str:
-    name = os.fsdecode(error.filename) if error.filename else root
-    return os.path.relpath(name, root) if name.startswith(root + os.sep) else name

@@ -11,6 +11,7 @@ from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
 from sanitizer.fixes.journal import JournalError, locked, read_runs
 from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
+from sanitizer.fixes.roots import journal_root
 from sanitizer.fixes.undo import restore
 
 if TYPE_CHECKING:
@@ -114,20 +115,6 @@ def fix(
         if not planned.changes:
             return result
         return replace(result, run=apply_changes(root, [*planned.changes, *caches]).id)
-
-
-def journal_root(paths: Sequence[str]) -> str:
-    """Absolute, real path of the dataset's root, where the journal lies.
-
-    Raises:
-        JournalError: Label files were given that no data.yaml belongs to.
-    """
-    dataset = find_dataset(paths)
-    if dataset.files_only and dataset.yaml_path is None:
-        raise JournalError(
-            "no data.yaml belongs to these files: give the dataset's folder, to hold the journal"
-        )
-    return os.path.realpath(dataset.root)
 
 
 def _take_back_interrupted(root: str) -> list[str]:

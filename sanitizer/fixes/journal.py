@@ -210,6 +210,12 @@ def _lock(descriptor: int, root: str) -> None:
         raise JournalError(f"another fix or undo is at work on {root}: wait until it has finished") from None
 
 
+def located(root: str, error: OSError) -> str:
+    """The file that an error is about, relative to the root where it is below."""
+    name = os.fsdecode(error.filename) if error.filename else root
+    return os.path.relpath(name, root) if name.startswith(root + os.sep) else name
+
+
 def sync_folder(folder: str) -> None:
     """Flush the names in a folder to disk, where the system can do that."""
     with contextlib.suppress(OSError):

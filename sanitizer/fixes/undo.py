@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import JournalError, digest, locked, read_runs, sync_folder
+from sanitizer.fixes.journal import FOLDER, JournalError, digest, located, locked, read_runs, sync_folder
+from sanitizer.fixes.roots import root_with_journal
 from sanitizer.fixes.staging import write_beside
 
 if TYPE_CHECKING:
@@ -26,18 +27,26 @@ class Undone:
     restored: Sequence[str]
 
 
-def undo(root: str, run_id: str | None = None, force: bool = False) -> Undone:
-    """Restore what a run of `fix` changed.
+def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = False) -> Undone:
+    """Restore, byte for byte, what a run of `fix` changed; one that was killed half-way, too.
+
+    >>> from sanitizer import undo
+    >>> undo("data.yaml").restored
 
     Args:
-        root: Absolute, real path of the dataset's root.
+        path: The data.yaml, folder or label file that was fixed.
         run_id: The run, or the start of its id; None takes the latest.
-        force: Overwrite files that were edited since.
+        force: Overwrite files that were edited since: these changes are lost.
+
+    Returns:
+        The run, and the files that were restored.
 
     Raises:
-        JournalError: There is no such run, or files were edited since; nothing was changed.
+        JournalError: There is no such run, or files were edited since; nothing was changed. Or a file cannot be
+            written: nothing is lost, and undo can be run again.
     """
-    if not os.path.isdir(os.path.join(root, ".sanitize")):
+    root = root_with_journal(os.fspath(path))
+    if not os.path.isdir(os.path.join(root, FOLDER)):
         raise JournalError(f"nothing to undo: no fix was made in {root}")
     with locked(root):
         runs = read_runs(root)
@@ -46,7 +55,13 @@ def undo(root: str, run_id: str | None = None, force: bool = False) -> Undone:
         if later and not force:
             ids = ", ".join(r.id for r in reversed(later))
             raise JournalError(f"run {run.id} changed files that were fixed again later: undo {ids} first")
-        return Undone(run.id, restore(run, force))
+        try:
+            return Undone(run.id, restore(run, force))
+        except OSError as error:
+            raise JournalError(
+                f"{located(root, error)}: {error.strerror}; the originals are safe in the journal: run undo again"
+                " once that is settled"
+            ) from error
 
 
 def _chosen(runs: Sequence[Run], run_id: str | None, root: str) -> Run:

@@ -1,0 +1,49 @@
+"""Where the journal of a dataset lies: in its root folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.fixes.journal import FOLDER, JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def journal_root(paths: Sequence[str]) -> str:
+    """Absolute, real path of the root of the dataset that a fix of these paths is about.
+
+    Raises:
+        DatasetError: There is no dataset.
+        JournalError: Label files were given that no data.yaml belongs to.
+    """
+    dataset = find_dataset(paths)
+    if dataset.files_only and dataset.yaml_path is None:
+        raise JournalError(
+            "no data.yaml belongs to these files: give the dataset's folder, to hold the journal"
+        )
+    return os.path.realpath(dataset.root)
+
+
+def root_with_journal(path: str) -> str:
+    """Root of the dataset that holds the journal: where the dataset cannot be made out any more, a folder above.
+
+    Raises:
+        JournalError: There is nothing at that path.
+    """
+    if not os.path.exists(path):
+        raise JournalError(f"{path} does not exist")
+    folder = os.path.realpath(path)
+    try:
+        root = journal_root([path])
+    except (DatasetError, JournalError):
+        root = folder
+    if os.path.isdir(os.path.join(root, FOLDER)):
+        return root
+    while folder != os.path.dirname(folder):
+        if os.path.isdir(os.path.join(folder, FOLDER, "runs")):
+            return folder
+        folder = os.path.dirname(folder)
+    return root
