@@ -186,6 +186,11 @@ class TestLabelsThatChanged:
             assert report.findings and notes.notes == ()
             assert set(data["findings"]["about"]) == {None}
 
+    def test_a_mark_in_front_is_no_part_of_the_first_row(self, tmp_path: Path) -> None:
+        report = scan(os.fspath(dataset(tmp_path / "set", {"a": "\ufeff" + THIN})), cache=False)
+        thin = card(made(report, tmp_path / "page")[0], "B001")
+        assert (thin["row"], thin["about"]) == (THIN.strip(), None)
+
     def test_a_long_row_is_cut_and_made_legible(self, tmp_path: Path) -> None:
         row = "0\t0.5 0.5 0.9 0.004 \x1b[31m" + " 7" * 300 + "\n"
         report = scan(os.fspath(dataset(tmp_path / "set", {"a": row})), cache=False)

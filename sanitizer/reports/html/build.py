@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import DatasetError, find_dataset
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Task
     from sanitizer.findings import Finding
     from sanitizer.report import Report
     from sanitizer.rules.pack import Rule
@@ -109,7 +110,7 @@ def _page(
         )
     dataset, why = _dataset_of(report)
     notes += [why] if why else []
-    spec = dataset.task_spec(report.task) if dataset else TaskSpec(report.task, None)  # type: ignore[arg-type]
+    spec = TaskSpec(cast("Task", report.task), None, report.names, report.kpt_shape)
     drawn, class_counts = None, report.class_counts
     if dataset is not None:
         n_jobs = jobs or (usable_cores() if len(dataset) >= _PAIRS_WORTH_A_POOL else 1)
