@@ -126,7 +126,7 @@ def test_the_configured_fail_on_counts_until_the_command_line_says_otherwise(
     ("argv", "sentence"),
     [
         (("scna", "x"), "sanitize: 'scna' is no command (did you mean 'scan'?)"),
-        (("repair", "x"), "sanitize: 'repair' is no command: there are scan, fix, undo, rules, demo"),
+        (("repair", "x"), "sanitize: 'repair' is no command: there are scan, fix, undo, report, rules, demo"),
         (("--versoin",), "sanitize: there is no '--versoin' here (did you mean '--version'?)"),
         (("scan",), "sanitize scan: the following arguments are required: PATH"),
         (
@@ -157,8 +157,8 @@ def test_the_configured_fail_on_counts_until_the_command_line_says_otherwise(
         (("scan", "x", "--set", "B001.max_ratio=nan"), "is not of the form"),
         (("scan", "x", "--set", "B001.max_ratio.=1"), "is not of the form"),
         (
-            ("scan", "x", "--output", "f.html"),
-            "f.html: no report is known by this ending; there are .json, .jsonl",
+            ("scan", "x", "--output", "f.htm"),
+            "f.htm: no report is known by this ending; there are .json, .jsonl",
         ),
         (("scan", "x", "--output", "no/f.json"), "no/f.json: there is no folder no"),
         (("scan", "x", "--write-baseline", "no/f.json"), "no/f.json: there is no folder no"),

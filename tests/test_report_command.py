@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from report_samples import clean, finding, flawed, report
 from sanitizer.cli import main
 from sanitizer.findings import Finding, Severity
 from sanitizer.report import Report, SplitCounts, Summary
-from sanitizer.reports import render
+from sanitizer.reports import render, write
 from sanitizer.reports.saved import SavedReportError, parse_report
 
 if TYPE_CHECKING:
@@ -237,6 +238,24 @@ def test_wrong_usage_is_refused_first(
     assert sentence in said
     assert said.count("\n") == 1
     assert sorted(os.listdir()) == before
+
+
+def test_the_page_is_the_one_that_a_scan_writes(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(saved), "--html", str(tmp_path / "page")]) == 0
+    assert f"{tmp_path / 'page' / 'index.html'}: 6 findings with " in capsys.readouterr().err
+    write(parse_report(saved.read_bytes()), str(tmp_path / "x.html"))
+    pages = [(tmp_path / name).read_text(encoding="utf-8") for name in ("page/index.html", "x.html")]
+    without_runs = [re.sub(r"(crops|x_files)/run-[0-9a-f]+/", "", page) for page in pages]
+    assert without_runs[0] == without_runs[1]
+    assert os.path.isdir(tmp_path / "x_files")
+
+
+def test_a_page_needs_no_dataset(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert main(["report", str(saved), "--html", str(tmp_path / "page")]) == 0
+    assert "the page has no pictures" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

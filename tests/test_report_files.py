@@ -26,12 +26,16 @@ def known_rules(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_ending_writes_its_format(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"out{ending.upper()}"
     write(flawed(), str(path))
+    if ending == ".html":  # its pictures are beside it
+        assert sorted(os.listdir(tmp_path)) == ["out.HTML", "out_files"]
+        assert path.read_bytes().startswith(b"<!doctype html>")
+        return
     if ending != ".parquet":
         assert path.read_bytes().decode("utf-8") == render(flawed(), ENDINGS[ending])
     assert os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("path", ["f.html", "f.txt", "f", ".json/"])
+@pytest.mark.parametrize("path", ["f.htm", "f.txt", "f", ".json/"])
 def test_other_endings_are_refused_with_those_there_are(path: str) -> None:
     with pytest.raises(ReportError, match=r"there are \.json, \.jsonl"):
         format_of(path)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK, UsageError
+from sanitizer.cli.scan import wants_bar
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     report = read_report(args.findings)
     report = replace(report, root=os.path.abspath(args.root or report.root))
-    if (args.html or args.label_studio or args.cvat) and not os.path.isdir(report.root):
+    if (args.label_studio or args.cvat) and not os.path.isdir(report.root):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if args.csv:
         from sanitizer.atomic import write_atomically
@@ -100,8 +101,11 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
 
     os.makedirs(args.html, exist_ok=True)
     page = os.path.join(args.html, "index.html")
-    write_page(report, page, os.path.join(args.html, "crops"), _progress(args))
-    _say(args, f"{page}: {_counted(len(report.findings), 'finding')}")
+    made = write_page(report, page, os.path.join(args.html, "crops"), wants_bar(args))
+    for note in made.notes:
+        _say(args, f"note: {note}")
+    pictures = _counted(made.crops, "picture")
+    _say(args, f"{page}: {_counted(made.findings, 'finding')} with {pictures} (in {args.html}/crops)")
 
 
 def _export(report: Report, args: argparse.Namespace) -> None:
@@ -110,10 +114,10 @@ def _export(report: Report, args: argparse.Namespace) -> None:
     from sanitizer.reports.flagged import Flagged
 
     if args.label_studio:
-        flagged = Flagged.of(report, _progress(args))
+        flagged = Flagged.of(report, wants_bar(args))
         _tell(args, report, label_studio.write(flagged, args.label_studio, args.images_url))
     if args.cvat:
-        _tell(args, report, cvat.write(Flagged.of(report, _progress(args)), args.cvat))
+        _tell(args, report, cvat.write(Flagged.of(report, wants_bar(args)), args.cvat))
 
 
 def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:
@@ -129,10 +133,6 @@ def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:
     _say(args, f"{exported.files[0]}: {_counted(exported.images, 'image')} (and {exported.files[1]})")
     for hint in exported.hints:
         _say(args, hint)
-
-
-def _progress(args: argparse.Namespace) -> bool:
-    return not (args.quiet or args.no_progress) and sys.stderr.isatty()
 
 
 def _counted(n: int, what: str) -> str:

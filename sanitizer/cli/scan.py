@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(FORMATS)} (on stdout)",
     )
     add("--output", metavar="FILE", action="append", default=[],
-        help="also write a file (repeatable) of this kind: .json .jsonl .csv .sarif .xml .parquet")  # fmt: skip
+        help="also write a file (repeatable) of this kind: .json .jsonl .csv .sarif .xml .html .parquet")  # fmt: skip
     add("--fail-on", type=one_of(FAIL_ON), metavar="SEVERITY",
         help="least severity for exit status 1: error (default), warning, info, never")  # fmt: skip
     add("--statistics", action="store_true", help="count by rule and by class in place of the findings")
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         splits=args.split,
         jobs=args.jobs,
         cache=not args.no_cache,
-        progress=not (args.quiet or args.no_progress) and sys.stderr.isatty(),
+        progress=wants_bar(args),
     )
     for note in report.notes:
         say(note)
@@ -127,12 +127,17 @@ def deliver(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
     """Write the report to files and stdout; exit status by its findings."""
     fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
     for path in args.output:
-        write(report, path, fail_on)
+        write(report, path, fail_on, wants_bar(args))
     if args.format == "text":
         print_text(report, args.statistics, args.quiet)
     else:
         print_bytes(render(report, args.format, fail_on).encode("utf-8"))
     return FOUND if fail_on is not None and report.count(fail_on) else OK
+
+
+def wants_bar(args: argparse.Namespace) -> bool:
+    """Whether to show progress on stderr."""
+    return not (args.quiet or args.no_progress) and sys.stderr.isatty()
 
 
 def config_folder(paths: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ ENDINGS: dict[str, str] = {
     ".csv": "csv",
     ".sarif": "sarif",
     ".xml": "junit",
+    ".html": "html",
     ".parquet": "parquet",
 }
 """File endings that `--output` takes, and their format."""
@@ -57,9 +58,19 @@ def format_of(path: str) -> str:
     return ENDINGS[ending]
 
 
-def write(report: Report, path: str, fail_on: Severity | None = Severity.ERROR) -> None:
-    """Write the report to a file, in the format of its ending. ReportError as `format_of`; OSError on writing."""
+def write(
+    report: Report, path: str, fail_on: Severity | None = Severity.ERROR, progress: bool = False
+) -> None:
+    """Write the report to a file, in the format of its ending. ReportError as `format_of`; OSError on writing.
+
+    A page of the name x.html has its pictures beside it, in x_files. `progress` shows a bar while they are made.
+    """
     format_name = format_of(path)
+    if format_name == "html":
+        from sanitizer.reports.html.build import write_page
+
+        write_page(report, path, f"{os.path.splitext(path)[0]}_files", progress)
+        return
     if format_name == "parquet":
         from sanitizer.reports import parquet
 
