@@ -155,6 +155,19 @@ def test_the_row_gives_its_own_shape(
     assert drawn["points"] == points
 
 
+def test_a_crop_holds_the_keypoint_that_strayed(tmp_path: Path) -> None:
+    yaml = "train: images/train\nval: images/train\nnames: [x]\nkpt_shape: [2, 3]\n"
+    rows = "0 0.1 0.1 0.05 0.1 0.1 0.1 2 0.6 0.9 2\n0 0.1 0.1 0.05 0.1 0.1 0.1 2 0.6 0.9 0\n"
+    path = dataset(tmp_path / "set", {"a": rows}, yaml, size=(2000, 1000))
+    report = scan(os.fspath(path), cache=False)
+    at = next(i for i, f in enumerate(report.findings) if f.rule == "K004")
+    shown = made(report, tmp_path / "page")[0]["findings"]
+    stray = shown["points"][at][1]
+    assert report.findings[at].line == 1
+    assert 0 < stray[0] < shown["crop_w"][at] and 0 < stray[1] < shown["crop_h"][at]
+    assert shown["shape"][at][1][0] - shown["shape"][at][0][0] < 30, "the box itself stays small"
+
+
 class TestLabelsThatChanged:
     @pytest.mark.parametrize(
         ("now", "row", "about"),

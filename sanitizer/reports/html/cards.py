@@ -9,7 +9,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import RowKind
 from sanitizer.reports.html.crops import LONGEST_SIDE_PX, Cut, cut_out, is_in_sight
-from sanitizer.reports.html.label_file import LabelFile
+from sanitizer.reports.html.label_file import LabelFile, keypoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,8 @@ def make_cards(group: Group) -> list[Card]:
     rows = [label.row_of(f) for f in group.findings]
     boxes = [corners(f) or label.corners(row) for f, row in zip(group.findings, rows, strict=True)]
     nothing = [None] * len(boxes)
-    cut = cut_out(group.image, boxes, group.folder) if group.image else Cut(None, nothing, nothing)
+    sights = [label.with_keypoints(row, box) for row, box in zip(rows, boxes, strict=True)]
+    cut = cut_out(group.image, sights, group.folder) if group.image else Cut(None, nothing, nothing)
     cards = []
     for i, finding in enumerate(group.findings):
         card = _card_of_row(finding, label, rows[i])
@@ -132,7 +133,7 @@ class _Pen:
             if table.kind[row] in (RowKind.POLYGON, RowKind.OBB):
                 card.shape = self._outline(tokens[1:].reshape(-1, 2))
             elif table.kind[row] == RowKind.POSE:
-                card.points = self._keypoints(tokens[5:].reshape(-1, self.per_keypoint))
+                card.points = self._keypoints(keypoints(tokens, self.per_keypoint))
         card.others = self._others(table, box, row)
 
     def _outline(self, points: NDArray[np.float64]) -> list[Numbers]:
@@ -147,8 +148,7 @@ class _Pen:
         return _rounded(px)
 
     def _keypoints(self, points: NDArray[np.float64]) -> list[Numbers]:
-        visible = points[:, 2:] if self.per_keypoint == 3 else np.full((len(points), 1), 2.0)
-        return _rounded(np.hstack((self._pixels(points[:, :2]), visible)))
+        return _rounded(np.hstack((self._pixels(points[:, :2]), points[:, 2:])))
 
     def _others(self, table: LabelTable, box: Box | None, row: int | None) -> list[Numbers]:
         """Boxes of other rows that the window shows, the nearest by centre and size first."""

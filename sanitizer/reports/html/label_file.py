@@ -11,10 +11,14 @@ import numpy as np
 
 from sanitizer.dataset.encodings import UTF8_MARK
 from sanitizer.dataset.labels import parse_labels
+from sanitizer.dataset.row_kinds import BOX_COLUMNS
+from sanitizer.dataset.tables import RowKind
 from sanitizer.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
     from sanitizer.findings import Finding
@@ -32,10 +36,12 @@ class LabelFile:
     Attributes:
         lines: Its physical lines, without their ends.
         table: Its rows; None where there is no file to read.
+        per_keypoint: Columns of a keypoint, 2 or 3; 0 without keypoints.
     """
 
     lines: Sequence[bytes]
     table: LabelTable | None
+    per_keypoint: int = 0
 
     @classmethod
     def read(cls, path: str | None, spec: TaskSpec) -> LabelFile:
@@ -48,7 +54,8 @@ class LabelFile:
                 content = file.read()
         except (OSError, ValueError):
             return cls((), None)
-        return cls(content.removeprefix(UTF8_MARK).splitlines(), parse_labels([content], spec))
+        lines = content.removeprefix(UTF8_MARK).splitlines()
+        return cls(lines, parse_labels([content], spec), spec.kpt_shape[1])
 
     def line(self, number: int) -> str | None:
         """The text of a physical line, legible and cut to `MAX_ROW_CHARACTERS`; None where it ends before."""
@@ -73,12 +80,27 @@ class LabelFile:
         x, y, w, h = self.table.xywh[row].tolist()
         return x - abs(w) / 2, y - abs(h) / 2, x + abs(w) / 2, y + abs(h) / 2
 
+    def with_keypoints(self, row: int | None, box: Box | None) -> Box | None:
+        """The box, made large enough to hold the row's keypoints too: one that strayed is what is to be seen."""
+        if self.table is None or row is None or box is None or self.table.kind[row] != RowKind.POSE:
+            return box
+        tokens = self.table.tokens[self.table.first_token[row] : self.table.first_token[row + 1]]
+        points = keypoints(tokens, self.per_keypoint)
+        x, y = points[points[:, 2] != 0, :2].T.tolist()
+        return min(box[0], *x), min(box[1], *y), max(box[2], *x), max(box[3], *y)
+
     def doubt(self, finding: Finding, row: int | None) -> str | None:
         """What is to be said where the line is not the one that was judged."""
         if self.table is None:
             return GONE
         is_gone = finding.line is not None and finding.line > len(self.lines)
         return CHANGED if is_gone or (row is None and finding.x_center is not None) else None
+
+
+def keypoints(tokens: NDArray[np.float64], per_keypoint: int) -> NDArray[np.float64]:
+    """float64 (K, 3): x, y, visibility of a row's keypoints; visibility 2 where labels have none."""
+    points = tokens[BOX_COLUMNS:].reshape(-1, per_keypoint)
+    return points if per_keypoint == 3 else np.hstack((points, np.full((len(points), 1), 2.0)))
 
 
 def _is_row_of(table: LabelTable, row: int, finding: Finding) -> bool:
