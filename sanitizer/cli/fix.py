@@ -15,9 +15,10 @@ from sanitizer.config import load_config
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from sanitizer.config import Config
-    from sanitizer.fixes.fixing import FixResult
+    from sanitizer.fixes.fixing import FixedFile, FixResult
 
 USAGE = "sanitize fix PATH… [options]"
 EPILOG = """\
@@ -144,7 +145,7 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if not args.quiet:
         for note in view.notes:
             _say(f"note: {note}")
-        _say(view_summary(view, args.view))
+        _say(view_summary(view, args.view, _tally(view.files) if view.files else []))
     return FOUND if view.refused else OK
 
 
@@ -175,7 +176,7 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     if result.files:
         files = _counted(len(result.files), "label file")
         lines.append(f"{'Would change' if args.diff else 'Changed'} {files}:")
-        lines += _tally(result)
+        lines += _tally(result.files)
         lines.append(_outcome(result, args.diff))
     else:
         lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
@@ -193,16 +194,14 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _tally(result: FixResult) -> list[str]:
+def _tally(files: Sequence[FixedFile]) -> list[str]:
     """One line for each thing done: rule, how many, what."""
     from sanitizer.fixes.repairs import TEXT_RULE
 
     counts = Counter(
-        (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done)
-        for file in result.files
-        for s in file.plan.steps
+        (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done) for file in files for s in file.plan.steps
     )
-    renamed = sum(file.path != file.new_path for file in result.files)
+    renamed = sum(file.path != file.new_path for file in files)
     if renamed:
         counts[TEXT_RULE, "file", "renamed to end in .txt"] = renamed
     width = len(f"{max(counts.values()):,}")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import LabelTable, Task, TaskSpec
     from sanitizer.findings import Finding
+    from sanitizer.fixes.fixing import FixedFile
 
 _PAIRS_AT_ONCE = 1000
 _NAME_OF_NAMELESS = "train"
@@ -65,7 +66,8 @@ class View:
         images: Images in the view, by split; one that a list names twice is there once.
         boxes: Label rows in the view, by split.
         excluded: Images left out.
-        changed: Label files that differ from the original.
+        changed: Label files that differ from the original, absolute paths as training would look for them there.
+        files: The repairs in them.
         copied: Images that are copies rather than links, because training would rewrite them.
         refused: Sentences on what was asked for and not done.
         notes: Sentences on what else is worth knowing.
@@ -75,7 +77,8 @@ class View:
     images: dict[str, int] = field(default_factory=dict)
     boxes: dict[str, int] = field(default_factory=dict)
     excluded: list[Excluded] = field(default_factory=list)
-    changed: int = 0
+    changed: set[str] = field(default_factory=set)
+    files: Sequence[FixedFile] = ()
     copied: int = 0
     refused: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -124,6 +127,10 @@ def fix_into_view(
         changed[os.path.normpath(os.path.join(root, change.path))] = change.after
         changed[os.path.normpath(os.path.join(plan.dataset.root, file.new_path))] = change.after
     view = write_view(plan.dataset, plan.task, out, changed=changed, exclude=plan.excluded)
+    label_root = plan.dataset.root
+    view.files = [
+        f for f in plan.files if os.path.normpath(os.path.join(label_root, f.new_path)) in view.changed
+    ]
     view.refused = plan.refused
     view.notes = [*plan.notes, *view.notes]
     return view
@@ -172,7 +179,6 @@ class _Writer:
     _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
     _highest_class: int = -1
     _folders: set[str] = field(default_factory=set)
-    _repaired: set[str] = field(default_factory=set)
 
     def write(self, place: str) -> View:
         """Write everything; `place` is where the folder will lie."""
@@ -187,7 +193,6 @@ class _Writer:
                 self._write(lists[name], "".join(f"./images/{name}/{line}\n" for line in lines).encode())
         self._write("data.yaml", view_yaml(self.dataset, place, lists, self._highest_class).encode())
         self._write("excluded.csv", _excluded_csv(view.excluded).encode())
-        view.changed = len(self._repaired)
         lost = [name for name in ("train", "val") if name not in lists]
         view.notes = [
             f"no image is left in {name}: training needs one, so name other images as `{name}:` in {view.data_yaml}"
@@ -292,7 +297,7 @@ class _Writer:
         if pair.content is not None:
             self._make_folder_of(label)
             if pair.content != pair.before:
-                self._repaired.add(pair.label)
+                self.view.changed.add(pair.label)
             self._write(label, pair.content)
 
     def _make_folder_of(self, path: str) -> None:

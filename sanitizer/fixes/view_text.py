@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.fixes.planning import boxes_lost
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sanitizer.fixes.view import View
 
 
-def view_summary(view: View, shown_as: str) -> str:
+def view_summary(view: View, shown_as: str, tally: Sequence[str]) -> str:
     """Some lines: what the view holds, what was left out, what to run next.
 
     Args:
         view: The view.
         shown_as: Its folder as the user wrote it.
+        tally: A line for each thing done to rows.
     """
     n_images, n_boxes = sum(view.images.values()), sum(view.boxes.values())
     splits = ", ".join(f"{name} {n:,}" for name, n in view.images.items())
@@ -22,7 +27,10 @@ def view_summary(view: View, shown_as: str) -> str:
         f"Wrote {shown_as}: {n_images:,} images ({splits}) with {n_boxes:,} boxes. The dataset is as it was."
     ]
     if view.changed:
-        lines.append(f"{_counted(view.changed, 'label file')} repaired, in the copy.")
+        files = _counted(len(view.changed), "label file")
+        lost = sum(boxes_lost(file.plan) for file in view.files)
+        lines.append(f"{files} repaired, in the copy; {lost or 'no'} box{'es' * (lost != 1)} lost:")
+        lines += tally
     if view.copied:
         lines.append(
             f"{_counted(view.copied, 'image')} copied rather than linked, as training would rewrite"
