@@ -612,6 +612,28 @@ def test_of_ten_thousand_findings_few_cards_are_in_the_document(open_page: Opene
     assert last and 0 < last["y"] < 900
 
 
+def test_a_list_taller_than_any_element_may_be_still_reaches_its_end(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    findings = [
+        finding("B001", f"box {i} is thin", f"labels/{i // 8:05}.txt", i % 8 + 1) for i in range(33_000)
+    ]
+    _, path = made_by_hand(tmp_path, findings)
+    page = open_page(path, viewport={"width": 360, "height": 740})
+    covering = """() => [...document.querySelectorAll('.card')]
+        .filter((card) => card.getBoundingClientRect().bottom > 0 && card.getBoundingClientRect().top < innerHeight)
+        .map((card) => Number(card.dataset.position))"""
+    for share, least, most in ((0.5, 15_000, 18_000), (1, 32_998, 32_999)):
+        page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share)
+        page.wait_for_timeout(300)
+        seen = page.evaluate(covering)
+        assert seen
+        assert all(least <= position <= most for position in seen)
+    page.evaluate("activate(20_000)")
+    assert active(page) == 20_000
+    assert 20_000 in page.evaluate(covering)
+
+
 def test_the_page_fits_a_phone(open_page: Opener, scanned_page: Path) -> None:
     page = open_page(scanned_page, viewport={"width": 360, "height": 740}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

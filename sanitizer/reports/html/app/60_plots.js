@@ -60,6 +60,12 @@ function ticks(low, high, log) {
   return inside.length > 9 ? inside.filter((_, at) => at % 2 === 0) : inside;
 }
 
+/** Round numbers, or the edges of the bins themselves where hardly one lies between them. */
+function marksOf(edges, log) {
+  const round = ticks(edges[0], edges.at(-1), log);
+  return round.length < 3 ? edges.filter((_, at) => at % Math.ceil(edges.length / 8) === 0) : round;
+}
+
 function histogram(plot, boxes, flagged) {
   const { edges, log } = plot;
   const low = edges[0];
@@ -74,7 +80,7 @@ function histogram(plot, boxes, flagged) {
     y: y(n), height: PLOT.top + INNER.height - y(n),
   }, svg("title", {}, `${between(plot, at)}: ${kind === "boxes" ? plural(n, "box", "boxes") : `${count(n)} flagged`}`));
   const frame = svg("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": summaryOf(plot, boxes, flagged) });
-  frame.append(...countAxis(top, y), ...ticks(low, high, log).map((value) => xTick(x(value), inUnit(value, plot.unit))),
+  frame.append(...countAxis(top, y), ...marksOf(edges, log).map((value) => xTick(x(value), inUnit(value, plot.unit))),
     ...boxes.map(bar("boxes")).filter(Boolean), ...(flagged ?? []).map(bar("flagged")).filter(Boolean),
     axisTitle(PLOT.left + INNER.width / 2, PLOT.height - 6, `${isRatio(plot.unit) ? "ratio" : plot.unit}${log ? ", log scale" : ""}`),
     verticalTitle("boxes, log scale"));

@@ -70,9 +70,11 @@ function startOverview() {
     return { value: code, n, severity, name: [icon(severity, severity), el("code", {}, code), " ", ruleName(code)] };
   }));
   const known = new Map(DATA.classes.map((c) => [String(c.id), c]));
-  bars(byId("class-bars"), "class", tally("class").map(([id, n]) => ({
+  const ofClasses = tally("class").filter(([id]) => id !== NONE); // most rules on files and images are about none
+  byId("class-bars").parentElement.hidden = ofClasses.length === 0;
+  bars(byId("class-bars"), "class", ofClasses.map(([id, n]) => ({
     value: id, n, name: [facetLabel("class", id)],
-    aside: known.has(id) ? ` in ${plural(known.get(id).boxes, "box", "boxes")}` : null,
+    aside: known.get(id)?.boxes ? ` in ${plural(known.get(id).boxes, "box", "boxes")}` : null,
   })));
   for (const area of [byId("totals"), byId("charts")]) {
     area.addEventListener("click", (event) => {

@@ -56,7 +56,7 @@ function card(i, position, size) {
       el("p", { class: "hint" },
         F.class_id[i] === null && F.class_name[i] === null ? null : el("span", { class: "tag", title: className(i) }, className(i)),
         F.suggestion[i] === null ? null : el("span", { class: "suggestion", title: F.suggestion[i] }, F.suggestion[i])),
-      el("p", { class: "about", title: F.about[i] ?? "" }, F.about[i] ?? ""),
+      F.about[i] === null || F.crop[i] === null && F.row[i] === null ? null : el("p", { class: "about", title: F.about[i] }, F.about[i]),
       el("p", { class: "conflict", hidden: true })),
     el("footer", {}, decisionControls(i), comment));
   paintDecision(node, i);
