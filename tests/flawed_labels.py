@@ -101,10 +101,13 @@ def _files_in_corners(draw: st.DrawFn) -> list[str]:
     """Enough rows for it to show, in shares or pixels; near the first corner they look like corners when converted."""
     n = draw(st.integers(1, 7))
     far = draw(st.sampled_from([0.3, 0.5, 1.0]))
+    starts, sizes = draw(
+        st.sampled_from([([0.0, 0.05, 0.1, 0.5, 0.8], [0.1, 0.2, 0.5, 0.9]), ([0.0, 0.05], [0.5, 0.9])])
+    )
     rows = []
     for _ in range(n):
-        x1, y1 = (draw(st.sampled_from([0.0, 0.05, 0.1, 0.5, 0.8])) * far for _ in range(2))
-        w, h = (draw(st.sampled_from([0.1, 0.2, 0.5, 0.9])) * (far - low) for low in (x1, y1))
+        x1, y1 = (draw(st.sampled_from(starts)) * far for _ in range(2))
+        w, h = (draw(st.sampled_from(sizes)) * (far - low) for low in (x1, y1))
         rows.append((x1, y1, x1 + w, y1 + h))
     turned = draw(st.sampled_from([lambda numbers: numbers, _in_pixels]))
     decimals = draw(_DECIMALS)

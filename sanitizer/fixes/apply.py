@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import Entry, JournalError, digest, located, sync_folder, write_run
+from sanitizer.fixes.journal import FOLDER, Entry, JournalError, digest, located, sync_folder, write_run
 from sanitizer.fixes.staging import is_another_file, write_beside
 from sanitizer.fixes.undo import clear_temporaries, restore
 
@@ -46,9 +46,14 @@ def apply_changes(root: str, changes: Sequence[Change]) -> Run:
     """
     try:
         entries = [_entry(root, change) for change in changes]
-        run = write_run(root, entries, {e.before: c.before for e, c in zip(entries, changes, strict=True)})
     except OSError as error:
         raise JournalError(f"{located(root, error)}: {error.strerror}; nothing was changed") from error
+    try:
+        run = write_run(root, entries, {e.before: c.before for e, c in zip(entries, changes, strict=True)})
+    except OSError as error:
+        raise JournalError(
+            f"{os.path.join(root, FOLDER)}: {error.strerror}; the originals are kept there, so nothing was changed"
+        ) from error
     begun: list[Entry] = []
     try:
         _stage(run, changes)

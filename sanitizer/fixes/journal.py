@@ -98,12 +98,15 @@ class Run:
         sync_folder(self.folder)
 
     def remove(self) -> None:
-        """Forget the run; without any other, the whole journal goes."""
+        """Forget the run; without any other, the whole journal goes.
+
+        It is forgotten once it has lost its name; what else cannot be cleared away the next fix or undo clears.
+        """
         gone = f"{self.folder}.part"
         os.rename(self.folder, gone)
-        shutil.rmtree(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         if not os.listdir(runs_folder(self.root)):
-            shutil.rmtree(os.path.join(self.root, FOLDER))
+            shutil.rmtree(os.path.join(self.root, FOLDER), ignore_errors=True)
 
 
 def runs_folder(root: str) -> str:

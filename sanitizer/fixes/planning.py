@@ -200,4 +200,5 @@ def _note(planned: Planned, targets: Sequence[Target], in_place: bool) -> None:
         some = "1 label file" if planned.keep_rows == 1 else f"{planned.keep_rows:,} label files"
         planned.notes.append(
             f"in {some} every row is bad: none was removed, or training would learn that the image shows nothing"
+            " (correct the rows or the data.yaml, or train without these images by --view FOLDER)"
         )
