@@ -211,7 +211,7 @@ def _config(used: Iterable[str], labels: dict[float, str], n_keypoints: int) -> 
         '  <Text name="findings" value="$findings"/>',
         '  <Image name="image" value="$image" zoom="true" zoomControl="true"/>',
     ]
-    for kind in sorted(used):
+    for kind in used:
         tag, name = _CONTROLS[kind]
         lines.append(f'  <{tag} name="{name}" toName="image">')
         choices = keypoints if kind == "keypointlabels" else classes
