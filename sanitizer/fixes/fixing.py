@@ -11,13 +11,15 @@ from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
 from sanitizer.fixes.journal import JournalError, locked, read_runs
 from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
-from sanitizer.fixes.roots import journal_root
+from sanitizer.fixes.roots import journal_root, root_of
 from sanitizer.fixes.undo import restore
+from sanitizer.scanning import nearby_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
 
 __all__ = ["FixResult", "FixedFile", "Planned", "fix", "journal_root", "plan_fix"]
@@ -96,20 +98,22 @@ def fix(
         JournalError: The fix could not be carried out; nothing was changed.
     """
     given = [os.fspath(p) for p in paths]
-    root = journal_root(given)
+    dataset = find_dataset(given, splits)
+    root = root_of(dataset)
+    config = config or nearby_config(dataset)
     if baseline is not None:
-        config = replace(config or _config_of(given), baseline=baseline)
+        config = replace(config, baseline=baseline)
 
-    def plan() -> Planned:
+    def plan(dataset: Dataset) -> Planned:
         sheet = None if decisions is None else os.fspath(decisions)
-        return plan_fix(given, config, task, splits=splits, unsafe=unsafe, decisions=sheet,
+        return plan_fix(given, config, task, dataset=dataset, splits=splits, unsafe=unsafe, decisions=sheet,
                         jobs=jobs, cache=cache, progress=progress)  # fmt: skip
 
     if dry_run:
-        return _result(root, plan(), [])
+        return _result(root, plan(dataset), [])
     with locked(root):
         notes = _take_back_interrupted(root)
-        planned = plan()
+        planned = plan(find_dataset(given, splits) if notes else dataset)
         caches = label_caches(root, [c.path for c in planned.changes])
         result = _result(root, planned, notes, [c.path for c in caches])
         if not planned.changes:
@@ -130,12 +134,6 @@ def _take_back_interrupted(root: str) -> list[str]:
                 ) from error
             notes.append(f"an earlier fix (run {run.id}) had been interrupted and was taken back first")
     return notes
-
-
-def _config_of(paths: Sequence[str]) -> Config:
-    from sanitizer.scanning import nearby_config
-
-    return nearby_config(find_dataset(paths))
 
 
 def _result(

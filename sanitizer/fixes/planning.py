@@ -80,6 +80,7 @@ def plan_fix(
     config: Config | None = None,
     task: Task | Literal["auto"] = "auto",
     *,
+    dataset: Dataset | None = None,
     splits: Sequence[str] | None = None,
     unsafe: bool = False,
     decisions: str | None = None,
@@ -91,6 +92,7 @@ def plan_fix(
     """Scan and plan; nothing is changed. Arguments and errors as of `fix`.
 
     Args:
+        dataset: What `find_dataset` found, where that is known already.
         in_place: The labels themselves are to be changed, so that those which more than this dataset uses are left
             alone, and no image is left out; False for a copy of the dataset.
     """
@@ -99,7 +101,7 @@ def plan_fix(
         return scan(*paths, config=config, task=task, images=images, splits=splits,
                     jobs=jobs, cache=cache, progress=progress)  # fmt: skip
 
-    dataset = find_dataset(paths, splits)
+    dataset = find_dataset(paths, splits) if dataset is None else dataset
     config = config or nearby_config(dataset)
     report = look("header")
     reviewed = review(decisions, report, look, in_place) if decisions else Review()

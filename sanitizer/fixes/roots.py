@@ -11,6 +11,8 @@ from sanitizer.fixes.journal import FOLDER, JournalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sanitizer.dataset.model import Dataset
+
 
 def journal_root(paths: Sequence[str]) -> str:
     """Absolute, real path of the root of the dataset that a fix of these paths is about.
@@ -19,7 +21,11 @@ def journal_root(paths: Sequence[str]) -> str:
         DatasetError: There is no dataset.
         JournalError: Label files were given that no data.yaml belongs to.
     """
-    dataset = find_dataset(paths)
+    return root_of(find_dataset(paths))
+
+
+def root_of(dataset: Dataset) -> str:
+    """Absolute, real path of a dataset's root. JournalError where it is but some files."""
     if dataset.files_only and dataset.yaml_path is None:
         raise JournalError(
             "no data.yaml belongs to these files: give the dataset's folder, to hold the journal"
