@@ -186,7 +186,7 @@ def test_a_card_tells_place_row_and_rule(open_page: Opener, scanned: Report, sca
 
 def test_the_drawing_is_in_pixels_of_the_crop(open_page: Opener, scanned_page: Path) -> None:
     page = open_page(scanned_page)
-    page.wait_for_function("[...document.images].slice(0, 3).every((image) => image.naturalWidth > 0)")
+    page.evaluate("Promise.all([...document.images].slice(0, 3).map((image) => image.decode()))")
     sizes = page.evaluate(
         """[...document.querySelectorAll('.card .stage')].slice(0, 3).map((stage) => {
             const image = stage.querySelector('img'), box = stage.querySelector('svg').viewBox.baseVal;
@@ -274,8 +274,8 @@ def test_a_bar_is_a_filter(open_page: Opener, scanned: Report, scanned_page: Pat
 def test_the_search_takes_words_in_any_order(open_page: Opener, scanned: Report, scanned_page: Path) -> None:
     page = open_page(scanned_page)
     page.keyboard.press("/")
-    page.keyboard.type("train/a.txt b007")
-    page.wait_for_function("location.hash.includes('q=')")
+    page.keyboard.type("train/a.txt b007", delay=60)
+    page.locator("#chips").get_by_text("“train/a.txt b007”").wait_for()
     assert list_length(page) == sum(f.rule == "B007" for f in scanned.findings)
     page.locator("#search").fill("no such thing")
     page.get_by_text("No finding passes these filters.").wait_for()
