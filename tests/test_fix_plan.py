@@ -377,8 +377,8 @@ def test_only_decided_rows_change(text: str, data: st.DataObject) -> None:
     of_line: dict[int, set[str | None]] = {}
     for f in found:
         of_line.setdefault(f.line or 0, set()).add(choices.get(f.fingerprint))
-    # What L005 says of one line is about all of them.
-    if "L005" in {step.rule for step in result.steps}:
+    # What these two say of one line is about all of them.
+    if {"L005", "L009"} & {step.rule for step in result.steps}:
         return
     lines = Document.parse(text.encode()).lines
     may_change = Counter(line.text for line in lines if of_line.get(line.origin, set()) & {"fix", "drop"})
