@@ -1,0 +1,113 @@
+"""A few real training steps, through Ultralytics' own trainer, before anything is measured."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+
+from sanitizer.probe.data import ReadOnlyDataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.samples import Sample
+
+_TRAINERS: dict[str, type[DetectionTrainer]] = {
+    "detect": DetectionTrainer,
+    "segment": SegmentationTrainer,
+    "pose": PoseTrainer,
+    "obb": OBBTrainer,
+}
+
+
+class BudgetSpentError(Exception):
+    """The budget is spent."""
+
+
+def trainer_class(task: str) -> Any:
+    """A trainer of the task that reads `Sample`s and writes nothing into the dataset or its runs folder."""
+
+    base: Any = _TRAINERS[task]
+
+    class WarmUpTrainer(base):  # type: ignore[misc]
+        def __init__(
+            self,
+            overrides: dict[str, Any],
+            model: nn.Module,
+            samples: Sequence[Sample],
+            spec: TaskSpec,
+            keep_on: Callable[[int], bool],
+        ) -> None:
+            self.initial, self.samples, self.spec, self.keep_on = model, samples, spec, keep_on
+            self.batches = 0
+            super().__init__(overrides=overrides)
+
+        def get_dataset(self) -> dict[str, Any]:
+            data: dict[str, Any] = {"train": "train", "val": "val", "names": dict(self.spec.names)}
+            data |= {"nc": self.spec.nc, "channels": 3}
+            if self.spec.task == "pose":
+                data["kpt_shape"] = list(self.spec.kpt_shape)
+            return data
+
+        def setup_model(self) -> None:
+            self.model = self.initial
+
+        def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+            return ReadOnlyDataset(
+                self.samples if mode == "train" else self.samples[:1],
+                data=self.data,
+                task=self.spec.task,
+                imgsz=self.args.imgsz,
+                augment=mode == "train",
+                hyp=self.args,
+                batch_size=batch,
+            )
+
+        def run_callbacks(self, event: str) -> None:
+            """None of the user's integrations; after each batch a look at the budget."""
+            if event == "on_train_batch_end":
+                self.batches += 1
+                if not self.keep_on(self.batches):
+                    raise BudgetSpentError
+
+        def validate(self) -> tuple[dict[str, float], float]:
+            return {}, 0.0
+
+        def save_model(self) -> bool:
+            return False
+
+        def save_metrics(self, metrics: Mapping[str, float]) -> None:
+            pass
+
+        def final_eval(self) -> None:
+            pass
+
+    return WarmUpTrainer
+
+
+def warm_up(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    spec: TaskSpec,
+    overrides: Mapping[str, Any],
+    keep_on: Callable[[int], bool] = lambda n: True,
+) -> Any:
+    """Train the model in place."""
+    with tempfile.TemporaryDirectory(prefix="sanitize-probe-") as folder:
+        settings = dict(overrides) | {
+            "task": spec.task, "mode": "train", "data": "probe", "model": "probe.yaml", "val": False, "save": False,
+            "plots": False, "project": folder, "name": "warm-up", "exist_ok": True,
+        }  # fmt: skip
+        trainer = trainer_class(spec.task)(settings, model, samples, spec, keep_on)
+        with contextlib.suppress(BudgetSpentError):
+            trainer.train()
+    return trainer
