@@ -14,7 +14,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "bench"))
 
 from injection.errors import KINDS, NAMES, SWAPPED, resembles, shift
-from injection.inject import Truth, inject, read_truth
+from injection.inject import Truth, inject, read_injected
 from injection.rows import InjectionError, Page, Row, iou
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def copy(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(copy: Path) -> dict[str, Truth]:
-    return read_truth(str(copy))
+    return read_injected(str(copy)).truth
 
 
 def lines(folder: Path, image: str) -> list[str]:
@@ -182,7 +182,7 @@ def test_the_same_seed_gives_the_same_labels_and_another_does_not(source: Path, 
     inject(str(source), str(tmp_path / "c"), seed=4)
     a, b, c = ((tmp_path / name / "truth.json").read_text() for name in "abc")
     assert a == b != c
-    for image in read_truth(str(tmp_path / "a")):
+    for image in read_injected(str(tmp_path / "a")).truth:
         assert lines(tmp_path / "a", image) == lines(tmp_path / "b", image)
 
 

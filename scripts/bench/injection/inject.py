@@ -55,30 +55,64 @@ def inject(dataset_dir: str, out_dir: str, seed: int, share: float = 0.25) -> di
         Image path relative to `out_dir` to what was done, for altered images only.
 
     Raises:
-        InjectionError: The set is too small, or too few images allow a kind.
+        InjectionError: The set is too small, too few images allow a kind, or `out_dir` exists.
     """
     dataset = find_dataset([os.path.join(dataset_dir, "data.yaml")])
     if dataset.nc is None:
         raise InjectionError(f"{dataset.yaml_path}: names no classes")
+    if os.path.exists(out_dir):
+        raise InjectionError(f"{out_dir} exists already: remove it first, or name another folder")
     os.makedirs(out_dir)
     for split in ("train", "val"):
         copy_split(dataset, split, out_dir)
     pages = read_pages(out_dir, dataset.nc)
     kind_of = choose(pages, share, np.random.default_rng(seed))
     truth = alter(pages, kind_of, out_dir, seed)
-    with open(os.path.join(out_dir, "truth.json"), "w", encoding="utf-8") as file:
-        json.dump({image: asdict(t) for image, t in truth.items()}, file, indent=1)
     names = json.dumps([dataset.names[i] for i in range(dataset.nc)])
     with open(os.path.join(out_dir, "data.yaml"), "w", encoding="utf-8") as file:
         path = json.dumps(os.path.abspath(out_dir))
         file.write(f"path: {path}\ntrain: images/train\nval: images/val\nnames: {names}\n")
+    # The last file: where it is, the copy is whole.
+    with open(os.path.join(out_dir, "truth.json"), "w", encoding="utf-8") as file:
+        json.dump({image: asdict(t) for image, t in truth.items()}, file, indent=1)
     return truth
 
 
-def read_truth(out_dir: str) -> dict[str, Truth]:
-    """What `inject` wrote."""
-    with open(os.path.join(out_dir, "truth.json"), encoding="utf-8") as file:
-        return {image: Truth(**record) for image, record in json.load(file).items()}
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """What `inject` wrote.
+
+    Attributes:
+        folder: Absolute path.
+        truth: Image to what was done, altered images only.
+        images: All training images, paths relative to the folder.
+        nc: Number of classes.
+    """
+
+    folder: str
+    truth: Mapping[str, Truth]
+    images: Sequence[str]
+    nc: int
+
+    @property
+    def data_yaml(self) -> str:
+        """Absolute path of the data.yaml."""
+        return os.path.join(self.folder, "data.yaml")
+
+
+def read_injected(out_dir: str) -> Injected:
+    """What `inject` wrote there."""
+    folder = os.path.abspath(out_dir)
+    with open(os.path.join(folder, "truth.json"), encoding="utf-8") as file:
+        truth = {image: Truth(**record) for image, record in json.load(file).items()}
+    nc = find_dataset([os.path.join(folder, "data.yaml")]).nc
+    assert nc is not None
+    return Injected(folder, truth, train_images(folder), nc)
+
+
+def train_images(out_dir: str) -> list[str]:
+    """The training images of a copy, in the order of their names."""
+    return [f"images/train/{name}" for name in sorted(os.listdir(os.path.join(out_dir, "images/train")))]
 
 
 def copy_split(dataset: Dataset, name: str, out_dir: str) -> None:
@@ -108,8 +142,7 @@ def label_of(image: str) -> str:
 def read_pages(out_dir: str, nc: int) -> dict[str, Page]:
     """Image path relative to the copy to its labels, for all training images in the order of their names."""
     pages = {}
-    for name in sorted(os.listdir(os.path.join(out_dir, "images/train"))):
-        image = f"images/train/{name}"
+    for image in train_images(out_dir):
         path = os.path.join(out_dir, image)
         with Image.open(path) as opened:
             width, height = opened.size

@@ -22,7 +22,7 @@ class InjectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One box with an area.
+    """One box.
 
     Attributes:
         line: 1-based physical line.
@@ -63,12 +63,12 @@ class Page:
         if path is not None:
             with open(path, encoding="utf-8") as file:
                 lines = file.read().splitlines()
-        rows = [row for n, line in enumerate(lines, 1) if line.strip() and (row := parse(line, n, path))]
-        return cls(lines, rows, width, height, nc)
+        rows = [parse(line, n, path) for n, line in enumerate(lines, 1) if line.strip()]
+        return cls(lines, [row for row in rows if min(row.box[2:]) > 0], width, height, nc)
 
 
-def parse(line: str, number: int, path: str | None) -> Row | None:
-    """A row, or None where its box has no area."""
+def parse(line: str, number: int, path: str | None) -> Row:
+    """One line of a label file as a row."""
     tokens = line.split()
     try:
         class_id, (x, y, w, h) = int(tokens[0]), map(float, tokens[1:])
@@ -76,7 +76,7 @@ def parse(line: str, number: int, path: str | None) -> Row | None:
         raise InjectionError(
             f"{path}:{number}: a row of a detection set is a class id and four numbers"
         ) from error
-    return Row(number, class_id, (x, y, w, h)) if min(w, h) > 0 else None
+    return Row(number, class_id, (x, y, w, h))
 
 
 def text(class_id: int, box: Box) -> str:
