@@ -17,9 +17,10 @@ from injection.errors import NAMES
 from injection.evaluation import ALL, evaluate
 from injection.inject import Truth
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
-from injection.model_scores import Frame, training_rows
+from injection.model_scores import Frame
 from injection.probe_adapter import ProbeNotRun, probe_scores
-from injection.scores import METHODS, Scores, load_scores, save_scores
+from injection.rows import training_rows
+from injection.scores import CLEANLAB_PARTS, METHODS, Scores, load_scores, save_scores
 from injection.tables import NOT_RUN, cell, dataset_tables
 
 some_scores = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30).filter(
@@ -95,12 +96,19 @@ def test_a_perfect_method_reaches_everything() -> None:
 
 def test_lines_of_flagged_images_are_counted_apart() -> None:
     wrong = IMAGES[NAMES.index("wrong class")]
-    unsure = Scores(dict.fromkeys(IMAGES, 0.0), {wrong: {1: 1.0, 2: 0.0}}, {}, [IMAGES[-1]])
+    unsure = Scores(dict.fromkeys(IMAGES, 0.0), {wrong: {1: 1.0, 2: 0.0}}, None, [IMAGES[-1]])
     figures = evaluate(unsure, TRUTH, IMAGES)
     assert figures.line_of_all["wrong class"] == 0
     assert np.isnan(figures.line_of_flagged["wrong class"])
     assert figures.auroc[ALL] == 0.5
     assert figures.clean_flagged == pytest.approx(1 / 12)
+
+
+def test_a_method_that_found_no_place_missed_them_and_one_without_places_is_not_counted() -> None:
+    scores = dict.fromkeys(IMAGES, 0.0)
+    assert evaluate(Scores(scores, places={}), TRUTH, IMAGES).place == 0
+    assert np.isnan(evaluate(Scores(scores), TRUTH, IMAGES).place)
+    assert np.isnan(evaluate(Scores(scores), TRUTH, IMAGES).line_of_all["wrong class"])
 
 
 def test_images_without_score_rank_last() -> None:
@@ -129,8 +137,8 @@ def test_a_method_that_was_not_run_says_so() -> None:
     figures = evaluate(Scores(dict.fromkeys(IMAGES, 0.0)), TRUTH, IMAGES)
     text = dataset_tables({"loss": [figures]}, "20 images.")
     rows = [line for line in text.splitlines() if line.startswith("| all ")]
-    assert len(rows) == 2
-    assert all(row.count(NOT_RUN) == len(METHODS) - 1 for row in rows)
+    others = len(METHODS) - 1
+    assert [row.count(NOT_RUN) for row in rows] == [others, others, len(CLEANLAB_PARTS)]
 
 
 def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:

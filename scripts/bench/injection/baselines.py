@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from injection.model_scores import view_images
-from injection.scores import Scores, load_scores, save_scores
+from injection.scores import CLEANLAB_PARTS, Scores, load_scores, save_scores
 from sanitizer.config import Config
 from sanitizer.findings import Severity
 from sanitizer.scanning import scan
@@ -71,7 +71,7 @@ def scan_scores(data_yaml: str, imgsz: int) -> Scores:
             line = lines[finding.image]
             line[finding.line] = max(line[finding.line], score)
     flagged = [image for image, score in images.items() if score >= SEVERITY_SCORES[Severity.WARNING]]
-    return Scores(dict(images), {image: dict(by_line) for image, by_line in lines.items()}, {}, flagged)
+    return Scores(dict(images), {image: dict(by_line) for image, by_line in lines.items()}, None, flagged)
 
 
 def cleanlab_scores(views: Sequence[ModelView], nc: int, python: str) -> dict[str, Scores]:
@@ -95,10 +95,7 @@ def cleanlab_scores(views: Sequence[ModelView], nc: int, python: str) -> dict[st
         for v, f in pairs
     }
     places = {v.image: [centre(f["place"], v)] for v, f in pairs if f["place"]}
-    parts = {
-        f"cleanlab {part}": Scores({v.image: 1 - f[part] for v, f in pairs})
-        for part in ("overlooked", "badloc", "swap")
-    }
+    parts = {name: Scores({v.image: 1 - f[name.split()[1]] for v, f in pairs}) for name in CLEANLAB_PARTS}
     return {"cleanlab": Scores({v.image: 1 - f["quality"] for v, f in pairs}, lines, places), **parts}
 
 

@@ -12,7 +12,7 @@ from injection.errors import NAMES
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from injection.inject import Truth
     from injection.scores import Scores
@@ -59,11 +59,14 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
     flagged = top_images(of_image, len(truth)) if scores.flagged is None else set(scores.flagged)
 
     def line_share(found: Sequence[str]) -> float:
-        if not scores.lines:
+        if scores.lines is None:
             return math.nan
         return mean([altered_first(scores.lines.get(i, {}), truth[i].lines) for i in found])
 
-    missing = of_kind[PLACE_KIND] if scores.places else []
+    def place_share(found: Sequence[str], is_right: Callable[[str], bool]) -> float:
+        return math.nan if scores.places is None else mean([is_right(i) for i in found])
+
+    places = scores.places or {}
     return Figures(
         {kind: auroc(*pair) for kind, pair in pairs.items()},
         {kind: average_precision(*pair) for kind, pair in pairs.items()},
@@ -71,8 +74,8 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
         {kind: line_share([i for i in of_kind[kind] if i in flagged]) for kind in LINE_KINDS},
         {kind: mean([i in flagged for i in found]) for kind, found in of_kind.items()},
         mean([i in flagged for i in clean]),
-        mean([inside_any(scores.places.get(i, ()), truth[i].removed) for i in missing]),
-        mean([bool(scores.places.get(i)) for i in clean]) if scores.places else math.nan,
+        place_share(of_kind[PLACE_KIND], lambda i: inside_any(places.get(i, ()), truth[i].removed)),
+        place_share(clean, lambda i: bool(places.get(i))),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from injection.errors import KINDS, NAMES, SWAPPED, Altered, swapped
-from injection.rows import InjectionError, Page
+from injection.rows import InjectionError, Page, training_rows
 from sanitizer.dataset.layout import find_dataset
 
 if TYPE_CHECKING:
@@ -93,6 +93,14 @@ class Injected:
     truth: Mapping[str, Truth]
     images: Sequence[str]
     nc: int
+
+    def line_chance(self, kind: str) -> float:
+        """Chance that a random line of a label file with this kind of error is an altered one, on average."""
+        of_kind = [image for image, t in self.truth.items() if t.kind == kind]
+        rows = [len(training_rows(label_of(os.path.join(self.folder, image)))) for image in of_kind]
+        return float(
+            np.mean([len(self.truth[image].lines) / n for image, n in zip(of_kind, rows, strict=True)])
+        )
 
     @property
     def data_yaml(self) -> str:

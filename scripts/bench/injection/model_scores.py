@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from injection.inject import label_of, train_images
-from injection.rows import Box, Row, corners, parse
+from injection.rows import Row, corners, training_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,18 +98,6 @@ class Frame:
         """Corners (N, 4) in letterbox pixels, in image pixels and inside the image."""
         pixels = (xyxy - [self.left, self.top, self.left, self.top]) / self.scale
         return np.clip(pixels, 0, [self.width, self.height, self.width, self.height])
-
-
-def training_rows(label: str) -> list[Row]:
-    """The rows of a label file, each once, as training has them."""
-    if not os.path.exists(label):
-        return []
-    with open(label, encoding="utf-8") as file:
-        rows = [parse(line, n, label) for n, line in enumerate(file, 1) if line.strip()]
-    first: dict[tuple[int, Box], Row] = {}
-    for row in rows:
-        first.setdefault((row.class_id, row.box), row)
-    return list(first.values())
 
 
 def loss_and_norm(model: Any, image: Any, rows: Sequence[Row], frame: Frame) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,18 @@ def parse(line: str, number: int, path: str | None) -> Row:
             f"{path}:{number}: a row of a detection set is a class id and four numbers"
         ) from error
     return Row(number, class_id, (x, y, w, h))
+
+
+def training_rows(label: str) -> list[Row]:
+    """The rows of a label file, each once, as training has them."""
+    if not os.path.exists(label):
+        return []
+    with open(label, encoding="utf-8") as file:
+        rows = [parse(line, n, label) for n, line in enumerate(file, 1) if line.strip()]
+    first: dict[tuple[int, Box], Row] = {}
+    for row in rows:
+        first.setdefault((row.class_id, row.box), row)
+    return list(first.values())
 
 
 def text(class_id: int, box: Box) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 METHODS = ("loss", "grad norm", "cleanlab", "scan", "probe", "scan + probe")
 """In the order of the tables."""
+CLEANLAB_PARTS = ("cleanlab overlooked", "cleanlab badloc", "cleanlab swap")
+"""What cleanlab's quality is pooled from: boxes not labelled, badly placed, of another class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,14 @@ class Scores:
 
     Attributes:
         images: Image path relative to the set to its score; an image that is not in it scores least.
-        lines: Image to line number to score; empty for a method that does not say.
-        places: Image to points (x, y), normalised, where a box is said to be missing.
+        lines: Image to line number to score; None for a method that does not say.
+        places: Image to points (x, y), normalised, where a box is said to be missing; None likewise.
         flagged: Images that the method itself reports; None for a method without a threshold of its own.
     """
 
     images: Mapping[str, float]
-    lines: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    places: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    lines: Mapping[str, Mapping[int, float]] | None = None
+    places: Mapping[str, Sequence[tuple[float, float]]] | None = None
     flagged: Sequence[str] | None = None
 
 
@@ -39,9 +41,8 @@ def save_scores(scores: Mapping[str, Scores], path: str) -> None:
 def load_scores(path: str) -> dict[str, Scores]:
     """Read what `save_scores` wrote."""
     with open(path, encoding="utf-8") as file:
-        return {name: _scores(record) for name, record in json.load(file).items()}
-
-
-def _scores(record: dict[str, dict[str, dict[str, float]]]) -> Scores:
-    lines = {image: {int(n): v for n, v in by_line.items()} for image, by_line in record["lines"].items()}
-    return Scores(**(record | {"lines": lines}))  # type: ignore[arg-type]
+        saved = json.load(file)
+    for record in saved.values():
+        if record["lines"] is not None:  # JSON's keys are text
+            record["lines"] = {i: {int(n): v for n, v in of.items()} for i, of in record["lines"].items()}
+    return {name: Scores(**record) for name, record in saved.items()}

@@ -9,7 +9,7 @@ from measure import table
 
 from injection.errors import NAMES
 from injection.evaluation import ALL, LINE_KINDS, PLACE_KIND
-from injection.scores import METHODS
+from injection.scores import CLEANLAB_PARTS, METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +37,9 @@ def dataset_tables(figures: Mapping[str, Sequence[Figures]], counts: str) -> str
             "Average precision against clean images:",
             "",
             kind_table(figures, kinds, lambda kind: lambda f: f.ap[kind]),
+            "Average precision of the three parts of cleanlab's label quality, each alone:",
+            "",
+            kind_table(figures, kinds, lambda kind: lambda f: f.ap[kind], CLEANLAB_PARTS),
             "Flagged images, right lines and right places:",
             "",
             table(("share", *METHODS), share_rows(figures)),
@@ -48,9 +51,10 @@ def kind_table(
     figures: Mapping[str, Sequence[Figures]],
     kinds: Sequence[str],
     value_of: Callable[[str], Callable[[Figures], float]],
+    methods: Sequence[str] = METHODS,
 ) -> str:
     """One row a kind of error, one column a method."""
-    return table(("kind", *METHODS), [[kind, *cells(figures, value_of(kind))] for kind in kinds])
+    return table(("kind", *methods), [[kind, *cells(figures, value_of(kind), methods)] for kind in kinds])
 
 
 def share_rows(figures: Mapping[str, Sequence[Figures]]) -> list[list[str]]:
@@ -72,9 +76,13 @@ def share_rows(figures: Mapping[str, Sequence[Figures]]) -> list[list[str]]:
     return [[name, *cells(figures, value)] for name, value in rows]
 
 
-def cells(figures: Mapping[str, Sequence[Figures]], value: Callable[[Figures], float]) -> list[str]:
+def cells(
+    figures: Mapping[str, Sequence[Figures]],
+    value: Callable[[Figures], float],
+    methods: Sequence[str] = METHODS,
+) -> list[str]:
     """One cell a method."""
-    return [cell([value(f) for f in figures[m]]) if m in figures else NOT_RUN for m in METHODS]
+    return [cell([value(f) for f in figures[m]]) if m in figures else NOT_RUN for m in methods]
 
 
 def cell(values: Sequence[float]) -> str:
