@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "bench"))
 
+from injection.baselines import scan_scores
+from injection.cleanlab_child import label_of, most_overlooked, predictions_of
 from injection.errors import NAMES
 from injection.evaluation import ALL, evaluate
 from injection.inject import Truth
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
-from injection.model_scores import Frame
+from injection.model_scores import Frame, view_images
 from injection.probe_adapter import ProbeNotRun, probe_scores
 from injection.rows import training_rows
 from injection.scores import CLEANLAB_PARTS, METHODS, Scores, load_scores, save_scores
 from injection.tables import NOT_RUN, cell, dataset_tables
+from injection.training import train
 
 some_scores = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30).filter(
     lambda pairs: 0 < sum(p for _, p in pairs) < len(pairs)
@@ -169,6 +173,76 @@ def test_training_has_a_repeated_row_once(tmp_path: Path) -> None:
     label.write_text("0 .5 .5 .1 .1\n1 .5 .5 .1 .1\n\n0 .50 .5 .1 .1\n")
     assert [row.line for row in training_rows(str(label))] == [1, 2]
     assert training_rows(str(tmp_path / "none.txt")) == []
+
+
+def small_set(folder: Path, side: int, count: int) -> Path:
+    """Images with a bright box each, and a label that says so."""
+    random = np.random.default_rng(5)
+    for split in ("train", "val"):
+        (folder / "images" / split).mkdir(parents=True)
+        (folder / "labels" / split).mkdir(parents=True)
+        for n in range(count):
+            pixels = random.integers(0, 100, (side, side, 3), np.uint8)
+            pixels[side // 4 : side // 2, side // 4 : side // 2] = 250
+            Image.fromarray(pixels).save(folder / f"images/{split}/{n}.png")
+            (folder / f"labels/{split}/{n}.txt").write_text("0 0.375 0.375 0.25 0.25\n")
+    (folder / "data.yaml").write_text(
+        f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [a, b]\n"
+    )
+    return folder
+
+
+def test_the_scan_scores_lines_and_images_by_their_severest_finding(tmp_path: Path) -> None:
+    folder = small_set(tmp_path, 100, 3)
+    with open(folder / "labels/train/1.txt", "a") as label:
+        label.write("1 0.5 0.5 0.9 0.012\n")
+    with open(folder / "labels/train/2.txt", "a") as label:
+        label.write("7 0.5 0.5 0.1 0.1\n")
+    scores = scan_scores(str(folder / "data.yaml"), 320)
+    assert scores.images["images/train/1.png"] == 2
+    assert scores.images["images/train/2.png"] == 3
+    assert scores.lines is not None
+    assert scores.lines["images/train/1.png"][2] == 2
+    assert scores.lines["images/train/2.png"][2] == 3
+    assert scores.flagged is not None
+    assert {"images/train/1.png", "images/train/2.png"} <= set(scores.flagged)
+    assert not any("val" in image for image in scores.images)
+
+
+def test_labels_and_predictions_in_the_form_of_cleanlab() -> None:
+    view = {"labels": [[0, 0, 4, 4, 1]], "predictions": [[0, 0, 4, 4, 0.9, 1], [5, 5, 9, 9, 0.8, 0]]}
+    label, predictions = label_of(view), predictions_of(view, 3)
+    assert label["bboxes"].tolist() == [[0, 0, 4, 4]] and label["labels"].tolist() == [1]
+    assert [p.tolist() for p in predictions] == [[[5, 5, 9, 9, 0.8]], [[0, 0, 4, 4, 0.9]], []]
+    assert predictions[2].shape == (0, 5)
+    assert most_overlooked(np.array([np.nan, 0.3]), predictions) == [0, 0, 4, 4]
+    assert most_overlooked(np.array([np.nan, np.nan]), predictions) is None
+    assert label_of({"labels": []})["bboxes"].shape == (0, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.ultralytics
+def test_a_trained_model_scores_every_image(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics")
+    folder = small_set(tmp_path / "set", 64, 8)
+    (folder / "labels/train/3.txt").write_text("")
+    last = train(str(folder), "yolov8n.yaml", seed=0, epochs=1, imgsz=64, batch=4)
+    written = Path(last).stat().st_mtime_ns
+    assert train(str(folder), "yolov8n.yaml", seed=0) == last
+    assert Path(last).stat().st_mtime_ns == written
+    assert {p.name for p in folder.iterdir()} == {
+        "data.yaml",
+        "images",
+        "labels",
+        "last.pt",
+        "train_args.yaml",
+    }
+    assert not list(folder.rglob("*.cache"))
+    views = list(view_images(str(folder), last, 64))
+    assert [v.image for v in views] == [f"images/train/{n}.png" for n in range(8)]
+    assert all(np.isfinite([v.loss, v.grad_norm]).all() and v.grad_norm > 0 for v in views)
+    assert [len(v.rows) for v in views] == [1, 1, 1, 0, 1, 1, 1, 1]
+    assert views[0].labels.tolist() == [[16, 16, 32, 32]]
 
 
 @pytest.mark.ultralytics

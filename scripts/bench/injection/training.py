@@ -15,6 +15,9 @@ def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 
     Returns:
         Path of the weights (Ultralytics' last.pt: EMA, half precision).
     """
+    work_dir = os.path.abspath(
+        work_dir
+    )  # a relative project would be put under the trainer's own runs folder
     last = os.path.join(work_dir, "last.pt")
     if os.path.exists(last):
         return last
