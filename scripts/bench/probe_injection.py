@@ -124,8 +124,8 @@ def heading(args: argparse.Namespace) -> str:
 {machine()}; {versions("numpy", "torch", "ultralytics")}{cleanlab_version(args.cleanlab_python)}
 
 Training: {args.epochs} epochs, {args.imgsz} px, batch {args.batch}, Ultralytics' default recipe, CPU
-(its last ten epochs have no mosaic). The model is asked about the very images that it was trained on, without augmentation.
-cleanlab has its default thresholds, which mean a model that is sure of itself: its parts look at
+(its last ten epochs have no mosaic). The model is asked about the very images that it was trained on, without
+augmentation. cleanlab has its default thresholds, which mean a model that is sure of itself: its parts look at
 predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do not teach a set.
 
 Cells: mean (least–most over the seeds). Scan: severest finding of an image (error 3, warning 2, info 1). Average
