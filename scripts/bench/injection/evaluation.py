@@ -1,0 +1,97 @@
+"""The figures of one method on one injected set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from injection.errors import NAMES
+from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from injection.inject import Truth
+    from injection.scores import Scores
+
+ALL = "all"
+LINE_KINDS = ("wrong class", "shifted box")
+PLACE_KIND = "missing box"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a method reached on one injected set; NaN where there is nothing to count.
+
+    Attributes:
+        auroc, ap: Kind of error, or `ALL`, to the figure: images of that kind against all clean images.
+        line_of_all: Kind to the share of its images in which the line that scores highest is an altered one.
+        line_of_flagged: The same, of its flagged images: those the method reports, or for a method without a
+            threshold the highest scores, as many as there are altered images.
+        flagged: Kind, or `ALL`, to the share of its images that are flagged.
+        clean_flagged: Share of the clean images that are flagged.
+        place: Share of the images with missing boxes that have a place inside a removed box.
+        clean_place: Share of the clean images that have a place at all.
+    """
+
+    auroc: Mapping[str, float]
+    ap: Mapping[str, float]
+    line_of_all: Mapping[str, float]
+    line_of_flagged: Mapping[str, float]
+    flagged: Mapping[str, float]
+    clean_flagged: float
+    place: float
+    clean_place: float
+
+
+def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) -> Figures:
+    """Compare scores with the truth. An image without a score has the least of all."""
+    least = min(scores.images.values(), default=0.0)
+    floor = least - 1 if set(images) - set(scores.images) else least
+    of_image = {image: scores.images.get(image, floor) for image in images}
+    clean = [image for image in images if image not in truth]
+    of_kind = {kind: [image for image in images if kind_of(truth, image) == kind] for kind in NAMES}
+    of_kind[ALL] = [image for image in images if image in truth]
+    pairs = {kind: ranked(of_image, found, clean) for kind, found in of_kind.items()}
+    flagged = top_images(of_image, len(truth)) if scores.flagged is None else set(scores.flagged)
+
+    def line_share(found: Sequence[str]) -> float:
+        if scores.lines is None:
+            return math.nan
+        return mean([altered_first(scores.lines.get(i, {}), truth[i].lines) for i in found])
+
+    def place_share(found: Sequence[str], is_right: Callable[[str], bool]) -> float:
+        return math.nan if scores.places is None else mean([is_right(i) for i in found])
+
+    places = scores.places or {}
+    return Figures(
+        {kind: auroc(*pair) for kind, pair in pairs.items()},
+        {kind: average_precision(*pair) for kind, pair in pairs.items()},
+        {kind: line_share(of_kind[kind]) for kind in LINE_KINDS},
+        {kind: line_share([i for i in of_kind[kind] if i in flagged]) for kind in LINE_KINDS},
+        {kind: mean([i in flagged for i in found]) for kind, found in of_kind.items()},
+        mean([i in flagged for i in clean]),
+        place_share(of_kind[PLACE_KIND], lambda i: inside_any(places.get(i, ()), truth[i].removed)),
+        place_share(clean, lambda i: bool(places.get(i))),
+    )
+
+
+def kind_of(truth: Mapping[str, Truth], image: str) -> str | None:
+    """The kind of error in an image, None in a clean one."""
+    return truth[image].kind if image in truth else None
+
+
+def ranked(
+    scores: Mapping[str, float], found: Sequence[str], clean: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(scores, whether altered) of these images."""
+    values = np.array([scores[image] for image in (*found, *clean)], np.float64)
+    return values, np.arange(len(values)) < len(found)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean, NaN of nothing."""
+    return float(np.mean(values)) if len(values) else math.nan

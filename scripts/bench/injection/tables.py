@@ -1,0 +1,94 @@
+"""The figures of all methods and seeds as Markdown tables: means, with least and most over the seeds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from measure import table
+
+from injection.errors import NAMES
+from injection.evaluation import ALL, LINE_KINDS, PLACE_KIND
+from injection.scores import CLEANLAB_PARTS, METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from injection.evaluation import Figures
+
+NOT_RUN = "not run"
+
+
+def dataset_tables(figures: Mapping[str, Sequence[Figures]], counts: str) -> str:
+    """All tables of one dataset.
+
+    Args:
+        figures: Method to its figures, one a seed; a method that is absent was not run.
+        counts: A sentence on how many images there are.
+    """
+    kinds = (*NAMES, ALL)
+    return "\n".join(
+        (
+            counts,
+            "",
+            "AUROC against clean images:",
+            "",
+            kind_table(figures, kinds, lambda kind: lambda f: f.auroc[kind]),
+            "Average precision against clean images:",
+            "",
+            kind_table(figures, kinds, lambda kind: lambda f: f.ap[kind]),
+            "Average precision of the three parts of cleanlab's label quality, each alone:",
+            "",
+            kind_table(figures, kinds, lambda kind: lambda f: f.ap[kind], CLEANLAB_PARTS),
+            "Flagged images, right lines and right places:",
+            "",
+            table(("share", *METHODS), share_rows(figures)),
+        )
+    )
+
+
+def kind_table(
+    figures: Mapping[str, Sequence[Figures]],
+    kinds: Sequence[str],
+    value_of: Callable[[str], Callable[[Figures], float]],
+    methods: Sequence[str] = METHODS,
+) -> str:
+    """One row a kind of error, one column a method."""
+    return table(("kind", *methods), [[kind, *cells(figures, value_of(kind), methods)] for kind in kinds])
+
+
+def share_rows(figures: Mapping[str, Sequence[Figures]]) -> list[list[str]]:
+    """What is counted beside the ranking of images."""
+    rows: list[tuple[str, Callable[[Figures], float]]] = [
+        ("altered images flagged", lambda f: f.flagged[ALL]),
+        ("clean images flagged", lambda f: f.clean_flagged),
+    ]
+    for kind in LINE_KINDS:
+        rows += [
+            (f"{kind}: flagged", lambda f, k=kind: f.flagged[k]),  # type: ignore[misc]
+            (f"{kind}: altered line first, of the flagged", lambda f, k=kind: f.line_of_flagged[k]),  # type: ignore[misc]
+            (f"{kind}: altered line first, of all", lambda f, k=kind: f.line_of_all[k]),  # type: ignore[misc]
+        ]
+    rows += [
+        (f"{PLACE_KIND}: a place inside a removed box, of all", lambda f: f.place),
+        ("clean images with a place", lambda f: f.clean_place),
+    ]
+    return [[name, *cells(figures, value)] for name, value in rows]
+
+
+def cells(
+    figures: Mapping[str, Sequence[Figures]],
+    value: Callable[[Figures], float],
+    methods: Sequence[str] = METHODS,
+) -> list[str]:
+    """One cell a method."""
+    return [cell([value(f) for f in figures[m]]) if m in figures else NOT_RUN for m in methods]
+
+
+def cell(values: Sequence[float]) -> str:
+    """Mean, and least to most where there are several; – where nothing could be counted."""
+    counted = [v for v in values if not math.isnan(v)]
+    if not counted:
+        return "–"
+    mean = f"{sum(counted) / len(counted):.2f}"
+    return mean if len(counted) == 1 else f"{mean} ({min(counted):.2f}–{max(counted):.2f})"
