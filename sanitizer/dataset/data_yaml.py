@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 60
+_TOO_DEEP = f"nests values more than {MAX_DEPTH} deep"
+_PLAIN_VALUES = "Write plain values only: paths, numbers, names."
 MAX_EXPANDED_NODES = 1_000_000
 """Values after every alias is written out: a few lines of aliases can stand for billions."""
 
@@ -89,7 +91,7 @@ def read_data_yaml(path: str) -> DataYaml:
         problem = _hazard(text)
         if problem is not None:
             detail, line = problem
-            return _refused(path, detail, "Write plain values only: paths, numbers, names.", line)
+            return _refused(path, detail, _PLAIN_VALUES, line)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -189,7 +191,7 @@ def _hazard(text: str) -> tuple[str, int] | None:
         depth += _depth_step(event)
         line = event.start_mark.line + 1  # type: ignore[union-attr]  # a parser's events have marks
         if depth > MAX_DEPTH:
-            return f"nests values more than {MAX_DEPTH} deep", line
+            return _TOO_DEEP, line
         tag = getattr(event, "tag", None)
         if tag and "python/" in tag:
             short = tag.removeprefix("tag:yaml.org,2002:")
@@ -232,6 +234,10 @@ def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+    if (
+        "maximum nesting depth" in why
+    ):  # newer parsers have a limit of their own, and reach it while reading ahead
+        return _refused(path, _TOO_DEEP, _PLAIN_VALUES, line)
     return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
 
 
