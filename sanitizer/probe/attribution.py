@@ -37,6 +37,7 @@ class BatchAttribution:
         background_share: float64 (B,) the part that goes through anchors assigned to none.
         other_share: float64 (B,) what goes through outputs that no anchor owns (mask prototypes).
         anchor_share: Branch name to float64 (B, A), the share of every anchor.
+        scores: Branch name to (B, nc, A), class logits.
         loss: Loss, loss gradient at the outputs and assignments.
     """
 
@@ -47,6 +48,7 @@ class BatchAttribution:
     background_share: torch.Tensor
     other_share: torch.Tensor
     anchor_share: dict[str, torch.Tensor]
+    scores: dict[str, torch.Tensor]
     loss: LossAtOutputs
 
 
@@ -67,11 +69,13 @@ def attribute(model: nn.Module, criterion: Any, batch: Mapping[str, Any]) -> Bat
         outputs = named_outputs(preds)
         loss = loss_at_outputs(criterion, preds, batch)
         gradients.backward(list(outputs.values()), [loss.gradient[name] for name in outputs])
+    names = [branch.name for branch in branches(criterion)]
+    scores = {name: outputs[f"{name}.scores" if name else "scores"].detach() for name in names}
     del preds, outputs
     squared = gradients.squared_norm
     tangents = _forward_mode(model, images, gradients.total)
     products = {name: (loss.gradient[name] * tangent).double() for name, tangent in tangents.items()}
-    return _assemble(gradients, products, loss, [b.name for b in branches(criterion)], squared, len(images))
+    return _assemble(gradients, products, loss, scores, squared)
 
 
 def _forward_mode(
@@ -99,18 +103,17 @@ def _assemble(
     gradients: PerImageGradients,
     products: Mapping[str, torch.Tensor],
     loss: LossAtOutputs,
-    branch_names: list[str],
+    scores: dict[str, torch.Tensor],
     squared: float,
-    n_images: int,
 ) -> BatchAttribution:
     """Add the products d·t up by anchor, by row and by image, as parts of |g|²."""
-    device = gradients.image_squared.device
+    device, n_images = gradients.image_squared.device, len(gradients.image_squared)
     n_rows = max((a.gt_boxes.shape[1] for a in loss.assignments.values()), default=0)
     row_share = torch.zeros(n_images, n_rows, dtype=torch.float64, device=device)
     background = torch.zeros(n_images, dtype=torch.float64, device=device)
     other = torch.zeros_like(background)
     anchor_share: dict[str, torch.Tensor] = {}
-    for branch in branch_names:
+    for branch in scores:
         prefix = f"{branch}." if branch else ""
         mine = {
             name: p for name, p in products.items() if name.startswith(prefix) and (branch or "." not in name)
@@ -133,6 +136,7 @@ def _assemble(
         background_share=background,
         other_share=other,
         anchor_share=anchor_share,
+        scores=scores,
         loss=loss,
     )
 

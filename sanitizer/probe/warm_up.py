@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
+from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.utils import LOGGER
 
+from sanitizer.probe.clipped_step import ClippedStep
 from sanitizer.probe.data import ReadOnlyDataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.clipped_step import StepRecord
     from sanitizer.probe.samples import Sample
 
 _TRAINERS: dict[str, type[DetectionTrainer]] = {
@@ -38,7 +44,7 @@ def trainer_class(task: str) -> Any:
 
     base: Any = _TRAINERS[task]
 
-    class WarmUpTrainer(base):  # type: ignore[misc]
+    class WarmUpTrainer(ClippedStep, base):  # type: ignore[misc]
         def __init__(
             self,
             overrides: dict[str, Any],
@@ -99,15 +105,62 @@ def warm_up(
     samples: Sequence[Sample],
     spec: TaskSpec,
     overrides: Mapping[str, Any],
-    keep_on: Callable[[int], bool] = lambda n: True,
-) -> Any:
-    """Train the model in place."""
-    with tempfile.TemporaryDirectory(prefix="sanitize-probe-") as folder:
+    max_grad_norm: float,
+    listen: Callable[[StepRecord], None],
+    keep_on: Callable[[int], bool],
+) -> nn.Module:
+    """Train a model for a few steps.
+
+    Args:
+        model: Built for the dataset; its weights change.
+        samples: The training images.
+        spec: Task, classes and keypoints.
+        overrides: Ultralytics train arguments, `epochs` among them.
+        max_grad_norm: Clip limit.
+        listen: Called after every optimizer step.
+        keep_on: Asked after every batch, with the number of batches so far; False ends the warm-up.
+
+    Returns:
+        The trained weights, averaged as Ultralytics averages them (EMA), on the training device.
+    """
+    with tempfile.TemporaryDirectory(prefix="sanitize-probe-") as folder, _quiet():
         settings = dict(overrides) | {
             "task": spec.task, "mode": "train", "data": "probe", "model": "probe.yaml", "val": False, "save": False,
             "plots": False, "project": folder, "name": "warm-up", "exist_ok": True,
         }  # fmt: skip
         trainer = trainer_class(spec.task)(settings, model, samples, spec, keep_on)
+        trainer.max_grad_norm = max_grad_norm
+        trainer.step_listeners.append(listen)
         with contextlib.suppress(BudgetSpentError):
             trainer.train()
-    return trainer
+        averaged: nn.Module = trainer.ema.ema
+        return averaged
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Ultralytics' log and bars off, its check of AMP (which downloads a model) replaced."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with mock.patch.object(engine, "check_amp", lambda _model: True), mock.patch.object(engine, "TQDM", _no_bar):
+            yield
+    finally:
+        LOGGER.setLevel(level)
+
+
+class _NoBar:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._batches)
+
+    def set_description(self, _text: str) -> None:
+        """Show nothing."""
+
+
+def _no_bar(batches: Iterable[Any], *_args: object, **_kwargs: object) -> _NoBar:
+    return _NoBar(batches)

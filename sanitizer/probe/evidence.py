@@ -1,0 +1,169 @@
+"""From what was measured to how suspicious each label row, each unlabelled object and each image is.
+
+No threshold is fitted to an answer: every number is compared with the same number on the rest of the dataset, by
+robust statistics, within its class where classes differ. A gradient norm is compared with what is usual for its count
+of boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.probe.robust import against_count, logistic_fit, logit, robust_z
+from sanitizer.probe.signals import UNMATCHED_IOU
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.samples import Sample
+
+_HIGHEST_Z = 8.0
+"""No single kind of evidence counts for more: beyond this, more is not surer."""
+_SWAP_FLOOR = 0.01
+"""Added to probabilities before their ratio is taken: below it a network's probabilities say nothing."""
+
+PARTS = {
+    "row_max": "a label that the model does not stand behind",
+    "row_sum": "labels that the model does not stand behind",
+    "swap_max": "a label that the model takes for another class",
+    "box_max": "a label that no predicted box fits",
+    "unlabelled_count": "more objects without label than elsewhere",
+    "unlabelled_sum": "objects without label that the model is sure of",
+}
+"""The kinds of evidence that an image's score adds up, and what each says of the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Suspicion, in robust standard deviations. N images, R rows and P predicted objects over all of them.
+
+    Attributes:
+        row_image, row_number: int64 (R,) number of the measured image, and of the row in it.
+        row_z: float64 (R,) how far the row's support lies below that of its class.
+        swap_z: float64 (R,) how far the model prefers another class on the row's box, against the class's rows.
+        box_z: float64 (R,) how badly the closest predicted box fits, against the class's rows.
+        object_image, object_number: int64 (P,) likewise for predicted objects.
+        surprise: float64 (P,) -log of the share of equally sure objects of the class that lie on no label; 0 where
+            the object lies on one.
+        norm_z: float64 (N,) log gradient norm against what is usual for the image's number of boxes.
+        parts: `PARTS` to float64 (N,), each kind of evidence, as modified z-scores over the images.
+        score: float64 (N,) their sum, each between 0 and 8.
+    """
+
+    row_image: NDArray[np.int64]
+    row_number: NDArray[np.int64]
+    row_z: NDArray[np.float64]
+    swap_z: NDArray[np.float64]
+    box_z: NDArray[np.float64]
+    object_image: NDArray[np.int64]
+    object_number: NDArray[np.int64]
+    surprise: NDArray[np.float64]
+    norm_z: NDArray[np.float64]
+    parts: dict[str, NDArray[np.float64]]
+    score: NDArray[np.float64]
+
+    def row_score(self) -> NDArray[np.float64]:
+        """float64 (R,): the worst that is known of each row."""
+        return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)
+
+
+def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: int) -> Evidence:
+    """Compare all images of a measuring pass with one another. Images without signals (not finite) get score 0."""
+    n = len(measured)
+    signals = [m.signals for m in measured]
+    n_rows = [0 if s is None else len(s.support) for s in signals]
+    n_objects = [0 if s is None else len(s.object_score) for s in signals]
+    row_image, row_number = _numbered(n_rows)
+    object_image, object_number = _numbered(n_objects)
+
+    def gathered(name: str) -> NDArray[np.float64]:
+        parts = [getattr(s, name) for s in signals if s is not None]
+        return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+    class_of_row = np.concatenate(
+        [samples[m.index].class_id[:, 0] for m in measured if m.signals is not None]
+        or [np.zeros(0, np.float32)]
+    ).astype(np.int64)
+    row_z = robust_z(-logit(gathered("support")), class_of_row)
+    preference = np.log(
+        (gathered("other_probability") + _SWAP_FLOOR) / (gathered("own_probability") + _SWAP_FLOOR)
+    )
+    swap_z = robust_z(preference, class_of_row)
+    box_z = robust_z(-logit(gathered("best_iou")), class_of_row)
+
+    unmatched = gathered("object_iou") < UNMATCHED_IOU
+    expected = _usual_share(
+        gathered("object_score"), gathered("object_class").astype(np.int64), unmatched, n_classes
+    )
+    surprise = np.where(unmatched, -np.log(expected + 1e-3), 0.0)
+    count, usual, spread, total, seen = (
+        np.bincount(object_image, weights, n)
+        for weights in (unmatched, expected, expected * (1 - expected), surprise, None)
+    )
+    parts = {
+        "row_max": _over_images(np.max, row_z, row_image, n),
+        "row_sum": _over_images(_stouffer, row_z, row_image, n),
+        "swap_max": _over_images(np.max, swap_z, row_image, n),
+        "box_max": _over_images(np.max, box_z, row_image, n),
+        "unlabelled_count": (count - usual) / np.sqrt(spread + 0.25),
+        "unlabelled_sum": total / np.sqrt(seen + 1),
+    }
+    known = np.array([s is not None for s in signals])
+    standard = {name: robust_z(np.where(known, values, np.nan)) for name, values in parts.items()}
+    norms = np.array([m.grad_norm for m in measured])
+    return Evidence(
+        row_image=row_image,
+        row_number=row_number,
+        row_z=row_z,
+        swap_z=swap_z,
+        box_z=box_z,
+        object_image=object_image,
+        object_number=object_number,
+        surprise=surprise,
+        norm_z=robust_z(against_count(norms, [len(samples[m.index]) for m in measured])),
+        parts=standard,
+        score=np.sum([np.clip(np.nan_to_num(z), 0, _HIGHEST_Z) for z in standard.values()], axis=0),
+    )
+
+
+def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(group, number in the group), int64, of the members of groups of these sizes."""
+    group = np.repeat(np.arange(len(counts)), counts)
+    starts = np.cumsum(counts) - counts
+    return group, np.arange(len(group)) - np.repeat(starts, counts).astype(np.int64)
+
+
+def _usual_share(
+    score: NDArray[np.float64], class_id: NDArray[np.int64], unmatched: NDArray[np.bool_], n_classes: int
+) -> NDArray[np.float64]:
+    """(P,) share of objects as sure as each, of its class, that lie on no label: a logistic fit over the dataset."""
+    columns = np.concatenate([logit(score)[:, None], np.eye(n_classes)[class_id]], axis=1)
+    return logistic_fit(columns, unmatched)
+
+
+def _over_images(
+    function: Callable[[NDArray[np.float64]], float],
+    values: NDArray[np.float64],
+    image: NDArray[np.int64],
+    n: int,
+) -> NDArray[np.float64]:
+    """(N,) a number for every image that has finite values, NaN for the others."""
+    result = np.full(n, np.nan)
+    finite = ~np.isnan(values)
+    values, image = np.clip(values[finite], -1e6, 1e6), image[finite]
+    if len(values):
+        starts = np.flatnonzero(np.r_[True, np.diff(image) > 0])
+        for start, stop in zip(starts, [*starts[1:], len(image)], strict=True):
+            result[image[start]] = function(values[start:stop])
+    return result
+
+
+def _stouffer(z: NDArray[np.float64]) -> float:
+    """Joined z-score of several (Stouffer 1949), none of them counting for too much."""
+    return float(np.clip(z, -3, 6).sum() / np.sqrt(len(z)))

@@ -1,0 +1,237 @@
+"""Findings G001 to G006 from what a probe measured, with their lines and what the scan says of the same."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import Place
+from sanitizer.findings import Severity
+from sanitizer.rules.assemble import of_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.findings import Finding
+    from sanitizer.probe.evidence import Evidence
+    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.samples import Sample
+    from sanitizer.rules.ruleset import RuleSet
+
+_SCAN_BONUS = 10.0
+"""What a warning or error of the scan adds to an image's score: more than any one kind of evidence of the probe."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that findings are made of. N measured images.
+
+    Attributes:
+        by_line: (label, line) to the codes that the scan found there, warnings and errors.
+        by_image: Image to the codes that the scan found on it or its lines, warnings and errors.
+    """
+
+    dataset: Dataset
+    ruleset: RuleSet
+    samples: Sequence[Sample]
+    measured: Sequence[Measured]
+    evidence: Evidence
+    by_line: Mapping[tuple[str, int], Sequence[str]]
+    by_image: Mapping[str, Sequence[str]]
+    imgsz: int
+    amp_type: str = "float16"
+
+    @functools.cached_property
+    def _sample_of_image(self) -> dict[str, Sample]:
+        return {s.image: s for s in self.samples}
+
+    def findings(self) -> list[Finding]:
+        """Every finding, without fingerprints."""
+        found: list[Finding] = []
+        for code, places in (
+            ("G001", self._images),
+            ("G002", self._lines),
+            ("G003", self._not_finite),
+            ("G004", self._amp),
+            ("G005", self._missing),
+            ("G006", self._unlearnt),
+        ):
+            if code in self.ruleset.rules:
+                rule = self.ruleset.rules[code]
+                # A parameter may be set for a class, but the probe compares images: the common one counts.
+                found += [self._finished(code, *place) for place in places(rule.params)]
+        return found
+
+    def combined_score(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """float64 (N,): the probe's score, and more where the scan warns of the image."""
+        warned = [bool(self.by_image.get(self._image(m), ())) for m in self.measured]
+        return self.evidence.score + _SCAN_BONUS * np.array(warned, np.float64)
+
+    def reasons(self, n: int) -> list[str]:
+        """Why image n ranks where it does, the weightiest first."""
+        from sanitizer.probe.evidence import PARTS
+
+        parts = sorted(((float(z[n]), name) for name, z in self.evidence.parts.items()), reverse=True)
+        reasons = [f"{PARTS[name]} ({z:.1f})" for z, name in parts if z >= 2]
+        codes = self.by_image.get(self._image(self.measured[n]), ())
+        return ([f"scan: {', '.join(codes)}"] if codes else []) + reasons
+
+    def _image(self, m: Measured) -> str:
+        return self.dataset.relative(self.samples[m.index].image) or ""
+
+    def _class(self, class_id: int) -> str:
+        return str(self.dataset.names.get(class_id, f"class {class_id}"))
+
+    def _images(self, params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+        evidence = self.evidence
+        joint = _standardised(evidence.score)
+        for n, m in enumerate(self.measured):
+            spike, doubt = float(evidence.norm_z[n]), float(joint[n])
+            if not max(spike, doubt) >= params["min_z"]:
+                continue
+            rows = len(self.samples[m.index])
+            says = []
+            if spike >= params["min_z"]:
+                says.append(
+                    f"gradient norm {m.grad_norm:.3g}, {spike:.1f} z over what is usual for {_boxes(rows)}"
+                )
+            if doubt >= params["min_z"]:
+                reasons = [r for r in self.reasons(n) if not r.startswith("scan:")]
+                says.append("; ".join(reasons[:2]) or "what the model says of its labels is unusual")
+            value = max(spike, doubt)
+            yield (
+                self._place(
+                    "G001", m, {"problem": "; ".join(says), "value": value, "threshold": params["min_z"]}
+                ),
+                None,
+            )
+
+    def _lines(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+        evidence = self.evidence
+        worst = evidence.row_score()
+        for k in np.flatnonzero(np.maximum(evidence.row_z, evidence.swap_z) >= params["min_z"]).tolist():
+            m, row = self.measured[evidence.row_image[k]], int(evidence.row_number[k])
+            values = {
+                "problem": self._about_line(m, row),
+                "value": float(min(worst[k], 1e6)),
+                "threshold": params["min_z"],
+            }
+            yield self._place("G002", m, values, row), row
+
+    def _about_line(self, m: Measured, row: int) -> str:
+        assert m.signals is not None
+        s, sample = m.signals, self.samples[m.index]
+        own = self._class(int(sample.class_id[row, 0]))
+        other, own_p, iou = (
+            float(s.other_probability[row]),
+            float(s.own_probability[row]),
+            float(s.best_iou[row]),
+        )
+        if other > max(2 * own_p, 0.05):
+            said = f"the model takes this {own} for {self._class(int(s.other_class[row]))} ({other:.0%} to {own_p:.0%})"
+        elif iou < 0.5:
+            said = f"no prediction fits this {own}: the closest overlaps it by {iou:.0%} (IoU)"
+        else:
+            said = f"the model sees hardly any {own} here ({own_p:.1%})"
+        share = m.row_share[row] / m.share if m.share else float("nan")
+        said += f"; {share:.0%} of the image's gradient goes through this line" if np.isfinite(share) else ""
+        codes = self.by_line.get((self.dataset.relative(sample.label) or "", int(sample.lines[row])), ())
+        return said + (f"; {', '.join(codes)} fires here too" if codes else "")
+
+    def _not_finite(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, int | None]]:
+        for m in self.measured:
+            if m.not_finite:
+                blame = "" if m.bad_row is None else ", and is finite without this line"
+                yield self._place("G003", m, {"what": m.not_finite, "blame": blame}, m.bad_row), m.bad_row
+
+    def _amp(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+        for m in self.measured:
+            if m.amp_only:
+                yield self._place("G004", m, {"type": self.amp_type}), None
+
+    def _missing(self, params: Mapping[str, float]) -> Iterator[tuple[Place, tuple[float, ...], int]]:
+        evidence = self.evidence
+        least = -np.log(params["max_share"] + 1e-3)
+        for k in np.flatnonzero(evidence.surprise >= least).tolist():
+            m, number = self.measured[evidence.object_image[k]], int(evidence.object_number[k])
+            assert m.signals is not None
+            score, class_id = float(m.signals.object_score[number]), int(m.signals.object_class[number])
+            if score < params["min_score"]:
+                continue
+            share = max(float(np.exp(-evidence.surprise[k])) - 1e-3, 0.0)
+            values = {
+                "class_name": self._class(class_id), "score": score, "share": share, "value": score,
+                "threshold": params["min_score"],
+            }  # fmt: skip
+            yield self._place("G005", m, values), tuple(m.signals.object_xywh[number].tolist()), class_id
+
+    def _unlearnt(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+        for m in self.measured:
+            if m.signals is None:
+                continue
+            sample = self.samples[m.index]
+            for row in np.flatnonzero(m.signals.weight <= params["max_weight"]).tolist():
+                scale = self.imgsz / max(sample.width, sample.height)
+                side = (
+                    float(min(sample.xywh[row, 2] * sample.width, sample.xywh[row, 3] * sample.height))
+                    * scale
+                )
+                values = {
+                    "weight": float(m.signals.weight[row]), "imgsz": self.imgsz, "value": float(m.signals.weight[row]),
+                    "side": f": its shorter side is {side:.1f} px there" if side < 16 else "",
+                    "threshold": params["max_weight"],
+                }  # fmt: skip
+                yield self._place("G006", m, values, row), row
+
+    def _place(self, rule: str, m: Measured, values: Mapping[str, object], row: int | None = None) -> Place:
+        sample = self.samples[m.index]
+        line = None if row is None else int(sample.lines[row])
+        return Place(
+            rule,
+            sample.label or sample.image,
+            sample.image,
+            sample.label,
+            sample.split or None,
+            line,
+            values=values,
+        )
+
+    def _finished(self, code: str, place: Place, about: object, class_id: int | None = None) -> Finding:
+        """The finding with the numbers of its row, or of the place where a label is missing."""
+        finding = of_place(self.ruleset.rules[code], place, self.dataset, self.ruleset)
+        if isinstance(about, int):
+            sample = self._sample_of_image[place.image or ""]
+            class_id, about = int(sample.class_id[about, 0]), tuple(sample.xywh[about].tolist())
+        if isinstance(about, tuple):
+            finding.class_id, finding.class_name = class_id, self._class(class_id or 0)
+            finding.x_center, finding.y_center, finding.width, finding.height = about
+        return finding
+
+
+def scan_codes(findings: Sequence[Finding]) -> tuple[dict[tuple[str, int], list[str]], dict[str, list[str]]]:
+    """({(label, line): codes}, {image: codes}) of the scan's warnings and errors."""
+    by_line: dict[tuple[str, int], list[str]] = {}
+    by_image: dict[str, list[str]] = {}
+    for f in findings:
+        if f.severity >= Severity.WARNING:
+            if f.label and f.line:
+                by_line.setdefault((f.label, f.line), []).append(f.rule)
+            if f.image and f.rule not in by_image.setdefault(f.image, []):
+                by_image[f.image].append(f.rule)
+    return by_line, by_image
+
+
+def _standardised(
+    score: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    from sanitizer.probe.robust import robust_z
+
+    return robust_z(score)
+
+
+def _boxes(n: int) -> str:
+    return "no box" if n == 0 else "one box" if n == 1 else f"{n} boxes"

@@ -1,0 +1,232 @@
+"""The measuring pass: every image once, unaugmented, with BatchNorm frozen and weights that stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sanitizer.probe.attribution import attribute
+from sanitizer.probe.data import ReadOnlyDataset
+from sanitizer.probe.outputs import branches, freeze_batchnorm
+from sanitizer.probe.signals import ImageSignals, Letterbox, image_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from sanitizer.probe.attribution import BatchAttribution
+
+
+@dataclass(slots=True)
+class Measured:
+    """One image as it was measured. R label rows in training's order; arrays are NumPy.
+
+    Attributes:
+        index: Number of the sample.
+        batch: Number of the batch it was measured in.
+        loss: Loss part to its value for this image alone, as if it were a batch of one.
+        grad_norm: Norm of its own gradient, on the scale of a batch with the usual amount of label weight.
+        share: Part of its batch's squared gradient norm, <g_i, g> / |g|².
+        row_share: float64 (R,) the part of it through each row's anchors.
+        background_share: The part through anchors of no row.
+        place: (x, y) normalised, the background anchor that carries most, or None.
+        signals: What its outputs say of its rows, or None where they are not finite.
+        not_finite: "" or which of loss and gradient is not finite in float32.
+        amp_only: The loss is not finite under autocast, and is in float32.
+        bad_row: Number of the row without which the loss is finite again, or None.
+        unreadable: What went wrong when the pixels were read, or "".
+    """
+
+    index: int
+    batch: int
+    loss: dict[str, float] = field(default_factory=dict)
+    grad_norm: float = float("nan")
+    share: float = float("nan")
+    row_share: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    background_share: float = float("nan")
+    place: tuple[float, float] | None = None
+    signals: ImageSignals | None = None
+    not_finite: str = ""
+    amp_only: bool = False
+    bad_row: int | None = None
+    unreadable: str = ""
+
+
+class Measurer:
+    """Measures batches of one model on one device.
+
+    Args:
+        model: After the warm-up; it is put in its measuring state (`prepare`).
+        dataset: Unaugmented.
+        device: Where to run.
+        amp_type: Also try each batch's forward pass in this type, to tell what is AMP's fault; None does not.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: ReadOnlyDataset,
+        device: torch.device,
+        amp_type: torch.dtype | None = None,
+    ) -> None:
+        self.model = prepare(model).to(device)
+        self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
+        self.dataset, self.device, self.amp_type = dataset, device, amp_type
+        self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
+        self._batches = 0
+
+    def measure(self, indices: Sequence[int]) -> list[Measured]:
+        """Measure these samples as one batch. Images that are not finite are taken out and named; the rest goes on."""
+        batch = self._collate(indices)
+        number, self._batches = self._batches, self._batches + 1
+        results = {i: Measured(i, number, unreadable=self.dataset.unreadable.get(i, "")) for i in indices}
+        self._lone_losses(batch, [results[i] for i in indices])
+        good = [i for i in indices if not results[i].not_finite]
+        if good:
+            batch = batch if len(good) == len(indices) else self._collate(good)
+            found: BatchAttribution | None = attribute(self.model, self.criterion, batch)
+            assert found is not None
+            if not np.isfinite(found.grad_norm):
+                good = self._without_bad_gradients(good, results)
+                batch = self._collate(good) if good else batch
+                found = attribute(self.model, self.criterion, batch) if good else None
+            if found is not None:
+                self._keep(found, batch, [results[i] for i in good])
+        return [results[i] for i in indices]
+
+    def _collate(self, indices: Sequence[int]) -> dict[str, Any]:
+        items = [self.dataset[i] for i in indices]
+        batch: dict[str, Any] = ReadOnlyDataset.collate_fn(items)
+        for key, value in batch.items():
+            if isinstance(value, torch.Tensor):
+                batch[key] = value.to(self.device)
+        batch["img"] = batch["img"].float() / 255
+        return batch
+
+    def _lone_losses(self, batch: Mapping[str, Any], results: Sequence[Measured]) -> None:
+        """Loss parts of every image alone; which are not finite, by which row, and whether only under AMP."""
+        with torch.no_grad():
+            preds = self.model(batch["img"])
+            for i, result in enumerate(results):
+                result.loss = self._loss_of(preds, batch, i)
+                if not all(np.isfinite(v) for v in result.loss.values()):
+                    result.not_finite = "loss"
+                    result.bad_row = self._row_to_blame(preds, batch, i)
+            if self.amp_type is not None:
+                with torch.autocast(self.device.type, self.amp_type):
+                    low = self.model(batch["img"])
+                    for i, result in enumerate(results):
+                        loss = self._loss_of(low, batch, i)
+                        result.amp_only = not result.not_finite and not all(map(np.isfinite, loss.values()))
+
+    def _loss_of(
+        self, preds: Mapping[str, Any], batch: Mapping[str, Any], image: int, without_row: int | None = None
+    ) -> dict[str, float]:
+        _total, items = self.criterion(
+            one_output(preds, image), one_image(batch, image, self._overlap, without_row)
+        )
+        return {name: float(value) for name, value in items.items()}
+
+    def _row_to_blame(self, preds: Mapping[str, Any], batch: Mapping[str, Any], image: int) -> int | None:
+        """The row without which the image's loss is finite: as a number in training's order."""
+        rows = torch.as_tensor(batch["row"][image]).tolist()
+        first = int(self.dataset.first_row[self._sample_of(rows[0])]) if rows else 0
+        for k, row in enumerate(rows):
+            if all(np.isfinite(v) for v in self._loss_of(preds, batch, image, k).values()):
+                return int(row) - first
+        return None
+
+    def _sample_of(self, row: int) -> int:
+        return int(np.searchsorted(self.dataset.first_row, row, side="right")) - 1
+
+    def _without_bad_gradients(self, indices: Sequence[int], results: Mapping[int, Measured]) -> list[int]:
+        good = []
+        for i in indices:
+            alone = attribute(self.model, self.criterion, self._collate([i]))
+            if np.isfinite(alone.grad_norm):
+                good.append(i)
+            else:
+                results[i].not_finite = "gradient"
+        return good
+
+    def _keep(self, found: BatchAttribution, batch: Mapping[str, Any], results: Sequence[Measured]) -> None:
+        """Take a batch's attribution apart into its images, rows in training's order."""
+        main = branches(self.criterion)[0].name
+        assignment = found.loss.assignments[main]
+        probabilities = found.scores[main].sigmoid().transpose(1, 2)
+        # A batch's loss is divided by its label weight; at weight 1 an image its norm is its own.
+        scale = float(assignment.target_scores.sum().clamp(min=1)) / len(results)
+        for k, result in enumerate(results):
+            sample = self.dataset.samples[result.index]
+            letterbox = Letterbox.of(sample.width, sample.height, self.dataset.imgsz)  # type: ignore[arg-type]
+            order = (batch["row"][k].cpu() - int(self.dataset.first_row[result.index])).numpy()
+            order = order[self._trained_rows(batch, k)]
+            classes = torch.from_numpy(sample.class_id[order, 0]).long().to(self.device)
+            signals = image_signals(
+                probabilities[k], assignment, k, classes, assignment.gt_boxes[k, : len(order)], letterbox
+            )
+            result.signals = signals.placed(order, len(sample))
+            result.row_share = np.zeros(len(sample))
+            result.row_share[order] = found.row_share[k, : len(order)].cpu().numpy()
+            result.grad_norm = float(found.image_norm[k]) * scale
+            result.share = float(found.image_share[k])
+            result.background_share = float(found.background_share[k])
+            background = torch.where(assignment.foreground[k], -torch.inf, found.anchor_share[main][k])
+            result.place = letterbox.point(*assignment.anchors[int(background.argmax())].tolist())
+
+    def _trained_rows(self, batch: Mapping[str, Any], image: int) -> NDArray[np.bool_]:
+        """bool (R,): rows that reach the assigner; the loss of oriented boxes leaves out sides under 2 px."""
+        boxes = batch["bboxes"][batch["batch_idx"] == image]
+        if boxes.shape[-1] != 5:
+            return np.ones(len(boxes), np.bool_)
+        height, width = batch["img"].shape[2:]
+        kept: NDArray[np.bool_] = ((boxes[:, 2] * width >= 2) & (boxes[:, 3] * height >= 2)).cpu().numpy()
+        return kept
+
+
+def one_image(
+    batch: Mapping[str, Any], image: int, overlap: bool, without_row: int | None = None
+) -> dict[str, Any]:
+    """The part of a collated batch that is about one image; optionally without one of its rows."""
+    mine = batch["batch_idx"] == image
+    if without_row is not None:
+        mine = mine.clone()
+        mine[mine.nonzero()[without_row]] = False
+    part: dict[str, Any] = {"img": batch["img"][image : image + 1]}
+    for key in ("cls", "bboxes", "keypoints"):
+        if key in batch:
+            part[key] = batch[key][mine]
+    part["batch_idx"] = torch.zeros_like(batch["batch_idx"][mine])
+    if "masks" in batch:
+        masks = batch["masks"][image : image + 1] if overlap else batch["masks"][mine]
+        if overlap and without_row is not None:  # pixels hold row numbers, counted from 1
+            masks = torch.where(
+                masks == without_row + 1, 0, masks - (masks > without_row + 1).to(masks.dtype)
+            )
+        part["masks"], part["sem_masks"] = masks, batch["sem_masks"][image : image + 1]
+    return part
+
+
+def one_output(value: Any, image: int) -> Any:
+    """The part of a head's outputs that is about one image."""
+    if isinstance(value, torch.Tensor):
+        return value[image : image + 1]
+    if isinstance(value, dict):
+        return {key: one_output(part, image) for key, part in value.items()}
+    return type(value)(one_output(part, image) for part in value)
+
+
+def prepare(model: nn.Module) -> nn.Module:
+    """Freeze BatchNorm, let every weight but the fixed ones have a gradient, and undo in-place activations."""
+    freeze_batchnorm(model)
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # type: ignore[assignment]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".dfl" not in name)  # the projection of box distributions is a constant
+    return model.float()

@@ -1,0 +1,104 @@
+"""Statistics that a few bad values cannot move: medians and median absolute deviations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+MAD_TO_SIGMA = 1.4826
+"""The standard deviation of a normal distribution in median absolute deviations."""
+OUTLIER_Z = 3.5
+"""Modified z-score from which a value is an outlier (Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers)."""
+_PRIOR_SIZE = 10
+"""A group's spread counts as much as everybody's when it has this many members."""
+
+
+def robust_z(values: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Modified z-scores: distance from the median of the value's group, in its spread.
+
+    Args:
+        values: (N,) numbers. What is not finite takes no part, and gets NaN.
+        groups: int (N,) group of each; None for one group. The spread of a small group is drawn towards that of all.
+
+    Returns:
+        float64 (N,).
+    """
+    x = np.asarray(values, np.float64)
+    group = np.zeros(len(x), np.int64) if groups is None else np.asarray(groups)
+    z = np.full(len(x), np.nan)
+    finite = np.isfinite(x)
+    if not finite.any():
+        return z
+    # Deviations within groups, pooled: a difference between groups is no spread.
+    medians = {g: float(np.median(x[finite & (group == g)])) for g in np.unique(group[finite]).tolist()}
+    centred = x - np.array([medians.get(g, 0.0) for g in group.tolist()])
+    overall = _spread(centred[finite])
+    for g in medians:
+        members = finite & (group == g)
+        own, n = _spread(centred[members]), int(members.sum())
+        spread = (own * n + overall * _PRIOR_SIZE) / (n + _PRIOR_SIZE)
+        z[members] = centred[members] / spread if spread > 0 else np.sign(centred[members]) * np.inf
+    return np.where(np.isnan(z) & finite, 0.0, z)
+
+
+def _spread(centred: NDArray[np.float64]) -> float:
+    """Median absolute deviation as a standard deviation; the mean deviation where over half of the values are equal."""
+    spread = float(np.median(np.abs(centred))) * MAD_TO_SIGMA
+    return spread if spread > 0 else float(np.mean(np.abs(centred))) * 1.2533
+
+
+def logit(probability: ArrayLike, floor: float = 1e-4) -> NDArray[np.float64]:
+    """log(p / (1 - p)) of probabilities, float64, kept away from 0 and 1 by `floor`."""
+    p = np.clip(np.asarray(probability, np.float64), floor, 1 - floor)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def logistic_fit(
+    x: NDArray[np.float64], truth: NDArray[np.bool_], ridge: float = 1.0, rounds: int = 50
+) -> NDArray[np.float64]:
+    """Fitted probabilities (N,) of a ridge logistic regression on columns x (N, K), by Newton's method."""
+    weights = np.zeros(x.shape[1])
+    y = truth.astype(np.float64)
+    for _ in range(rounds):
+        p = _sigmoid(x @ weights)
+        gradient = x.T @ (p - y) + ridge * weights
+        hessian = (x * (p * (1 - p) + 1e-9)[:, None]).T @ x + ridge * np.eye(x.shape[1])
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return _sigmoid(x @ weights)
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -500, 500))))
+
+
+def against_count(values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """log values (N,) less what is usual for their count: a line through log1p(count), fitted to medians of bins.
+
+    A gradient grows with the number of boxes, so only what is left says something of the image.
+    """
+    y = np.log(np.maximum(np.asarray(values, np.float64), 1e-12))
+    x = np.log1p(np.asarray(counts, np.float64))
+    finite = np.isfinite(y)
+    if finite.sum() < 8 or np.ptp(x[finite]) == 0:
+        return np.asarray(y - (np.median(y[finite]) if finite.any() else 0.0))
+    edges = np.unique(np.quantile(x[finite], np.linspace(0, 1, 9)))
+    bin_of = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    centres, medians, sizes = [], [], []
+    for b in range(len(edges) - 1):
+        members = finite & (bin_of == b)
+        if members.any():
+            centres.append(float(np.median(x[members])))
+            medians.append(float(np.median(y[members])))
+            sizes.append(float(members.sum()))
+    if len(centres) < 2 or np.ptp(centres) == 0:
+        return np.asarray(y - np.median(y[finite]))
+    slope, intercept = np.polyfit(centres, medians, 1, w=np.sqrt(sizes))
+    rest = y - (slope * x + intercept)
+    return np.asarray(rest - np.median(rest[finite]))

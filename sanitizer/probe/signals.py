@@ -1,0 +1,208 @@
+"""What one image's outputs say of its labels: how well the model stands behind each row, and what it sees besides.
+
+Everything is read off the outputs and the assignment of a batch that was measured anyway. Boxes here are in pixels of
+the network's input; `Letterbox` takes a point back to the image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from ultralytics.utils.metrics import batch_probiou, box_iou
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sanitizer.probe.outputs import Assignment
+
+SEEN_AT_LEAST = 0.03
+"""Class probability from which a prediction counts as seen at all; what it is worth, the dataset's statistics say."""
+SAME_OBJECT_IOU = 0.5
+"""Overlap of two predictions, or of a prediction and a label, from which they are about one object."""
+UNMATCHED_IOU = 0.4
+"""A prediction that overlaps no label by as much has no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How an image lies in the network's square input.
+
+    Attributes:
+        left, top: Pixels of padding.
+        width, height: Size of the resized image inside, pixels.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, image_width: int, image_height: int, imgsz: int) -> Letterbox:
+        """As Ultralytics' loader resizes (long side to imgsz, rounded up) and then pads, both sides alike."""
+        scale = imgsz / max(image_width, image_height)
+        width = min(math.ceil(image_width * scale), imgsz)
+        height = min(math.ceil(image_height * scale), imgsz)
+        return cls(round((imgsz - width) / 2 - 0.1), round((imgsz - height) / 2 - 0.1), width, height)
+
+    def normalised(self, xyxy: torch.Tensor) -> torch.Tensor:
+        """(N, 4) centre and size, 0 to 1 in the image, of corner boxes (N, 4) in input pixels."""
+        low = torch.tensor([self.left, self.top, self.left, self.top], device=xyxy.device)
+        size = torch.tensor([self.width, self.height, self.width, self.height], device=xyxy.device)
+        x1, y1, x2, y2 = ((xyxy - low) / size).clamp(0, 1).unbind(1)
+        return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], 1)
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the input, normalised, moved into the image where it lies in the padding."""
+        return (
+            min(max((x - self.left) / self.width, 0.0), 1.0),
+            min(max((y - self.top) / self.height, 0.0), 1.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSignals:
+    """One image with R label rows and P predicted objects.
+
+    Attributes:
+        support: (R,) the most that a prediction stands behind the row: class probability times IoU, 0 to 1.
+        best_iou: (R,) IoU of the closest prediction, whatever its class.
+        other_class: int64 (R,) the class that predictions on the row's box are most sure of, besides the row's own.
+        other_probability, own_probability: (R,) their probabilities there; 0 where no prediction lies on the box.
+        weight: (R,) class-score targets that the assigner gave the row's anchors, summed: how much is learnt from it.
+        object_score: (P,) class probability of each predicted object, duplicates suppressed.
+        object_class: int64 (P,).
+        object_iou: (P,) IoU with the closest label row.
+        object_xywh: (P, 4) normalised centre and size in the image.
+    """
+
+    support: NDArray[np.float64]
+    best_iou: NDArray[np.float64]
+    other_class: NDArray[np.int64]
+    other_probability: NDArray[np.float64]
+    own_probability: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    object_score: NDArray[np.float64]
+    object_class: NDArray[np.int64]
+    object_iou: NDArray[np.float64]
+    object_xywh: NDArray[np.float64]
+
+    def placed(self, order: NDArray[np.int64], n_rows: int) -> ImageSignals:
+        """The same with the rows at places `order` of `n_rows`; rows that have none got no training at all (NaN, 0)."""
+
+        def spread(values: NDArray[Any], missing: float) -> NDArray[Any]:
+            placed = np.full(n_rows, missing, values.dtype)
+            placed[order] = values
+            return placed
+
+        return replace(
+            self,
+            support=spread(self.support, np.nan),
+            best_iou=spread(self.best_iou, np.nan),
+            other_class=spread(self.other_class, -1),
+            other_probability=spread(self.other_probability, np.nan),
+            own_probability=spread(self.own_probability, np.nan),
+            weight=spread(self.weight, 0.0),
+        )
+
+
+def image_signals(
+    probabilities: torch.Tensor,
+    assignment: Assignment,
+    index: int,
+    class_id: torch.Tensor,
+    gt_boxes: torch.Tensor,
+    letterbox: Letterbox,
+) -> ImageSignals:
+    """Compare one image's predictions with its rows.
+
+    Args:
+        probabilities: (A, nc) class probabilities at every anchor.
+        assignment: Of the batch.
+        index: Number of the image in it.
+        class_id: int64 (R,).
+        gt_boxes: (R, 4) xyxy or (R, 5) xywh and angle, input pixels.
+        letterbox: How the image lies in the input.
+    """
+    predicted = assignment.predicted_boxes[index].float()
+    iou = overlaps(predicted, gt_boxes.float())  # (A, R)
+    n_rows = len(class_id)
+    own = probabilities[:, class_id]  # (A, R)
+    support = (own * iou).amax(0) if n_rows else own.new_zeros(0)
+    on_box = iou > SAME_OBJECT_IOU
+    own_there = torch.where(on_box, own, 0.0).amax(0) if n_rows else support
+    # (R, nc): the surest probability of each class among predictions on the row's box.
+    there = torch.stack(
+        [_surest(probabilities, on_box[:, r]) for r in range(n_rows)] or [probabilities[:0].sum(0)]
+    )
+    there = there[:n_rows]
+    others = there.scatter(1, class_id[:, None], -1.0)
+    other_probability, other_class = others.max(1) if n_rows else (support, class_id)
+    objects = _suppressed(probabilities, predicted)
+    score, classes = probabilities[objects].max(1)
+    object_iou = iou[objects].amax(1) if n_rows else torch.zeros_like(score)
+    return ImageSignals(
+        support=_array(support),
+        best_iou=_array(iou.amax(0) if n_rows else support),
+        other_class=other_class.cpu().numpy(),
+        other_probability=_array(other_probability.clamp_min(0)),
+        own_probability=_array(own_there),
+        weight=_array(_weights(assignment, index, n_rows)),
+        object_score=_array(score),
+        object_class=classes.cpu().numpy(),
+        object_iou=_array(object_iou),
+        object_xywh=_array(letterbox.normalised(corners(predicted[objects]))),
+    )
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float64]:
+    return values.detach().double().cpu().numpy()
+
+
+def overlaps(predicted: torch.Tensor, gt_boxes: torch.Tensor) -> torch.Tensor:
+    """IoU (A, R) of corner boxes; of oriented boxes (xywh and angle) the probabilistic IoU."""
+    if gt_boxes.shape[1] == 5:
+        found: torch.Tensor = batch_probiou(predicted, gt_boxes)
+    else:
+        found = box_iou(predicted, gt_boxes)
+    return found.nan_to_num(0.0)
+
+
+def corners(boxes: torch.Tensor) -> torch.Tensor:
+    """(N, 4) xyxy of corner boxes, or of the unrotated form of oriented ones."""
+    if boxes.shape[1] == 4:
+        return boxes
+    return torch.cat([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
+
+
+def _surest(probabilities: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """(nc,) each class's highest probability among the chosen anchors; zeros where none is."""
+    return probabilities[chosen].amax(0) if bool(chosen.any()) else torch.zeros_like(probabilities[0])
+
+
+def _suppressed(probabilities: torch.Tensor, predicted: torch.Tensor, most: int = 300) -> torch.Tensor:
+    """Anchors of distinct objects, the surest first: greedy non-maximum suppression over all classes."""
+    scores = probabilities.amax(1)
+    order = scores.argsort(descending=True)[: most * 10]
+    order = order[scores[order] > SEEN_AT_LEAST]
+    iou = overlaps(predicted[order], predicted[order]) if len(order) else scores.new_zeros(0, 0)
+    near = (iou > SAME_OBJECT_IOU).cpu()
+    alive = torch.ones(len(order), dtype=torch.bool)
+    kept: list[int] = []
+    for i in range(len(order)):
+        if alive[i] and len(kept) < most:
+            kept.append(i)
+            alive &= ~near[i]
+    return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
+
+
+def _weights(assignment: Assignment, index: int, n_rows: int) -> torch.Tensor:
+    foreground = assignment.foreground[index]
+    targets = assignment.target_scores[index].sum(1).float()
+    weights = torch.zeros(max(n_rows, 1), device=targets.device)
+    weights.scatter_add_(0, assignment.target[index][foreground], targets[foreground])
+    return weights[:n_rows]
