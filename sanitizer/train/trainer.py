@@ -14,6 +14,7 @@ several steps goes back to the start of the epoch, with a lower learning rate an
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -198,17 +199,17 @@ class ClippedTrainer(ClippedStep):
 
     def _watch(self, record: StepRecord) -> None:
         """Log a step; roll back once too many in a row were not finite."""
-        spike = self.spikes.judge(record.grad_norm)
+        spike = self.spikes.judge(record.grad_norm)  # every process sees the same norm, so all say the same
+        if spike:
+            record = replace(record, images=self._of_all_ranks(record.images))
         suspects = _files(self._suspects)
         if self.log:
             self.log.write(record, spike, suspects)
         if not record.skipped:
             self._bad_streak, self._suspects, self._healthy_tloss = 0, [], self.tloss
             return
-        if (
-            self._healthy_tloss
-        ):  # else one batch makes the epoch's mean, which Ultralytics reports, not finite
-            self.tloss = self._healthy_tloss
+        if self._healthy_tloss:
+            self.tloss = self._healthy_tloss  # one batch would make the mean loss of the whole epoch NaN
         # AMP looks for its loss scale by overflowing: no fault of the run until there is no scale left to blame.
         overflow = record.amp_scale is not None and record.amp_scale > 1 and math.isfinite(record.loss)
         if self._any_rank(not overflow):
