@@ -114,8 +114,8 @@ class ClippedStep(_Trainer):
         skipped = not math.isfinite(norm)
         if not skipped:
             self.scaler.step(self.optimizer)
-        elif self._running:
-            self._running.restore()
+        else:
+            self.restore_running_statistics()
         self.scaler.update()  # after a skipped step too: it is how the loss scale comes down from an overflow
         self.optimizer.zero_grad()
         if self.ema and not skipped:
@@ -203,6 +203,11 @@ class ClippedStep(_Trainer):
         if recovered:
             self._begin_step()
         return recovered
+
+    def restore_running_statistics(self) -> None:
+        """Undo what the batches of the step being gathered did to the statistics of normalisation layers."""
+        if self._running:
+            self._running.restore()
 
     def images_of_all_ranks(self) -> tuple[str, ...]:
         """The images of the step being gathered, from all processes; every process has to call it."""

@@ -14,6 +14,7 @@ several steps goes back to the start of the epoch, with a lower learning rate an
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -131,6 +132,7 @@ class ClippedTrainer(ClippedStep):
         self.log: StepLog | None = None
         self.rollbacks = 0
         self._bad_streak = 0
+        self._last_step_good = True
         self._snapshots: list[Snapshot] = []
         self._suspects: list[dict[str, Any]] = []
         self._last_batch: dict[str, Any] | None = None
@@ -194,6 +196,7 @@ class ClippedTrainer(ClippedStep):
         batch, self._last_batch = self._last_batch, None
         if batch is not None and self.loss is not None and not bool(self.loss.isfinite()):
             singles = single_images(batch, self.args.overlap_mask)
+            self.restore_running_statistics()  # this batch spoilt them, and its step will be skipped
             self._suspects += not_finite_alone(self, singles)
             del self._suspects[MAX_SUSPECTS:]
 
@@ -205,6 +208,7 @@ class ClippedTrainer(ClippedStep):
         suspects = _files(self._suspects)
         if self.log:
             self.log.write(record, spike, suspects)
+        self._last_step_good = not record.skipped
         if not record.skipped:
             self._bad_streak, self._suspects, self._healthy_tloss = 0, [], self.tloss
             return
@@ -225,10 +229,13 @@ class ClippedTrainer(ClippedStep):
     # What happens when a run fails
 
     def _take_snapshot(self) -> None:
-        """Remember the start of an epoch and of the one before: a run may be lost some time before it shows."""
-        if self._any_rank(not is_finite(self)):
-            return
-        self._snapshots = [*self._snapshots[-1:], Snapshot(self)]
+        """Remember the start of an epoch and of the one before: a run may be lost some time before it shows.
+
+        A state that no step came out of since the run went back to it, or got into trouble, has not shown that it
+        is any good.
+        """
+        if self._last_step_good and not self._any_rank(not is_finite(self)):
+            self._snapshots = [*self._snapshots[-1:], Snapshot(self)]
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """True where the epoch has to be done again, because its weights are not finite.
@@ -264,14 +271,27 @@ class ClippedTrainer(ClippedStep):
         self.scheduler.base_lrs = [lr * self.lr_factor for lr in self.scheduler.base_lrs]
         self.args.lr0 *= self.lr_factor  # kept in the checkpoint, so a resumed run starts from it
         self.args.warmup_bias_lr *= self.lr_factor
-        # With weights that are good again, only images that are bad by themselves are still not finite.
-        left_out = self._leave_out(self._of_all_ranks(_files(not_finite_alone(self, self._suspects))))
-        self._bad_streak, self._suspects = 0, []
+        left_out = self._leave_out(self._of_all_ranks(self._images_at_fault()))
+        self._bad_streak, self._suspects, self._last_batch = 0, [], None
         self._begin_step()
         self._say(
             f"{reason}: went back to the start of epoch {snapshot.epoch + 1}, lowered lr0 to {self.args.lr0:g}, "
             + (f"and leave out {_listed(left_out)}" if left_out else "and found no single image at fault")
         )
+
+    def _images_at_fault(self, most_others: int = 4) -> tuple[str, ...]:
+        """The suspects whose loss is not finite with the weights gone back to either, while that of others is.
+
+        Tiles of one mosaic are judged, and left out, together.
+        """
+        dataset, suspects = self.train_loader.dataset, _files(self._suspects)
+        others = [i for i, label in enumerate(dataset.labels) if label["im_file"] not in suspects]
+        if not suspects or not others:
+            return ()
+        drawn = [dataset[i] for i in random.sample(others, min(most_others, len(others)))]
+        batch = self.preprocess_batch(dataset.collate_fn(drawn))
+        healthy = len(drawn) - len(not_finite_alone(self, single_images(batch, self.args.overlap_mask)))
+        return _files(not_finite_alone(self, self._suspects)) if 2 * healthy > len(drawn) else ()
 
     def _leave_out(self, images: Sequence[str]) -> tuple[str, ...]:
         """Never draw these images again; returns those that are left out by this, none where none would remain."""
