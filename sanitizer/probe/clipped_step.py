@@ -11,24 +11,34 @@ from torch import distributed as dist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from sanitizer.probe.adaptive_clip import AdaptiveClip
 
     class _Trainer:
-        """What the mixin uses of `ultralytics.engine.trainer.BaseTrainer`."""
+        """What the clipped trainer uses of `ultralytics.engine.trainer.BaseTrainer`, which carries no types."""
 
+        args: Any
         model: torch.nn.Module
         optimizer: torch.optim.Optimizer | None
+        scheduler: Any
         scaler: torch.amp.GradScaler
         ema: Any
+        amp: bool
         device: torch.device
-        world_size: int
         epoch: int
+        start_epoch: int
+        resume: bool
+        save_dir: Path
+        train_loader: Any
         loss: torch.Tensor | None
         loss_items: dict[str, torch.Tensor] | None
+        tloss: dict[str, torch.Tensor] | None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def build_dataset(self, img_path: str, mode: str = ..., batch: int | None = ...) -> Any: ...
         def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]: ...
+        def run_callbacks(self, event: str) -> None: ...
         def _build_train_pipeline(self) -> None: ...
         def _handle_nan_recovery(self, epoch: int) -> bool: ...
 else:
@@ -104,8 +114,8 @@ class ClippedStep(_Trainer):
         skipped = not math.isfinite(norm)
         if not skipped:
             self.scaler.step(self.optimizer)
-        elif self._running:
-            self._running.restore()
+        else:
+            self.restore_running_statistics()
         self.scaler.update()  # after a skipped step too: it is how the loss scale comes down from an overflow
         self.optimizer.zero_grad()
         if self.ema and not skipped:
@@ -142,7 +152,7 @@ class ClippedStep(_Trainer):
         """
         foreach = False if self.device.type == "npu" else None  # as Ultralytics does
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=max_norm, foreach=foreach)
-        if _several_ranks():
+        if several_ranks():
             dist.all_reduce(norm)
             norm /= dist.get_world_size()
         return norm
@@ -194,9 +204,14 @@ class ClippedStep(_Trainer):
             self._begin_step()
         return recovered
 
+    def restore_running_statistics(self) -> None:
+        """Undo what the batches of the step being gathered did to the statistics of normalisation layers."""
+        if self._running:
+            self._running.restore()
+
     def images_of_all_ranks(self) -> tuple[str, ...]:
         """The images of the step being gathered, from all processes; every process has to call it."""
-        if not _several_ranks():
+        if not several_ranks():
             return tuple(self._images)
         gathered: list[list[str]] = [[] for _ in range(dist.get_world_size())]
         dist.all_gather_object(gathered, self._images)
@@ -240,5 +255,6 @@ def weight_lr(optimizer: torch.optim.Optimizer) -> float:
     return float((groups or optimizer.param_groups)[-1]["lr"])
 
 
-def _several_ranks() -> bool:
+def several_ranks() -> bool:
+    """Whether this is one of several processes that train one model."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

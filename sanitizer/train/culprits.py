@@ -1,0 +1,68 @@
+"""Which images of a batch have a loss that is not finite when they are alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from ultralytics.utils.torch_utils import autocast, unwrap_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sanitizer.probe.clipped_step import ClippedStep
+
+_OF_OBJECTS = ("batch_idx", "cls", "bboxes", "keypoints")
+"""Keys of a batch that hold one row an object; others hold one entry an image."""
+
+
+@torch.no_grad()
+def not_finite_alone(trainer: ClippedStep, singles: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those batches of one image each (`single_images`) whose loss is not finite with the present weights.
+
+    One forward pass an image. Normalisation runs on its running statistics, as one image is no batch, and leaves
+    them as they are.
+    """
+    model = unwrap_model(trainer.model)
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    for layer in layers:
+        layer.eval()
+    precision = torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp
+    found = []
+    try:
+        for single in singles:
+            with autocast(precision, device=trainer.device.type):
+                loss, _ = model(single)
+            if not bool(loss.isfinite().all()):
+                found.append(single)
+    finally:
+        for layer in layers:
+            layer.train()
+    return found
+
+
+def single_images(batch: dict[str, Any], overlap_mask: bool) -> list[dict[str, Any]]:
+    """A preprocessed batch of B images as B batches of one.
+
+    Args:
+        batch: As `preprocess_batch` returns it.
+        overlap_mask: The argument of that name: masks come one an image, not one an object.
+    """
+    count = len(batch["img"])
+    of_objects = (*_OF_OBJECTS, *(() if overlap_mask else ("masks",)))
+
+    def single(i: int) -> dict[str, Any]:
+        mine = batch["batch_idx"] == i
+        parts = {}
+        for key, value in batch.items():
+            if key in of_objects:
+                parts[key] = value[mine]
+            elif isinstance(value, torch.Tensor | tuple | list) and len(value) == count:
+                parts[key] = value[i : i + 1]
+            else:
+                parts[key] = value
+        parts["batch_idx"] = torch.zeros_like(parts["batch_idx"])
+        return parts
+
+    return [single(i) for i in range(count)]

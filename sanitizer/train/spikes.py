@@ -1,0 +1,54 @@
+"""Which gradient norms stand out from those of the steps before."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Spike(NamedTuple):
+    """A norm that stands out: `typical` is the median norm of the steps before, `score` its robust z-score."""
+
+    typical: float
+    score: float
+
+
+class SpikeDetector:
+    """Judges each norm by the median and the median absolute deviation of the logarithms of the norms before it.
+
+    Norms vary by factors, not by differences, hence the logarithm. Neither statistic is moved by the spikes
+    themselves while fewer than half of the window are spikes (Leys et al. 2013, "Detecting outliers", §1).
+    """
+
+    def __init__(
+        self, window: int = 200, first: int = 20, limit: float = 6.0, least_spread: float = 0.05
+    ) -> None:
+        """Start without any history.
+
+        Args:
+            window: Number of latest norms that count.
+            first: Nothing is a spike before this many norms are known.
+            limit: Robust z-score from which a norm is a spike.
+            least_spread: Smallest deviation of the logarithm taken for real, so that a run whose norms hardly vary
+                does not call each flutter a spike.
+        """
+        self.first, self.limit, self.least_spread = first, limit, least_spread
+        self._logs: deque[float] = deque(maxlen=window)
+
+    def judge(self, norm: float) -> Spike | None:
+        """What makes the norm a spike, or None; the norm counts from then on. Norms not finite never count."""
+        if not math.isfinite(norm) or norm <= 0:
+            return None
+        log, spike = math.log(norm), None
+        if len(self._logs) >= self.first:
+            before = np.fromiter(self._logs, np.float64)
+            median = float(np.median(before))
+            # 1.4826 × MAD is the standard deviation of a normal distribution.
+            spread = max(1.4826 * float(np.median(np.abs(before - median))), self.least_spread)
+            score = (log - median) / spread
+            spike = Spike(math.exp(median), score) if score > self.limit else None
+        self._logs.append(log)
+        return spike

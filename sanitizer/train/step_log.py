@@ -1,0 +1,155 @@
+"""What a training run says of its steps: grad_norms.csv, spikes.csv and, where installed, TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sanitizer.reports.csv_ import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.train.spikes import Spike
+
+NORMS = "grad_norms.csv"
+SPIKES = "spikes.csv"
+
+_SPIKE_COLUMNS = ("step", "epoch", "kind", "grad_norm", "typical_norm", "score", "image")
+
+
+class StepLog:
+    """Writes every step as it comes, line by line, so that a run that dies has said all it knew.
+
+    Attributes:
+        next_step: Number of the step that follows the last one logged.
+        norms: Gradient norms of the steps that a resumed run has behind it, oldest first.
+    """
+
+    def __init__(self, folder: Path, resume_epoch: int | None = None) -> None:
+        """Open the files of a run.
+
+        Args:
+            folder: The run's `save_dir`.
+            resume_epoch: Epoch that a resumed run starts with, from 0: steps of this epoch and later ones were made
+                by the run that died and are made again, so their rows go. None starts anew.
+        """
+        self.next_step = 0
+        self.norms: list[float] = []
+        self._norms_path, self._spikes_path = folder / NORMS, folder / SPIKES
+        for path in (self._norms_path, self._spikes_path):
+            if resume_epoch is None:
+                path.unlink(missing_ok=True)
+            else:
+                _drop_from_epoch(path, resume_epoch)
+        self._take_up()
+        self._files: dict[Path, TextIO] = {}
+        self._events = _event_writer(folder, self.next_step)
+
+    def _take_up(self) -> None:
+        if self._norms_path.exists():
+            with open(self._norms_path, newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    self.next_step = int(row["step"]) + 1
+                    self.norms.append(float(row["grad_norm"]))
+
+    def write(self, record: StepRecord, spike: Spike | None, culprits: Collection[str] = ()) -> None:
+        """Log one step, and the images of one that spiked or was skipped.
+
+        Args:
+            record: The step.
+            spike: What makes its norm a spike, or None.
+            culprits: Those of its images whose loss is not finite even alone.
+        """
+        self._row(
+            self._norms_path,
+            {
+                "step": record.step,
+                "epoch": record.epoch,
+                "loss": f"{record.loss:.6g}",
+                **{name: f"{value:.6g}" for name, value in record.loss_items.items()},
+                "grad_norm": f"{record.grad_norm:.6g}",
+                "max_grad_norm": f"{record.max_grad_norm:.6g}",
+                "clip_coefficient": f"{record.clip_coefficient:.6g}",
+                "lr": f"{record.lr:.6g}",
+                "amp_scale": "" if record.amp_scale is None else f"{record.amp_scale:g}",
+                "skipped": int(record.skipped),
+                "spike": int(spike is not None),
+            },
+        )
+        if spike or record.skipped:
+            self._spike_rows(record, spike, culprits)
+        if self._events:
+            self._event(record)
+
+    def _spike_rows(self, record: StepRecord, spike: Spike | None, culprits: Collection[str]) -> None:
+        typical, score = (f"{spike.typical:.6g}", f"{spike.score:.2f}") if spike else ("", "")
+        for image in dict.fromkeys((*culprits, *record.images)):
+            kind = "spike" if not record.skipped else "not-finite"
+            kind = "not-finite-alone" if image in culprits else kind
+            cells = (
+                record.step,
+                record.epoch,
+                kind,
+                f"{record.grad_norm:.6g}",
+                typical,
+                score,
+                guarded(image),
+            )
+            self._row(self._spikes_path, dict(zip(_SPIKE_COLUMNS, cells, strict=True)))
+
+    def _row(self, path: Path, row: dict[str, Any]) -> None:
+        file = self._files.get(path)
+        if file is None:
+            new = not path.exists()
+            file = self._files[path] = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115
+            if new:
+                csv.writer(file).writerow(row)
+        csv.writer(file).writerow(row.values())
+        file.flush()
+
+    def _event(self, record: StepRecord) -> None:
+        values = {f"step/{name}": value for name, value in record.loss_items.items()}
+        values |= {
+            "step/loss": record.loss,
+            "step/grad_norm": record.grad_norm,
+            "step/clip_coefficient": record.clip_coefficient,
+            "step/lr": record.lr,
+        }
+        for tag, value in values.items():
+            if math.isfinite(value):
+                self._events.add_scalar(tag, value, record.step)
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        if self._events:
+            self._events.close()
+            self._events = None
+
+
+def _drop_from_epoch(path: Path, epoch: int) -> None:
+    """Take the rows of an epoch and of those after it off a log."""
+    if not path.exists() or not path.stat().st_size:
+        path.unlink(missing_ok=True)
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    # A run killed while it wrote leaves a last row that is cut short.
+    kept = [row for row in rows if len(row) == len(header) and int(row[1]) < epoch]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+
+
+def _event_writer(folder: Path, next_step: int) -> Any:
+    """A TensorBoard writer, or None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=next_step)
