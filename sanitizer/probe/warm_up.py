@@ -143,7 +143,10 @@ def _quiet() -> Iterator[None]:
     level = LOGGER.level
     LOGGER.setLevel(logging.ERROR)
     try:
-        with mock.patch.object(engine, "check_amp", lambda _model: True), mock.patch.object(engine, "TQDM", _no_bar):
+        with (
+            mock.patch.object(engine, "check_amp", lambda _model: True),
+            mock.patch.object(engine, "TQDM", _no_bar),
+        ):
             yield
     finally:
         LOGGER.setLevel(level)

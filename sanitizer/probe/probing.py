@@ -1,0 +1,319 @@
+"""The probe, top to bottom: scan, warm up, measure every image, weigh, report."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from ultralytics.cfg import get_cfg
+from ultralytics.utils import DEFAULT_CFG
+
+from sanitizer.baseline import apply_baseline
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.findings import fingerprinted
+from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
+from sanitizer.probe.data import ReadOnlyDataset
+from sanitizer.probe.devices import pick_devices, replicas
+from sanitizer.probe.evidence import weigh
+from sanitizer.probe.judge import Judgement, scan_codes
+from sanitizer.probe.measure import Measured, Measurer
+from sanitizer.probe.model import ModelError, build_model
+from sanitizer.probe.progress import Progress
+from sanitizer.probe.samples import read_samples
+from sanitizer.probe.state import State
+from sanitizer.probe.warm_up import warm_up
+from sanitizer.rules.pack import load_rules
+from sanitizer.rules.ruleset import RuleSet
+from sanitizer.scanning import nearby_config, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.config import Config
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.probe.evidence import Evidence
+    from sanitizer.probe.samples import Sample
+    from sanitizer.report import Report
+
+BATCH = 16
+PLAIN_MAX_NORM = 10.0
+"""The clip limit that Ultralytics fixes: a probe measures what training would do."""
+
+
+class ProbeError(Exception):
+    """Nothing can be probed; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe found.
+
+    Attributes:
+        report: The scan's findings and G001 to G006 together.
+        steps: Every step of the warm-up.
+        samples: The training images.
+        measured: The images that were measured, in the order of measuring.
+        evidence: How suspicious each is, aligned with `measured`.
+        judgement: Makes findings, scores and reasons of it.
+        imgsz: Input size, pixels.
+        interrupted: Ctrl-C ended it early; what was measured is here.
+        elapsed_s: Wall time.
+    """
+
+    report: Report
+    steps: Sequence[StepRecord]
+    samples: Sequence[Sample]
+    measured: Sequence[Measured]
+    evidence: Evidence
+    judgement: Judgement
+    imgsz: int
+    interrupted: bool
+    elapsed_s: float
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def probe(
+    data: str | os.PathLike[str],
+    model: str,
+    *,
+    budget: Budget | str = "2m",
+    device: str = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    task: Any = "auto",
+    max_grad_norm: float = PLAIN_MAX_NORM,
+    trust_weights: bool = False,
+    config: Config | None = None,
+    baseline: str | None = None,
+    out: str | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> ProbeResult:
+    """Name the images and label lines behind loss spikes, by a short run. The dataset is only read.
+
+    Args:
+        data: A data.yaml or a dataset folder.
+        model: A .pt file, or a model yaml by path or name.
+        budget: See `parse_budget`.
+        device: "auto", "cpu", "0" or "0,1": several GPUs share the images out.
+        overrides: Ultralytics train arguments (imgsz, batch, lr0, …).
+        task: "auto" asks the dataset.
+        max_grad_norm: Clip limit of the warm-up.
+        trust_weights: Unpickle whatever the weights carry.
+        config: Rules and parameters; None looks for a configuration beside the dataset.
+        baseline: Known findings to leave out.
+        out: Folder that keeps the state of the run, so that it can be resumed.
+        resume: Go on from that state.
+        progress: Show a bar on stderr.
+
+    Raises:
+        DatasetError, ConfigError, ModelError, BudgetError, ProbeError: Nothing can be probed; the text says why.
+    """
+    started = time.perf_counter()
+    budget = parse_budget(budget) if isinstance(budget, str) else budget
+    dataset = find_dataset([os.fspath(data)]).without_repeats()
+    config = config or nearby_config(dataset)
+    settings = _settings(overrides, config)
+    config = replace(config, imgsz=settings["imgsz"])
+    scanned = scan(data, config=config, task=task, progress=progress, baseline=baseline)
+    spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
+    if spec.nc is None:
+        spec = replace(spec, nc=max(scanned.class_counts, default=0) + 1)
+    samples = read_samples(dataset, spec, "train")
+    if not samples:
+        raise ProbeError(
+            f"{data}: training would keep no image of the train split, so there is nothing to probe"
+        )
+    devices = pick_devices(device)
+    network = build_model(model, spec, trust_weights=trust_weights)
+    network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
+    show = Progress(progress)
+    run = _Run(
+        samples, spec, settings, devices, max_grad_norm, budget, show, State.open(out, resume, samples, model)
+    )
+    network = run.train(network)
+    measured = run.measure_all(network)
+    if not measured:
+        raise KeyboardInterrupt
+    measured.sort(key=lambda m: m.index)
+    evidence = weigh(measured, samples, spec.nc or 1)
+    judgement = Judgement(
+        dataset,
+        RuleSet.build(load_rules(config.packs), config),
+        samples,
+        measured,
+        evidence,
+        *scan_codes(scanned.findings),
+        settings["imgsz"],
+    )
+    elapsed = time.perf_counter() - started
+    report = _with_findings(scanned, judgement, baseline or config.baseline, elapsed, run)
+    return ProbeResult(
+        report, run.steps, samples, measured, evidence, judgement, settings["imgsz"], run.interrupted, elapsed
+    )
+
+
+def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, Any]:
+    """Train arguments of the warm-up. A batch is a step (no gathering up to nbs=64), warmed up within an epoch."""
+    chosen: dict[str, Any] = {"imgsz": config.imgsz, "batch": BATCH, "warmup_epochs": 1.0, "workers": 0}
+    chosen |= dict(overrides or {})
+    chosen["imgsz"] = max(math.ceil(int(chosen["imgsz"]) / 32), 1) * 32
+    chosen.setdefault("nbs", chosen["batch"])
+    return chosen
+
+
+def _with_findings(
+    scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _Run
+) -> Report:
+    found = fingerprinted(judgement.findings())
+    suppressed = 0
+    if baseline:
+        found, suppressed = apply_baseline(found, baseline)
+    findings = sorted([*scanned.findings, *found], key=lambda f: f.sort_key())
+    return replace(
+        scanned,
+        findings=findings,
+        suppressed=scanned.suppressed + suppressed,
+        notes=[*scanned.notes, *run.notes],
+        summary=replace(scanned.summary, elapsed_s=elapsed),
+    )
+
+
+class _Run:
+    """One probe while it runs: what was trained, measured and interrupted so far."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        spec: TaskSpec,
+        settings: dict[str, Any],
+        devices: Sequence[torch.device],
+        max_grad_norm: float,
+        budget: Budget,
+        show: Progress,
+        state: State,
+    ) -> None:
+        self.samples, self.spec, self.settings, self.devices = samples, spec, settings, devices
+        self.max_grad_norm, self.budget, self.show, self.state = max_grad_norm, budget, show, state
+        self.steps: list[StepRecord] = []
+        self.notes: list[str] = []
+        self.interrupted = False
+        self.deadline = math.inf if budget.seconds is None else time.perf_counter() + budget.seconds
+        self.plan: Plan | None = None
+
+    def train(self, network: torch.nn.Module) -> torch.nn.Module:
+        """The warm-up; or the weights of an earlier one, where the run is resumed."""
+        if self.state.load_weights(network):
+            self.notes.append("weights of the earlier warm-up taken up again")
+            self.plan = Plan(0, 0, len(self.samples))
+            return network
+        attribution_s = self._time_attribution(network)
+        self.plan = plan(
+            self.budget, len(self.samples), self.settings["batch"], attribution_s / 2, attribution_s
+        )
+        stop_training = time.perf_counter() + max(
+            self.deadline - time.perf_counter() - attribution_s * math.ceil(self.plan.images / self.settings["batch"]),
+            attribution_s,
+        )  # fmt: skip
+        target = self.plan.batches
+
+        def keep_on(batches: int) -> bool:
+            return batches < target and time.perf_counter() < stop_training
+
+        def listen(step: StepRecord) -> None:
+            self.steps.append(step)
+            self.show.trained(step)
+
+        overrides = self.settings | {"epochs": self.plan.epochs, "device": _for_trainer(self.devices[0])}
+        self.show.begin("warm-up", target)
+        try:
+            network = warm_up(
+                network, self.samples, self.spec, overrides, self.max_grad_norm, listen, keep_on
+            )
+        finally:
+            self.show.end()
+        self.state.save_weights(network)
+        return network
+
+    def _time_attribution(self, network: torch.nn.Module) -> float:
+        """Seconds that attributing a batch takes, on a copy so that training starts from the weights as they are."""
+        import copy
+
+        measurer = self._measurer(copy.deepcopy(network), self.devices[0])
+        indices = list(range(min(self.settings["batch"], len(self.samples))))
+        measurer.measure(indices[:1])
+        started = time.perf_counter()
+        measurer.measure(indices)
+        return time.perf_counter() - started
+
+    def _measurer(self, network: torch.nn.Module, device: torch.device) -> Measurer:
+        data: dict[str, Any] = {"names": dict(self.spec.names), "nc": self.spec.nc, "channels": 3}
+        data["kpt_shape"] = list(self.spec.kpt_shape)
+        hyp = get_cfg(DEFAULT_CFG, self.settings | {"task": self.spec.task})
+        dataset = ReadOnlyDataset(
+            self.samples, data=data, task=self.spec.task, imgsz=self.settings["imgsz"], augment=False, hyp=hyp
+        )
+        network.args = hyp  # type: ignore[assignment]
+        amp = torch.float16 if device.type == "cuda" and self.settings.get("amp", True) else None
+        return Measurer(network, dataset, device, amp)
+
+    def measure_all(self, network: torch.nn.Module) -> list[Measured]:
+        """Measure images in a random but fixed order, until all are or the time is up."""
+        assert self.plan is not None
+        known = self.state.measured()
+        order = np.random.default_rng(0).permutation(len(self.samples)).tolist()[: self.plan.images]
+        todo = [i for i in order if i not in known]
+        measured = list(known.values())
+        self.show.begin("measuring", len(order), len(measured))
+        measurers = [self._measurer(copy, device) for copy, device in replicas(network, self.devices)]
+        try:
+            for part in self._in_batches(measurers, todo):
+                measured += part
+                self.state.keep(part)
+                self.show.measured(part, self.samples)
+                if time.perf_counter() > self.deadline and len(measured) >= self.settings["batch"]:
+                    break
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            self.show.end()
+        for m in measured:
+            if m.unreadable:
+                self.notes.append(
+                    f"{self.samples[m.index].image}: its pixels cannot be read ({m.unreadable})"
+                )
+        if len(measured) < len(self.samples):
+            self.notes.append(
+                f"{len(measured):,} of {len(self.samples):,} training images were measured: a larger --budget "
+                "measures more"
+            )
+        return measured
+
+    def _in_batches(self, measurers: Sequence[Measurer], todo: Sequence[int]) -> Iterator[list[Measured]]:
+        size = self.settings["batch"]
+        batches = [todo[k : k + size] for k in range(0, len(todo), size)]
+        if len(measurers) == 1:
+            yield from map(measurers[0].measure, batches)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(
+            len(measurers)
+        ) as pool:  # one thread a GPU: kernels run outside the interpreter's lock
+            for k in range(0, len(batches), len(measurers)):
+                group = batches[k : k + len(measurers)]
+                yield from pool.map(
+                    lambda pair: pair[0].measure(pair[1]), zip(measurers, group, strict=False)
+                )
+
+
+def _for_trainer(device: torch.device) -> str:
+    return "cpu" if device.type == "cpu" else str(device.index or 0)
+
+
+__all__ = ["ModelError", "ProbeError", "ProbeResult", "probe"]

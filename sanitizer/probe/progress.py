@@ -1,0 +1,51 @@
+"""What a person sees while a probe runs: the norm now, the worst image so far, the time left."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.samples import Sample
+
+
+class Progress:
+    """A bar on stderr, or nothing."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._bar: Any = None
+        self._worst = (0.0, "")
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Start a bar; `total` counts steps of a warm-up, images of a measuring pass."""
+        if self._wanted:
+            from tqdm import tqdm
+
+            unit = " steps" if what == "warm-up" else " images"
+            self._bar = tqdm(total=total, initial=done, unit=unit, leave=False, desc=what)
+
+    def trained(self, step: StepRecord) -> None:
+        """One optimizer step more."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {step.loss:.3g}, grad norm {step.grad_norm:.3g}", refresh=False)
+            self._bar.update(1)
+
+    def measured(self, part: Sequence[Measured], samples: Sequence[Sample]) -> None:
+        """One batch more."""
+        for m in part:
+            if m.grad_norm > self._worst[0]:
+                self._worst = (m.grad_norm, os.path.basename(samples[m.index].image))
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"largest norm {self._worst[0]:.3g}: {self._worst[1]}", refresh=False)
+            self._bar.update(len(part))
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
