@@ -21,7 +21,7 @@ from injection.evaluation import ALL, evaluate
 from injection.inject import Truth
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
 from injection.model_scores import Frame, view_images
-from injection.probe_adapter import ProbeNotRun, probe_scores
+from injection.probe_adapter import read_probe
 from injection.rows import training_rows
 from injection.scores import CLEANLAB_PARTS, METHODS, Scores, load_scores, save_scores
 from injection.tables import NOT_RUN, cell, dataset_tables
@@ -146,8 +146,6 @@ def test_a_method_that_was_not_run_says_so() -> None:
 
 
 def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
-    with pytest.raises(ProbeNotRun, match="holds no output of the probe"):
-        probe_scores("data.yaml", "last.pt", 320, str(tmp_path))
     image = "images/train/1.png"
     (tmp_path / "images.csv").write_text(
         f"\ufeffimage,score_probe,score_combined\n{image},0.5,2.5\n", encoding="utf-8"
@@ -160,7 +158,7 @@ def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
         {"rule": "G006", "image": "images/train/2.png", "x_center": None, "y_center": None},
     ]
     (tmp_path / "report.json").write_text(json.dumps({"findings": findings}))
-    scores = probe_scores("data.yaml", "last.pt", 320, str(tmp_path))
+    scores = read_probe(str(tmp_path))
     probe, combined = scores["probe"], scores["scan + probe"]
     assert (probe.images, combined.images) == ({image: 0.5}, {image: 2.5})
     assert probe.lines == combined.lines == {image: {1: 0.1, 3: 0.9}}

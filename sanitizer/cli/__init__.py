@@ -23,6 +23,7 @@ COMMANDS = {
     "scan": "name every label and image that training would drop, misread or choke on",
     "fix": "repair label files: what is safe, or with --unsafe what removes boxes, too",
     "undo": "take a fix back, byte for byte",
+    "probe": "name the images and label lines behind loss spikes, by a short training run",
     "report": "turn a saved report into a page, a sheet, or a file for Label Studio or CVAT",
     "rules": "list the rules, or explain one",
     "demo": "make a small flawed dataset and scan it",
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_all(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse, refusing what is left over with a guess at the option that was meant."""
-        args, extra = self.parse_known_args(argv)
+        args, extra = self.parse_known_intermixed_args(argv)
         if extra:
             option = extra[0].partition("=")[0]
             raise UsageError(

@@ -39,6 +39,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label and image files")
 
+    add_rule_options(parser)
+    group = parser.add_argument_group("what to read")
+    add = group.add_argument
+    add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
+    add(
+        "--task",
+        type=one_of(TASKS),
+        default="auto",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default auto)",
+    )
+    add("--imgsz", type=positive_int, metavar="PX", help="training image size (default 640)")
+    add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
+        help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
+    add("--jobs", type=positive_int, metavar="N", help="worker processes (default: as many as help)")
+    add("--no-cache", action="store_true", help="read everything again, remember nothing")
+
+    add_report_options(parser)
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose rules, for every command that finds something."""
     group = parser.add_argument_group("what to look for")
     add = group.add_argument
     add(
@@ -59,22 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--baseline", metavar="FILE", help="leave out the findings that this file knows")
     add("--write-baseline", metavar="FILE", help="put all findings into this file as known")
 
-    group = parser.add_argument_group("what to read")
-    add = group.add_argument
-    add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
-    add(
-        "--task",
-        type=one_of(TASKS),
-        default="auto",
-        metavar="TASK",
-        help=f"{', '.join(TASKS)} (default auto)",
-    )
-    add("--imgsz", type=positive_int, metavar="PX", help="training image size (default 640)")
-    add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
-        help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
-    add("--jobs", type=positive_int, metavar="N", help="worker processes (default: as many as help)")
-    add("--no-cache", action="store_true", help="read everything again, remember nothing")
 
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """The options on what is reported and how, for every command that finds something."""
     group = parser.add_argument_group("what to say")
     add = group.add_argument
     add(
@@ -95,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
-    _check_outputs(args)
+    check_outputs(args)
     config = configured(load_config(config_folder(args.paths), args.config), args)
     say = _silent if args.quiet else _note
     if config.source:
@@ -113,6 +122,12 @@ def run(args: argparse.Namespace) -> int:
         cache=not args.no_cache,
         progress=wants_bar(args),
     )
+    return finish(report, args, config.fail_on)
+
+
+def finish(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
+    """Say the notes, put findings off into a baseline where asked to, deliver the rest; exit status by these."""
+    say = _silent if args.quiet else _note
     for note in report.notes:
         say(note)
     if args.write_baseline:
@@ -120,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         say(
             f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
         )
-    return deliver(report, args, config.fail_on)
+    return deliver(report, args, fail_on_name)
 
 
 def deliver(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
@@ -186,7 +201,7 @@ def _with_settings(
     return rules
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
+def check_outputs(args: argparse.Namespace) -> None:
     """Refuse before a long scan what could not be written after it."""
     if args.statistics and args.format != "text":
         raise UsageError(f"--statistics is a view of the text report: leave out --format {args.format}")

@@ -29,10 +29,10 @@ _SWAP_FLOOR = 0.01
 """Added to probabilities before their ratio is taken: below it a network's probabilities say nothing."""
 
 PARTS = {
-    "row_max": "a label that the model does not stand behind",
-    "row_sum": "labels that the model does not stand behind",
-    "swap_max": "a label that the model takes for another class",
-    "box_max": "a label that no predicted box fits",
+    "row_max": "the model does not stand behind line {line}",
+    "row_sum": "the model stands behind few of its labels",
+    "swap_max": "the model prefers another class on line {line}",
+    "box_max": "no predicted box fits line {line}",
     "unlabelled_count": "more objects without label than elsewhere",
     "unlabelled_sum": "objects without label that the model is sure of",
 }
@@ -67,6 +67,14 @@ class Evidence:
     norm_z: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     score: NDArray[np.float64]
+
+    def worst_row(self, part: str, image: int) -> int | None:
+        """The row of an image that a part of `PARTS` with a line is about."""
+        z = {"row_max": self.row_z, "swap_max": self.swap_z, "box_max": self.box_z}.get(part)
+        mine = np.flatnonzero(self.row_image == image)
+        if z is None or not len(mine) or np.isnan(z[mine]).all():
+            return None
+        return int(self.row_number[mine[np.nanargmax(z[mine])]])
 
     def row_score(self) -> NDArray[np.float64]:
         """float64 (R,): the worst that is known of each row."""

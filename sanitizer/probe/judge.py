@@ -10,6 +10,8 @@ import numpy as np
 
 from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
+from sanitizer.probe.evidence import PARTS
+from sanitizer.probe.robust import robust_z
 from sanitizer.rules.assemble import of_place
 
 if TYPE_CHECKING:
@@ -72,13 +74,20 @@ class Judgement:
         return self.evidence.score + _SCAN_BONUS * np.array(warned, np.float64)
 
     def reasons(self, n: int) -> list[str]:
-        """Why image n ranks where it does, the weightiest first."""
-        from sanitizer.probe.evidence import PARTS
-
-        parts = sorted(((float(z[n]), name) for name, z in self.evidence.parts.items()), reverse=True)
-        reasons = [f"{PARTS[name]} ({z:.1f})" for z, name in parts if z >= 2]
+        """Why image n ranks where it does, the scan's codes first, then the weightiest."""
         codes = self.by_image.get(self._image(self.measured[n]), ())
-        return ([f"scan: {', '.join(codes)}"] if codes else []) + reasons
+        return ([f"scan: {', '.join(codes)}"] if codes else []) + self._doubts(n)
+
+    def _doubts(self, n: int) -> list[str]:
+        evidence, lines = self.evidence, self.samples[self.measured[n].index].lines
+        ranked = sorted(((float(z[n]), part) for part, z in evidence.parts.items()), reverse=True)
+        said = []
+        for z, part in ranked:
+            if z >= 2:
+                row = evidence.worst_row(part, n)
+                text = PARTS[part].format(line="" if row is None else int(lines[row]))
+                said.append(f"{text} ({z:.1f} z)")
+        return said
 
     def _image(self, m: Measured) -> str:
         return self.dataset.relative(self.samples[m.index].image) or ""
@@ -88,7 +97,7 @@ class Judgement:
 
     def _images(self, params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
         evidence = self.evidence
-        joint = _standardised(evidence.score)
+        joint = robust_z(evidence.score)
         for n, m in enumerate(self.measured):
             spike, doubt = float(evidence.norm_z[n]), float(joint[n])
             if not max(spike, doubt) >= params["min_z"]:
@@ -100,8 +109,7 @@ class Judgement:
                     f"gradient norm {m.grad_norm:.3g}, {spike:.1f} z over what is usual for {_boxes(rows)}"
                 )
             if doubt >= params["min_z"]:
-                reasons = [r for r in self.reasons(n) if not r.startswith("scan:")]
-                says.append("; ".join(reasons[:2]) or "what the model says of its labels is unusual")
+                says.append("; ".join(self._doubts(n)[:2]) or "what the model says of its labels is unusual")
             value = max(spike, doubt)
             yield (
                 self._place(
@@ -115,6 +123,9 @@ class Judgement:
         worst = evidence.row_score()
         for k in np.flatnonzero(np.maximum(evidence.row_z, evidence.swap_z) >= params["min_z"]).tolist():
             m, row = self.measured[evidence.row_image[k]], int(evidence.row_number[k])
+            assert m.signals is not None
+            if not m.signals.support[row] <= params["max_support"]:
+                continue
             values = {
                 "problem": self._about_line(m, row),
                 "value": float(min(worst[k], 1e6)),
@@ -137,8 +148,8 @@ class Judgement:
             said = f"no prediction fits this {own}: the closest overlaps it by {iou:.0%} (IoU)"
         else:
             said = f"the model sees hardly any {own} here ({own_p:.1%})"
-        share = m.row_share[row] / m.share if m.share else float("nan")
-        said += f"; {share:.0%} of the image's gradient goes through this line" if np.isfinite(share) else ""
+        share = float(m.row_share[row])
+        said += f"; {share:.0%} of its batch's gradient goes through this line" if share >= 0.01 else ""
         codes = self.by_line.get((self.dataset.relative(sample.label) or "", int(sample.lines[row])), ())
         return said + (f"; {', '.join(codes)} fires here too" if codes else "")
 
@@ -223,14 +234,6 @@ def scan_codes(findings: Sequence[Finding]) -> tuple[dict[tuple[str, int], list[
             if f.image and f.rule not in by_image.setdefault(f.image, []):
                 by_image[f.image].append(f.rule)
     return by_line, by_image
-
-
-def _standardised(
-    score: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    from sanitizer.probe.robust import robust_z
-
-    return robust_z(score)
 
 
 def _boxes(n: int) -> str:

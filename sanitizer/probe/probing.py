@@ -120,7 +120,10 @@ def probe(
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
     config = replace(config, imgsz=settings["imgsz"])
-    scanned = scan(data, config=config, task=task, progress=progress, baseline=baseline)
+    # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
+    scanned = scan(
+        data, config=replace(config, select=None, ignore=(), baseline=None), task=task, progress=progress
+    )
     spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
     if spec.nc is None:
         spec = replace(spec, nc=max(scanned.class_counts, default=0) + 1)
@@ -170,15 +173,15 @@ def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, 
 def _with_findings(
     scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _Run
 ) -> Report:
-    found = fingerprinted(judgement.findings())
+    wanted = judgement.ruleset.rules
+    findings = fingerprinted([*(f for f in scanned.findings if f.rule in wanted), *judgement.findings()])
     suppressed = 0
     if baseline:
-        found, suppressed = apply_baseline(found, baseline)
-    findings = sorted([*scanned.findings, *found], key=lambda f: f.sort_key())
+        findings, suppressed = apply_baseline(findings, baseline)
     return replace(
         scanned,
         findings=findings,
-        suppressed=scanned.suppressed + suppressed,
+        suppressed=suppressed,
         notes=[*scanned.notes, *run.notes],
         summary=replace(scanned.summary, elapsed_s=elapsed),
     )

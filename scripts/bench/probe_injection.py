@@ -25,7 +25,7 @@ from injection.baselines import baseline_scores
 from injection.errors import NAMES
 from injection.evaluation import LINE_KINDS, Figures, evaluate
 from injection.inject import Injected, inject, read_injected
-from injection.probe_adapter import ProbeNotRun, probe_scores
+from injection.probe_adapter import probe_scores
 from injection.rows import InjectionError
 from injection.tables import dataset_tables
 from injection.training import train
@@ -49,7 +49,7 @@ def main() -> None:
         for seed in args.seeds:
             injected = prepare(dataset, os.path.join(args.work, f"{name}-{seed}"), seed, args)
             sets.append(injected)
-            for method, scores in all_scores(injected, args).items():
+            for method, scores in all_scores(injected, seed, args).items():
                 figures.setdefault(method, []).append(evaluate(scores, injected.truth, injected.images))
         complete = {method: f for method, f in figures.items() if len(f) == len(args.seeds)}
         parts.append(f"## {name}\n\n{dataset_tables(complete, counted(sets, args.seeds))}")
@@ -88,17 +88,15 @@ def prepare(dataset: str, work_dir: str, seed: int, args: argparse.Namespace) ->
     return read_injected(work_dir)
 
 
-def all_scores(injected: Injected, args: argparse.Namespace) -> dict[str, Scores]:
+def all_scores(injected: Injected, seed: int, args: argparse.Namespace) -> dict[str, Scores]:
     """Method to its scores, without those that cannot run."""
     weights = os.path.join(injected.folder, "last.pt")
     scores = baseline_scores(injected, weights, args.imgsz, args.cleanlab_python)
-    try:
-        scores |= probe_scores(
-            injected.data_yaml, weights, args.imgsz, os.path.join(injected.folder, "probe")
-        )
-    except ProbeNotRun as reason:
-        print(reason, file=sys.stderr)
-    return scores
+    print(f"{injected.folder}: probing, or probed already", file=sys.stderr)
+    folder = os.path.join(injected.folder, "probe")
+    return scores | probe_scores(
+        injected.data_yaml, args.weights, seed, args.epochs, args.imgsz, args.batch, folder
+    )
 
 
 def counted(sets: list[Injected], seeds: list[int]) -> str:
@@ -123,10 +121,12 @@ def heading(args: argparse.Namespace) -> str:
 
 {machine()}; {versions("numpy", "torch", "ultralytics")}{cleanlab_version(args.cleanlab_python)}
 
-Training: {args.epochs} epochs, {args.imgsz} px, batch {args.batch}, Ultralytics' default recipe, CPU
-(its last ten epochs have no mosaic). The model is asked about the very images that it was trained on, without
-augmentation. cleanlab has its default thresholds, which mean a model that is sure of itself: its parts look at
-predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do not teach a set.
+Training: {args.epochs} epochs, {args.imgsz} px, batch {args.batch}, CPU, Ultralytics' default recipe (its last ten
+epochs have no mosaic) but for nbs={args.batch} and warmup_epochs=1, so that every batch is a step: the same for the
+probe's own warm-up as for the model that the other methods ask. That model is asked about the very images that
+it was trained on, without augmentation. cleanlab has its default thresholds, which mean a model that is sure of
+itself: its parts look at predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do not teach
+a set.
 
 Cells: mean (least–most over the seeds). Scan: severest finding of an image (error 3, warning 2, info 1). Average
 precision takes equal scores as one step, AUROC counts a tie half. Flagged: what the probe reports, what the scan calls

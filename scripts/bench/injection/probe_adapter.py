@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections import defaultdict
 
 from injection.scores import Scores
@@ -14,22 +16,24 @@ PROBE_RULES = ("G001", "G002", "G005")
 PLACE_RULE = "G005"
 
 
-class ProbeNotRun(Exception):  # noqa: N818 - a state that the table writes, not a failure
-    """The probe left no output."""
-
-
-def probe_scores(data_yaml: str, weights: str, imgsz: int, out_dir: str) -> dict[str, Scores]:
-    """The scores "probe" and "scan + probe" of an injected set.
+def probe_scores(
+    data_yaml: str, weights: str, seed: int, epochs: int, imgsz: int, batch: int, out_dir: str
+) -> dict[str, Scores]:
+    """The scores "probe" and "scan + probe" of an injected set, by `sanitize probe` as a user would run it.
 
     `out_dir` has what the probe writes: report.json, images.csv (image, score_probe, score_combined) and boxes.csv
-    (image, label, line, score). Its flagged images are those with a finding of `PROBE_RULES`.
-
-    Raises:
-        ProbeNotRun: There is no such output, and nothing here runs the probe yet.
+    (image, label, line, score). Its flagged images are those with a finding of `PROBE_RULES`. Nothing runs where it
+    has them already.
     """
-    # ---- ADAPTER: run the probe here, so that it writes to out_dir; the arguments are what it needs. ----
-    if not os.path.exists(os.path.join(out_dir, "images.csv")):
-        raise ProbeNotRun(f"{out_dir}: holds no output of the probe for {data_yaml} ({weights}, {imgsz} px)")
+    report = os.path.join(out_dir, "report.json")
+    if not os.path.exists(report):
+        os.makedirs(out_dir, exist_ok=True)
+        command = [
+            sys.executable, "-m", "sanitizer", "probe", data_yaml, "--model", weights, "--budget", f"{epochs}epochs",
+            "--device", "cpu", "--out", out_dir, "--output", report, "--fail-on", "never", "--quiet",
+            "--format", "json", f"imgsz={imgsz}", f"batch={batch}", f"seed={seed}",
+        ]  # fmt: skip
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return read_probe(out_dir)
 
 

@@ -10,7 +10,8 @@ import shutil
 def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 320, batch: int = 16) -> str:
     """Train on `work_dir`/data.yaml from published weights, on the CPU; keep `work_dir`/last.pt.
 
-    Ultralytics' default recipe in all that is not named here. Nothing is done where last.pt is there already.
+    Ultralytics' default recipe in all that is not named here, and every batch a step, as in the probe's
+    warm-up. Nothing is done where last.pt is there already.
 
     Returns:
         Path of the weights (Ultralytics' last.pt: EMA, half precision).
@@ -29,6 +30,8 @@ def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 
         epochs=epochs,
         imgsz=imgsz,
         batch=batch,
+        nbs=batch,
+        warmup_epochs=1,
         seed=seed,
         device="cpu",
         workers=0,

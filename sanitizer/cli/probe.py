@@ -1,0 +1,139 @@
+"""Name the images, and the label lines, behind loss spikes: a few training steps, then every image's gradient.
+
+Needs PyTorch and Ultralytics: pip install 'sanitize-yolo[probe]'. The dataset is only read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import INTERRUPTED, UsageError
+from sanitizer.cli.arguments import one_of
+from sanitizer.cli.scan import (
+    TASKS,
+    add_report_options,
+    add_rule_options,
+    check_outputs,
+    config_folder,
+    configured,
+    finish,
+    wants_bar,
+)
+from sanitizer.config import load_config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sanitizer.probe.probing import ProbeResult
+
+USAGE = "sanitize probe data.yaml --model MODEL [k=v …] [options]"
+EPILOG = """\
+k=v are Ultralytics train arguments, as `yolo train` spells them: imgsz=640 batch=16 lr0=0.01 mosaic=1
+
+exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or nothing readable, 130 interrupted
+
+examples:
+  sanitize probe data.yaml --model yolov8n.pt
+  sanitize probe data.yaml --model yolo11n.yaml --budget 4epochs imgsz=320 --out probe
+  sanitize probe data.yaml --model yolov8n.pt --select G --output findings.csv
+"""
+SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sanitize probe`."""
+    parser.add_argument("data", metavar="data.yaml", help="a data.yaml or a dataset folder")
+    parser.add_argument("overrides", metavar="k=v", nargs="*", help="Ultralytics train arguments")
+    group = parser.add_argument_group("what to run")
+    add = group.add_argument
+    add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
+    add("--budget", metavar="B", default="2m", help="2m, 90s, 200 (steps), 4epochs (default 2m)")
+    add("--device", metavar="D", default="auto", help="auto, cpu, 0 or 0,1 (default auto)")
+    add(
+        "--task",
+        type=one_of(TASKS),
+        default="auto",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default auto)",
+    )
+    add(
+        "--out", metavar="DIR", help="keep steps.csv, images.csv, boxes.csv, grad_norms.png and events in DIR"
+    )
+    add("--resume", action="store_true", help="go on with what an earlier run kept in --out DIR")
+    add(
+        "--trust-weights",
+        action="store_true",
+        help="load weights that need more than tensors and known classes, which may run their maker's code",
+    )
+    add_rule_options(parser)
+    add_report_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Probe, report, and return the exit status."""
+    check_outputs(args)
+    if args.resume and not args.out:
+        raise UsageError("--resume goes on with what is kept in a folder: name it with --out DIR")
+    missing = [name for name in ("torch", "ultralytics") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"a probe needs {' and '.join(missing)}: pip install 'sanitize-yolo[probe]'")
+    args.imgsz = None
+    config = configured(load_config(config_folder([args.data]), args.config), args)
+    from sanitizer.probe.overrides import parse_overrides
+    from sanitizer.probe.probing import probe
+
+    result = probe(
+        args.data,
+        args.model,
+        budget=args.budget,
+        device=args.device,
+        overrides=parse_overrides(args.overrides),
+        task=args.task,
+        trust_weights=args.trust_weights,
+        config=config,
+        out=args.out,
+        resume=args.resume,
+        progress=wants_bar(args),
+    )
+    status = finish(result.report, args, config.fail_on)
+    if args.format == "text" and not args.quiet:
+        print(ranking(result))
+    if args.out:
+        _keep(result, args)
+    return INTERRUPTED if result.interrupted else status
+
+
+def ranking(result: ProbeResult) -> str:
+    """The images most worth a look, as text: what was measured, and why each stands where it does."""
+    from sanitizer.escape import legible
+    from sanitizer.probe.tables import images_table
+
+    rows = [row for row in images_table(result) if row["reasons"]][:SHOWN]
+    steps = result.steps
+    norms = sorted(s.grad_norm for s in steps)
+    lines = [
+        "",
+        f"Probed {len(result.measured):,} of {len(result.samples):,} training images at {result.imgsz} px"
+        + (
+            f" after {len(steps):,} training steps (median gradient norm {norms[len(norms) // 2]:.3g})"
+            if steps
+            else ""
+        )
+        + ".",
+    ]
+    if rows:
+        lines.append("Look at these first:")
+        width = max(len(legible(row["image"])) for row in rows)
+        lines += [f"  {legible(row['image']):{width}}  {row['reasons']}" for row in rows]
+    return "\n".join(lines)
+
+
+def _keep(result: ProbeResult, args: argparse.Namespace) -> None:
+    from sanitizer.probe.tables import write_tables
+
+    names = write_tables(result, args.out)
+    if not args.quiet:
+        import sys
+
+        print(f"note: {args.out}: {', '.join(names)}", file=sys.stderr)
