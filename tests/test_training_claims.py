@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from sanitizer.rules.rule import Rule
 
-RULES = {code: rule for code, rule in load_rules().items() if rule.training}
+RULES = {
+    code: rule
+    for code, rule in load_rules().items()
+    if rule.training and not code.startswith("G")  # these are about gradients, which a loader never sees
+}
 
 
 @dataclass

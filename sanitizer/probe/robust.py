@@ -41,8 +41,10 @@ def robust_z(values: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.f
         members = finite & (group == g)
         own, n = _spread(centred[members]), int(members.sum())
         spread = (own * n + overall * _PRIOR_SIZE) / (n + _PRIOR_SIZE)
-        z[members] = centred[members] / spread if spread > 0 else np.sign(centred[members]) * np.inf
-    return np.where(np.isnan(z) & finite, 0.0, z)
+        # Of equal values none is an outlier; where only a tiny spread is left, the ratio may overflow to infinity.
+        with np.errstate(over="ignore"):
+            z[members] = centred[members] / spread if spread > 0 else 0.0
+    return z
 
 
 def _spread(centred: NDArray[np.float64]) -> float:
