@@ -6,6 +6,8 @@ Needs PyTorch and Ultralytics: pip install 'sanitize-yolo[probe]'. The dataset i
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import INTERRUPTED, UsageError
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "ultralytics") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"a probe needs {' and '.join(missing)}: pip install 'sanitize-yolo[probe]'")
+    os.environ["YOLO_VERBOSE"] = "False"  # Ultralytics logs to stdout, which belongs to the report
     args.imgsz = None
     config = configured(load_config(config_folder([args.data]), args.config), args)
     from sanitizer.probe.overrides import parse_overrides
@@ -134,6 +137,4 @@ def _keep(result: ProbeResult, args: argparse.Namespace) -> None:
 
     names = write_tables(result, args.out)
     if not args.quiet:
-        import sys
-
         print(f"note: {args.out}: {', '.join(names)}", file=sys.stderr)

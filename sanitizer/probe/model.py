@@ -41,11 +41,6 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
     weights = _load(name, trust_weights) if name.endswith(".pt") else None
     if weights is None and not name.endswith((".yaml", ".yml")):
         raise ModelError(f"{name}: a model is a .pt file or a .yaml")
-    if weights is not None and getattr(weights, "task", spec.task) != spec.task:
-        raise ModelError(
-            f"{name} was made for {weights.task}, and the dataset is for {spec.task}: name another model, "
-            f"or say --task {weights.task}"
-        )
     kind = MODEL_OF_TASK[spec.task]
     settings: dict[str, Any] = {"data_kpt_shape": list(spec.kpt_shape)} if spec.task == "pose" else {}
     try:
@@ -54,6 +49,12 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
         )
     except Exception as error:
         raise ModelError(f"{name}: no model can be built of it ({_first_line(error)})") from error
+    made_for = tasks.guess_model_task(weights if weights is not None else model.yaml)  # type: ignore[no-untyped-call]
+    if made_for != spec.task:
+        raise ModelError(
+            f"{name} was made for {made_for}, and the dataset is for {spec.task}: name another model, "
+            f"or say --task {made_for}"
+        )
     if weights is not None:
         model.names = dict(spec.names)
         model.load(weights, verbose=False)  # type: ignore[no-untyped-call]

@@ -25,6 +25,7 @@ from sanitizer.probe.measure import Measured, Measurer
 from sanitizer.probe.model import ModelError, build_model
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.samples import read_samples
+from sanitizer.probe.silence import silent_ultralytics
 from sanitizer.probe.state import State
 from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.pack import load_rules
@@ -133,14 +134,17 @@ def probe(
             f"{data}: training would keep no image of the train split, so there is nothing to probe"
         )
     devices = pick_devices(device)
-    network = build_model(model, spec, trust_weights=trust_weights)
+    torch.manual_seed(int(settings.get("seed", 0)))  # weights that a yaml starts from are random
+    with silent_ultralytics():
+        network = build_model(model, spec, trust_weights=trust_weights)
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
     run = _Run(
         samples, spec, settings, devices, max_grad_norm, budget, show, State.open(out, resume, samples, model)
     )
-    network = run.train(network)
-    measured = run.measure_all(network)
+    with silent_ultralytics():
+        network = run.train(network)
+        measured = run.measure_all(network)
     if not measured:
         raise KeyboardInterrupt
     measured.sort(key=lambda m: m.index)

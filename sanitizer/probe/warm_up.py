@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import tempfile
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -13,10 +12,10 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.utils import LOGGER
 
 from sanitizer.probe.clipped_step import ClippedStep
 from sanitizer.probe.data import ReadOnlyDataset
+from sanitizer.probe.silence import silent_ultralytics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -123,7 +122,7 @@ def warm_up(
     Returns:
         The trained weights, averaged as Ultralytics averages them (EMA), on the training device.
     """
-    with tempfile.TemporaryDirectory(prefix="sanitize-probe-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="sanitize-probe-") as folder, _unattended():
         settings = dict(overrides) | {
             "task": spec.task, "mode": "train", "data": "probe", "model": "probe.yaml", "val": False, "save": False,
             "plots": False, "project": folder, "name": "warm-up", "exist_ok": True,
@@ -138,18 +137,14 @@ def warm_up(
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _unattended() -> Iterator[None]:
     """Ultralytics' log and bars off, its check of AMP (which downloads a model) replaced."""
-    level = LOGGER.level
-    LOGGER.setLevel(logging.ERROR)
-    try:
-        with (
-            mock.patch.object(engine, "check_amp", lambda _model: True),
-            mock.patch.object(engine, "TQDM", _no_bar),
-        ):
-            yield
-    finally:
-        LOGGER.setLevel(level)
+    with (
+        silent_ultralytics(),
+        mock.patch.object(engine, "check_amp", lambda _model: True),
+        mock.patch.object(engine, "TQDM", _no_bar),
+    ):
+        yield
 
 
 class _NoBar:
