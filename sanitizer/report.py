@@ -15,7 +15,7 @@ from sanitizer.findings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -77,6 +77,7 @@ class Report:
         kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths.
+        probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
     """
 
     data: str
@@ -91,6 +92,7 @@ class Report:
     kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
     dropped: frozenset[str] = frozenset()
+    probe: Mapping[str, Any] | None = None
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""
@@ -117,6 +119,7 @@ class Report:
             "kpt_shape": list(self.kpt_shape),
             "files_only": self.files_only,
             "dropped": sorted(self.dropped),
+            **({} if self.probe is None else {"probe": self.probe}),
             "findings": [to_record(f) | {"file": f.file} for f in self.findings],
         }
 

@@ -1,1 +1,25 @@
-"""A short gradient probe: which images, and which label lines, are behind loss spikes. Needs torch and ultralytics."""
+"""A short gradient probe: which images, and which label lines, are behind loss spikes. Needs torch and ultralytics.
+
+>>> from sanitizer.probe import probe
+>>> result = probe("data.yaml", "yolov8n.pt", budget="2m")
+>>> result.report.to_frame()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sanitizer.probe.probing import ProbeResult as ProbeResult
+    from sanitizer.probe.probing import probe as probe
+
+__all__ = ["ProbeResult", "probe"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the probe when it is used: the trainer's clipped step needs only a part of this package."""
+    if name not in __all__:
+        raise AttributeError(f"module 'sanitizer.probe' has no attribute {name!r}")
+    from sanitizer.probe import probing
+
+    return getattr(probing, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from sanitizer.probe.progress import Progress
 from sanitizer.probe.samples import read_samples
 from sanitizer.probe.silence import silent_ultralytics
 from sanitizer.probe.state import State
+from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
@@ -76,7 +77,6 @@ class ProbeResult:
     imgsz: int
     interrupted: bool
     elapsed_s: float
-    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def probe(
@@ -160,9 +160,10 @@ def probe(
     )
     elapsed = time.perf_counter() - started
     report = _with_findings(scanned, judgement, baseline or config.baseline, elapsed, run)
-    return ProbeResult(
+    result = ProbeResult(
         report, run.steps, samples, measured, evidence, judgement, settings["imgsz"], run.interrupted, elapsed
     )
+    return replace(result, report=replace(report, probe=probe_record(result)))
 
 
 def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, Any]:

@@ -111,6 +111,38 @@ def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: (r["label"] or "", r["line"]))
 
 
+def probe_record(result: ProbeResult) -> dict[str, Any]:
+    """What the JSON report keeps of a probe: plain values, null for what is not finite.
+
+    `imgsz`; `steps`, a list of {step, loss, grad_norm, clip_coefficient, lr, skipped, images}; `images`, a list of
+    the columns of `images_table` with `lines`, a list of {line, score, share, weight} of the label rows, worst first.
+    """
+    lines: dict[str | None, list[dict[str, Any]]] = {}
+    for row in boxes_table(result):
+        kept = {name: row[name] for name in ("line", "score", "share", "weight")}
+        lines.setdefault(row["image"], []).append(kept)
+    for rows in lines.values():
+        rows.sort(key=lambda r: -r["score"])
+    steps = [
+        {name: row[name] for name in ("step", "loss", "grad_norm", "clip_coefficient", "lr", "skipped")}
+        | {"images": row["images"].split()}
+        for row in steps_table(result)
+    ]
+    images = [row | {"lines": lines.get(row["image"], [])} for row in images_table(result)]
+    return {"imgsz": result.imgsz, "steps": _finite(steps), "images": _finite(images)}
+
+
+def _finite(value: Any) -> Any:
+    """The same with None in place of numbers that are not finite, four digits of the others."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value
+
+
 def _write(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """CSV that spreadsheets open, empty cells for what is not finite."""
     out = io.StringIO()

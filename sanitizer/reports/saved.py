@@ -69,6 +69,7 @@ def parse_report(content: bytes | str) -> Report:
         kpt_shape=_kpt_shape(data),
         files_only=data.get("files_only") is True,
         dropped=frozenset(_texts(data, "dropped")),
+        probe=_object(data, "probe") if "probe" in data else None,
     )
 
 
