@@ -26,6 +26,7 @@ CASES = [
     ("ultralytics_coco8", "detect", "yolo11n.yaml"),
     ("ultralytics_coco8", "detect", "yolo26n.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolov8n-seg.yaml"),
+    ("ultralytics_coco8-seg", "segment", "yolo11n-seg.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolo26n-seg.yaml"),
     ("ultralytics_coco8-pose", "pose", "yolov8n-pose.yaml"),
     ("ultralytics_coco8-pose", "pose", "yolo26n-pose.yaml"),
@@ -87,6 +88,8 @@ def test_shares_and_norms_equal_plain_backward_passes(shared_data, name, task, c
     assert found.image_share.sum().item() == pytest.approx(1, abs=1e-3)
     by_part = found.row_share.sum(1) + found.background_share + found.other_share
     torch.testing.assert_close(by_part, found.image_share, rtol=0, atol=1e-3)
+    if cfg in ("yolov8n-seg.yaml", "yolo11n-seg.yaml"):  # all that flows through the prototypes has its line
+        torch.testing.assert_close(found.other_share, torch.zeros_like(found.other_share), rtol=0, atol=1e-4)
 
 
 def test_the_loss_is_the_one_that_training_has(shared_data):
@@ -98,3 +101,60 @@ def test_the_loss_is_the_one_that_training_has(shared_data):
     assert found.loss.total == pytest.approx(loss.sum().item(), rel=1e-5)
     assert found.loss.items == pytest.approx({k: float(v) for k, v in items.items()}, rel=1e-5)
     assert found.grad_norm == pytest.approx(float(norm), rel=1e-4)
+
+
+def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
+    """Masks: the prototypes' part of a line is found again by a loss in which its anchors alone count."""
+    model, criterion, batch = prepared(shared_data, "ultralytics_coco8-seg", "segment", "yolov8n-seg.yaml")
+    found = attribute(model, criterion, batch)
+    assignment = found.loss.assignments[""]
+    real, image = criterion.single_mask_loss, int(assignment.foreground.sum(1).argmax())
+    row = int(assignment.target[image][assignment.foreground[image]].mode().values)
+    visited = assignment.foreground.any(1).nonzero()[:, 0].tolist()
+    chosen = assignment.target[image][assignment.foreground[image]] == row
+    calls = []
+
+    def others_only(gt_mask, pred, proto, xyxy, area):
+        keep = ~chosen if visited[len(calls)] == image else torch.ones(len(pred), dtype=torch.bool)
+        calls.append(1)
+        return real(gt_mask[keep], pred[keep], proto, xyxy[keep], area[keep])
+
+    def gradient(mask_loss):
+        criterion.single_mask_loss = mask_loss
+        preds = model(batch["img"])
+        outputs = {k: o.detach().requires_grad_() for k, o in named_outputs(preds).items()}
+        from sanitizer.probe.outputs import with_outputs
+
+        loss, _ = criterion(with_outputs(preds, outputs), batch)
+        d = torch.autograd.grad(loss.sum(), outputs["proto"])[0]
+        grads = torch.autograd.grad(
+            preds["proto"], [p for p in model.parameters() if p.requires_grad], d, allow_unused=True
+        )
+        return {
+            n: g
+            for (n, _), g in zip(
+                ((n, p) for n, p in model.named_parameters() if p.requires_grad), grads, strict=True
+            )
+            if g is not None
+        }
+
+    with_row, without_row = gradient(real), gradient(others_only)
+    whole = _total_gradient(model, criterion, real, batch)
+    through_prototypes = sum(((with_row[n] - without_row[n]) * whole[n]).sum() for n in with_row)
+    anchors = assignment.foreground[image] & (assignment.target[image] == row)
+    from sanitizer.probe import attribution
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attribution, "prototype_shares", lambda *_: {})
+        plain = attribution.attribute(model, criterion, batch)
+    difference = (found.anchor_share[""] - plain.anchor_share[""])[image, anchors].sum()
+    expected = through_prototypes / found.grad_norm**2
+    torch.testing.assert_close(difference.float(), expected.float(), rtol=1e-3, atol=1e-5)
+    assert abs(difference) > 1e-4
+
+
+def _total_gradient(model, criterion, mask_loss, batch):
+    criterion.single_mask_loss = mask_loss
+    model.zero_grad()
+    criterion(model(batch["img"]), batch)[0].sum().backward()
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}

@@ -2,8 +2,8 @@
 
 With BatchNorm frozen the batch gradient is the sum of its images' gradients, g = Σ g_i. One backward pass that keeps
 each image's part of every weight gradient gives |g_i| and <g_i, g>; one forward-mode pass with g as the direction gives
-t = J g, and <d, t> restricted to the anchors of one label line is that line's part of |g|². Lines, background and the
-outputs that anchors share add up to the image; images add up to 1.
+t = J g, and <d, t> restricted to the anchors of one label line is that line's part of |g|². Lines, background and
+outputs that no anchor owns add up to the image; images add up to 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch.autograd.forward_ad as fwad
 from torch import nn
 from torch.func import functional_call
 
-from sanitizer.probe.outputs import ANCHOR_OUTPUTS, branches, loss_at_outputs, named_outputs
+from sanitizer.probe.masks import prototype_shares
+from sanitizer.probe.outputs import ANCHOR_OUTPUTS, branches, loss_at_outputs, named_outputs, with_outputs
 from sanitizer.probe.per_image import PerImageGradients
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class BatchAttribution:
         image_share: float64 (B,) <g_i, g> / |g|²; sums to 1. Negative where an image pulls against the others.
         row_share: float64 (B, M) the part of it that goes through anchors assigned to a label row.
         background_share: float64 (B,) the part that goes through anchors assigned to none.
-        other_share: float64 (B,) what goes through outputs that no anchor owns (mask prototypes).
+        other_share: float64 (B,) what goes through outputs that no anchor owns (the semantic map of some mask heads).
         anchor_share: Branch name to float64 (B, A), the share of every anchor.
         scores: Branch name to (B, nc, A), class logits.
         loss: Loss, loss gradient at the outputs and assignments.
@@ -71,11 +72,13 @@ def attribute(model: nn.Module, criterion: Any, batch: Mapping[str, Any]) -> Bat
         gradients.backward(list(outputs.values()), [loss.gradient[name] for name in outputs])
     names = [branch.name for branch in branches(criterion)]
     scores = {name: outputs[f"{name}.scores" if name else "scores"].detach() for name in names}
+    detached = with_outputs(preds, {})
     del preds, outputs
     squared = gradients.squared_norm
     tangents = _forward_mode(model, images, gradients.total)
     products = {name: (loss.gradient[name] * tangent).double() for name, tangent in tangents.items()}
-    return _assemble(gradients, products, loss, scores, squared)
+    through_masks = prototype_shares(criterion, detached, batch, tangents, loss.assignments)
+    return _assemble(gradients, products, through_masks, loss, scores, squared)
 
 
 def _forward_mode(
@@ -102,6 +105,7 @@ def _forward_mode(
 def _assemble(
     gradients: PerImageGradients,
     products: Mapping[str, torch.Tensor],
+    through_masks: Mapping[str, torch.Tensor],
     loss: LossAtOutputs,
     scores: dict[str, torch.Tensor],
     squared: float,
@@ -120,14 +124,18 @@ def _assemble(
         }
         by_anchor = sum(p.sum(1) for name, p in mine.items() if name.removeprefix(prefix) in ANCHOR_OUTPUTS)
         assert isinstance(by_anchor, torch.Tensor)
+        by_image = [
+            p.flatten(1).sum(1) for name, p in mine.items() if name.removeprefix(prefix) not in ANCHOR_OUTPUTS
+        ]
+        if branch in through_masks:
+            by_anchor = by_anchor + through_masks[branch]
+            by_image.append(-through_masks[branch].sum(1))
+        other += sum(by_image, torch.zeros_like(other)) / squared
         by_anchor = by_anchor / squared
         anchor_share[branch] = by_anchor
         rows, rest = split_by_row(by_anchor, loss.assignments[branch])
         row_share[:, : rows.shape[1]] += rows
         background += rest
-        for name, p in mine.items():
-            if name.removeprefix(prefix) not in ANCHOR_OUTPUTS:
-                other += p.flatten(1).sum(1) / squared
     return BatchAttribution(
         grad_norm=squared**0.5,
         image_norm=gradients.image_squared.sqrt(),

@@ -1,0 +1,97 @@
+"""Mask prototypes belong to no anchor; what flows through them is shared out over the anchors whose masks use them.
+
+The mask loss is a sum over foreground anchors, L = Σ w_a L_a at w = 1, and all L_a depend on the prototypes p. The part
+of <dL/dp, t> that is due to anchor a is its derivative by w_a: one more backward pass through the loss alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import torch
+from torch.nn import functional
+from ultralytics.utils.ops import crop_mask
+
+from sanitizer.probe.outputs import IMAGE_OUTPUTS, branches, named_outputs, with_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sanitizer.probe.outputs import Assignment
+
+
+def prototype_shares(
+    criterion: Any,
+    preds: Mapping[str, Any],
+    batch: Mapping[str, Any],
+    tangents: Mapping[str, torch.Tensor],
+    assignments: Mapping[str, Assignment],
+) -> dict[str, torch.Tensor]:
+    """Branch name to (B, A), float64: each anchor's part of <d, t> at the prototypes. Empty for heads without masks.
+
+    Args:
+        criterion: As in `loss_at_outputs`.
+        preds: The head's outputs, detached.
+        batch: As Ultralytics collates it.
+        tangents: Output name to t.
+        assignments: Branch name to what its assigner decided on these outputs.
+    """
+    leaves = {
+        name: out.detach().requires_grad_()
+        for name, out in named_outputs(preds).items()
+        if _is_prototype(name)
+    }
+    if not leaves:
+        return {}
+    weights: dict[str, list[torch.Tensor]] = {}
+    with contextlib.ExitStack() as patched, torch.enable_grad():
+        for branch in branches(criterion):
+            weights[branch.name] = []
+            weighted = _weighted_mask_loss(weights[branch.name])
+            patched.enter_context(mock.patch.object(branch.criterion, "single_mask_loss", weighted))
+        loss, _items = criterion(with_outputs(preds, leaves), batch)
+        gradients = torch.autograd.grad(
+            loss.sum(), list(leaves.values()), create_graph=True, allow_unused=True
+        )
+        flows = [
+            (g * tangents[name]).sum() for name, g in zip(leaves, gradients, strict=True) if g is not None
+        ]
+        all_weights = [w for per_image in weights.values() for w in per_image]
+        if not flows or not all_weights:
+            return {}
+        parts = iter(torch.autograd.grad(torch.stack(flows).sum(), all_weights, allow_unused=True))
+    shares = {}
+    for name, per_image in weights.items():
+        foreground = assignments[name].foreground
+        share = torch.zeros(foreground.shape, dtype=torch.float64, device=foreground.device)
+        # The loss visits the images in order, those without foreground left out, and each one's anchors in order.
+        for image, _weight in zip(foreground.any(1).nonzero()[:, 0].tolist(), per_image, strict=True):
+            part = next(parts)
+            if part is not None:
+                share[image, foreground[image]] = part.double()
+        shares[name] = share
+    return shares
+
+
+def _is_prototype(name: str) -> bool:
+    """Whether an output's name is that of the prototypes; the semantic map beside them has no anchors at all."""
+    base, _, number = name.rpartition(".")[2].partition("#")
+    return base in IMAGE_OUTPUTS and number in ("", "0")
+
+
+def _weighted_mask_loss(weights: list[torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """`v8SegmentationLoss.single_mask_loss` (ultralytics 8.4) with a weight of 1 for every anchor, kept in a list."""
+
+    def loss(
+        gt_mask: torch.Tensor, pred: torch.Tensor, proto: torch.Tensor, xyxy: torch.Tensor, area: torch.Tensor
+    ) -> torch.Tensor:
+        predicted = torch.einsum("in,nhw->ihw", pred, proto)
+        by_pixel = functional.binary_cross_entropy_with_logits(predicted, gt_mask, reduction="none")
+        weight = torch.ones(len(pred), device=pred.device, requires_grad=True)
+        weights.append(weight)
+        cropped: torch.Tensor = crop_mask(by_pixel, xyxy)
+        return (weight * cropped.mean(dim=(1, 2)) / area).sum()
+
+    return loss
