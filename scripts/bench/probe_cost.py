@@ -1,0 +1,177 @@
+"""What taking a batch's gradient apart costs, against a plain training step of the same batch, and the naive loop.
+
+    python scripts/bench/probe_cost.py --models yolov8n.yaml,yolo11n.yaml --imgsz 320,640 --batch 16
+
+Plain: forward, loss, backward into every weight, BatchNorm frozen. Attribution: norm and share of every image, share of
+every label line; it has the batch's gradient too, so in a run that measures it takes the place of the plain step, and
+what it costs in addition is the difference. Loop: one backward pass an image for norms and shares alone. Images and
+boxes are random. The three run in turn; ratios are medians over the rounds. Peak memory: a process each, less what it
+had before its first pass. Needs the probe extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from measure import ROOT, machine, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).resolve().parent
+WAYS = ("plain", "attribution", "loop")
+
+
+def main() -> None:
+    """Measure every combination, print the table and save it."""
+    args = arguments()
+    if args.peak:
+        print(peak_mib(args.peak, args.models[0], args.imgsz[0], args.batch, args.device))
+        return
+    lines = [
+        "| model | px | plain step, s | attribution, times plain | in addition, times plain | loop, times plain "
+        "| peak MiB plain / attribution / loop | memory, times plain |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for model in args.models:
+        for imgsz in args.imgsz:
+            seconds = timed(ways(model, imgsz, args.batch, args.device), args.rounds, args.device)
+            ratios = {
+                w: statistics.median(a / b for a, b in zip(seconds[w], seconds["plain"], strict=True))
+                for w in WAYS
+            }
+            peaks = {w: peak_of_process(w, model, imgsz, args) for w in WAYS}
+            lines.append(
+                f"| {model} | {imgsz} | {statistics.median(seconds['plain']):.2f} | {ratios['attribution']:.2f} "
+                f"| {ratios['attribution'] - 1:.2f} | {ratios['loop']:.2f} "
+                f"| {' / '.join(f'{peaks[w]:.0f}' for w in WAYS)} | {peaks['attribution'] / peaks['plain']:.2f} |"
+            )
+            print(lines[-1], file=sys.stderr)
+    text = f"""# What attribution costs
+
+`python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {" ".join(sys.argv[1:])}`, {datetime.date.today()}
+
+{machine()}; {versions("torch", "ultralytics")}; device {args.device}, batch {args.batch}, {args.rounds} rounds
+
+{chr(10).join(lines)}
+"""
+    print(text)
+    (HERE / "results" / f"probe-cost-{datetime.date.today():%Y-%m-%d}.md").write_text(text, encoding="utf-8")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=lambda t: t.split(","), default=["yolov8n.yaml"])
+    parser.add_argument("--imgsz", type=lambda t: [int(n) for n in t.split(",")], default=[320])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str, Callable[[], Any]]:
+    """The three ways as functions of nothing, on one model and one batch."""
+    import torch
+    from ultralytics.cfg import get_cfg
+    from ultralytics.utils import DEFAULT_CFG
+
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.attribution import attribute
+    from sanitizer.probe.measure import prepare
+    from sanitizer.probe.model import build_model
+    from sanitizer.probe.outputs import loss_at_outputs, named_outputs
+
+    torch.manual_seed(0)
+    model: Any = build_model(model_name, TaskSpec("detect", 5, {i: str(i) for i in range(5)}))
+    model.args = get_cfg(DEFAULT_CFG, {"imgsz": imgsz})
+    model = prepare(model).to(device)
+    criterion = model.init_criterion()
+    n_boxes = 8
+    centres = torch.rand(batch_size * n_boxes, 2) * 0.6 + 0.2
+    sizes = torch.rand(batch_size * n_boxes, 2) * 0.3 + 0.05
+    batch = {
+        "img": torch.rand(batch_size, 3, imgsz, imgsz),
+        "batch_idx": torch.arange(batch_size).repeat_interleave(n_boxes).float(),
+        "cls": torch.randint(0, 5, (batch_size * n_boxes, 1)).float(),
+        "bboxes": torch.cat([centres, sizes], 1),
+    }
+    batch = {key: value.to(device) for key, value in batch.items()}
+
+    def plain() -> None:
+        model.zero_grad()
+        criterion(model(batch["img"]), batch)[0].sum().backward()
+
+    def loop() -> None:
+        preds = model(batch["img"])
+        outputs = {k: o for k, o in named_outputs(preds).items() if o.requires_grad}
+        d = loss_at_outputs(criterion, preds, batch).gradient
+        weights = [p for p in model.parameters() if p.requires_grad]
+        parts = []
+        for i in range(batch_size):
+            parts.append(
+                torch.autograd.grad(
+                    [o[i] for o in outputs.values()], weights, [d[k][i] for k in outputs],
+                    retain_graph=i + 1 < batch_size, allow_unused=True,
+                )
+            )  # fmt: skip
+        flat = torch.stack([torch.cat([g.flatten() for g in p if g is not None]) for p in parts])
+        total = flat.sum(0)
+        flat.norm(dim=1), flat @ total / (total @ total)
+
+    return {"plain": plain, "attribution": lambda: attribute(model, criterion, batch), "loop": loop}
+
+
+def timed(functions: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of each way in each round, after one round that does not count."""
+    import torch
+
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for number in range(rounds + 1):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def peak_of_process(way: str, model: str, imgsz: int, args: argparse.Namespace) -> float:
+    """Peak memory of one way, MiB, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", way, "--models", model, "--imgsz", str(imgsz)]
+    command += ["--batch", str(args.batch), "--device", args.device]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def peak_mib(way: str, model: str, imgsz: int, batch_size: int, device: str) -> float:
+    """Memory that a way needs beyond model and batch, MiB."""
+    import torch
+
+    function = ways(model, imgsz, batch_size, device)[way]
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return float(torch.cuda.max_memory_allocated() - before) / 2**20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(2):
+        function()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+if __name__ == "__main__":
+    main()
