@@ -437,6 +437,24 @@ def test_all_shown_are_decided_after_a_confirmation(
     assert page.locator("#progress-text").inner_text().startswith("0 of ")
 
 
+@pytest.mark.parametrize("leave", [lambda page: page.keyboard.press("Escape"),
+                                   lambda page: page.get_by_role("button", name="Cancel").click()])  # fmt: skip
+def test_leaving_the_confirmation_decides_nothing_after_an_earlier_yes(
+    leave: Callable[[Page], None], open_page: Opener, scanned: Report, scanned_page: Path
+) -> None:
+    page = open_page(scanned_page)
+    page.click("#bulk")
+    page.locator("#bulk-choices input[value='keep']").check()
+    page.click("#bulk-apply")
+    decided = page.locator("#progress-text").inner_text()
+    assert decided.startswith(f"{len(scanned.findings)} of ")
+    page.click("#bulk")
+    page.locator("#bulk-choices input[value='undecided']").check()
+    leave(page)
+    page.wait_for_timeout(200)
+    assert page.locator("#progress-text").inner_text() == decided
+
+
 def test_drop_and_keep_of_one_row_are_called_a_contradiction(open_page: Opener, tmp_path: Path) -> None:
     pair = [finding("B001", "thin", "labels/a.txt", 1), finding("C001", "class 9", "labels/a.txt", 1)]
     _, path = made_by_hand(tmp_path, pair)

@@ -106,9 +106,10 @@ function startBulk() {
     showConsequence();
     dialog.showModal();
   });
-  dialog.addEventListener("close", () => {
+  // Not the dialog's "close", which comes a moment later, when the list may have changed.
+  dialog.querySelector("form").addEventListener("submit", (event) => {
     const chosen = bulkChoice();
-    if (dialog.returnValue !== "apply" || !chosen) return;
+    if (event.submitter?.value !== "apply" || !chosen) return;
     const n = decide(shown, chosen === "undecided" ? null : chosen);
     toast(`${plural(n, "finding")} now ${chosen}. Ctrl Z takes it back.`);
   });
