@@ -209,6 +209,25 @@ def test_a_page_without_its_pictures_says_so(
     page.close()
 
 
+@pytest.mark.parametrize("width", [390, 1280, 1440])
+def test_no_line_of_a_card_is_cut_through(
+    width: int, open_page: Opener, scanned: Report, scanned_page: Path
+) -> None:
+    page = open_page(scanned_page, viewport={"width": width, "height": 9000})
+    two_of_a_row = next(
+        (i, j)
+        for i, f in enumerate(scanned.findings)
+        for j, g in enumerate(scanned.findings)
+        if i < j and f.line and (f.label, f.line) == (g.label, g.line)
+    )
+    for i, decision in zip(two_of_a_row, ("drop", "keep"), strict=True):
+        page.locator(f".card[data-finding='{i}'] .choice.{decision}").click()
+    assert page.locator(".card .conflict:visible").count() == 2
+    assert cards(page).count() == len(scanned.findings)
+    too_high = "nodes => nodes.filter((n) => n.scrollHeight > n.clientHeight).map((n) => n.innerText)"
+    assert page.locator(".card-text").evaluate_all(too_high) == []
+
+
 def test_an_empty_report_says_that_nothing_needs_a_decision(open_page: Opener, tmp_path: Path) -> None:
     _, path = made_by_hand(tmp_path, [])
     page = open_page(path)

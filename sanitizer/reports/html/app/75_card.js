@@ -27,6 +27,7 @@ function paintDecision(node, i) {
   const note = node.querySelector(".conflict");
   note.hidden = conflict === null;
   note.textContent = conflict === null ? "" : `${F.rule[conflict]} says ${decisionOf(conflict)} for this row: neither will be done`;
+  note.title = note.textContent;
 }
 
 const PLACE_END = 18; // characters of a place that always show: the end of the file's name, line and column
