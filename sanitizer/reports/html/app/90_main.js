@@ -2,7 +2,7 @@
 
 const KEYS = [
   [["j", "→"], "next finding"], [["k", "←"], "previous finding"], [["↓", "↑"], "a row of cards down, up"], [["Enter"], "open it large"],
-  [["f"], "fix: the automatic repair"], [["d"], "drop: remove the label row"], [["e"], "keep the row as it is"],
+  [["f"], "fix: the automatic repair"], [["d"], "drop: remove the row, or leave the image out"], [["e"], "keep the row as it is"],
   [["u"], "undecided again"], [["c"], "comment"], [["Ctrl Z"], "take the last decision back"], [["/"], "search"], [["b"], "hide or show the boxes"],
   [["z"], "zoom, in the large view"], [["Esc"], "close, or leave a field"], [["?"], "this help"],
 ];
