@@ -128,7 +128,29 @@ def test_the_command_says_what_it_did(
     assert main(["undo", data]) == 0
     assert ": 1 file is byte for byte as before." in capsys.readouterr().err
     assert main(["undo", data]) == 2
-    assert "nothing to undo: no fix was made in" in capsys.readouterr().err
+    assert "nothing to undo: no fix is on record in" in capsys.readouterr().err
+
+
+def test_the_command_says_what_training_loses_gains_and_still_drops(
+    dataset: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = "9 0.5 0.5 0.4 0.3"
+    files = {"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": f"{bad}\n"}
+    folder = dataset(f"{GOOD}\n{GOOD}\n{bad}", files).rename(tmp_path / "a set")
+    assert main(["fix", str(folder), "--unsafe", "--diff"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert (
+        "1 box would be lost: the rows removed above, but for the copies. Training would get 1 image back"
+        in said[4]
+    )
+    assert said[5].startswith(f"Training would still drop 1 image: `sanitize scan '{folder}'` says why;")
+    result = fix(folder, unsafe=True)
+    assert (result.saved, result.still_dropped) == (1, 1)
+    assert scan(folder).summary.images_dropped_by_training == 1
+    undo(folder)
+    os.link(folder / LABEL, folder / "other name")
+    refused = fix(folder, unsafe=True)
+    assert (refused.saved, refused.still_dropped) == (0, 2)
 
 
 def test_unsafe_repairs_need_the_option(dataset: Callable[..., Path]) -> None:

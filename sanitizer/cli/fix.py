@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -171,7 +172,7 @@ def _print_diff(result: FixResult) -> None:
 
 def _summary(result: FixResult, args: argparse.Namespace) -> str:
     """What was done to how many rows, rule by rule; what that means to training; what can be done next."""
-    path = args.paths[0]
+    path = shlex.quote(args.paths[0])
     lines = []
     if result.files:
         files = _counted(len(result.files), "label file")
@@ -180,6 +181,12 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
         lines.append(_outcome(result, args.diff))
     else:
         lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
+    if result.still_dropped:
+        images = _counted(result.still_dropped, "image")
+        lines.append(
+            f"Training {'would still drop' if args.diff else 'still drops'} {images}: `sanitize scan {path}` says why;"
+            " --view FOLDER makes a copy of the dataset without them."
+        )
     if result.caches:
         lines.append(f"Set aside, as they are stale now: {', '.join(result.caches)}.")
     if result.further:
@@ -204,9 +211,11 @@ def _tally(files: Sequence[FixedFile]) -> list[str]:
     renamed = sum(file.path != file.new_path for file in files)
     if renamed:
         counts[TEXT_RULE, "file", "renamed to end in .txt"] = renamed
-    width = len(f"{max(counts.values()):,}")
+    number_width = len(f"{max(counts.values()):,}")
+    code_width = max(len(rule) for rule, _, _ in counts)
+    gap = " " * any(n != 1 for n in counts.values())
     return [
-        f"  {rule}  {n:>{width},} {what}{'s' if n != 1 else ' ' * any(c != 1 for c in counts.values())} {done}"
+        f"  {rule:<{code_width}}  {n:>{number_width},} {what}{'s' if n != 1 else gap} {done}"
         for (rule, what, done), n in sorted(counts.items())
     ]
 
@@ -217,7 +226,10 @@ def _outcome(result: FixResult, would: bool) -> str:
 
     lost = sum(boxes_lost(file.plan) for file in result.files)
     text = f"{_counted(lost, 'box', 'boxes') if lost else 'No box'} {'would be ' * would}lost"
-    text += " (the rows removed above that are no copies)." if lost else "."
+    if lost:
+        removed = sum(file.plan.removed for file in result.files)
+        text += f": the row{'s' * (removed != 1)} removed above{', but for the copies' * (removed > lost)}"
+    text += "."
     if result.saved:
         images = _counted(result.saved, "image")
         text += f" Training {'would get' if would else 'gets'} {images} back that it would {'have ' * (not would)}drop"

@@ -36,7 +36,8 @@ class FixResult:
         notes: Sentences on what else is worth knowing.
         caches: Label caches set aside.
         repairable: Findings, before, that some repair exists for.
-        saved: Images that training would have dropped, and now keeps.
+        saved: Number of images that training would have dropped, and now keeps.
+        still_dropped: Number of images that training drops all the same.
         keep_rows: Label files in which every row is bad, so that none was removed.
         further: Findings that only `unsafe=True` would settle.
         further_boxes_lost: Rows that it would remove for that.
@@ -50,6 +51,7 @@ class FixResult:
     caches: Sequence[str]
     repairable: int
     saved: int
+    still_dropped: int
     keep_rows: int
     further: int
     further_boxes_lost: int
@@ -146,7 +148,8 @@ def _result(
         notes=[*earlier_notes, *planned.notes],
         caches=caches,
         repairable=planned.repairable,
-        saved=planned.saved,
+        saved=len(planned.saved),
+        still_dropped=planned.still_dropped,
         keep_rows=planned.keep_rows,
         further=planned.further,
         further_boxes_lost=planned.further_boxes_lost,

@@ -55,7 +55,9 @@ class Planned:
         excluded: Images that a person wants left out, as findings write their paths, to the reason.
         refused: Sentences on what was asked for and will not be done.
         notes: Sentences on what else is worth knowing.
-        saved: Images that training would drop as the files are, and would keep as they will be.
+        saved: Images that training would drop as the files are, and would keep as they will be, as findings write
+            their paths.
+        still_dropped: Number of images that training would drop all the same.
         keep_rows: Label files of which no row is removed, as none would be left.
         further: Findings that only --unsafe would settle.
         further_boxes_lost: Rows that it would remove for that.
@@ -69,7 +71,8 @@ class Planned:
     excluded: Mapping[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    saved: int = 0
+    saved: set[str] = field(default_factory=set)
+    still_dropped: int = 0
     keep_rows: int = 0
     further: int = 0
     further_boxes_lost: int = 0
@@ -127,6 +130,7 @@ def plan_fix(
             dataset.root,
         )
         _plan_some(planned, bench, policy, in_place)
+    planned.still_dropped = len(report.dropped - planned.saved)
     _note(planned, targets, in_place)
     return planned
 
@@ -163,7 +167,9 @@ def _plan_some(planned: Planned, bench: Bench, policy: Policy, in_place: bool) -
         planned.files.append(FixedFile(target.label, new_name, plan))
         planned.changes.append(Change(target.path, plan.before, plan.after, target.renamed_to))
     before, after = (bench.dropped([getattr(p, state) for p in plans]) for state in ("before", "after"))
-    planned.saved += int((before & ~after).sum())
+    for target, is_saved in zip(bench.targets, before & ~after, strict=True):
+        if is_saved and not (target.refusal and in_place):
+            planned.saved.update(target.images)
     if not policy.unsafe and policy.decisions is None:
         unsafe = plan_files(bench.sources(), bench.spec, replace(policy, unsafe=True), bench.judge)
         for plan, more in zip(plans, unsafe, strict=True):
@@ -181,7 +187,7 @@ def _unfulfilled(target: Target, plan: FilePlan, policy: Policy) -> list[str]:
     if policy.decisions is None:
         return []
     said = [
-        f"{target.label}:{f.line or 1}: {f.rule} was to be fixed, but no repair leads to a good row; left as it is"
+        f"{target.label}:{f.line or 1}: {f.rule} was to be fixed, but no automatic repair fits this row; left as it is"
         for f in plan.left
     ]
     return said + [
@@ -200,7 +206,8 @@ def _note(planned: Planned, targets: Sequence[Target], in_place: bool) -> None:
         ]
     if planned.keep_rows:
         some = "1 label file" if planned.keep_rows == 1 else f"{planned.keep_rows:,} label files"
+        without = ", or train without these images by --view FOLDER" if in_place else ""
         planned.notes.append(
             f"in {some} every row is bad: none was removed, or training would learn that the image shows nothing"
-            " (correct the rows or the data.yaml, or train without these images by --view FOLDER)"
+            f" (correct the rows or the data.yaml{without})"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.fixes.repairs import TEXT_RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sanitizer.findings import Finding
 
@@ -22,6 +22,7 @@ class Target:
     Attributes:
         label: POSIX path relative to the dataset root, as the dataset names it.
         image: Absolute path of its image, or None.
+        images: All images that use it, as findings write their paths.
         path: POSIX path relative to the real root of the file itself, all links resolved.
         content: Its bytes.
         one_image: Whether the file labels one image only, so that its size is certain.
@@ -32,6 +33,7 @@ class Target:
 
     label: str
     image: str | None
+    images: Sequence[str]
     path: str
     content: bytes
     one_image: bool
@@ -60,12 +62,13 @@ def find_targets(findings: Iterable[Finding], dataset_root: str, real_root: str)
                 status, content = os.fstat(file.fileno()), file.read()
         except OSError:
             continue
-        image = next((i for i in of_label if i), None)
+        named = [i for i in of_label if i is not None]
         path = os.path.relpath(real, real_root).replace(os.sep, "/")
         renamed_to = f"{path[:-4]}.txt" if label in misnamed else None
         targets[real] = Target(
             label=label,
-            image=None if image is None else os.path.join(dataset_root, image),
+            image=os.path.join(dataset_root, named[0]) if named else None,
+            images=named,
             path=path,
             content=content,
             one_image=len(of_label) == 1,

@@ -47,7 +47,7 @@ def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = 
     """
     root = root_with_journal(os.fspath(path))
     if not os.path.isdir(os.path.join(root, FOLDER)):
-        raise JournalError(f"nothing to undo: no fix was made in {root}")
+        raise JournalError(f"nothing to undo: no fix is on record in {root}")
     with locked(root):
         runs = read_runs(root)
         run = _chosen(runs, run_id, root)
@@ -66,7 +66,7 @@ def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = 
 
 def _chosen(runs: Sequence[Run], run_id: str | None, root: str) -> Run:
     if not runs:
-        raise JournalError(f"nothing to undo: no fix was made in {root}")
+        raise JournalError(f"nothing to undo: no fix is on record in {root}")
     if run_id is None:
         return runs[-1]
     fitting = [r for r in runs if r.id.startswith(run_id)]

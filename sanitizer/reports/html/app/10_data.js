@@ -36,12 +36,15 @@ function className(i) {
 /** Whether `sanitize fix --decisions` can carry this decision out. */
 function offered(i, decision) {
   if (decision === "fix") return F.fix[i] !== null;
-  if (decision === "drop") return F.label[i] !== null && F.line[i] !== null;
+  if (decision === "drop") return rowKey(i) !== null || dropsImage(i);
   return true;
 }
 
+/** Whether dropping leaves a whole image out, which `--view` alone does: nothing deletes an image. */
+const dropsImage = (i) => rowKey(i) === null && F.image[i] !== null;
+
 function whyNotOffered(decision) {
-  return decision === "fix" ? "No automatic repair exists for this finding" : "This finding is about no single label row";
+  return decision === "fix" ? "No automatic repair exists for this finding" : "This finding is about no single label row or image";
 }
 
 const rowKey = (i) => (F.label[i] === null || F.line[i] === null ? null : `${F.line[i]}:${F.label[i]}`);

@@ -147,5 +147,8 @@ function exportSheet() {
   const warning = conflicts
     ? ` ${plural(conflicts, "row")} ${conflicts === 1 ? "is" : "are"} both dropped and kept: those will be left as they are.`
     : "";
-  toast(`Exported ${plural(N, "finding")}, ${count(decidedCount())} decided.${warning}`);
+  const leftOut = new Set();
+  for (let i = 0; i < N; i++) if (decisionOf(i) === "drop" && dropsImage(i)) leftOut.add(F.image[i]);
+  const view = leftOut.size ? ` ${plural(leftOut.size, "image")} to leave out: that takes --view.` : "";
+  toast(`Exported ${plural(N, "finding")}, ${count(decidedCount())} decided.${warning}${view}`);
 }

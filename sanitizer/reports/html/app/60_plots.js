@@ -38,10 +38,12 @@ function drawPlots() {
   }
   byId("plot-row").replaceChildren(...figures);
   byId("plot-legend").replaceChildren(
-    el("span", { class: "key boxes" }), chosenClass === "all" ? "all boxes" : `boxes of ${CLASS_NAMES.get(chosenClass) ?? chosenClass}`,
-    ...(chosenRule === "none" ? [] : [el("span", { class: "key flagged" }),
-      `flagged by ${chosenRule} ${ruleName(chosenRule)}${chosenClass === "all" ? "" : ", of any class"}`]));
+    legendKey("boxes", chosenClass === "all" ? "all boxes" : `boxes of ${CLASS_NAMES.get(chosenClass) ?? chosenClass}`),
+    ...(chosenRule === "none" ? [] : [
+      legendKey("flagged", `flagged by ${chosenRule} ${ruleName(chosenRule)}${chosenClass === "all" ? "" : ", of any class"}`)]));
 }
+
+const legendKey = (kind, text) => el("span", {}, el("span", { class: `key ${kind}` }), text);
 
 /** Round numbers to mark on an axis from low to high: decades with 2 and 5, or even steps. */
 function ticks(low, high, log) {

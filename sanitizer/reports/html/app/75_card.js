@@ -7,11 +7,16 @@ function decisionControls(i) {
   for (const decision of DECISIONS) {
     const possible = offered(i, decision);
     const node = button({ class: `choice ${decision}`, "data-decide": decision, "aria-pressed": "false",
-      title: possible ? `${decision} (${KEY_OF[decision]})` : whyNotOffered(decision) }, icon(decision), decision);
+      title: possible ? choiceTitle(i, decision) : whyNotOffered(decision) }, icon(decision), decision);
     node.disabled = !possible;
     group.append(node);
   }
   return group;
+}
+
+function choiceTitle(i, decision) {
+  const title = `${decision} (${KEY_OF[decision]})`;
+  return decision === "drop" && dropsImage(i) ? `${title}: leave the whole image out, by --view` : title;
 }
 
 /** Bring a card or the large view up to date with the decision on its finding. */
@@ -27,6 +32,7 @@ function paintDecision(node, i) {
   const note = node.querySelector(".conflict");
   note.hidden = conflict === null;
   note.textContent = conflict === null ? "" : `${F.rule[conflict]} says ${decisionOf(conflict)} for this row: neither will be done`;
+  note.title = note.textContent;
 }
 
 const PLACE_END = 18; // characters of a place that always show: the end of the file's name, line and column

@@ -1,6 +1,6 @@
 // The gallery: of thousands of findings only the cards in sight, and a few around them, are in the document.
 
-const CARD = { height: 452, gap: 16, narrowest: 282 };
+const CARD = { height: 470, gap: 16, narrowest: 282 };
 const OVERSCAN_ROWS = 2;
 const TALLEST = 15_000_000; // px; browsers cut off taller elements (Firefox at 17.9 million)
 

@@ -2,7 +2,7 @@
 
 const KEYS = [
   [["j", "→"], "next finding"], [["k", "←"], "previous finding"], [["↓", "↑"], "a row of cards down, up"], [["Enter"], "open it large"],
-  [["f"], "fix: the automatic repair"], [["d"], "drop: remove the label row"], [["e"], "keep the row as it is"],
+  [["f"], "fix: the automatic repair"], [["d"], "drop: remove the row, or leave the image out"], [["e"], "keep the row as it is"],
   [["u"], "undecided again"], [["c"], "comment"], [["Ctrl Z"], "take the last decision back"], [["/"], "search"], [["b"], "hide or show the boxes"],
   [["z"], "zoom, in the large view"], [["Esc"], "close, or leave a field"], [["?"], "this help"],
 ];
@@ -106,9 +106,10 @@ function startBulk() {
     showConsequence();
     dialog.showModal();
   });
-  dialog.addEventListener("close", () => {
+  // Not the dialog's "close", which comes a moment later, when the list may have changed.
+  dialog.querySelector("form").addEventListener("submit", (event) => {
     const chosen = bulkChoice();
-    if (dialog.returnValue !== "apply" || !chosen) return;
+    if (event.submitter?.value !== "apply" || !chosen) return;
     const n = decide(shown, chosen === "undecided" ? null : chosen);
     toast(`${plural(n, "finding")} now ${chosen}. Ctrl Z takes it back.`);
   });
