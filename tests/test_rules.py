@@ -32,6 +32,7 @@ CODES = {
     **{f"O{n:03}": "oriented boxes" for n in range(1, 3)},
     **{f"I{n:03}": "images" for n in range(1, 8)},
     **{f"D{n:03}": "the dataset" for n in range(1, 12)},
+    **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 24)},
 }
 """The rules that users were promised, by what they are about."""
 
@@ -42,6 +43,7 @@ def examples(kind: str) -> list[Any]:
             rule, example, id=f"{rule.code}-{number}-{str(example.get('about', kind)).replace(' ', '_')}"
         )
         for rule in RULES.values()
+        if rule.scope != "recipe"
         for number, example in enumerate(rule.examples[kind], 1)
     ]
 

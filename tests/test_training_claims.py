@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sanitizer.rules.rule import Rule
 
-RULES = {code: rule for code, rule in load_rules().items() if rule.training}
+RULES = {code: rule for code, rule in load_rules().items() if rule.training and rule.scope != "recipe"}
 
 
 @dataclass
