@@ -223,7 +223,7 @@ def test_a_record_tells_of_all_batches_gathered_into_its_step() -> None:
     losses = []
     for seed in (0, 1, 2):
         trainer.train_on(batch(seed), step=seed == 2)
-        losses.append(float(trainer.loss))
+        losses.append(float(trainer.loss.detach()))
     trainer.train_on(batch(3))
     first, second = trainer.records
     assert first.loss == pytest.approx(sum(losses) / 3)

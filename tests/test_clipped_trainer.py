@@ -368,7 +368,7 @@ def test_a_killed_run_resumes(tmp_path: Path) -> None:
     assert is_finite(model.trainer)
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "the run ended before it could be killed"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RULES = {
     code: rule
     for code, rule in load_rules().items()
-    if rule.training and not code.startswith("G")  # these are about gradients, which a loader never sees
+    if rule.training and rule.scope != "recipe" and not code.startswith("G")  # a loader sees neither
 }
 
 

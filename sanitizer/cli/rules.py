@@ -33,6 +33,7 @@ _SCOPES = {
     "row": "each label row",
     "file": "each image and its label file",
     "dataset": "the dataset as a whole",
+    "recipe": "the training recipe",
 }
 _FIXES = {
     "safe": "a repair loses nothing",
@@ -119,7 +120,8 @@ def _explanation(rule: Rule) -> Iterable[str]:
     if rule.params:
         yield from _section("Parameters", [f"{name} = {number:g}" for name, number in rule.params.items()])
         name, number = next(iter(rule.params.items()))
-        yield f"  change it with --set {rule.code}.{name}={2 * number:g}, or for one class in sanitize.yaml"
+        classes = "" if rule.scope == "recipe" else ", or for one class in sanitize.yaml"
+        yield f"  change it with --set {rule.code}.{name}={2 * number:g}{classes}"
     yield from _section("What to do", _paragraph(rule.suggestion or ""))
     yield from _section("Automatic fix", [_FIXES[rule.fix]])
     yield from _section("Bad", _examples(rule.examples.get("bad", ())))

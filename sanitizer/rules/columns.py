@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sanitizer.dataset.tables import IMAGE_FORMATS, RowKind
+from sanitizer.rules.recipe_facts import RECIPE_NAMES, RECIPE_TEXTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +172,7 @@ def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64
     return np.where(known, values, np.nan)
 
 
-TEXT_NAMES = {"row": ("class_name", "kind"), "file": ("format",)}
+TEXT_NAMES = {"row": ("class_name", "kind"), "file": ("format",), "recipe": RECIPE_TEXTS}
 """What messages of a scope may name besides the numbers; expressions may not."""
 
 
@@ -182,6 +183,7 @@ def _numbers_of(makers: Mapping[str, object], texts: tuple[str, ...]) -> dict[st
 EXPRESSION_NAMES: dict[str, dict[str, Kind]] = {
     "row": _numbers_of(RowColumns._makers, TEXT_NAMES["row"]),
     "file": _numbers_of(FileColumns._makers, TEXT_NAMES["file"]),
+    "recipe": RECIPE_NAMES,
 }
 """Scope to the names that its expressions may use, and what each is; the rule's parameters come on top."""
 

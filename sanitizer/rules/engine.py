@@ -78,7 +78,7 @@ def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) 
         if code not in ruleset.known:
             raise CheckError(code, "a reader reports it, but no pack has such a rule", judge.first_file())
     for rule in ruleset.rules.values():
-        if rule.scope != "dataset" and spec.task in rule.tasks:
+        if rule.scope in ("row", "file") and spec.task in rule.tasks:
             try:
                 findings += judge.findings(rule)
             except Exception as e:

@@ -4,10 +4,11 @@ One rule (keys marked * may be left out; those marked + may be left out in a use
 
     - code: B001                     # a letter and three digits; in a user's pack [A-Z]+[0-9]+
       name: extreme-aspect-ratio     # kebab-case
-      scope: row                     # row | file | dataset
+      scope: row                     # row | file | dataset | recipe
       severity: warning              # error | warning | info
       tasks: [detect, segment]       # * default: all
-      when: aspect > max_ratio       # an expression (expression.py) over the names in columns.py and the params,
+      when: aspect > max_ratio       # an expression (expression.py) over the names in columns.py (of scope recipe:
+                                     # in recipe_facts.py) and the params,
                                      # or `check: near-duplicate` (checks/), or `check: reader` (built-in only)
       value: aspect                  # * expression for the report column, for `when` rules
       threshold: max_ratio           # * likewise
@@ -15,12 +16,12 @@ One rule (keys marked * may be left out; those marked + may be left out in a use
       unless: [B002, B011]           # * silent on rows (scope row) or files (scope file) where one of these fires,
                                      #   selected or not
       message: "…{value:.0f}:1…"     # {name} or {name:format}: names as for `when`, value, threshold, class_name
-      suggestion: "…"                # +
+      suggestion: "…"                # + of scope recipe: train arguments, as lr0={threshold:g}
       why: |                         # +
       training: trains               # + crashes | drops-image | drops-row | rewrites-file | ignores | trains
       training_note: "…"             # +
       fix: unsafe                    # + safe | unsafe | null
-      examples: {bad: […], good: […]}  # * what tests/example_files.py builds
+      examples: {bad: […], good: […]}  # * what tests/example_files.py builds, or tests/recipe_examples.py resolves
 """
 
 from __future__ import annotations

@@ -59,6 +59,8 @@ class RuleNode:
         rule = Rule(**fields, source=self.path, line=self.node.start_mark.line + 1, built_in=self.built_in)
         self._check_firing(rule)
         self._check_message(rule)
+        if rule.scope == "recipe":
+            self._check_suggestion(rule)
         return rule
 
     def _check_firing(self, rule: Rule) -> None:
@@ -70,13 +72,15 @@ class RuleNode:
                 self.fail("check", "only built-in rules come from a reader; use 'when' or a named check")
             if rule.unless:
                 self.fail("unless", "a rule that a reader reports cannot wait for another")
+        if rule.when is None and rule.scope == "recipe":
+            self.fail("check", "a rule of scope recipe has 'when' with an expression")
         if rule.when is None:
             for key in ("value", "threshold"):
                 if key in self.values:
                     self.fail(key, f"only for rules with 'when'; a check returns its {key}")
             return
         if rule.scope == "dataset":
-            self.fail("scope", "a rule with 'when' is of scope row or file")
+            self.fail("scope", "a rule with 'when' is of scope row, file or recipe")
         for name in rule.params:
             if name in EXPRESSION_NAMES[rule.scope] or name in TEXT_NAMES[rule.scope]:
                 self.fail("params", f"{name!r} is already the name of a column")
@@ -96,17 +100,30 @@ class RuleNode:
 
     def _check_message(self, rule: Rule) -> None:
         """Every field of a message must exist; those of a check are known only to the check."""
+        self._check_template(rule, "message", rule.message)
+
+    def _check_suggestion(self, rule: Rule) -> None:
+        """What to set, ready to paste behind a train command; a template, as the message is one."""
+        if rule.suggestion is None:
+            return
+        if not re.fullmatch(r"[a-z]\w*=\S+( [a-z]\w*=\S+)*", rule.suggestion):
+            self.fail(
+                "suggestion", "of a rule of scope recipe it is train arguments alone, such as lr0=0.01 nbs=64"
+            )
+        self._check_template(rule, "suggestion", rule.suggestion)
+
+    def _check_template(self, rule: Rule, key: str, text: str) -> None:
         try:
-            template = Template(rule.message)
+            template = Template(text)
         except TemplateError as e:
-            self.fail("message", str(e))
+            self.fail(key, str(e))
         if rule.when is None:
             return
         known = {*EXPRESSION_NAMES[rule.scope], *TEXT_NAMES[rule.scope], *rule.params}
-        known |= {key for key in ("value", "threshold") if key in self.values}
+        known |= {name for name in ("value", "threshold") if name in self.values}
         for name in template.names:
             if name not in known:
-                self.fail("message", f"there is no {{{name}}}{did_you_mean(name, known)}")
+                self.fail(key, f"there is no {{{name}}}{did_you_mean(name, known)}")
 
     def plain(self, key: str) -> Any:
         """The value of a key."""

@@ -126,8 +126,9 @@ def _configured(rule: Rule, change: RuleConfig, at: str) -> Rule:
                 known = ", ".join(rule.params) or "no parameters"
                 guess = did_you_mean(name, rule.params) or f": it has {known}"
                 _refuse(f"{at}rules.{rule.code}.{where}: there is no parameter {name!r}{guess}")
-    if change.per_class and rule.scope == "file":
-        _refuse(f"{at}rules.{rule.code}.per_class: this rule is about files, which have no class")
+    if change.per_class and rule.scope in ("file", "recipe"):
+        about = "files, which have" if rule.scope == "file" else "a training recipe, which has"
+        _refuse(f"{at}rules.{rule.code}.per_class: this rule is about {about} no class")
     severity = rule.severity if change.severity is None else change.severity
     return replace(rule, severity=severity, params={**rule.params, **change.params})
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     DatasetCheck = Callable[[Survey, Params], Iterable[Place]]
     F = TypeVar("F", bound=Callable[..., object])
 
-Scope = Literal["row", "file", "dataset"]
+Scope = Literal["row", "file", "dataset", "recipe"]
 
 READER = "reader"
 """The check of rules that a reader reports by itself."""
