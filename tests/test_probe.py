@@ -25,7 +25,6 @@ from sanitizer.probe import probing  # noqa: E402
 from sanitizer.probe.data import ReadOnlyDataset  # noqa: E402
 from sanitizer.probe.measure import Measurer  # noqa: E402
 from sanitizer.probe.model import ModelError, build_model  # noqa: E402
-from sanitizer.probe.overrides import OverrideError, parse_overrides  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402
 from sanitizer.probe.samples import read_samples  # noqa: E402
 from sanitizer.reports.json_ import render  # noqa: E402
@@ -330,7 +329,8 @@ def test_tables_and_plot_are_written(
     [
         (["--model", "none.pt"], "none.pt: there is no such file, and nothing is downloaded"),
         (["--model", "model.onnx"], "model.onnx: a model is a .pt file or a .yaml"),
-        (["--model", "yolov8n.yaml", "imgs=64"], "has no train argument 'imgs' (did you mean 'imgsz'?)"),
+        (["--model", "yolov8n.yaml", "imgs=64"], "there is no train argument 'imgs' (did you mean 'imgsz'?)"),
+        (["--model", "yolov8n.yaml", "lr0=fast"], "'lr0=fast' is of invalid type"),
         (["--model", "yolov8n.yaml", "data=x"], "data is given by the first argument"),
         (["--model", "yolov8n.yaml", "--budget", "soon"], "'soon' is no budget"),
         (["--model", "yolov8n.yaml", "--device", "7"], "there is no device '7'"),
@@ -386,19 +386,6 @@ def test_published_weights_are_loaded_without_trust(shared_data: Path, squares: 
     assert not torch.equal(fresh.state_dict()["model.0.conv.weight"], published)
     with pytest.raises(ModelError, match="was made for segment, and the dataset is for detect"):
         build_model(str(shared_data / "weights" / "yolov8n-seg.pt"), spec)
-
-
-def test_overrides_have_their_types() -> None:
-    assert parse_overrides(["imgsz=320", "lr0=0.05", "amp=False", "optimizer=SGD"]) == {
-        "imgsz": 320,
-        "lr0": 0.05,
-        "amp": False,
-        "optimizer": "SGD",
-    }
-    with pytest.raises(OverrideError, match="write k=v"):
-        parse_overrides(["imgsz"])
-    with pytest.raises(OverrideError, match="lr0"):
-        parse_overrides(["lr0=fast"])
 
 
 def test_a_set_without_images_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ examples:
   sanitize probe data.yaml --model yolov8n.pt --select G --output findings.csv
 """
 SHOWN = 10
+GIVEN_ELSEWHERE = {"model": "--model", "data": "the first argument", "device": "--device", "task": "--task"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,15 +84,19 @@ def run(args: argparse.Namespace) -> int:
     os.environ["YOLO_VERBOSE"] = "False"  # Ultralytics logs to stdout, which belongs to the report
     args.imgsz = None
     config = configured(load_config(config_folder([args.data]), args.config), args)
-    from sanitizer.probe.overrides import parse_overrides
     from sanitizer.probe.probing import probe
+    from sanitizer.train.arguments import parse_arguments
+
+    overrides = parse_arguments(args.overrides)
+    for key in overrides.keys() & GIVEN_ELSEWHERE.keys():
+        raise UsageError(f"{key}={overrides[key]}: {key} is given by {GIVEN_ELSEWHERE[key]}")
 
     result = probe(
         args.data,
         args.model,
         budget=args.budget,
         device=args.device,
-        overrides=parse_overrides(args.overrides),
+        overrides=overrides,
         task=args.task,
         trust_weights=args.trust_weights,
         config=config,

@@ -32,6 +32,7 @@ from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanning import nearby_config, scan
+from sanitizer.train.arguments import OWN_ARGUMENTS, check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from sanitizer.report import Report
 
 BATCH = 16
-PLAIN_MAX_NORM = 10.0
-"""The clip limit that Ultralytics fixes: a probe measures what training would do."""
 
 
 class ProbeError(Exception):
@@ -87,7 +86,6 @@ def probe(
     device: str = "auto",
     overrides: Mapping[str, Any] | None = None,
     task: Any = "auto",
-    max_grad_norm: float = PLAIN_MAX_NORM,
     trust_weights: bool = False,
     config: Config | None = None,
     baseline: str | None = None,
@@ -102,9 +100,9 @@ def probe(
         model: A .pt file, or a model yaml by path or name.
         budget: See `parse_budget`.
         device: "auto", "cpu", "0" or "0,1": several GPUs share the images out.
-        overrides: Ultralytics train arguments (imgsz, batch, lr0, …).
+        overrides: Ultralytics train arguments (imgsz, batch, lr0, …), and max_grad_norm, the clip limit, which
+            Ultralytics fixes at 10.
         task: "auto" asks the dataset.
-        max_grad_norm: Clip limit of the warm-up.
         trust_weights: Unpickle whatever the weights carry.
         config: Rules and parameters; None looks for a configuration beside the dataset.
         baseline: Known findings to leave out.
@@ -120,6 +118,7 @@ def probe(
     dataset = find_dataset([os.fspath(data)]).without_repeats()
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
+    max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))
     config = replace(config, imgsz=settings["imgsz"])
     # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
     scanned = scan(
@@ -170,6 +169,11 @@ def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, 
     """Train arguments of the warm-up. A batch is a step (no gathering up to nbs=64), warmed up within an epoch."""
     chosen: dict[str, Any] = {"imgsz": config.imgsz, "batch": BATCH, "warmup_epochs": 1.0, "workers": 0}
     chosen |= dict(overrides or {})
+    check_keys(chosen)
+    try:
+        get_cfg(overrides={k: v for k, v in chosen.items() if k not in OWN_ARGUMENTS})
+    except (TypeError, ValueError) as error:
+        raise ProbeError(str(error).splitlines()[0]) from error
     chosen["imgsz"] = max(math.ceil(int(chosen["imgsz"]) / 32), 1) * 32
     chosen.setdefault("nbs", chosen["batch"])
     return chosen
