@@ -39,7 +39,9 @@ class Truth:
     removed: Sequence[Box]
 
 
-def inject(dataset_dir: str, out_dir: str, seed: int, share: float = 0.25) -> dict[str, Truth]:
+def inject(
+    dataset_dir: str, out_dir: str, seed: int, share: float = 0.25, kinds: Sequence[str] = NAMES
+) -> dict[str, Truth]:
     """Copy the train and val images of a set and alter labels of a share of the former, equally many of each kind.
 
     The copy has images/train, images/val and the labels beside them, a data.yaml with an absolute path, and a
@@ -50,6 +52,7 @@ def inject(dataset_dir: str, out_dir: str, seed: int, share: float = 0.25) -> di
         out_dir: Folder to write; must not exist.
         seed: Of all that is drawn.
         share: Of the training images that get an error, rounded down to the same number for each kind.
+        kinds: The kinds of error, of `NAMES`; none at all leaves every label as it is.
 
     Returns:
         Image path relative to `out_dir` to what was done, for altered images only.
@@ -66,7 +69,7 @@ def inject(dataset_dir: str, out_dir: str, seed: int, share: float = 0.25) -> di
     for split in ("train", "val"):
         copy_split(dataset, split, out_dir)
     pages = read_pages(out_dir, dataset.nc)
-    kind_of = choose(pages, share, np.random.default_rng(seed))
+    kind_of = choose(pages, share, np.random.default_rng(seed), kinds) if kinds else {}
     truth = alter(pages, kind_of, out_dir, seed)
     names = json.dumps([dataset.names[i] for i in range(dataset.nc)])
     with open(os.path.join(out_dir, "data.yaml"), "w", encoding="utf-8") as file:
@@ -159,15 +162,18 @@ def read_pages(out_dir: str, nc: int) -> dict[str, Page]:
     return pages
 
 
-def choose(pages: Mapping[str, Page], share: float, random: np.random.Generator) -> dict[str, str]:
+def choose(
+    pages: Mapping[str, Page], share: float, random: np.random.Generator, kinds: Sequence[str] = NAMES
+) -> dict[str, str]:
     """Image to the kind of error it gets. The kind that the fewest images allow chooses first."""
-    count = int(len(pages) * share) // len(NAMES)
+    count = int(len(pages) * share) // len(kinds)
     if count < 2:
         raise InjectionError(
-            f"{len(pages)} training images: a share of {share} gives no two images for each of {len(NAMES)} kinds"
+            f"{len(pages)} training images: a share of {share} gives no two images for each of {len(kinds)} kinds"
         )
     possible = {kind.name: [image for image, page in pages.items() if kind.possible(page)] for kind in KINDS}
     possible[SWAPPED] = [image for image, page in pages.items() if page.rows]
+    possible = {kind: images for kind, images in possible.items() if kind in kinds}
     kind_of: dict[str, str] = {}
     for kind in sorted(possible, key=lambda k: (len(possible[k]), NAMES.index(k))):
         free = [image for image in possible[kind] if image not in kind_of]
@@ -199,7 +205,8 @@ def alter(pages: Mapping[str, Page], kind_of: Mapping[str, str], out_dir: str, s
         if kind_of.get(image, SWAPPED) != SWAPPED
     }
     random = np.random.default_rng((seed, len(pages)))
-    altered |= swap([image for image, kind in kind_of.items() if kind == SWAPPED], pages, random)
+    to_swap = [image for image, kind in kind_of.items() if kind == SWAPPED]
+    altered |= swap(to_swap, pages, random) if to_swap else {}
     for image, new in altered.items():
         with open(label_of(os.path.join(out_dir, image)), "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in new.lines)
