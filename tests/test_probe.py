@@ -126,11 +126,11 @@ def test_an_interrupted_measuring_is_resumed(
 ) -> None:
     real, calls = Measurer.measure, []
 
-    def stop_at_third(self: Measurer, indices: Any) -> Any:
+    def stop_at_third(self: Measurer, indices: Any, *number: int) -> Any:
         calls.append(len(indices))
         if len(calls) == 4:  # two go to timing a batch
             raise KeyboardInterrupt
-        return real(self, indices)
+        return real(self, indices, *number)
 
     run = {"budget": "1epochs", "device": "cpu", "overrides": SMALL, "out": str(tmp_path / "kept")}
     monkeypatch.setattr(Measurer, "measure", stop_at_third)
@@ -139,7 +139,7 @@ def test_an_interrupted_measuring_is_resumed(
     assert len(part.measured) == 8
     assert any("8 of 20" in note for note in part.report.notes)
     calls.clear()
-    monkeypatch.setattr(Measurer, "measure", lambda self, i: calls.append(len(i)) or real(self, i))
+    monkeypatch.setattr(Measurer, "measure", lambda self, i, *n: calls.append(len(i)) or real(self, i, *n))
     whole = probe(squares / "data.yaml", "yolov8n.yaml", resume=True, **run)
     assert calls == [8, 4]
     assert not whole.steps
@@ -187,6 +187,17 @@ def test_an_image_that_is_not_finite_is_named_and_the_others_are_measured(
     assert (first.not_finite, third.not_finite) == ("", "")
     assert first.grad_norm == pytest.approx(expected[0], rel=1e-4)
     assert third.grad_norm == pytest.approx(expected[2], rel=1e-4)
+
+
+def test_several_devices_measure_what_one_does(
+    squares: Path, probed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(probing, "pick_devices", lambda _text: [cpu, cpu])
+    both = probe(squares / "data.yaml", "yolov8n.yaml", budget="1epochs", overrides=SMALL)
+    for a, b in zip(probed[0].measured, both.measured, strict=True):
+        assert (a.index, a.batch) == (b.index, b.batch)
+        assert a.grad_norm == pytest.approx(b.grad_norm, rel=1e-3)
 
 
 class _WideBoxesAreNaN:

@@ -8,6 +8,7 @@ outputs that no anchor owns add up to the image; images add up to 1.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sanitizer.probe.outputs import Assignment, LossAtOutputs
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""PyTorch has one level of forward mode for all threads. Kernels of several devices still run side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def _forward_mode(
     model: nn.Module, images: torch.Tensor, direction: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """Output name to J·direction, same shape as the output."""
-    with torch.no_grad(), fwad.dual_level():
+    with _ONE_AT_A_TIME, torch.no_grad(), fwad.dual_level():
         parameters = dict(model.named_parameters())
         duals = {
             name: fwad.make_dual(parameters[name].detach(), d)  # type: ignore[no-untyped-call]

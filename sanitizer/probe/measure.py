@@ -30,7 +30,9 @@ class Measured:
         index: Number of the sample.
         batch: Number of the batch it was measured in.
         loss: Loss part to its value for this image alone, as if it were a batch of one.
-        grad_norm: Norm of its own gradient, on the scale of a batch with the usual amount of label weight.
+        grad_norm: Norm of its own gradient, undivided by any label weight; `on_common_scale` makes it comparable
+            with the norms of training steps.
+        per_weight: What its batch's loss was multiplied with: images over label weight.
         share: Part of its batch's squared gradient norm, <g_i, g> / |g|².
         row_share: float64 (R,) the part of it through each row's anchors.
         background_share: The part through anchors of no row.
@@ -46,6 +48,7 @@ class Measured:
     batch: int
     loss: dict[str, float] = field(default_factory=dict)
     grad_norm: float = float("nan")
+    per_weight: float = float("nan")
     share: float = float("nan")
     row_share: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     background_share: float = float("nan")
@@ -78,12 +81,10 @@ class Measurer:
         self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
         self.dataset, self.device, self.amp_type = dataset, device, amp_type
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
-        self._batches = 0
 
-    def measure(self, indices: Sequence[int]) -> list[Measured]:
-        """Measure these samples as one batch. Images that are not finite are taken out and named; the rest goes on."""
+    def measure(self, indices: Sequence[int], number: int = 0) -> list[Measured]:
+        """Measure these samples as batch `number`; images that are not finite are named, and the rest goes on."""
         batch = self._collate(indices)
-        number, self._batches = self._batches, self._batches + 1
         results = {i: Measured(i, number, unreadable=self.dataset.unreadable.get(i, "")) for i in indices}
         self._lone_losses(batch, [results[i] for i in indices])
         good = [i for i in indices if not results[i].not_finite]
@@ -159,8 +160,8 @@ class Measurer:
         main = branches(self.criterion)[0].name
         assignment = found.loss.assignments[main]
         probabilities = found.scores[main].sigmoid().transpose(1, 2)
-        # A batch's loss is divided by its label weight; at weight 1 an image its norm is its own.
-        scale = float(assignment.target_scores.sum().clamp(min=1)) / len(results)
+        # A batch's loss is divided by its label weight, and so is what an image puts into it.
+        per_weight = len(results) / float(assignment.target_scores.sum().clamp(min=1))
         for k, result in enumerate(results):
             sample = self.dataset.samples[result.index]
             letterbox = Letterbox.of(sample.width, sample.height, self.dataset.imgsz)  # type: ignore[arg-type]
@@ -173,7 +174,7 @@ class Measurer:
             result.signals = signals.placed(order, len(sample))
             result.row_share = np.zeros(len(sample))
             result.row_share[order] = found.row_share[k, : len(order)].cpu().numpy()
-            result.grad_norm = float(found.image_norm[k]) * scale
+            result.grad_norm, result.per_weight = float(found.image_norm[k]) / per_weight, per_weight
             result.share = float(found.image_share[k])
             result.background_share = float(found.background_share[k])
             background = torch.where(assignment.foreground[k], -torch.inf, found.anchor_share[main][k])
@@ -219,6 +220,17 @@ def one_output(value: Any, image: int) -> Any:
     if isinstance(value, dict):
         return {key: one_output(part, image) for key, part in value.items()}
     return type(value)(one_output(part, image) for part in value)
+
+
+def on_common_scale(measured: Sequence[Measured]) -> None:
+    """Make every `grad_norm` what the image would put into a batch of the usual label weight, in place.
+
+    The usual is the mean over the batches that were measured, so the result does not depend on an image's company.
+    """
+    by_batch = {m.batch: m.per_weight for m in measured if np.isfinite(m.per_weight)}
+    usual = float(np.mean(list(by_batch.values()))) if by_batch else 1.0
+    for m in measured:
+        m.grad_norm *= usual
 
 
 def prepare(model: nn.Module) -> nn.Module:

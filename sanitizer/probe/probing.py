@@ -21,7 +21,7 @@ from sanitizer.probe.data import ReadOnlyDataset
 from sanitizer.probe.devices import pick_devices, replicas
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.judge import Judgement, scan_codes
-from sanitizer.probe.measure import Measured, Measurer
+from sanitizer.probe.measure import Measured, Measurer, on_common_scale
 from sanitizer.probe.model import ModelError, build_model
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.samples import read_samples
@@ -147,6 +147,7 @@ def probe(
     if not measured:
         raise KeyboardInterrupt
     measured.sort(key=lambda m: m.index)
+    on_common_scale(measured)
     evidence = weigh(measured, samples, spec.nc or 1)
     judgement = Judgement(
         dataset,
@@ -284,7 +285,8 @@ class _Run:
         self.show.begin("measuring", len(order), len(measured))
         measurers = [self._measurer(copy, device) for copy, device in replicas(network, self.devices)]
         try:
-            for part in self._in_batches(measurers, todo):
+            first = max((m.batch for m in measured), default=-1) + 1
+            for part in self._in_batches(measurers, todo, first):
                 measured += part
                 self.state.keep(part)
                 self.show.measured(part, self.samples)
@@ -306,22 +308,25 @@ class _Run:
             )
         return measured
 
-    def _in_batches(self, measurers: Sequence[Measurer], todo: Sequence[int]) -> Iterator[list[Measured]]:
+    def _in_batches(
+        self, measurers: Sequence[Measurer], todo: Sequence[int], first: int
+    ) -> Iterator[list[Measured]]:
+        """Measure batch after batch, numbered from `first`, on as many devices as there are measurers."""
         size = self.settings["batch"]
         batches = [todo[k : k + size] for k in range(0, len(todo), size)]
         if len(measurers) == 1:
-            yield from map(measurers[0].measure, batches)
+            for number, batch in enumerate(batches, first):
+                yield measurers[0].measure(batch, number)
             return
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(
             len(measurers)
-        ) as pool:  # one thread a GPU: kernels run outside the interpreter's lock
+        ) as pool:  # a thread a GPU: kernels run outside the interpreter's lock
             for k in range(0, len(batches), len(measurers)):
                 group = batches[k : k + len(measurers)]
-                yield from pool.map(
-                    lambda pair: pair[0].measure(pair[1]), zip(measurers, group, strict=False)
-                )
+                numbers = range(first + k, first + k + len(group))
+                yield from pool.map(Measurer.measure, measurers[: len(group)], group, numbers)
 
 
 def _for_trainer(device: torch.device) -> str:

@@ -52,8 +52,9 @@ def steps_table(result: ProbeResult) -> list[dict[str, Any]]:
 def images_table(result: ProbeResult) -> list[dict[str, Any]]:
     """A row a measured image, the most suspicious first.
 
-    `grad_norm` is that of the image alone, `norm_z` against what is usual for its number of boxes, `share` its part of
-    its batch's squared norm, `score_probe` and `score_combined` (with what the scan says) what the order is by.
+    `grad_norm` is what the image puts into a batch of the usual label weight, `norm_z` against what is usual for its
+    number of boxes, `share` its part of its batch's squared norm, `score_probe` and `score_combined` (with what the
+    scan says) what the order is by.
     """
     judgement, evidence = result.judgement, result.evidence
     combined = judgement.combined_score()
