@@ -148,7 +148,8 @@ def test_a_method_that_was_not_run_says_so() -> None:
 def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
     image = "images/train/1.png"
     (tmp_path / "images.csv").write_text(
-        f"\ufeffimage,score_probe,score_combined\n{image},0.5,2.5\n", encoding="utf-8"
+        f"\ufeffimage,score_probe,score_combined,unlabelled_x,unlabelled_y\n{image},0.5,2.5,0.4,0.6\n",
+        encoding="utf-8",
     )
     (tmp_path / "boxes.csv").write_text(
         f"image,label,line,score\n{image},labels/train/1.txt,1,0.1\n{image},labels/train/1.txt,3,0.9\n"
@@ -164,6 +165,7 @@ def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
     assert probe.lines == combined.lines == {image: {1: 0.1, 3: 0.9}}
     assert probe.places == {image: [(0.25, 0.75)]}
     assert probe.flagged == [image]
+    assert probe.best_places == {image: (0.4, 0.6)}
 
 
 def test_training_has_a_repeated_row_once(tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ class Evidence:
             return None
         return int(self.row_number[mine[np.nanargmax(z[mine])]])
 
+    def most_surprising(self, image: int) -> int | None:
+        """The predicted object of an image that most likely lacks a label."""
+        mine = np.flatnonzero((self.object_image == image) & (self.surprise > 0))
+        return int(self.object_number[mine[self.surprise[mine].argmax()]]) if len(mine) else None
+
     def row_score(self) -> NDArray[np.float64]:
         """float64 (R,): the worst that is known of each row."""
         return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)

@@ -62,6 +62,12 @@ def images_table(result: ProbeResult) -> list[dict[str, Any]]:
     for n in np.argsort(-combined, kind="stable").tolist():
         m = result.measured[n]
         sample = result.samples[m.index]
+        unlabelled = evidence.most_surprising(n)
+        x, y = (
+            (None, None)
+            if unlabelled is None or m.signals is None
+            else m.signals.object_xywh[unlabelled, :2].tolist()
+        )
         rows.append(
             {
                 "image": judgement.dataset.relative(sample.image),
@@ -75,6 +81,8 @@ def images_table(result: ProbeResult) -> list[dict[str, Any]]:
                 "background_share": m.background_share,
                 "background_x": m.place[0] if m.place else None,
                 "background_y": m.place[1] if m.place else None,
+                "unlabelled_x": x,
+                "unlabelled_y": y,
                 "score_probe": float(evidence.score[n]),
                 "score_combined": float(combined[n]),
                 "reasons": "; ".join(judgement.reasons(n)),

@@ -34,6 +34,8 @@ class Figures:
         flagged: Kind, or `ALL`, to the share of its images that are flagged.
         clean_flagged: Share of the clean images that are flagged.
         place: Share of the images with missing boxes that have a place inside a removed box.
+        place_of_named: The same, of those that have a place at all.
+        best_place: Share of the images with missing boxes whose likeliest place, reported or not, lies inside one.
         clean_place: Share of the clean images that have a place at all.
     """
 
@@ -44,6 +46,8 @@ class Figures:
     flagged: Mapping[str, float]
     clean_flagged: float
     place: float
+    place_of_named: float
+    best_place: float
     clean_place: float
 
 
@@ -67,6 +71,15 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
         return math.nan if scores.places is None else mean([is_right(i) for i in found])
 
     places = scores.places or {}
+    missing = of_kind[PLACE_KIND]
+
+    def inside(image: str) -> bool:
+        return inside_any(places.get(image, ()), truth[image].removed)
+
+    def best_inside(image: str) -> bool:
+        best = (scores.best_places or {}).get(image)
+        return best is not None and inside_any([best], truth[image].removed)
+
     return Figures(
         {kind: auroc(*pair) for kind, pair in pairs.items()},
         {kind: average_precision(*pair) for kind, pair in pairs.items()},
@@ -74,7 +87,9 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
         {kind: line_share([i for i in of_kind[kind] if i in flagged]) for kind in LINE_KINDS},
         {kind: mean([i in flagged for i in found]) for kind, found in of_kind.items()},
         mean([i in flagged for i in clean]),
-        place_share(of_kind[PLACE_KIND], lambda i: inside_any(places.get(i, ()), truth[i].removed)),
+        place_share(missing, inside),
+        place_share([i for i in missing if places.get(i)], inside),
+        math.nan if scores.best_places is None else mean([best_inside(i) for i in missing]),
         place_share(clean, lambda i: bool(places.get(i))),
     )
 

@@ -49,9 +49,16 @@ def read_probe(out_dir: str) -> dict[str, Scores]:
     for finding in findings:
         if finding["rule"] == PLACE_RULE and finding["x_center"] is not None:
             places[finding["image"]].append((finding["x_center"], finding["y_center"]))
+    best = {
+        row["image"]: (float(row["unlabelled_x"]), float(row["unlabelled_y"]))
+        for row in images
+        if row["unlabelled_x"]
+    }
     flagged = sorted({f["image"] for f in findings if f["rule"] in PROBE_RULES and f["image"]})
     return {
-        name: Scores({row["image"]: float(row[column]) for row in images}, dict(lines), dict(places), flagged)
+        name: Scores(
+            {row["image"]: float(row[column]) for row in images}, dict(lines), dict(places), flagged, best
+        )
         for name, column in (("probe", "score_probe"), ("scan + probe", "score_combined"))
     }
 

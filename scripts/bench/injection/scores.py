@@ -23,6 +23,7 @@ class Scores:
         images: Image path relative to the set to its score; an image that is not in it scores least.
         lines: Image to line number to score; None for a method that does not say.
         places: Image to points (x, y), normalised, where a box is said to be missing; None likewise.
+        best_places: Image to the likeliest such point, whether the method reports it or not; None likewise.
         flagged: Images that the method itself reports; None for a method without a threshold of its own.
     """
 
@@ -30,6 +31,7 @@ class Scores:
     lines: Mapping[str, Mapping[int, float]] | None = None
     places: Mapping[str, Sequence[tuple[float, float]]] | None = None
     flagged: Sequence[str] | None = None
+    best_places: Mapping[str, tuple[float, float]] | None = None
 
 
 def save_scores(scores: Mapping[str, Scores], path: str) -> None:

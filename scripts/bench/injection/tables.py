@@ -71,6 +71,8 @@ def share_rows(figures: Mapping[str, Sequence[Figures]]) -> list[list[str]]:
         ]
     rows += [
         (f"{PLACE_KIND}: a place inside a removed box, of all", lambda f: f.place),
+        (f"{PLACE_KIND}: a place inside a removed box, of those with a place", lambda f: f.place_of_named),
+        (f"{PLACE_KIND}: likeliest place inside a removed box, of all", lambda f: f.best_place),
         ("clean images with a place", lambda f: f.clean_place),
     ]
     return [[name, *cells(figures, value)] for name, value in rows]
