@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _SCAN_BONUS = 10.0
 """What a warning or error of the scan adds to an image's score: more than any one kind of evidence of the probe."""
+LEAST_USUAL_WEIGHT = 0.1
+"""Where the median label has a smaller weight, the model has learnt too little to tell which labels teach nothing."""
+FEW_IMAGES = 20
+"""Of fewer images hardly any statistic is worth its name."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,21 @@ class Judgement:
                 found += [self._finished(code, *place) for place in places(rule.params)]
         return found
 
+    def notes(self) -> list[str]:
+        """What these measurements cannot tell."""
+        said = []
+        if len(self.measured) < FEW_IMAGES:
+            said.append(
+                f"only {len(self.measured)} images were measured: a probe compares images with one another, and has "
+                f"little to go by under {FEW_IMAGES}"
+            )
+        if self.usual_weight() < LEAST_USUAL_WEIGHT:
+            said.append(
+                "the model has learnt too little to stand behind any label: start from trained weights, or give a "
+                "larger --budget"
+            )
+        return said
+
     def combined_score(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """float64 (N,): the probe's score, and more where the scan warns of the image."""
         warned = [bool(self.by_image.get(self._image(m), ())) for m in self.measured]
@@ -99,7 +118,8 @@ class Judgement:
         evidence = self.evidence
         joint = robust_z(evidence.score)
         for n, m in enumerate(self.measured):
-            spike, doubt = float(evidence.norm_z[n]), float(joint[n])
+            doubts = self._doubts(n)
+            spike, doubt = float(evidence.norm_z[n]), float(joint[n]) if doubts else 0.0
             if not max(spike, doubt) >= params["min_z"]:
                 continue
             rows = len(self.samples[m.index])
@@ -109,7 +129,7 @@ class Judgement:
                     f"gradient norm {m.grad_norm:.3g}, {spike:.1f} z over what is usual for {_boxes(rows)}"
                 )
             if doubt >= params["min_z"]:
-                says.append("; ".join(self._doubts(n)[:2]) or "what the model says of its labels is unusual")
+                says.append("; ".join(doubts[:2]))
             value = max(spike, doubt)
             yield (
                 self._place(
@@ -181,22 +201,31 @@ class Judgement:
             yield self._place("G005", m, values), tuple(m.signals.object_xywh[number].tolist()), class_id
 
     def _unlearnt(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+        usual = self.usual_weight()
+        if usual < LEAST_USUAL_WEIGHT:
+            return
         for m in self.measured:
             if m.signals is None:
                 continue
             sample = self.samples[m.index]
-            for row in np.flatnonzero(m.signals.weight <= params["max_weight"]).tolist():
+            for row in np.flatnonzero(m.signals.weight <= params["max_share"] * usual).tolist():
                 scale = self.imgsz / max(sample.width, sample.height)
                 side = (
                     float(min(sample.xywh[row, 2] * sample.width, sample.xywh[row, 3] * sample.height))
                     * scale
                 )
+                weight = float(m.signals.weight[row])
                 values = {
-                    "weight": float(m.signals.weight[row]), "imgsz": self.imgsz, "value": float(m.signals.weight[row]),
+                    "weight": weight, "usual": usual, "imgsz": self.imgsz, "value": weight,
                     "side": f": its shorter side is {side:.1f} px there" if side < 16 else "",
-                    "threshold": params["max_weight"],
+                    "threshold": params["max_share"] * usual,
                 }  # fmt: skip
                 yield self._place("G006", m, values, row), row
+
+    def usual_weight(self) -> float:
+        """Median label weight of all rows, 0 where there are none."""
+        weights = [m.signals.weight for m in self.measured if m.signals is not None and len(m.signals.weight)]
+        return float(np.median(np.concatenate(weights))) if weights else 0.0
 
     def _place(self, rule: str, m: Measured, values: Mapping[str, object], row: int | None = None) -> Place:
         sample = self.samples[m.index]

@@ -192,7 +192,7 @@ def _with_findings(
         scanned,
         findings=findings,
         suppressed=suppressed,
-        notes=[*scanned.notes, *run.notes],
+        notes=[*scanned.notes, *run.notes, *judgement.notes()],
         summary=replace(scanned.summary, elapsed_s=elapsed),
     )
 
