@@ -151,7 +151,8 @@ function startProbe() {
   imageChart = scatterChart();
   const section = el("section", { class: "panel probe", id: "probe", "aria-labelledby": "probe-title" },
     el("div", { class: "plots-head" }, el("h2", { id: "probe-title" }, "Gradient probe"),
-      el("p", { class: "legend" }, el("span", { class: "key spike-key" }), "spike", el("span", { class: "key picked-key" }), "selected, or in the selected step")),
+      el("p", { class: "legend" }, el("span", {}, el("span", { class: "key spike-key" }), "spike"),
+        el("span", {}, el("span", { class: "key picked-key" }), "selected, or in the selected step"))),
     el("p", { class: "probe-summary" }, summaryOfProbe()),
     el("div", { class: "probe-charts" },
       figureOf(stepChart, "Warm-up: gradient norm before clipping", "No step was made."),
