@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from html_pages import Opener
+    from playwright.sync_api import Browser, Page
 
 # Under CI every run tries the same examples, so that a red run is about the change; elsewhere they are new each time.
 settings.register_profile("reproducible", derandomize=True, database=None)
@@ -28,6 +36,46 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"published datasets not found at {SHARED_DATA} (set SANITIZE_TEST_DATA)")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the test extra)")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs chromium or google-chrome on PATH")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Opener]:
+    """Opens a page in a browser of its own. Afterwards: no error, no dialog, nothing asked of the network."""
+    contexts = []
+    trouble: list[str] = []
+
+    def open_one(path: Path, hash_: str = "", script: str = "", **options: Any) -> Page:
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: trouble.append(f"{m.type}: {m.text}") if m.type != "log" else None)
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else trouble.append(r.url),
+        )
+        if script:
+            page.add_init_script(script)
+        page.goto(path.as_uri() + hash_)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert trouble == []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

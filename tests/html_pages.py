@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,11 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.sync_api import Page
+
+Opener = Callable[..., "Page"]
+"""Opens a page of ours in a browser (the fixture `open_page`)."""
 
 YAML = "train: images/train\nval: images/train\nnames: [ship, quay]\n"
 

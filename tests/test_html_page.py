@@ -6,7 +6,6 @@ import csv
 import io
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,9 @@ from sanitizer.reports import csv_
 from sanitizer.reports.html.build import write_page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from html_pages import Opener
     from playwright.sync_api import Browser, Locator, Page
 
     from sanitizer.findings import Finding
@@ -36,18 +38,6 @@ LABELS = {
     "train/c": ["2 0.9 0.5 0.3 0.2", "0 0.4 0.4 0 0.1"],
     "val/d": ["1 0.5 0.5 0.4 0.4", "1 0.5 0.5 0.401 0.4", "0 0.5 0.5 0.001 0.001"],
 }
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the test extra)")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs chromium or google-chrome on PATH")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -71,37 +61,6 @@ def scanned_page(scanned: Report) -> Path:
     page = Path(scanned.root).parent / "a page & 50% #2.html"
     write_page(scanned, str(page), f"{page}_files")
     return page
-
-
-Opener = Callable[..., "Page"]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Opener]:
-    """Opens a page in a browser of its own. Afterwards: no error, no dialog, nothing asked of the network."""
-    contexts = []
-    trouble: list[str] = []
-
-    def open_one(path: Path, hash_: str = "", script: str = "", **options: Any) -> Page:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: trouble.append(f"{m.type}: {m.text}") if m.type != "log" else None)
-        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else trouble.append(r.url),
-        )
-        if script:
-            page.add_init_script(script)
-        page.goto(path.as_uri() + hash_)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert trouble == []
 
 
 def made_by_hand(tmp_path: Path, findings: list[Finding]) -> tuple[Report, Path]:

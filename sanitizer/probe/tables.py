@@ -132,10 +132,12 @@ def probe_record(result: ProbeResult) -> dict[str, Any]:
         lines.setdefault(row["image"], []).append(kept)
     for rows in lines.values():
         rows.sort(key=lambda r: -r["score"])
+    relative = result.judgement.dataset.relative
+    # The table joins names by blanks, and a name may hold some.
     steps = [
         {name: row[name] for name in ("step", "loss", "grad_norm", "clip_coefficient", "lr", "skipped")}
-        | {"images": row["images"].split()}
-        for row in steps_table(result)
+        | {"images": [relative(image) or "" for image in step.images]}
+        for row, step in zip(steps_table(result), result.steps, strict=True)
     ]
     images = [row | {"lines": lines.get(row["image"], [])} for row in images_table(result)]
     return {"imgsz": result.imgsz, "steps": _finite(steps), "images": _finite(images)}

@@ -21,9 +21,11 @@ from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
 from sanitizer.reports.html.pool import share_out, usable_cores
+from sanitizer.reports.html.probe import probe_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from importlib.resources.abc import Traversable
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
@@ -52,7 +54,7 @@ class PageNotes:
     Attributes:
         page: Its path.
         findings: Findings with a card.
-        crops: Pictures written.
+        crops: Pictures of findings and thumbnails written.
         size_bytes: Of the page itself.
         notes: Sentences on what it lacks, for stderr; they stand in the page too.
     """
@@ -93,8 +95,7 @@ def write_page(
         shutil.rmtree(run if had_assets else assets, ignore_errors=True)
         raise
     _delete_other_runs(assets, run)
-    crops = len(set(data["findings"]["crop"]) - {None})
-    return PageNotes(page, len(data["findings"]["rule"]), crops, len(content), notes)
+    return PageNotes(page, len(data["findings"]["rule"]), _pictures(data), len(content), notes)
 
 
 def _page(
@@ -119,9 +120,19 @@ def _page(
         drawn = plots(spread, spread_of_findings(report.findings, paths))
         class_counts = class_counts or dict(spread.counts)
     cards = _cards(report, shown, spec, run, progress, jobs)
-    rules = _rules_of(dataset)
-    data = page_data(report, shown, cards, rules, class_counts, drawn, notes, _from_page(run, page))
+    crops = _from_page(run, page)
+    probed = probe_part(report, spec, run, crops, progress, jobs)
+    notes += probed.notes if probed else ()
+    data = page_data(report, shown, cards, _rules_of(dataset), class_counts, drawn, notes, crops)
+    if probed:
+        data["probe"] = probed.data
     return _filled_in(data), data, tuple(notes)
+
+
+def _pictures(data: Mapping[str, Any]) -> int:
+    """Number of files that the page shows."""
+    thumbnails = data.get("probe", {}).get("thumbnails", {})
+    return len({*data["findings"]["crop"], *(t["crop"] for t in thumbnails.values())} - {None})
 
 
 def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
@@ -198,12 +209,9 @@ def _absolute(report: Report, path: str | None) -> str | None:
 def _filled_in(data: Mapping[str, Any]) -> bytes:
     """The page: the template with style, script and data in their places."""
     here = importlib.resources.files("sanitizer.reports.html")
-    scripts = sorted(
-        (p for p in here.joinpath("app").iterdir() if p.name.endswith(".js")), key=lambda p: p.name
-    )
     parts = {
-        "/*STYLE*/": here.joinpath("style.css").read_text("utf-8"),
-        "/*SCRIPT*/": "\n".join(p.read_text("utf-8") for p in scripts),
+        "/*STYLE*/": _joined(here, ".css", "probe" in data),
+        "/*SCRIPT*/": _joined(here.joinpath("app"), ".js", "probe" in data),
         "/*DATA*/": script_safe_json(data),
     }
     template = here.joinpath("template.html").read_text("utf-8")
@@ -211,6 +219,14 @@ def _filled_in(data: Mapping[str, Any]) -> bytes:
     places = "|".join(re.escape(marker) for marker in parts)
     text = re.sub(places, lambda match: parts[match[0]], template)
     return text.encode("utf-8") + b"\n" * (not text.endswith("\n")) + SIGNATURE
+
+
+def _joined(folder: Traversable, ending: str, with_probe: bool) -> str:
+    """The files of that ending, by name; those called after the probe only for a page that shows one."""
+    files = [
+        p for p in folder.iterdir() if p.name.endswith(ending) and (with_probe or "_probe" not in p.name)
+    ]
+    return "\n".join(p.read_text("utf-8") for p in sorted(files, key=lambda p: p.name))
 
 
 def script_safe_json(value: object) -> str:

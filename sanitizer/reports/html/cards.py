@@ -86,7 +86,7 @@ def make_cards(group: Group) -> list[Card]:
         window = cut.windows[i]
         if window is not None and cut.size is not None:
             card.crop, card.crop_w, card.crop_h = cut.names[i], window.width_px, window.height_px
-            pen = _Pen(window, cut.size, group.spec.kpt_shape[1])
+            pen = Pen(window, cut.size, group.spec.kpt_shape[1])
             pen.draw(card, boxes[i], label.table, rows[i])
             about.append(_place_of(boxes[i]))
         card.about = " ".join(filter(None, about)) or None
@@ -114,7 +114,7 @@ def _place_of(box: Box | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
+class Pen:
     """Turns normalised places into pixels of one crop. `per_keypoint` is the number of columns of a keypoint."""
 
     window: Window

@@ -44,7 +44,7 @@ def page_data(
     notes: Sequence[str],
     crops: str,
 ) -> dict[str, Any]:
-    """The page's data object.
+    """The page's data object, but for what a probe adds (`probe.probe_part`).
 
     Args:
         report: The report as a whole; its counts go in the head of the page.

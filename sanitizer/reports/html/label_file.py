@@ -70,8 +70,13 @@ class LabelFile:
         """Number of the table's row that the finding is about; None where its line has no such row any more."""
         if self.table is None or finding.line is None:
             return None
-        start, stop = np.searchsorted(self.table.line, [finding.line, finding.line + 1]).tolist()
-        return next((row for row in range(start, stop) if _is_row_of(self.table, row, finding)), None)
+        return next((row for row in self.rows_at(finding.line) if _is_row_of(self.table, row, finding)), None)
+
+    def rows_at(self, line: int) -> range:
+        """Numbers of the table's rows that stand on a physical line."""
+        if self.table is None:
+            return range(0)
+        return range(*np.searchsorted(self.table.line, [line, line + 1]).tolist())
 
     def corners(self, row: int | None) -> Box | None:
         """Normalised corners of a row's box; None for no row, and for one without a box."""

@@ -9,7 +9,8 @@ const FACETS = [
   { name: "decision", title: "Decision", of: (i) => decisionOf(i) ?? "undecided" },
 ];
 const SORTS = ["report", "severity", "image", "high", "low"];
-const view = { facets: new Map(FACETS.map((facet) => [facet.name, new Set()])), text: "", sort: "report" };
+const view = { facets: new Map(FACETS.map((facet) => [facet.name, new Set()])), text: "", sort: "report", images: null };
+// `images` narrows the list to findings of some images: { parameter: [name, value] in the address, label, names: Set }.
 const viewListeners = [];
 
 /** Facet values that do not change, computed once. */
@@ -34,6 +35,12 @@ function searchable() {
   return haystack;
 }
 
+/** A test on findings: they are about one of the images. */
+function imageFilter() {
+  const names = view.images?.names;
+  return names ? (i) => names.has(F.image[i]) || names.has(F.label[i]) : () => true;
+}
+
 /** A test on findings: all words of the search occur in it, in whatever order. */
 function textFilter() {
   const words = view.text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -44,12 +51,12 @@ function textFilter() {
 
 /** { shown: indexes in order, counts: per facet, value to number of findings under all other filters }. */
 function select() {
-  const matches = textFilter();
+  const [matches, isOfImages] = [textFilter(), imageFilter()];
   const wanted = FACETS.map((facet) => view.facets.get(facet.name));
   const counts = new Map(FACETS.map((facet) => [facet.name, new Map()]));
   const shown = [];
   for (let i = 0; i < N; i++) {
-    if (!matches(i)) continue;
+    if (!matches(i) || !isOfImages(i)) continue;
     let failing = -1;
     let failures = 0;
     const values = FACETS.map((facet, at) => {
@@ -95,7 +102,7 @@ function stillShown(i) {
   return !wanted.size || wanted.has(decisionOf(i) ?? "undecided");
 }
 
-const isFiltered = () => Boolean(view.text) || FACETS.some((facet) => view.facets.get(facet.name).size);
+const isFiltered = () => Boolean(view.text || view.images) || FACETS.some((facet) => view.facets.get(facet.name).size);
 
 function toggleFacet(name, value) {
   const chosen = view.facets.get(name);
@@ -106,6 +113,7 @@ function toggleFacet(name, value) {
 function clearFilters() {
   for (const chosen of view.facets.values()) chosen.clear();
   view.text = "";
+  view.images = null;
   viewChanged();
 }
 
@@ -123,6 +131,7 @@ function hashOfView() {
   const parameters = new URLSearchParams();
   for (const [name, chosen] of view.facets) for (const value of chosen) parameters.append(name, value);
   if (view.text) parameters.set("q", view.text);
+  if (view.images) parameters.set(...view.images.parameter);
   if (view.sort !== "report") parameters.set("sort", view.sort);
   return parameters.toString();
 }
@@ -134,5 +143,6 @@ function viewFromHash() {
     for (const value of parameters.getAll(name)) chosen.add(value);
   }
   view.text = parameters.get("q") ?? "";
+  view.images = DATA.probe ? pickFrom(parameters) : null;
   view.sort = SORTS.includes(parameters.get("sort")) ? parameters.get("sort") : "report";
 }

@@ -62,6 +62,10 @@ function showChips() {
     view.text = "";
     viewChanged();
   }));
+  if (view.images) chips.push(chip(view.images.label, () => {
+    view.images = null;
+    viewChanged();
+  }));
   byId("chips").replaceChildren(...chips);
 }
 

@@ -11,30 +11,36 @@ function picture(i, large = false) {
     frame.append(F.row[i] === null ? el("p", {}, F.about[i] ?? "No picture belongs to this finding.") : quotedRow(i));
     return frame;
   }
-  const stage = el("div", { class: "stage" });
-  const image = el("img", { src: addressOf(F.crop[i]), alt: `Part of ${F.image[i] ?? "the image"} around the finding`,
-    loading: large ? null : "lazy", decoding: "async", draggable: "false" });
-  image.addEventListener("error", () => {
-    frame.classList.add("text-only");
-    frame.replaceChildren(el("p", {}, `The picture ${F.crop[i]} is not beside this page. Move page and folder together.`));
-  });
-  stage.append(image, overlay(i));
-  frame.append(stage);
+  frame.append(stageOf(F.crop[i], `Part of ${F.image[i] ?? "the image"} around the finding`, overlay(i), large));
   return frame;
 }
 
+/** A picture with its drawing, as it stands in a frame. Where the file is missing, the frame says so. */
+function stageOf(crop, alt, layer, large = false) {
+  const image = el("img", { src: addressOf(crop), alt, loading: large ? null : "lazy", decoding: "async", draggable: "false" });
+  const stage = el("div", { class: "stage" }, image, layer);
+  image.addEventListener("error", () => {
+    const frame = stage.parentElement;
+    frame.classList.add("text-only");
+    frame.replaceChildren(el("p", {}, `The picture ${crop} is not beside this page. Move page and folder together.`));
+  });
+  return stage;
+}
+
 function overlay(i) {
-  const width = F.crop_w[i];
-  const height = F.crop_h[i];
-  const layer = svg("svg", { class: `overlay ${F.severity[i]}`, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  for (const [x, y, w, h] of F.others[i] ?? []) {
+  return drawing({ severity: F.severity[i], width: F.crop_w[i], height: F.crop_h[i], others: F.others[i], shape: F.shape[i], points: keypoints(i) });
+}
+
+/** Boxes over a picture, in its pixels: others, and the one that matters with its keypoints. */
+function drawing({ severity, width, height, others, shape, points }) {
+  const layer = svg("svg", { class: `overlay ${severity}`, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  for (const [x, y, w, h] of others ?? []) {
     const box = { x, y, width: w, height: h };
     layer.append(svg("rect", { class: "other-casing", ...box }), svg("rect", { class: "other", ...box }));
   }
-  const shape = F.shape[i];
   if (!shape || !shape.length) return layer;
-  const points = shape.map((point) => point.join(",")).join(" ");
-  layer.append(svg("polygon", { class: "casing", points }), svg("polygon", { class: "offender", points }), ...keypoints(i));
+  const corners = shape.map((point) => point.join(",")).join(" ");
+  layer.append(svg("polygon", { class: "casing", points: corners }), svg("polygon", { class: "offender", points: corners }), ...points);
   const xs = shape.map((point) => point[0]);
   const ys = shape.map((point) => point[1]);
   const extent = Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys));

@@ -97,7 +97,8 @@ function emptyText() {
   if (N === 0) return [el("p", {}, el("b", {}, "No findings."), " Nothing here needs a decision.")];
   const clear = button({ class: "button" }, "Clear all filters");
   clear.addEventListener("click", clearFilters);
-  return [el("p", {}, "No finding passes these filters."), clear];
+  const alone = view.images && !view.text && !FACETS.some((facet) => view.facets.get(facet.name).size);
+  return [el("p", {}, alone ? "No finding is about what is selected." : "No finding passes these filters."), clear];
 }
 
 /** Make a card the current one: into sight, and focused. */

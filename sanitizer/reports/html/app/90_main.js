@@ -12,6 +12,7 @@ function refresh() {
   const { shown: indexes, counts } = select();
   showFacets(counts);
   showPressed();
+  if (DATA.probe) showPicked();
   showList(indexes);
   byId("search").value = view.text;
   byId("sort").value = view.sort;
@@ -197,6 +198,7 @@ function start() {
   startDecisions();
   startOverview();
   startPlots();
+  if (DATA.probe) startProbe();
   buildFacets();
   startToolbar();
   startBulk();
