@@ -374,7 +374,7 @@ def test_a_decision_on_an_image_leaves_it_out(
 
     refused = fix(folder, decisions=str(sheet), dry_run=True).refused
     assert len(refused) == 2
-    assert all("images are never deleted; not applied (--view FOLDER makes a copy" in r for r in refused)
+    assert all("images are never deleted; not applied (--view FOLDER makes a view" in r for r in refused)
 
 
 def test_a_decision_that_no_longer_fits(dataset: Callable[..., Path], out: Path, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
         images = _counted(result.still_dropped, "image")
         lines.append(
             f"Training {'would still drop' if args.diff else 'still drops'} {images}: `sanitize scan {path}` says why;"
-            " --view FOLDER makes a copy of the dataset without them."
+            f" --view FOLDER makes a view of the dataset without {'it' if result.still_dropped == 1 else 'them'}."
         )
     if result.caches:
         lines.append(f"Set aside, as they are stale now: {', '.join(result.caches)}.")

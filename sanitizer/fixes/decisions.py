@@ -104,7 +104,7 @@ def _problem(row: Decided, finding: Finding | None, in_place: bool) -> str | Non
     if in_place:
         return (
             "the finding is about a whole image, and images are never deleted; not applied"
-            " (--view FOLDER makes a copy of the dataset without it)"
+            " (--view FOLDER makes a view of the dataset without it)"
         )
     return None
 

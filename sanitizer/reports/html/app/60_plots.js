@@ -46,7 +46,7 @@ function drawPlots() {
 const legendKey = (kind, text) => el("span", {}, el("span", { class: `key ${kind}` }), text);
 
 /** Round numbers to mark on an axis from low to high: decades with 2 and 5, or even steps. */
-function ticks(low, high, log) {
+function ticks(low, high, log, fine = false) {
   if (!log) {
     const step = 10 ** Math.floor(Math.log10((high - low) / 2 || 1));
     const wide = (high - low) / step > 8 ? step * 5 : (high - low) / step > 5 ? step * 2 : step;
@@ -56,7 +56,7 @@ function ticks(low, high, log) {
   }
   const decades = [];
   for (let p = Math.floor(Math.log10(low)); p <= Math.ceil(Math.log10(high)); p++) decades.push(p);
-  const steps = decades.length > 4 ? [1] : [1, 2, 5];
+  const steps = fine ? [1, 1.5, 2, 3, 4, 5, 7] : decades.length > 4 ? [1] : [1, 2, 5];
   const found = decades.flatMap((p) => steps.map((s) => Number((s * 10 ** p).toPrecision(6))));
   const inside = found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
   return inside.length > 9 ? inside.filter((_, at) => at % 2 === 0) : inside;
@@ -64,7 +64,8 @@ function ticks(low, high, log) {
 
 /** Round numbers, or the edges of the bins themselves where hardly one lies between them. */
 function marksOf(edges, log) {
-  const round = ticks(edges[0], edges.at(-1), log);
+  const coarse = ticks(edges[0], edges.at(-1), log);
+  const round = coarse.length < 3 ? ticks(edges[0], edges.at(-1), log, true) : coarse;
   return round.length < 3 ? edges.filter((_, at) => at % Math.ceil(edges.length / 8) === 0) : round;
 }
 
