@@ -78,6 +78,7 @@ class Report:
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
+        preflight: The verdict on a run, as `sanitizer.train.checklist.preflight_record` makes it, or None.
     """
 
     data: str
@@ -93,6 +94,7 @@ class Report:
     files_only: bool = False
     dropped: frozenset[str] = frozenset()
     probe: Mapping[str, Any] | None = None
+    preflight: Mapping[str, Any] | None = None
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""
@@ -120,6 +122,7 @@ class Report:
             "files_only": self.files_only,
             "dropped": sorted(self.dropped),
             **({} if self.probe is None else {"probe": self.probe}),
+            **({} if self.preflight is None else {"preflight": self.preflight}),
             "findings": [to_record(f) | {"file": f.file} for f in self.findings],
         }
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "fix": "repair label files: what is safe, or with --unsafe what removes boxes, too",
     "undo": "take a fix back, byte for byte",
     "probe": "name the images and label lines behind loss spikes, by a short training run",
+    "preflight": "say why a training run would fail, before it starts: dataset, recipe, gradients",
     "report": "turn a saved report into a page, a sheet, or a file for Label Studio or CVAT",
     "rules": "list the rules, or explain one",
     "demo": "make a small flawed dataset and scan it",
@@ -99,7 +100,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 def _top_level(arguments: Sequence[str]) -> int:
     """No command was given: help, the version, or a mistake."""
-    lines = "\n".join(f"  {name:<8}{about}" for name, about in COMMANDS.items())
+    width = max(map(len, COMMANDS)) + 2
+    lines = "\n".join(f"  {name:<{width}}{about}" for name, about in COMMANDS.items())
     parser = Parser(
         prog="sanitize",
         usage="sanitize COMMAND …",

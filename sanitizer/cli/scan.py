@@ -15,9 +15,11 @@ from sanitizer.reports import FORMATS, format_of, render, write
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sanitizer.report import Report
+
+    AsText = Callable[[Report], str]
 
 TASKS = ("auto", "detect", "segment", "pose", "obb")
 IMAGE_MODES = ("auto", "header", "decode", "none")
@@ -125,8 +127,11 @@ def run(args: argparse.Namespace) -> int:
     return finish(report, args, config.fail_on)
 
 
-def finish(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
-    """Say the notes, put findings off into a baseline where asked to, deliver the rest; exit status by these."""
+def finish(report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None) -> int:
+    """Say the notes, put findings off into a baseline where asked to, deliver the rest; exit status by these.
+
+    `as_text` writes the report as text in a way of its own, given the report that is delivered.
+    """
     say = _silent if args.quiet else _note
     for note in report.notes:
         say(note)
@@ -135,15 +140,19 @@ def finish(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
         say(
             f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
         )
-    return deliver(report, args, fail_on_name)
+    return deliver(report, args, fail_on_name, as_text)
 
 
-def deliver(report: Report, args: argparse.Namespace, fail_on_name: str) -> int:
+def deliver(
+    report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None
+) -> int:
     """Write the report to files and stdout; exit status by its findings."""
     fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
     for path in args.output:
         write(report, path, fail_on, wants_bar(args))
-    if args.format == "text":
+    if args.format == "text" and as_text and not args.statistics:
+        print_as_terminal(as_text(report))
+    elif args.format == "text":
         print_text(report, args.statistics, args.quiet)
     else:
         print_bytes(render(report, args.format, fail_on).encode("utf-8"))
@@ -230,9 +239,17 @@ def print_text(report: Report, statistics: bool = False, quiet: bool = False) ->
     from sanitizer.reports.text import Style
     from sanitizer.reports.text import render as render_text
 
-    terminal = sys.stdout.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    text = render_text(report, Style(colour, shorten=terminal, summary=not quiet, statistics=statistics))
+    style = Style(wants_colour(), shorten=sys.stdout.isatty(), summary=not quiet, statistics=statistics)
+    print_as_terminal(render_text(report, style))
+
+
+def wants_colour() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody said not to."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_as_terminal(text: str) -> None:
+    """Print text in the encoding of stdout, what it cannot say escaped."""
     print_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
 
 

@@ -63,7 +63,28 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
     return model
 
 
+def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
+    """Input size, pixels, that weights were trained at: Ultralytics takes it over where no imgsz is given.
+
+    Raises:
+        ModelError: As for `build_model`.
+    """
+    arguments = _checkpoint(path, trust_weights).get("train_args")
+    size = arguments.get("imgsz") if isinstance(arguments, dict) else None
+    if isinstance(size, list | tuple) and size:
+        size = max(size)
+    return float(size) if isinstance(size, int | float) else None
+
+
 def _load(path: str, trust: bool) -> Any:
+    checkpoint = _checkpoint(path, trust)
+    model = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{path}: holds no Ultralytics model")
+    return model.float()
+
+
+def _checkpoint(path: str, trust: bool) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise ModelError(
             f"{path}: there is no such file, and nothing is downloaded; name a .pt file that is here"
@@ -74,10 +95,7 @@ def _load(path: str, trust: bool) -> Any:
         raise
     except Exception as error:
         raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
-    model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"{path}: holds no Ultralytics model")
-    return model.float()
+    return checkpoint if isinstance(checkpoint, dict) else {}
 
 
 def _unpickled(path: str, trust: bool) -> Any:

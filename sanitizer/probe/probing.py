@@ -92,6 +92,7 @@ def probe(
     out: str | None = None,
     resume: bool = False,
     progress: bool = False,
+    scanned: Report | None = None,
 ) -> ProbeResult:
     """Name the images and label lines behind loss spikes, by a short run. The dataset is only read.
 
@@ -109,6 +110,7 @@ def probe(
         out: Folder that keeps the state of the run, so that it can be resumed.
         resume: Go on from that state.
         progress: Show a bar on stderr.
+        scanned: What a scan with all rules and no baseline found already; None scans first.
 
     Raises:
         DatasetError, ConfigError, ModelError, BudgetError, ProbeError: Nothing can be probed; the text says why.
@@ -121,7 +123,7 @@ def probe(
     max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))
     config = replace(config, imgsz=settings["imgsz"])
     # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
-    scanned = scan(
+    scanned = scanned or scan(
         data, config=replace(config, select=None, ignore=(), baseline=None), task=task, progress=progress
     )
     spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]

@@ -70,6 +70,7 @@ def parse_report(content: bytes | str) -> Report:
         files_only=data.get("files_only") is True,
         dropped=frozenset(_texts(data, "dropped")),
         probe=_object(data, "probe") if "probe" in data else None,
+        preflight=_object(data, "preflight") if "preflight" in data else None,
     )
 
 
