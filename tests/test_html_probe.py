@@ -264,6 +264,7 @@ def test_the_line_that_carries_stands_out() -> None:
         {"steps": [{"step": True, "grad_norm": "high", "images": {"a": 1}}], "images": [{"image": "x", "lines": 7}]},
         {"images": [{"image": "x", "boxes": 1.5, "grad_norm": 10**400, "background_x": 1e300, "background_y": -3,
                      "reasons": 4, "lines": [{"line": 10**30}, {"line": 0}, None]}] * 2},
+        {"steps": [{"step": 10**17, "grad_norm": 2.0}]},
         {"imgsz": "large", "images": [{"image": "\0", "label": "../\0"}]},
     ],
 )  # fmt: skip
@@ -293,6 +294,16 @@ def position(page: Page, name: str, at: int) -> dict[str, float]:
     return {"x": x, "y": y}
 
 
+def points(page: Page, name: str, kind: str) -> int:
+    """Number of points of a chart that are drawn as that kind."""
+    paths = (
+        chart(page, name)
+        .locator(f"path.{kind}")
+        .evaluate_all("nodes => nodes.map((n) => n.getAttribute('d'))")
+    )
+    return "".join(paths).count("M")
+
+
 def shown_images(page: Page) -> set[str]:
     """Images of all findings that the gallery lists."""
     return set(page.evaluate("shown.map((i) => F.image[i])"))
@@ -314,7 +325,7 @@ class TestPage:
         assert "12 warm-up steps, then 8 images measured one by one at 320 px" in said
         assert "2 steps and 2 images spike" in said
         for name in CHARTS:
-            assert chart(opened, name).locator(".spikes").get_attribute("d").count("M") == 2  # type: ignore[union-attr]
+            assert points(opened, name, "spikes") == 2
 
     def test_a_report_without_probe_has_no_section(self, open_page: Opener, tmp_path: Path) -> None:
         made(replace(probed(tmp_path / "set"), probe=None), tmp_path / "page")
@@ -329,7 +340,7 @@ class TestPage:
         assert opened.locator("#shown").inner_text() == "3 of 5 findings"
         assert opened.locator("#chips").inner_text() == "images of warm-up step 7"
         assert opened.url.endswith("#step=7")
-        assert chart(opened, "Measuring").locator(".related").get_attribute("d").count("M") == 2  # type: ignore[union-attr]
+        assert points(opened, "Measuring", "related") == 2
 
     def test_the_box_is_that_of_the_line_that_carries_most_and_a_cross_where_none_does(
         self, opened: Page
@@ -346,7 +357,9 @@ class TestPage:
             without.locator("path.cross").get_attribute("d")
             == "M140.8 160.8l38.4 38.4M140.8 199.2l38.4 -38.4"
         )
-        with_line.locator("button").click()
+        with_line.locator("button").focus()
+        opened.keyboard.press("Enter")
+        assert opened.evaluate("document.activeElement.innerText") == "Clear the selection"
         alone = opened.locator("#probe-picked .picture")
         assert alone.locator("polygon.offender").get_attribute("points") == "48,72 112,72 112,168 48,168"
         assert alone.locator("path.cross").count() == 1
@@ -361,7 +374,7 @@ class TestPage:
         assert "its gradient is far larger than is usual for its number of boxes" in said
         assert HOSTILE in said, "what the report holds is shown as text"
         assert shown_images(opened) == {path_of("c")}
-        assert chart(opened, "Warm-up").locator(".related").get_attribute("d").count("M") == 3  # type: ignore[union-attr]
+        assert points(opened, "Warm-up", "related") == 3
 
     def test_hovering_shows_the_numbers(self, opened: Page) -> None:
         chart(opened, "Warm-up").hover(position=position(opened, "Warm-up", SPIKE_STEP))
@@ -454,7 +467,7 @@ class TestPage:
         assert tiles.nth(0).locator("img").count() == 1
         assert "Only images that stand out have a thumbnail." in tiles.nth(1).inner_text()
 
-    @pytest.mark.parametrize("record", [{}, {"steps": [{}]}, {"images": [{"image": "x"}]}])
+    @pytest.mark.parametrize("record", [{}, {"steps": [{"step": 10**17}] * 2}, {"images": [{"image": "x"}]}])
     def test_a_probe_that_measured_nothing_shows_that(
         self, open_page: Opener, tmp_path: Path, record: dict[str, Any]
     ) -> None:

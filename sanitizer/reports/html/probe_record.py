@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LAST_LINE = 2**31
+_TOO_LARGE = 2**31
+"""No count, step or line is as large; a page may add to smaller ones without losing digits."""
 _NUMBERS = ("grad_norm", "norm_z", "share", "background_share", "box_loss", "cls_loss", "dfl_loss")
 
 
@@ -99,7 +100,7 @@ def images_of(record: Mapping[str, Any]) -> list[Image]:
             lines=tuple(
                 Line(_whole(r.get("line"), 0), _number(r.get("score")), _number(r.get("share")))
                 for r in _objects(row.get("lines"))
-                if 0 < _whole(r.get("line"), 0) < _LAST_LINE
+                if _whole(r.get("line"), 0)
             ),
         )
     return sorted(found.values(), key=lambda image: -image.score)
@@ -118,7 +119,8 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+    """A whole number from 0, of no absurd size."""
+    return value if type(value) is int and 0 <= value < _TOO_LARGE else otherwise
 
 
 def _number(value: object) -> float | None:

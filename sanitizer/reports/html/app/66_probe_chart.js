@@ -113,7 +113,7 @@ function drawChart(chart) {
   chart.hover = svg("circle", { class: "chart-hover", r: 7, visibility: "hidden" });
   chart.layer = svg("g", {});
   const layer = svg("svg", { width, height: CHART.height, viewBox: `0 0 ${width} ${CHART.height}`, "aria-hidden": "true" },
-    ...axes(chart, { x, y, low, high, width, inner }), ...marks(chart), chart.layer, chart.hover);
+    ...axes(chart, { x, y, low, high, width, inner }), ...marks(chart), chart.hover);
   chart.plot.replaceChildren(layer, chart.tip);
   chart.tip.hidden = true;
   paintPicked(chart);
@@ -140,12 +140,14 @@ function axes(chart, { x, y, low, high, width, inner }) {
   const line = chart.limit === null ? [] : [
     svg("line", { class: "limit", x1: CHART.left, x2: width - CHART.right, y1: y(chart.limit), y2: y(chart.limit) }),
     svg("text", { class: "tick limit-text", x: width - CHART.right, y: y(chart.limit) - 5, "text-anchor": "end" }, `spike from ${tickText(chart.limit)}`)];
-  return [...rows, svg("line", { class: "rule", x1: CHART.left, x2: width - CHART.right, y1: bottom, y2: bottom }), ...columns, ...line,
+  const hasLane = Array.from({ length: chart.n }, (_, at) => chart.y(at)).includes(null);
+  const lane = hasLane ? [svg("text", { class: "tick", x: CHART.left - 7, y: y(null) + 3.5, "text-anchor": "end" }, "not finite")] : [];
+  return [...rows, ...lane, svg("line", { class: "rule", x1: CHART.left, x2: width - CHART.right, y1: bottom, y2: bottom }), ...columns, ...line,
     svg("text", { class: "axis", x: CHART.left + inner.width / 2, y: CHART.height - 8, "text-anchor": "middle" }, chart.titleX),
     svg("text", { class: "axis", "text-anchor": "middle", transform: `translate(11 ${CHART.top + inner.height / 2}) rotate(-90)` }, "gradient norm, log scale")];
 }
 
-/** Curve, ordinary points and spikes: one path each, however many points there are. */
+/** Curve, ordinary points, what is picked, spikes: one path each, however many points there are. */
 function marks(chart) {
   const [dots, spikes] = [[], []];
   let curve = "";
@@ -160,7 +162,7 @@ function marks(chart) {
   return [chart.isCurve ? svg("path", { class: "curve", d: curve }) : null,
     // A curve of hundreds of steps is its own mark.
     chart.isCurve && chart.n > 150 ? null : svg("path", { class: "dots", d: dotted(chart, dots) }),
-    svg("path", { class: "spikes", d: spikes.map((at) => `M${chart.xs[at].toFixed(1)} ${(chart.ys[at] - 6).toFixed(1)}l5.5 10h-11z`).join("") }),
+    chart.layer, svg("path", { class: "spikes", d: spikes.map((at) => `M${chart.xs[at].toFixed(1)} ${(chart.ys[at] - 6).toFixed(1)}l5.5 10h-11z`).join("") }),
   ].filter(Boolean);
 }
 
@@ -171,5 +173,7 @@ function paintPicked(chart) {
   chart.plot.classList.toggle("has-picked", chart.picked !== null || chart.related.length > 0);
   if (!chart.layer) return;
   const ring = chart.picked === null ? [] : [svg("circle", { class: "chart-picked", r: 8, cx: chart.xs[chart.picked], cy: chart.ys[chart.picked] })];
-  chart.layer.replaceChildren(svg("path", { class: "related", d: dotted(chart, chart.related) }), ...ring);
+  const [spikes, others] = [chart.related.filter(chart.isSpike), chart.related.filter((at) => !chart.isSpike(at))];
+  chart.layer.replaceChildren(svg("path", { class: "related", d: dotted(chart, others) }),
+    svg("path", { class: "related around-spike", d: dotted(chart, spikes) }), ...ring);
 }

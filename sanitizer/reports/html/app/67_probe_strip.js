@@ -42,7 +42,10 @@ const baseName = (path) => path.slice(path.lastIndexOf("/") + 1);
 function stripTile(at) {
   const name = PROBE.names[at];
   const open = button({ class: "tile-open", "aria-label": `Select ${name}` }, probePicture(at, "share", false));
-  open.addEventListener("click", () => pickImage(at));
+  open.addEventListener("click", () => {
+    pickImage(at);
+    byId("probe-picked").querySelector("button").focus({ preventScroll: true }); // the tile is gone
+  });
   const norm = at < MEASURED ? PROBE.images.grad_norm[at] : null;
   return el("li", { class: at < MEASURED && PROBE.images.spike[at] ? "tile spiking" : "tile" }, open,
     el("p", { class: "tile-name", title: name }, baseName(name)),
