@@ -100,7 +100,7 @@ def consequences(report: Report, rules: Mapping[str, Rule]) -> list[tuple[str, s
     """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
     of_cost: dict[str | None, list[Finding]] = {training: [] for training in _COST}
-    for f in filter(_is_read(report), report.findings):
+    for f in filter(read_by_training(report), report.findings):
         of_cost.setdefault(rules[f.rule].training if f.rule in rules else None, []).append(f)
     found = []
     crashes = [f for f in of_cost["crashes"] if f.severity == Severity.ERROR]
@@ -131,7 +131,7 @@ def consequences(report: Report, rules: Mapping[str, Rule]) -> list[tuple[str, s
     return found
 
 
-def _is_read(report: Report) -> Callable[[Finding], bool]:
+def read_by_training(report: Report) -> Callable[[Finding], bool]:
     """Whether training reads what a finding is about: it looks at no label file without image.
 
     Where no image is there at all, the labels are judged as if theirs stood somewhere else.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings import Severity
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.summary import BACKGROUND_RULES
+from sanitizer.reports.summary import BACKGROUND_RULES, read_by_training
 from sanitizer.train.correction import spelled, suggested
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class Concern:
 
 def concerns(flight: Preflight) -> list[Concern]:
     """Everything from warnings upwards, what matters most first."""
-    rules = rules_of(flight.report)
+    rules, is_read = rules_of(flight.report), read_by_training(flight.report)
     groups: dict[str, list[Finding]] = {}
     for finding in flight.report.findings:
-        if finding.severity >= Severity.WARNING:
+        # Of a label file without image nothing matters but that its image is missing.
+        if finding.severity >= Severity.WARNING and (is_read(finding) or finding.rule == "D007"):
             groups.setdefault(_group(finding, flight, rules.get(finding.rule)), []).append(finding)
     found = [_CONCERNS.get(name, _of_rule)(findings, flight) for name, findings in groups.items()]
     return sorted(found, key=lambda c: (-c.severity, -c.weight))
@@ -93,7 +94,7 @@ def _drops(findings: Sequence[Finding], flight: Preflight) -> Concern:
     what = (
         f"training drops {n:,} of {total:,} images{by_split}: {named(findings)}, as in {_example(findings)}"
     )
-    settle = f"{_advice(findings, flight)} (`sanitize train` leaves these images out)"
+    settle = f"{_advice(findings, flight)}; `sanitize train` leaves these images out"
     return Concern(what, settle, _worst(findings), 3 + n / total)
 
 
