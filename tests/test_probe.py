@@ -80,6 +80,18 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def scalars(folder: Path) -> list[float]:
+    """The gradient norms in a folder's TensorBoard events."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        f"probe/{t}" for t in ("loss", "grad_norm", "clip_coefficient", "lr")
+    }
+    return [e.value for e in events.Scalars("probe/grad_norm")]
+
+
 @pytest.fixture(scope="module")
 def probed(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, bool]:
     """(result, folder of its output, whether the dataset stayed as it was)."""
@@ -332,6 +344,7 @@ def test_tables_and_plot_are_written(
     lines = sum(len(p.read_text().splitlines()) for p in (squares / "labels/train").iterdir())
     assert len(boxes) == lines
     assert Image.open(out / "grad_norms.png").size[0] > 800
+    assert scalars(out) == pytest.approx([float(row["grad_norm"]) for row in steps], rel=1e-4)
     assert parse_report((tmp_path / "f.json").read_bytes()).task == "detect"
 
 
