@@ -224,6 +224,7 @@ class _Run:
     def train(self, network: torch.nn.Module) -> torch.nn.Module:
         """The warm-up; or the weights of an earlier one, where the run is resumed."""
         if self.state.load_weights(network):
+            self.steps = self.state.steps()
             self.notes.append("weights of the earlier warm-up taken up again")
             self.plan = Plan(0, 0, len(self.samples))
             return network
@@ -252,7 +253,7 @@ class _Run:
             )
         finally:
             self.show.end()
-        self.state.save_weights(network)
+        self.state.save_warm_up(network, self.steps)
         return network
 
     def _time_attribution(self, network: torch.nn.Module) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from sanitizer.atomic import open_atomically, write_atomically
+from sanitizer.probe.clipped_step import StepRecord
 from sanitizer.probe.measure import Measured
 from sanitizer.probe.signals import ImageSignals
 
@@ -36,8 +37,8 @@ class State:
         if folder is None:
             return
         os.makedirs(folder, exist_ok=True)
-        self._key_file, self._weights, self._lines = (
-            os.path.join(folder, name) for name in ("state.key", "state.pt", "state.jsonl")
+        self._key_file, self._weights, self._steps, self._lines = (
+            os.path.join(folder, name) for name in ("state.key", "state.pt", "state.steps", "state.jsonl")
         )
         try:
             with open(self._key_file, encoding="ascii") as file:
@@ -46,7 +47,7 @@ class State:
             same = False
         self._resume = resume and same
         if not self._resume:
-            for path in (self._weights, self._lines):
+            for path in (self._weights, self._steps, self._lines):
                 if os.path.lexists(path):
                     os.unlink(path)
             write_atomically(self._key_file, key.encode("ascii"))
@@ -61,18 +62,27 @@ class State:
                 digest.update(np.ascontiguousarray(array).tobytes())
         return cls(folder, digest.hexdigest(), resume)
 
-    def save_weights(self, network: nn.Module) -> None:
-        """Keep the weights after the warm-up."""
+    def save_warm_up(self, network: nn.Module, steps: Sequence[StepRecord]) -> None:
+        """Keep the steps of the warm-up and the weights after it."""
         if self._folder is not None:
+            content = "".join(json.dumps(asdict(step)) + "\n" for step in steps)
+            write_atomically(self._steps, content.encode("utf-8"))
             with open_atomically(self._weights) as file:
                 torch.save(network.state_dict(), file)
 
     def load_weights(self, network: nn.Module) -> bool:
         """Put the kept weights into the network; False where there are none."""
-        if self._folder is None or not self._resume or not os.path.isfile(self._weights):
+        files = () if self._folder is None or not self._resume else (self._weights, self._steps)
+        if not files or not all(map(os.path.isfile, files)):
             return False
         network.load_state_dict(torch.load(self._weights, map_location="cpu", weights_only=True))
         return True
+
+    def steps(self) -> list[StepRecord]:
+        """The steps of the warm-up that `load_weights` took up."""
+        with open(self._steps, encoding="utf-8") as file:
+            records = [json.loads(line) for line in file]
+        return [StepRecord(**record | {"images": tuple(record["images"])}) for record in records]
 
     def keep(self, part: Sequence[Measured]) -> None:
         """Add measured images."""
