@@ -163,9 +163,9 @@ def peak_mib(way: str, model: str, imgsz: int, batch_size: int, device: str) -> 
     function = ways(model, imgsz, batch_size, device)[way]
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        allocated = torch.cuda.memory_allocated()
         function()
-        return float(torch.cuda.max_memory_allocated() - before) / 2**20
+        return float(torch.cuda.max_memory_allocated() - allocated) / 2**20
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of importing
     before = status_mib("VmRSS")
     for _ in range(2):
