@@ -20,8 +20,9 @@ pytest.importorskip("ultralytics")
 
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.dataset.layout import find_dataset  # noqa: E402
+from sanitizer.train.clipping import DEFAULTS  # noqa: E402
 from sanitizer.train.exclusions import ExclusionError, read_exclusions  # noqa: E402
-from sanitizer.train.running import OWN_DEFAULTS, Outcome, outcome  # noqa: E402
+from sanitizer.train.running import Outcome, outcome  # noqa: E402
 from sanitizer.train.trainer import ClippedTrainer  # noqa: E402
 
 pytestmark = [pytest.mark.probe, pytest.mark.ultralytics]
@@ -111,7 +112,7 @@ def test_clipping_is_at_one_unless_something_else_is_asked_for(data: Path) -> No
     assert json.loads((runs / "adaptive" / "clipping.json").read_text()) == {
         "max_grad_norm": 1.0, "adaptive_percentile": 50,
     }  # fmt: skip
-    assert OWN_DEFAULTS["max_grad_norm"] == 1.0
+    assert DEFAULTS["max_grad_norm"] == 1.0
 
 
 def test_a_second_run_of_one_name_gets_its_own_folder_and_view(data: Path) -> None:
@@ -362,3 +363,20 @@ def test_ultralytics_says_why_it_stopped_in_one_line(
     assert status == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "sanitize train: training stopped: train: no memory (SANITIZE_TRACEBACK=1 shows where)"
+
+
+def test_the_processes_of_several_gpus_get_the_settings(tmp_path: Path) -> None:
+    """Ultralytics hands them the class by cloudpickle."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    trainer = ClippedTrainer.configured(max_grad_norm=2.0, adaptive_percentile=50, follow_links=True)
+    for number, kind in enumerate((trainer, trainer.for_task("segment"))):
+        (tmp_path / f"{number}.pkl").write_bytes(cloudpickle.dumps(kind))
+    script = f"""
+import pickle
+for number, base in enumerate(("BaseTrainer", "SegmentationTrainer")):
+    kind = pickle.load(open(r"{tmp_path}/%d.pkl" % number, "rb"))
+    assert (kind.max_grad_norm, kind.adaptive_percentile, kind.follow_links) == (2.0, 50, True)
+    assert number == 0 or base in [k.__name__ for k in kind.__mro__]
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)

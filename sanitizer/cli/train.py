@@ -90,15 +90,16 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
     from sanitizer.cli.fix import tally_of
     from sanitizer.fixes.view_text import view_summary
     from sanitizer.probe.silence import silent_ultralytics
+    from sanitizer.train.clipping import DEFAULTS
     from sanitizer.train.preflight import read_recipe
-    from sanitizer.train.running import OWN_DEFAULTS, prepare_run
+    from sanitizer.train.running import prepare_run
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
         recipe, *_ = read_recipe(
             args.data,
             args.model,
-            {**OWN_DEFAULTS, **overrides},
+            {**DEFAULTS, **overrides},
             task=args.task,
             trust_weights=args.trust_weights,
             config=config,

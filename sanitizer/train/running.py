@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import re
 import sys
@@ -13,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.fixes.view import fix_into_view
 from sanitizer.train.arguments import ArgumentError, resolve_arguments
+from sanitizer.train.clipping import DEFAULTS, kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES
 
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 
     from sanitizer.config import Config
     from sanitizer.fixes.view import View
-
-SETTINGS = "clipping.json"
-"""File in a run's folder that keeps what the clipped trainer was given, for a run that is resumed."""
-
-OWN_DEFAULTS = {"max_grad_norm": 1.0, "adaptive_percentile": None}
-"""The clipped trainer's arguments where nothing is said; Ultralytics alone clips at 10."""
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -139,7 +132,6 @@ def prepare_run(
                 f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
             )
     arguments |= {"data": view.data_yaml, "save_dir": save_dir}
-    write_atomically(os.path.join(save_dir, SETTINGS), json.dumps(clipping).encode())
     return Run(model, save_dir, arguments, clipping, view)
 
 
@@ -150,8 +142,8 @@ def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         ArgumentError: There is no such argument.
     """
     resolve_arguments(overrides)
-    clipping = {key: overrides.get(key, default) for key, default in OWN_DEFAULTS.items()}
-    return {k: v for k, v in overrides.items() if k not in OWN_DEFAULTS}, clipping
+    clipping = {key: overrides.get(key, default) for key, default in DEFAULTS.items()}
+    return {k: v for k, v in overrides.items() if k not in DEFAULTS}, clipping
 
 
 def find_task(data: str, task: Any) -> str:
@@ -185,9 +177,7 @@ def resumed_run(checkpoint: str, overrides: Mapping[str, Any]) -> Run:
         raise TrainError(f"{checkpoint}: there is no such checkpoint: name the run's weights/last.pt")
     save_dir = os.path.dirname(os.path.dirname(os.path.abspath(checkpoint)))
     arguments, clipping = split_arguments(overrides)
-    with contextlib.suppress(OSError, ValueError), open(os.path.join(save_dir, SETTINGS), "rb") as file:
-        kept = json.load(file)
-        clipping |= {k: kept[k] for k in OWN_DEFAULTS if k in kept and k not in overrides}
+    clipping |= {key: value for key, value in kept_clipping(save_dir).items() if key not in overrides}
     return Run(checkpoint, save_dir, arguments | {"resume": checkpoint}, clipping)
 
 
@@ -244,7 +234,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _log_on_stderr() -> Iterator[None]:
-    """Whatever Ultralytics writes to stdout, log and bars, goes to stderr inside the block."""
+    """Whatever Ultralytics writes to stdout, log and bars, goes to stderr inside the block.
+
+    The processes of several GPUs write to the file descriptor itself.
+    """
     import logging
 
     from ultralytics.utils import LOGGER
@@ -252,10 +245,15 @@ def _log_on_stderr() -> Iterator[None]:
     handlers = [h for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream is sys.stdout]
     for handler in handlers:
         handler.setStream(sys.stderr)
+    sys.stdout.flush()
+    real_stdout = os.dup(1)
+    os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
+        os.dup2(real_stdout, 1)
+        os.close(real_stdout)
         for handler in handlers:
             handler.setStream(sys.stdout)
 

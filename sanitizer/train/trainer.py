@@ -28,6 +28,7 @@ from ultralytics.utils import LOGGER, RANK
 
 from sanitizer.probe.adaptive_clip import AdaptiveClip
 from sanitizer.probe.clipped_step import ClippedStep, images_of, several_ranks
+from sanitizer.train.clipping import DEFAULTS, keep_clipping
 from sanitizer.train.culprits import not_finite_alone, single_images
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.sources import SourceDataset
@@ -182,6 +183,7 @@ class ClippedTrainer(ClippedStep):
         """Open the log; a resumed run goes on with its steps, its norms, and without the images it left out."""
         if RANK in (-1, 0):
             self.log = StepLog(self.save_dir, self.start_epoch if self.resume else None)
+            keep_clipping(self.save_dir, {key: getattr(self, key) for key in DEFAULTS})
         norms, self.steps_done = self._from_rank_0((self.log.norms, self.log.next_step) if self.log else None)
         for norm in norms:
             self.spikes.judge(norm)
