@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from sanitizer.fixes.undo import undo as undo
     from sanitizer.report import Report as Report
     from sanitizer.scanning import scan as scan
+    from sanitizer.train.attach import attach as attach
 
 _HOME = {
     "Report": "sanitizer.report",
+    "attach": "sanitizer.train.attach",
     "fix": "sanitizer.fixes.fixing",
     "scan": "sanitizer.scanning",
     "undo": "sanitizer.fixes.undo",
@@ -27,7 +29,7 @@ _HOME = {
 """Public name to its module. No module or package directly under `sanitizer` may have such a name: importing it
 would put the module in the name's place."""
 
-__all__ = ["Report", "__version__", "fix", "scan", "undo"]
+__all__ = ["Report", "__version__", "attach", "fix", "scan", "undo"]
 
 
 def __getattr__(name: str) -> object:

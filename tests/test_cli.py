@@ -128,7 +128,7 @@ def test_the_configured_fail_on_counts_until_the_command_line_says_otherwise(
         (("scna", "x"), "sanitize: 'scna' is no command (did you mean 'scan'?)"),
         (
             ("mend", "x"),
-            "sanitize: 'mend' is no command: there are scan, fix, undo, probe, report, rules, demo",
+            "sanitize: 'mend' is no command: there are scan, fix, undo, probe, preflight, train, report, rules, demo",
         ),
         (("--versoin",), "sanitize: there is no '--versoin' here (did you mean '--version'?)"),
         (("scan",), "sanitize scan: the following arguments are required: PATH"),

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from sanitizer.probe.clipped_step import StepRecord
 from sanitizer.train import step_log
-from sanitizer.train.spikes import Spike
+from sanitizer.train.spikes import Carried, Spike
 from sanitizer.train.step_log import StepLog
 
 if TYPE_CHECKING:
@@ -108,6 +108,34 @@ def test_images_of_spikes_and_skipped_steps_are_kept(tmp_path: Path) -> None:
         ("1", "spike", "40", "7.25", "'=b.jpg"),
         ("2", "not-finite-alone", "", "", "a.jpg"),
         ("2", "not-finite", "", "", "'=b.jpg"),
+    ]
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+def test_what_images_carry_is_entered_into_their_rows(tmp_path: Path) -> None:
+    log = StepLog(tmp_path)
+    for step in (1, 2):
+        log.write(replace(RECORD, step=step, images=("a.jpg", "=b.jpg", "c.jpg")), Spike(40.0, 7.25))
+    log.attribute({2: [Carried("=b.jpg", 0.875, 3, 1.25), Carried("c.jpg", None, None, None)]})
+    log.write(replace(RECORD, step=3, images=("d.jpg",)), Spike(40.0, 8.0))
+    log.rolled_back(3, 0, ["d.jpg", "e.jpg"])
+    log.attribute({3: [Carried("d.jpg", 1.0, 1, 0.5)]})
+    log.attribute({4: []})
+    log.close()
+    kept = [
+        (r["step"], r["kind"], r["image"], r["share"], r["line"], r["line_share"])
+        for r in rows(tmp_path / "spikes.csv")
+    ]
+    assert kept == [
+        ("1", "spike", "a.jpg", "", "", ""),
+        ("1", "spike", "'=b.jpg", "", "", ""),
+        ("1", "spike", "c.jpg", "", "", ""),
+        ("2", "spike", "'=b.jpg", "0.8750", "3", "1.2500"),
+        ("2", "spike", "c.jpg", "", "", ""),
+        ("2", "spike", "a.jpg", "", "", ""),
+        ("3", "spike", "d.jpg", "1.0000", "1", "0.5000"),
+        ("3", "rollback", "d.jpg", "", "", ""),
+        ("3", "rollback", "e.jpg", "", "", ""),
     ]
 
 

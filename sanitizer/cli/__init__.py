@@ -25,6 +25,7 @@ COMMANDS = {
     "undo": "take a fix back, byte for byte",
     "probe": "name the images and label lines behind loss spikes, by a short training run",
     "preflight": "say why a training run would fail, before it starts: dataset, recipe, gradients",
+    "train": "train through Ultralytics with clipped steps, on a clean view of the dataset",
     "report": "turn a saved report into a page, a sheet, or a file for Label Studio or CVAT",
     "rules": "list the rules, or explain one",
     "demo": "make a small flawed dataset and scan it",

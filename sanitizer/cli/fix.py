@@ -146,7 +146,7 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if not args.quiet:
         for note in view.notes:
             _say(f"note: {note}")
-        _say(view_summary(view, args.view, _tally(view.files) if view.files else []))
+        _say(view_summary(view, args.view, tally_of(view.files) if view.files else []))
     return FOUND if view.refused else OK
 
 
@@ -177,7 +177,7 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     if result.files:
         files = _counted(len(result.files), "label file")
         lines.append(f"{'Would change' if args.diff else 'Changed'} {files}:")
-        lines += _tally(result.files)
+        lines += tally_of(result.files)
         lines.append(_outcome(result, args.diff))
     else:
         lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
@@ -201,7 +201,7 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _tally(files: Sequence[FixedFile]) -> list[str]:
+def tally_of(files: Sequence[FixedFile]) -> list[str]:
     """One line for each thing done: rule, how many, what."""
     from sanitizer.fixes.repairs import TEXT_RULE
 

@@ -96,6 +96,7 @@ def fix_into_view(
     task: Task | Literal["auto"] = "auto",
     unsafe: bool = False,
     decisions: str | None = None,
+    exclude: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> View:
     """Write a view of a dataset with its labels repaired as `fix` would repair them. The dataset is only read.
@@ -105,6 +106,7 @@ def fix_into_view(
         out: The view's folder: not there yet, empty, or an earlier view, which is replaced.
         config, task, unsafe, decisions, progress: As for `fix`. A decision to drop a finding about an image as a
             whole leaves that image out.
+        exclude: Path of a further image to leave out, as findings write it, to the reason.
 
     Raises:
         DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
@@ -126,7 +128,9 @@ def fix_into_view(
         assert change.after is not None
         changed[os.path.normpath(os.path.join(root, change.path))] = change.after
         changed[os.path.normpath(os.path.join(plan.dataset.root, file.new_path))] = change.after
-    view = write_view(plan.dataset, plan.task, out, changed=changed, exclude=plan.excluded)
+    view = write_view(
+        plan.dataset, plan.task, out, changed=changed, exclude={**(exclude or {}), **plan.excluded}
+    )
     label_root = plan.dataset.root
     view.files = [
         f for f in plan.files if os.path.normpath(os.path.join(label_root, f.new_path)) in view.changed

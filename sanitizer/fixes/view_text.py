@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from sanitizer.fixes.view import View
 
 
-def view_summary(view: View, shown_as: str, tally: Sequence[str]) -> str:
+def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool = True) -> str:
     """Some lines: what the view holds, what was left out, what to run next.
 
     Args:
         view: The view.
         shown_as: Its folder as the user wrote it.
         tally: A line for each thing done to rows.
+        advice: Say what to run next.
     """
     n_images, n_boxes = sum(view.images.values()), sum(view.boxes.values())
     splits = ", ".join(f"{name} {n:,}" for name, n in view.images.items())
@@ -39,7 +40,8 @@ def view_summary(view: View, shown_as: str, tally: Sequence[str]) -> str:
     if view.excluded:
         n = _counted(len(view.excluded), "image")
         lines.append(f"{n} left out: {os.path.join(shown_as, 'excluded.csv')} says why.")
-    lines.append(f"Train with data={os.path.join(shown_as, 'data.yaml')}")
+    if advice:
+        lines.append(f"Train with data={os.path.join(shown_as, 'data.yaml')}")
     return "\n".join(lines)
 
 

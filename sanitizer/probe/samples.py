@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.model import Dataset, Split
-    from sanitizer.dataset.tables import LabelTable, TaskSpec
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Chunk, LabelTable, TaskSpec
 
 _PAIRS_AT_ONCE = 4096
 
@@ -64,12 +64,12 @@ def read_samples(dataset: Dataset, spec: TaskSpec, split_name: str) -> list[Samp
     for split in dataset.splits:
         if split.name == split_name:
             for start in range(0, len(split), _PAIRS_AT_ONCE):
-                samples += _read_part(split, start, min(start + _PAIRS_AT_ONCE, len(split)), spec)
+                samples += samples_of(split.chunk(start, min(start + _PAIRS_AT_ONCE, len(split))), spec)
     return sorted(samples, key=lambda s: s.image)
 
 
-def _read_part(split: Split, start: int, stop: int, spec: TaskSpec) -> Iterator[Sample]:
-    chunk = split.chunk(start, stop)
+def samples_of(chunk: Chunk, spec: TaskSpec) -> Iterator[Sample]:
+    """The images of a chunk that training would keep, in its order."""
     labels, images = read_labels(chunk.labels, spec), read_images(chunk.images, "header")
     dropped = verdicts(labels, images, spec).dropped | (images.status != ImageStatus.OK)
     widths, heights = images.upright_size()
@@ -78,7 +78,7 @@ def _read_part(split: Split, start: int, stop: int, spec: TaskSpec) -> Iterator[
         if image is None or dropped[i]:
             continue
         rows = _rows(labels, slice(first_row[i], first_row[i + 1]), spec)
-        yield Sample(image, label, split.name, int(heights[i]), int(widths[i]), *rows)
+        yield Sample(image, label, chunk.split, int(heights[i]), int(widths[i]), *rows)
 
 
 _Rows = tuple[

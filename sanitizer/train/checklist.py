@@ -121,8 +121,9 @@ def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:
     lines += ["", "The run would", *(f"  • {legible(text)}" for text in run_words(flight))]
     corrected = flight.recipe.corrected()
     command = train_command(flight.report.data, flight.model, corrected)
-    changed = corrected != dict(flight.recipe.overrides)
-    lines += ["", f"{'Corrected' if changed else 'Start it with'}: {paint(legible(command), '1')}"]
+    lead = "Start it with" if is_go(flight, fail_on) else "Once that is settled"
+    lead = "Corrected" if corrected != dict(flight.recipe.overrides) else lead
+    lines += ["", f"{lead}: {paint(legible(command), '1')}"]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -157,7 +157,9 @@ def _messages(findings: Sequence[Finding]) -> str:
 
 
 def _example(findings: Sequence[Finding]) -> str:
-    return f"{_place(findings[0])}: {findings[0].message}"
+    """Place and message of one of them; of copies of images one that crosses splits, if any does."""
+    example = next((f for f in findings if f.rule == "D009" and f.message.startswith("leak")), findings[0])
+    return f"{_place(example)}: {example.message}"
 
 
 def _place(finding: Finding) -> str:
@@ -177,9 +179,8 @@ def _advice(findings: Sequence[Finding], flight: Preflight) -> str:
     rule = rules_of(flight.report).get(code)
     text = (given.pop() if len(given) == 1 else rule.suggestion if rule else None) or f"sanitize rules {code}"
     text = text.rstrip(". ")
-    return (
-        f"{text} (sanitize fix {data} --unsafe --diff)" if any(f.fix == "unsafe" for f in of_rule) else text
-    )
+    repairs = any(f.fix == "unsafe" for f in of_rule)
+    return f"{text}; `sanitize fix {data} --unsafe --diff` shows what can be repaired" if repairs else text
 
 
 def _worst(findings: Sequence[Finding]) -> Severity:

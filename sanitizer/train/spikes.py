@@ -16,6 +16,24 @@ class Spike(NamedTuple):
     score: float
 
 
+class Carried(NamedTuple):
+    """What one image has to do with a spike.
+
+    Attributes:
+        image: Its file.
+        share: Its part of the sum of the squared gradient norms of the step's images; None where not finite.
+        line: 1-based line of its label file through which most of its own gradient flows, or without which its loss is
+            finite again; None where there is none.
+        line_share: The part of its squared gradient norm that flows through that line; the rest flows through the
+            other lines and through background. Parts may be negative, so one may be over 1.
+    """
+
+    image: str
+    share: float | None
+    line: int | None
+    line_share: float | None
+
+
 class SpikeDetector:
     """Judges each norm by the median and the median absolute deviation of the logarithms of the norms before it.
 

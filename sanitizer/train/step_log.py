@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sanitizer.atomic import write_atomically
 from sanitizer.reports.csv_ import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from sanitizer.probe.clipped_step import StepRecord
-    from sanitizer.train.spikes import Spike
+    from sanitizer.train.spikes import Carried, Spike
 
 NORMS = "grad_norms.csv"
 SPIKES = "spikes.csv"
 
-_SPIKE_COLUMNS = ("step", "epoch", "kind", "grad_norm", "typical_norm", "score", "image")
+_SPIKE_COLUMNS = ("step", "epoch", "kind", "grad_norm", "typical_norm", "score", "image",
+                  "share", "line", "line_share")  # fmt: skip
 
 
 class StepLog:
@@ -90,16 +94,45 @@ class StepLog:
         for image in dict.fromkeys((*culprits, *record.images)):
             kind = "spike" if not record.skipped else "not-finite"
             kind = "not-finite-alone" if image in culprits else kind
-            cells = (
-                record.step,
-                record.epoch,
-                kind,
-                f"{record.grad_norm:.6g}",
-                typical,
-                score,
-                guarded(image),
+            self._spike_row(
+                record.step, record.epoch, kind, f"{record.grad_norm:.6g}", typical, score, guarded(image)
             )
-            self._row(self._spikes_path, dict(zip(_SPIKE_COLUMNS, cells, strict=True)))
+
+    def rolled_back(self, step: int, epoch: int, left_out: Collection[str]) -> None:
+        """Log that the run went back, a row for each image that it leaves out from now on."""
+        for image in left_out or ("",):
+            self._spike_row(step, epoch, "rollback", "", "", "", guarded(image))
+
+    def _spike_row(self, *cells: object) -> None:
+        """Write a row, what nobody measured yet left empty."""
+        row = dict(zip_longest(_SPIKE_COLUMNS, cells, fillvalue=""))
+        self._row(self._spikes_path, row)
+
+    def attribute(self, found: Mapping[int, Sequence[Carried]]) -> None:
+        """Enter what images carry into the rows of their steps; those that carry most come first.
+
+        Args:
+            found: Step to its images. Those that were not measured keep their rows, behind the others.
+        """
+        if not any(found.values()):
+            return
+        self._close(self._spikes_path)
+        with open(self._spikes_path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        order = {step: {guarded(c.image): (n, c) for n, c in enumerate(cs)} for step, cs in found.items()}
+        # Rows of a step stand together, and sorting is stable.
+        places = {id(row): order.get(int(row["step"]), {}).get(row["image"]) for row in rows}
+        for row in rows:
+            place = places[id(row)]
+            if place and row["kind"] != "rollback":
+                row |= _carried_cells(place[1])
+        behind = len(rows)
+        rows.sort(key=lambda row: (int(row["step"]), (places[id(row)] or (behind, None))[0]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _SPIKE_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(str(self._spikes_path), text.getvalue().encode())
 
     def _row(self, path: Path, row: dict[str, Any]) -> None:
         file = self._files.get(path)
@@ -123,14 +156,26 @@ class StepLog:
             if math.isfinite(value):
                 self._events.add_scalar(tag, value, record.step)
 
+    def _close(self, path: Path) -> None:
+        file = self._files.pop(path, None)
+        if file:
+            file.close()
+
     def close(self) -> None:
         """Close all files."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        for path in list(self._files):
+            self._close(path)
         if self._events:
             self._events.close()
             self._events = None
+
+
+def _carried_cells(carried: Carried) -> dict[str, str]:
+    return {
+        "share": "" if carried.share is None else f"{carried.share:.4f}",
+        "line": "" if carried.line is None else str(carried.line),
+        "line_share": "" if carried.line_share is None else f"{carried.line_share:.4f}",
+    }
 
 
 def _drop_from_epoch(path: Path, epoch: int) -> None:

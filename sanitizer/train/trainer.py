@@ -14,7 +14,9 @@ several steps goes back to the start of the epoch, with a lower learning rate an
 from __future__ import annotations
 
 import math
+import os
 import random
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,9 +28,11 @@ from ultralytics.utils import LOGGER, RANK
 
 from sanitizer.probe.adaptive_clip import AdaptiveClip
 from sanitizer.probe.clipped_step import ClippedStep, images_of, several_ranks
+from sanitizer.train.clipping import DEFAULTS, keep_clipping
 from sanitizer.train.culprits import not_finite_alone, single_images
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.sources import SourceDataset
+from sanitizer.train.spike_attribution import attribute_steps
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
 
@@ -52,6 +56,15 @@ MAX_SUSPECTS = 16
 """Images held in memory as possible culprits of a failure."""
 
 
+EXPLAINING_SHARE = 0.1
+LEAST_EXPLAINING_S = 2.0
+"""Spikes are attributed in this share of an epoch's time, or in so many seconds where that is less."""
+
+
+class TrainingStoppedError(RuntimeError):
+    """A run cannot be saved; the text is a sentence."""
+
+
 class ClippedTrainer(ClippedStep):
     """Ultralytics' trainer of the task at hand, clipped. With `max_grad_norm=10` a healthy run is bit for bit the same.
 
@@ -63,12 +76,14 @@ class ClippedTrainer(ClippedStep):
         bad_steps: So many steps in a row that are not finite, through no fault of AMP's loss scale, end in a rollback.
         lr_factor: What a rollback multiplies all learning rates with.
         max_rollbacks: One more than this ends the run.
+        follow_links: Name the files that images are links to, as those of a clean view are.
     """
 
     adaptive_percentile: ClassVar[float | None] = None
     bad_steps: ClassVar[int] = 3
     lr_factor: ClassVar[float] = 0.5
     max_rollbacks: ClassVar[int] = 5
+    follow_links: ClassVar[bool] = False
 
     @classmethod
     def configured(
@@ -79,6 +94,7 @@ class ClippedTrainer(ClippedStep):
         bad_steps: int = 3,
         lr_factor: float = 0.5,
         max_rollbacks: int = 5,
+        follow_links: bool = False,
     ) -> type[ClippedTrainer]:
         """The class with these settings, to be given to Ultralytics as `trainer`.
 
@@ -101,6 +117,7 @@ class ClippedTrainer(ClippedStep):
             "bad_steps": bad_steps,
             "lr_factor": lr_factor,
             "max_rollbacks": max_rollbacks,
+            "follow_links": follow_links,
             "__doc__": cls.__doc__,
         }
         return type("ConfiguredTrainer", (cls,), settings)
@@ -136,6 +153,8 @@ class ClippedTrainer(ClippedStep):
         self._snapshots: list[Snapshot] = []
         self._suspects: list[dict[str, Any]] = []
         self._last_batch: dict[str, Any] | None = None
+        self._unexplained: dict[int, tuple[str, ...]] = {}
+        self._epoch_started = time.perf_counter()
         self._healthy_tloss: dict[str, torch.Tensor] | None = None
         super().__init__(*args, **kwargs)
         if self.adaptive_percentile is not None:
@@ -153,6 +172,9 @@ class ClippedTrainer(ClippedStep):
             self._take_up()
         elif event == "on_train_epoch_start":
             self._take_snapshot()
+            self._epoch_started = time.perf_counter()
+        elif event == "on_train_epoch_end":
+            self._explain_spikes()
         elif event == "teardown" and self.log:
             self.log.close()
         super().run_callbacks(event)
@@ -161,6 +183,7 @@ class ClippedTrainer(ClippedStep):
         """Open the log; a resumed run goes on with its steps, its norms, and without the images it left out."""
         if RANK in (-1, 0):
             self.log = StepLog(self.save_dir, self.start_epoch if self.resume else None)
+            keep_clipping(self.save_dir, {key: getattr(self, key) for key in DEFAULTS})
         norms, self.steps_done = self._from_rank_0((self.log.norms, self.log.next_step) if self.log else None)
         for norm in norms:
             self.spikes.judge(norm)
@@ -207,7 +230,10 @@ class ClippedTrainer(ClippedStep):
             record = replace(record, images=self._of_all_ranks(record.images))
         suspects = _files(self._suspects)
         if self.log:
-            self.log.write(record, spike, suspects)
+            shown = replace(record, images=self._shown(record.images))
+            self.log.write(shown, spike, self._shown(suspects))
+            if spike or record.skipped:
+                self._unexplained[record.step] = tuple(dict.fromkeys((*suspects, *record.images)))
         self._last_step_good = not record.skipped
         if not record.skipped:
             self._bad_streak, self._suspects, self._healthy_tloss = 0, [], self.tloss
@@ -219,12 +245,34 @@ class ClippedTrainer(ClippedStep):
         if self._any_rank(not overflow):
             self._bad_streak += 1
             what = "gradient" if math.isfinite(record.loss) else "loss"
-            images = _listed(suspects or record.images)
+            images = _listed(self._shown(suspects or record.images))
             self._say(
                 f"step {record.step}: the {what} is not finite, so the step is skipped; images: {images}"
             )
             if self._bad_streak >= self.bad_steps:
                 self._roll_back(f"{self._bad_streak} steps in a row were not finite")
+
+    def _explain_spikes(self) -> None:
+        """Measure what the images of this epoch's spikes carry, within a share of the time that the epoch took."""
+        steps, self._unexplained = self._unexplained, {}
+        if not self.log or not steps:
+            return
+        seconds = max((time.perf_counter() - self._epoch_started) * EXPLAINING_SHARE, LEAST_EXPLAINING_S)
+        try:
+            found = attribute_steps(self, steps, seconds)
+        except RuntimeError as error:  # such as out of memory: training is worth more than its explanation
+            LOGGER.warning(f"the spikes of epoch {self.epoch + 1} were not attributed: {error}")
+            return
+        shown = {
+            step: [c._replace(image=self._shown([c.image])[0]) for c in cs] for step, cs in found.items()
+        }
+        self.log.attribute(shown)
+
+    def _shown(self, images: Iterable[str]) -> tuple[str, ...]:
+        """Images as they are named to people."""
+        if not self.follow_links:
+            return tuple(images)
+        return tuple(os.path.realpath(i) if os.path.islink(i) else i for i in images)
 
     # What happens when a run fails
 
@@ -253,12 +301,12 @@ class ClippedTrainer(ClippedStep):
         """Go back to the last good state, lower the learning rate, leave out the images at fault, and say so.
 
         Raises:
-            RuntimeError: There is no good state, or it was tried too often.
+            TrainingStoppedError: There is no good state, or it was tried too often.
         """
         assert self.optimizer is not None
         self.rollbacks += 1
         if not self._snapshots or self.rollbacks > self.max_rollbacks:
-            raise RuntimeError(
+            raise TrainingStoppedError(
                 f"Training stopped in epoch {self.epoch + 1}: {reason}, after {self.rollbacks - 1} rollbacks. "
                 f"The images of the steps that failed are in {self.save_dir / 'spikes.csv'}."
             )
@@ -271,7 +319,9 @@ class ClippedTrainer(ClippedStep):
         self.scheduler.base_lrs = [lr * self.lr_factor for lr in self.scheduler.base_lrs]
         self.args.lr0 *= self.lr_factor  # kept in the checkpoint, so a resumed run starts from it
         self.args.warmup_bias_lr *= self.lr_factor
-        left_out = self._leave_out(self._of_all_ranks(self._images_at_fault()))
+        left_out = self._shown(self._leave_out(self._of_all_ranks(self._images_at_fault())))
+        if self.log:
+            self.log.rolled_back(self.steps_done, self.epoch, left_out)
         self._bad_streak, self._suspects, self._last_batch = 0, [], None
         self._begin_step()
         self._say(

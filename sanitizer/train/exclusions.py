@@ -1,0 +1,83 @@
+"""Images that a person wants left out of training: a list of them, or a sheet with a column `image`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.reports.csv_ import text_of
+from sanitizer.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sanitizer.dataset.model import Dataset
+
+
+class ExclusionError(Exception):
+    """The list cannot be used; the text is a sentence that names file and line."""
+
+
+def read_exclusions(path: str, dataset: Dataset) -> dict[str, str]:
+    """Image, as findings write its path, to the reason for leaving it out.
+
+    A text file names an image a line; blank lines and lines that begin with # count for nothing. A file that ends in
+    .csv has a column `image`; where it has a column `decision` too, only rows that say `drop` there count. A path is
+    relative to the dataset's root, to the working directory, or absolute; a link in a clean view is its image.
+
+    Raises:
+        ExclusionError: It names an image that the dataset does not have, or is no such file.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        text = file.read().decode("utf-8-sig", "surrogateescape")
+    wanted = _csv_images(text, path) if path.lower().endswith(".csv") else _listed_images(text)
+    known = _images(dataset)
+    by_real_path: dict[str, str] = {}
+    excluded: dict[str, str] = {}
+    for line, name in wanted:
+        image = known.get(name) or known.get(os.path.normpath(os.path.join(dataset.root, name)))
+        image = image or known.get(os.path.abspath(name))
+        if image is None:
+            by_real_path = by_real_path or {os.path.realpath(p): i for p, i in known.items()}
+            image = by_real_path.get(os.path.realpath(name))
+        if image is None:
+            guess = did_you_mean(name, list(known.values())[:10_000])
+            raise ExclusionError(f"{path}:{line}: the dataset has no image {name!r}{guess}")
+        excluded[image] = f"named in {path}:{line}"
+    return excluded
+
+
+def _images(dataset: Dataset) -> dict[str, str]:
+    """Absolute path of each image to its path as findings write it."""
+    found = {}
+    for split in dataset.splits:
+        for i in np.flatnonzero(split.has_image).tolist():
+            image = split.image_path(i)
+            assert image is not None
+            found[os.path.normpath(image)] = dataset.relative(image) or image
+    return found
+
+
+def _listed_images(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line.strip()
+
+
+def _csv_images(text: str, path: str) -> Iterator[tuple[int, str]]:
+    """(line, image) of the rows that count. A row about one line of a label is no reason to lose its image."""
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
+    names = reader.fieldnames or []
+    if "image" not in names:
+        raise ExclusionError(f"{path}: has no column 'image': name the images in a text file, one a line")
+    for row in reader:
+        image = text_of(row.get("image") or "")
+        decided = "decision" not in names or (row["decision"] or "").strip().lower() == "drop"
+        if image and decided and not ("decision" in names and row.get("line")):
+            yield reader.line_num, image

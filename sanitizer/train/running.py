@@ -1,0 +1,262 @@
+"""A whole run, top to bottom: a clean view of the dataset, clipped training on it, and what came of it in a line."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.fixes.view import fix_into_view
+from sanitizer.train.arguments import ArgumentError, resolve_arguments
+from sanitizer.train.clipping import DEFAULTS, kept_clipping
+from sanitizer.train.exclusions import read_exclusions
+from sanitizer.train.step_log import NORMS, SPIKES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sanitizer.config import Config
+    from sanitizer.fixes.view import View
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class TrainError(Exception):
+    """A run cannot be started, or came to nothing; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is ready to start.
+
+    Attributes:
+        model: What `YOLO` is given.
+        save_dir: Absolute folder of the run.
+        arguments: For Ultralytics.
+        clipping: For `ClippedTrainer.configured`.
+        view: The clean view that it trains on; None for a resumed run, which has its own already.
+    """
+
+    model: str
+    save_dir: str
+    arguments: Mapping[str, Any]
+    clipping: Mapping[str, Any]
+    view: View | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        save_dir: Its folder.
+        steps, spikes, skipped, rollbacks: Optimizer steps; those that spiked, were skipped; times the run went back.
+        left_out: Images that a rollback left out, as spikes.csv names them.
+    """
+
+    save_dir: str
+    steps: int
+    spikes: int
+    skipped: int
+    rollbacks: int
+    left_out: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        said = [
+            _counted(self.spikes, "step") + " spiked",
+            f"{self.skipped:,} {'was' if self.skipped == 1 else 'were'} skipped as not finite",
+            _counted(self.rollbacks, "rollback"),
+        ]
+        left_out = f", which left out {', '.join(self.left_out)}" if self.left_out else ""
+        return f"Of {_counted(self.steps, 'optimizer step')}, {', '.join(said[:2])}; {said[2]}{left_out}."
+
+
+def prepare_run(
+    data: str,
+    model: str,
+    overrides: Mapping[str, Any],
+    *,
+    task: Any = "auto",
+    config: Config | None = None,
+    unsafe: bool = False,
+    decisions: str | None = None,
+    exclude: str | None = None,
+    progress: bool = False,
+) -> Run:
+    """Choose the run's folder and write the clean view beside it. The dataset is only read.
+
+    Args:
+        data: A data.yaml or a dataset folder.
+        model: A .pt file, or a model yaml by path or name.
+        overrides: Train arguments that differ from the defaults, those of the clipped trainer among them.
+        task: "auto" asks the dataset.
+        config: Rules whose findings are repaired in the view; None looks for a configuration beside the dataset.
+        unsafe: Also repair, in the view, what removes or reinterprets boxes.
+        decisions: An annotator's reviewed CSV to carry out instead.
+        exclude: A file that names images to leave out, see `read_exclusions`.
+        progress: Show a bar on stderr while scanning.
+
+    Raises:
+        DatasetError, ConfigError, ArgumentError, DecisionsError, ExclusionError, JournalError, ViewError: The text
+            says what is wrong.
+        TrainError: The view has no image left to train on, or to validate on.
+    """
+    arguments, clipping = split_arguments(overrides)
+    _trainer(clipping)
+    excluded = read_exclusions(exclude, find_dataset([data])) if exclude else None
+    save_dir = _folder_of_run(arguments, find_task(data, task))
+    view = fix_into_view(
+        data,
+        out=f"{save_dir}-dataset",
+        config=config,
+        task=task,
+        unsafe=unsafe,
+        decisions=decisions,
+        exclude=excluded,
+        progress=progress,
+    )
+    for split in ("train", "val"):
+        if not view.images.get(split):
+            raise TrainError(
+                f"{data}: no image is left to {'train' if split == 'train' else 'validate'} on "
+                f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
+            )
+    arguments |= {"data": view.data_yaml, "save_dir": save_dir}
+    return Run(model, save_dir, arguments, clipping, view)
+
+
+def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(arguments for Ultralytics, arguments for the clipped trainer).
+
+    Raises:
+        ArgumentError: There is no such argument.
+    """
+    resolve_arguments(overrides)
+    clipping = {key: overrides.get(key, default) for key, default in DEFAULTS.items()}
+    return {k: v for k, v in overrides.items() if k not in DEFAULTS}, clipping
+
+
+def find_task(data: str, task: Any) -> str:
+    """The task as named, or as the dataset says."""
+    from sanitizer.dataset.task import infer_task
+
+    return infer_task(find_dataset([data]))[0] if task == "auto" else str(task)
+
+
+def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:
+    """The folder that Ultralytics would choose for a run, made."""
+    from ultralytics.cfg import get_save_dir
+
+    values = resolve_arguments(arguments)
+    wanted = {key: values[key] for key in ("project", "name", "exist_ok")}
+    save_dir = get_save_dir(
+        SimpleNamespace(**wanted, save_dir=arguments.get("save_dir"), task=task, mode="train")
+    )
+    os.makedirs(save_dir, exist_ok=True)
+    return str(save_dir)
+
+
+def resumed_run(checkpoint: str, overrides: Mapping[str, Any]) -> Run:
+    """A run that was cut off, to go on from its checkpoint with its own view and its own clipping.
+
+    Raises:
+        ArgumentError: There is no such argument.
+        TrainError: There is no checkpoint.
+    """
+    if not os.path.isfile(checkpoint):
+        raise TrainError(f"{checkpoint}: there is no such checkpoint: name the run's weights/last.pt")
+    save_dir = os.path.dirname(os.path.dirname(os.path.abspath(checkpoint)))
+    arguments, clipping = split_arguments(overrides)
+    clipping |= {key: value for key, value in kept_clipping(save_dir).items() if key not in overrides}
+    return Run(checkpoint, save_dir, arguments | {"resume": checkpoint}, clipping)
+
+
+def train(run: Run) -> Outcome:
+    """Start the run and see it through. Ultralytics' log goes to stderr.
+
+    Raises:
+        TrainError, TrainingStoppedError: The run came to nothing.
+    """
+    from ultralytics.models import YOLO
+
+    trainer = _trainer(run.clipping)
+    with _log_on_stderr():
+        try:
+            YOLO(run.model).train(trainer=trainer, **run.arguments)
+        except Exception as error:
+            if type(error).__module__.startswith("sanitizer.") or "SANITIZE_TRACEBACK" in os.environ:
+                raise
+            first = _COLOURS.sub("", (str(error).splitlines() or [type(error).__name__])[0])
+            raise TrainError(f"training stopped: {first} (SANITIZE_TRACEBACK=1 shows where)") from error
+    return outcome(run.save_dir)
+
+
+def _trainer(clipping: Mapping[str, Any]) -> type[Any]:
+    """The trainer class; ArgumentError for a setting that makes no sense."""
+    from sanitizer.train.trainer import ClippedTrainer
+
+    try:
+        return ClippedTrainer.configured(**clipping, follow_links=True)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(str(error)) from error
+
+
+def outcome(save_dir: str) -> Outcome:
+    """What the logs of a run say of it."""
+    norms, spikes = _rows(Path(save_dir, NORMS)), _rows(Path(save_dir, SPIKES))
+    rollbacks = [row for row in spikes if row["kind"] == "rollback"]
+    return Outcome(
+        save_dir=save_dir,
+        steps=len(norms),
+        spikes=sum(row["spike"] == "1" for row in norms),
+        skipped=sum(row["skipped"] == "1" for row in norms),
+        rollbacks=len({row["step"] for row in rollbacks}),
+        left_out=tuple(dict.fromkeys(row["image"] for row in rollbacks if row["image"])),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@contextlib.contextmanager
+def _log_on_stderr() -> Iterator[None]:
+    """Whatever Ultralytics writes to stdout, log and bars, goes to stderr inside the block.
+
+    The processes of several GPUs write to the file descriptor itself.
+    """
+    import logging
+
+    from ultralytics.utils import LOGGER
+
+    handlers = [h for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream is sys.stdout]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    sys.stdout.flush()
+    real_stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(real_stdout, 1)
+        os.close(real_stdout)
+        for handler in handlers:
+            handler.setStream(sys.stdout)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,0 +1,403 @@
+"""What makes a run fail, and what mends it: flawed labels, learning rate and warm-up, clipping, mixed precision.
+
+    python scripts/bench/case_study.py DATASET… --weights yolov8n.pt --seeds 0,1 --work /tmp/case
+
+The story to test: a custom dataset and a NaN loss in epoch 5, because of boxes over 50:1, lr 0.05 and no warm-up; after
+cleaning, with lr 0.01, three epochs of warm-up, clipping at 1 and AMP, a smooth loss and a higher mAP. Each of these
+is varied on its own, all else equal:
+
+    labels  original; thin: boxes over 50:1 added to a quarter of the training images; dirty: eight kinds of error in a
+            quarter of them; cleaned: dirty, repaired by `sanitize fix --unsafe` in a view, without the training images
+            whose rows a scan still warns of
+    recipe  hot: SGD, lr0 0.05, no warm-up; calm: SGD, lr0 0.01, three epochs of warm-up
+    clip    10, as Ultralytics has it, and 1
+    AMP     off; on a GPU also on
+
+Every run is trained by ClippedTrainer, which at 10 is Ultralytics' own training bit for bit as long as gradients are
+finite, and is then judged on the same untouched val split. Runs are kept in the work folder and not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import math
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from injection.errors import KINDS
+from injection.inject import copy_split, inject, label_of, read_pages
+from measure import ROOT, machine, versions
+
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.findings import Severity
+from sanitizer.fixes.view import fix_into_view
+from sanitizer.scanning import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+HERE = Path(__file__).resolve().parent
+THIN = "aspect over 50"
+LABELS = ("original", "thin", "dirty", "cleaned")
+RECIPES: dict[str, dict[str, Any]] = {
+    "hot": {"optimizer": "SGD", "lr0": 0.05, "warmup_epochs": 0.0},
+    "calm": {"optimizer": "SGD", "lr0": 0.01, "warmup_epochs": 3.0},
+}
+CLIPS = (10.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run: what it trains on, how, and with which seed."""
+
+    labels: str
+    recipe: str
+    clip: float
+    amp: bool
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.labels}-{self.recipe}-clip{self.clip:g}-amp{self.amp:d}-seed{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        steps: Optimizer steps.
+        failed_at: First step whose gradient was not finite through no fault of AMP's loss scale; None where none was.
+        spikes, skipped, rollbacks: As the run's logs have them.
+        median_norm, peak_norm: Of the finite gradient norms.
+        first_loss, peak_loss, last_loss: Sum of the loss parts for one image: in the first step, in the worst, and on
+            average over the last tenth.
+        map50_95: On the untouched val split, with the averaged weights of the last epoch.
+    """
+
+    steps: int
+    failed_at: int | None
+    spikes: int
+    skipped: int
+    rollbacks: int
+    median_norm: float
+    peak_norm: float
+    first_loss: float
+    peak_loss: float
+    last_loss: float
+    map50_95: float
+
+
+def main() -> None:
+    """Run what is not there yet, print the tables and save them."""
+    args = arguments()
+    os.makedirs(args.work, exist_ok=True)
+    parts = []
+    for dataset in args.datasets:
+        name = os.path.basename(os.path.normpath(dataset))
+        found = {}
+        for seed in args.seeds:
+            sets = prepare(dataset, os.path.join(os.path.abspath(args.work), f"{name}-{seed}"), seed, args)
+            for case in cases(args, seed):
+                found[case] = run(case, sets, args)
+                print(f"{name} {case.name}: {found[case]}", file=sys.stderr, flush=True)
+        parts.append(f"## {name}\n\n{counted(dataset, sets, args)}\n\n{table(found)}\n\n{effects(found)}")
+        save(heading(args) + "\n\n".join(parts) + "\n", args)
+    print(heading(args) + "\n\n".join(parts))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("datasets", nargs="+", help="folders with a data.yaml, for detection; only read")
+    add("--weights", required=True, help="what training starts from")
+    add("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1])
+    add("--work", required=True, help="folder for the copies, the views and all that is kept")
+    add("--share", type=float, default=0.25, help="of the training images that get an error")
+    add("--epochs", type=int, default=10)
+    add("--imgsz", type=int, default=160)
+    add("--batch", type=int, default=16)
+    add("--labels", type=lambda text: text.split(","), default=list(LABELS))
+    add("--device", default=None, help="cpu or 0 (default: the first GPU, or the CPU)")
+    add("--output", default=str(HERE / "results"), help="folder for the results")
+    return parser.parse_args()
+
+
+def device(args: argparse.Namespace) -> str:
+    """The device as Ultralytics spells it."""
+    import torch
+
+    return args.device or ("0" if torch.cuda.is_available() else "cpu")
+
+
+def cases(args: argparse.Namespace, seed: int) -> list[Case]:
+    """All runs of one dataset and seed."""
+    amp = (False,) if device(args) == "cpu" else (False, True)
+    chosen = product(args.labels, RECIPES, CLIPS, amp)
+    return [Case(labels, recipe, clip, on, seed) for labels, recipe, clip, on in chosen]
+
+
+# What is trained on
+
+
+def prepare(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> dict[str, str]:
+    """Name of the labels to the data.yaml; made where they are not there yet."""
+    make: dict[str, Callable[[str], str]] = {
+        "original": lambda out: altered_copy(dataset, out, seed, 0.0),
+        "thin": lambda out: altered_copy(dataset, out, seed, args.share),
+        "dirty": lambda out: (inject(dataset, out, seed, args.share), out)[1],
+        "cleaned": lambda out: cleaned(os.path.join(folder, "dirty"), out),
+    }
+    os.makedirs(folder, exist_ok=True)
+    for labels in LABELS:
+        out = os.path.join(folder, labels)
+        if not os.path.exists(os.path.join(out, "data.yaml")):
+            shutil.rmtree(out, ignore_errors=True)
+            make[labels](out)
+    return {labels: os.path.join(folder, labels, "data.yaml") for labels in LABELS}
+
+
+def altered_copy(dataset: str, out: str, seed: int, share: float) -> str:
+    """A copy of the train and val images, thin boxes added to a share of the former."""
+    source = find_dataset([os.path.join(dataset, "data.yaml")])
+    assert source.nc is not None
+    for split in ("train", "val"):
+        copy_split(source, split, out)
+    pages = read_pages(out, source.nc)
+    thin = {kind.name: kind for kind in KINDS}[THIN]
+    possible = [image for image, page in pages.items() if thin.possible(page)]
+    chosen = np.random.default_rng(seed).choice(len(possible), int(len(pages) * share), replace=False)
+    for i in chosen.tolist():
+        new = thin.make(pages[possible[i]], np.random.default_rng((seed, i)))
+        label = Path(label_of(os.path.join(out, possible[i])))
+        label.write_text("".join(f"{line}\n" for line in new.lines), encoding="utf-8")
+    names = json.dumps([source.names[i] for i in range(source.nc)])
+    text = f"path: {json.dumps(out)}\ntrain: images/train\nval: images/val\nnames: {names}\n"
+    Path(out, "data.yaml").write_text(text, encoding="utf-8")
+    return out
+
+
+def cleaned(dirty: str, out: str) -> str:
+    """A view of a flawed set: repaired, and without the training images that a scan still warns of."""
+    data = os.path.join(dirty, "data.yaml")
+    once = fix_into_view(data, out=f"{out}-repaired", unsafe=True)
+    exclude = {
+        finding.image: f"{finding.rule} {finding.message}"
+        for finding in scan(once.data_yaml, cache=False).findings
+        if finding.severity >= Severity.WARNING
+        and finding.line
+        and finding.image
+        and finding.split == "train"
+    }
+    fix_into_view(data, out=out, unsafe=True, exclude=exclude)
+    return out
+
+
+# One run
+
+
+def run(case: Case, sets: dict[str, str], args: argparse.Namespace) -> Outcome:
+    """Train and judge, or read what an earlier run kept."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(sets[case.labels])), "runs", case.name)
+    kept = Path(folder, "outcome.json")
+    if not kept.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        train(case, sets[case.labels], folder, args)
+        outcome = read_logs(folder, judge(folder, sets["original"], args))
+        kept.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+        shutil.rmtree(os.path.join(folder, "weights"))
+    return Outcome(**json.loads(kept.read_text(encoding="utf-8")))
+
+
+def train(case: Case, data: str, folder: str, args: argparse.Namespace) -> None:
+    """One clipped run; one that cannot be saved is an outcome too."""
+    from ultralytics.models import YOLO
+
+    from sanitizer.probe.silence import silent_ultralytics
+    from sanitizer.train.trainer import ClippedTrainer, TrainingStoppedError
+
+    trainer = ClippedTrainer.configured(max_grad_norm=case.clip)
+    settings = {**RECIPES[case.recipe], "epochs": args.epochs, "imgsz": args.imgsz, "batch": args.batch}
+    settings |= {"seed": case.seed, "amp": case.amp, "device": device(args), "save_dir": folder}
+    settings |= {"workers": 4, "val": False, "plots": False, "close_mosaic": max(1, args.epochs // 4)}
+    with silent_ultralytics():
+        try:
+            YOLO(args.weights).train(trainer=trainer, data=data, **settings)
+        except TrainingStoppedError as error:
+            print(error, file=sys.stderr)
+
+
+def judge(folder: str, data: str, args: argparse.Namespace) -> float:
+    """mAP50-95 on the val split of the original labels; 0 where a run left no weights."""
+    from ultralytics.models import YOLO
+
+    from sanitizer.probe.silence import silent_ultralytics
+
+    weights = os.path.join(folder, "weights", "last.pt")
+    if not os.path.exists(weights):
+        return 0.0
+    with silent_ultralytics():
+        metrics = YOLO(weights).val(
+            data=data, imgsz=args.imgsz, batch=args.batch, device=device(args), plots=False, workers=0, verbose=False,
+            save_dir=os.path.join(folder, "val"),
+        )  # fmt: skip
+    return float(metrics.box.map)
+
+
+def read_logs(folder: str, map50_95: float) -> Outcome:
+    """The steps of a run in numbers."""
+    rows, spikes = (read_rows(Path(folder, name)) for name in ("grad_norms.csv", "spikes.csv"))
+    norms = [n for n in (float(row["grad_norm"]) for row in rows) if math.isfinite(n)]
+    losses = [loss_of(row) for row in rows]
+    finite = [x for x in losses if math.isfinite(x)]
+    failed = [
+        int(row["step"])
+        for row, loss in zip(rows, losses, strict=True)
+        if row["skipped"] == "1" and not (row["amp_scale"] and math.isfinite(loss))
+    ]
+    tail = finite[-max(1, len(finite) // 10) :]
+    return Outcome(
+        steps=len(rows),
+        failed_at=failed[0] if failed else None,
+        spikes=sum(row["spike"] == "1" for row in rows),
+        skipped=sum(row["skipped"] == "1" for row in rows),
+        rollbacks=len({row["step"] for row in spikes if row["kind"] == "rollback"}),
+        median_norm=median(norms) if norms else math.nan,
+        peak_norm=max(norms, default=math.nan),
+        first_loss=losses[0] if losses else math.nan,
+        peak_loss=max(finite, default=math.nan),
+        last_loss=mean(tail) if tail else math.nan,
+        map50_95=map50_95,
+    )
+
+
+def loss_of(row: dict[str, str]) -> float:
+    """Sum of the loss parts for one image."""
+    return sum(float(row[name]) for name in ("box_loss", "cls_loss", "dfl_loss"))
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file, none where there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# What is said of them
+
+
+def table(found: dict[Case, Outcome]) -> str:
+    """A row a combination, figures over the seeds."""
+    lines = [
+        "| labels | recipe | clip | AMP | failed at step | spikes | skipped | rollbacks | norm: median, peak "
+        "| loss: first, peak, last | mAP50-95 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    keys = dict.fromkeys((c.labels, c.recipe, c.clip, c.amp) for c in found)
+    for labels, recipe, clip, amp in keys:
+        runs = [
+            o for c, o in found.items() if (c.labels, c.recipe, c.clip, c.amp) == (labels, recipe, clip, amp)
+        ]
+        failed = [f"{o.failed_at}" if o.failed_at is not None else "–" for o in runs]
+        cells = [
+            labels, recipe, f"{clip:g}", "on" if amp else "off",
+            ", ".join(failed),
+            spread([o.spikes for o in runs], "g"),
+            spread([o.skipped for o in runs], "g"),
+            spread([o.rollbacks for o in runs], "g"),
+            f"{mean(o.median_norm for o in runs):.0f}, {max(o.peak_norm for o in runs):.0f}",
+            f"{mean(o.first_loss for o in runs):.1f}, {max(o.peak_loss for o in runs):.1f}, "
+            f"{mean(o.last_loss for o in runs):.2f}",
+            spread([o.map50_95 for o in runs], ".3f"),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Mean, and the least and the most where they differ."""
+    if min(values) == max(values):
+        return f"{values[0]:{form}}"
+    return f"{mean(values):{form if form != 'g' else '.1f'}} ({min(values):{form}}–{max(values):{form}})"
+
+
+def effects(found: dict[Case, Outcome]) -> str:
+    """What each factor changes in mAP50-95, all else equal: mean over all pairs, the least and the most."""
+    questions = [
+        ("calm recipe instead of hot", "recipe", "hot", "calm"),
+        ("clip at 1 instead of 10", "clip", 10.0, 1.0),
+        ("AMP on instead of off", "amp", False, True),
+        ("thin boxes added to the original labels", "labels", "original", "thin"),
+        ("dirty labels instead of the original", "labels", "original", "dirty"),
+        ("cleaned labels instead of dirty", "labels", "dirty", "cleaned"),
+    ]
+    lines = [
+        "| what changes, all else equal | pairs | mAP50-95: mean (least to most) |",
+        "| --- | --- | --- |",
+    ]
+    for text, factor, before, after in questions:
+        pairs = []
+        for case, outcome in found.items():
+            if getattr(case, factor) == before:
+                other = found.get(Case(**{**asdict(case), factor: after}))
+                pairs += [other.map50_95 - outcome.map50_95] if other else []
+        if pairs:
+            change = f"{mean(pairs):+.3f} ({min(pairs):+.3f} to {max(pairs):+.3f})"
+            lines.append(f"| {text} | {len(pairs)} | {change} |")
+    return "\n".join(lines)
+
+
+def counted(dataset: str, sets: dict[str, str], args: argparse.Namespace) -> str:
+    """Sentences on the sizes of a dataset."""
+    sizes = {}
+    for labels, data in sets.items():
+        splits = {s.name: int(s.has_image.sum()) for s in find_dataset([data]).splits}
+        sizes[labels] = splits["train"]
+    val = splits["val"]
+    name, flawed = os.path.basename(os.path.normpath(dataset)), int(sizes["original"] * args.share)
+    return (
+        f"{sizes['original']} training images, {flawed} of them with thin boxes or about as many with errors, "
+        f"{sizes['cleaned']} left after cleaning; judged on {val} val images with the labels of {name} as published. "
+        f"Seeds {', '.join(map(str, args.seeds))}."
+    )
+
+
+def heading(args: argparse.Namespace) -> str:
+    """How and where it was measured, and how to read it."""
+    command = f"python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}"
+    return f"""# Case study: labels, learning rate, clipping
+
+`{command}`, {datetime.date.today()}
+
+{machine()}; {versions("numpy", "torch", "ultralytics")}
+
+{args.epochs} epochs, {args.imgsz} px, batch {args.batch}, everything else Ultralytics' defaults (nbs=64). What the
+words mean stands at the top of scripts/bench/case_study.py. Failed: first step whose gradient was not finite, through
+no fault of AMP's loss scale; – is never. Cells: mean (least–most) over the seeds; peaks are the worst of all seeds.
+
+"""
+
+
+def save(text: str, args: argparse.Namespace) -> None:
+    """Write the results."""
+    target = Path(args.output) / f"case-study-{datetime.date.today():%Y-%m-%d}.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
