@@ -15,6 +15,7 @@ from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 from sanitizer.dataset.layout import find_dataset  # noqa: E402
 from sanitizer.probe.attribution import attribute  # noqa: E402
 from sanitizer.probe.data import ReadOnlyDataset  # noqa: E402
+from sanitizer.probe.folding import FoldedConv2d, fold  # noqa: E402
 from sanitizer.probe.model import build_model  # noqa: E402
 from sanitizer.probe.outputs import freeze_batchnorm, named_outputs  # noqa: E402
 from sanitizer.probe.samples import read_samples  # noqa: E402
@@ -88,6 +89,10 @@ def test_shares_and_norms_equal_plain_backward_passes(shared_data, name, task, c
     assert found.image_share.sum().item() == pytest.approx(1, abs=1e-3)
     by_part = found.row_share.sum(1) + found.background_share + found.other_share
     torch.testing.assert_close(by_part, found.image_share, rtol=0, atol=1e-3)
+    folded = attribute(fold(model), criterion, batch)
+    torch.testing.assert_close(folded.image_norm, found.image_norm, rtol=1e-3, atol=0)
+    torch.testing.assert_close(folded.image_share, found.image_share, rtol=0, atol=1e-3)
+    torch.testing.assert_close(folded.row_share, found.row_share, rtol=0, atol=1e-3)
     if cfg in ("yolov8n-seg.yaml", "yolo11n-seg.yaml"):  # all that flows through the prototypes has its line
         torch.testing.assert_close(found.other_share, torch.zeros_like(found.other_share), rtol=0, atol=1e-4)
 
@@ -158,3 +163,31 @@ def _total_gradient(model, criterion, mask_loss, batch):
     model.zero_grad()
     criterion(model(batch["img"]), batch)[0].sum().backward()
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("cfg", ["yolov8n.yaml", "yolo11n.yaml"])
+def test_a_folded_model_is_the_same_function_with_the_same_gradient(shared_data, cfg):
+    """Statistics and scales far from their starting values, so that a slip in any of them shows."""
+    model, criterion, batch = prepared(shared_data, "ultralytics_coco8", "detect", cfg)
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2, generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data.normal_(0, 0.2, generator=generator)
+    model.model[2].cv1.bn.weight.requires_grad_(False)
+    folded = fold(model)
+    layers = [m for m in folded.modules() if isinstance(m, FoldedConv2d)]
+    assert len(layers) > 50
+    with torch.no_grad():
+        for name, out in named_outputs(model(batch["img"])).items():
+            torch.testing.assert_close(
+                named_outputs(folded(batch["img"]))[name], out, rtol=1e-3, atol=1e-3 * float(out.abs().max())
+            )
+    plain, quick = attribute(model, criterion, batch), attribute(folded, criterion, batch)
+    assert quick.grad_norm == pytest.approx(plain.grad_norm, rel=1e-3)
+    torch.testing.assert_close(quick.image_norm, plain.image_norm, rtol=1e-3, atol=0)
+    torch.testing.assert_close(quick.image_share, plain.image_share, rtol=0, atol=1e-3)
+    torch.testing.assert_close(quick.row_share, plain.row_share, rtol=0, atol=1e-3)
+    assert quick.image_share.sum().item() == pytest.approx(1, abs=1e-3)

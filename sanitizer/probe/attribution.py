@@ -17,6 +17,7 @@ import torch.autograd.forward_ad as fwad
 from torch import nn
 from torch.func import functional_call
 
+from sanitizer.probe.folding import FoldedConv2d
 from sanitizer.probe.masks import prototype_shares
 from sanitizer.probe.outputs import ANCHOR_OUTPUTS, branches, loss_at_outputs, named_outputs, with_outputs
 from sanitizer.probe.per_image import PerImageGradients
@@ -62,7 +63,7 @@ def attribute(model: nn.Module, criterion: Any, batch: Mapping[str, Any]) -> Bat
     """Take a batch's gradient apart.
 
     Args:
-        model: An Ultralytics model after `freeze_batchnorm`, float32.
+        model: An Ultralytics model after `freeze_batchnorm`, float32; `fold` of it gives the same for less.
         criterion: Its loss.
         batch: As Ultralytics collates it, preprocessed and on the model's device.
 
@@ -94,7 +95,7 @@ def _forward_mode(
         parameters = dict(model.named_parameters())
         duals = {
             name: fwad.make_dual(parameters[name].detach(), d)  # type: ignore[no-untyped-call]
-            for name, d in direction.items()
+            for name, d in _unfolded_direction(model, direction).items()
         }
         outputs = named_outputs(functional_call(model, duals, (images,)))
         unpacked = {
@@ -105,6 +106,18 @@ def _forward_mode(
             name: torch.zeros_like(u.primal) if u.tangent is None else u.tangent
             for name, u in unpacked.items()
         }
+
+
+def _unfolded_direction(model: nn.Module, direction: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The direction by the model's own parameters, where some layers stand for several of the original's."""
+    own = dict(direction)
+    for path, layer in model.named_modules():
+        if isinstance(layer, FoldedConv2d):
+            own[f"{path}.weight"], own[f"{path}.bias"] = layer.direction(direction)
+            for name in layer.names:
+                if name not in (f"{path}.weight", f"{path}.bias"):
+                    own.pop(name, None)
+    return own
 
 
 def _assemble(

@@ -10,6 +10,7 @@ import torch
 
 from sanitizer.probe.attribution import attribute
 from sanitizer.probe.data import ReadOnlyDataset
+from sanitizer.probe.folding import fold
 from sanitizer.probe.outputs import branches, freeze_batchnorm
 from sanitizer.probe.signals import ImageSignals, Letterbox, image_signals
 
@@ -78,6 +79,7 @@ class Measurer:
         amp_type: torch.dtype | None = None,
     ) -> None:
         self.model = prepare(model).to(device)
+        self.folded = fold(self.model)
         self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
         self.dataset, self.device, self.amp_type = dataset, device, amp_type
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
@@ -90,12 +92,12 @@ class Measurer:
         good = [i for i in indices if not results[i].not_finite]
         if good:
             batch = batch if len(good) == len(indices) else self._collate(good)
-            found: BatchAttribution | None = attribute(self.model, self.criterion, batch)
+            found: BatchAttribution | None = attribute(self.folded, self.criterion, batch)
             assert found is not None
             if not np.isfinite(found.grad_norm):
                 good = self._without_bad_gradients(good, results)
                 batch = self._collate(good) if good else batch
-                found = attribute(self.model, self.criterion, batch) if good else None
+                found = attribute(self.folded, self.criterion, batch) if good else None
             if found is not None:
                 self._keep(found, batch, [results[i] for i in good])
         return [results[i] for i in indices]
@@ -112,7 +114,7 @@ class Measurer:
     def _lone_losses(self, batch: Mapping[str, Any], results: Sequence[Measured]) -> None:
         """Loss parts of every image alone; which are not finite, by which row, and whether only under AMP."""
         with torch.no_grad():
-            preds = self.model(batch["img"])
+            preds = self.folded(batch["img"])
             for i, result in enumerate(results):
                 result.loss = self._loss_of(preds, batch, i)
                 if not all(np.isfinite(v) for v in result.loss.values()):
@@ -120,7 +122,7 @@ class Measurer:
                     result.bad_row = self._row_to_blame(preds, batch, i)
             if self.amp_type is not None:
                 with torch.autocast(self.device.type, self.amp_type):
-                    low = self.model(batch["img"])
+                    low = self.model(batch["img"])  # as training runs it: BatchNorm apart
                     for i, result in enumerate(results):
                         loss = self._loss_of(low, batch, i)
                         result.amp_only = not result.not_finite and not all(map(np.isfinite, loss.values()))
@@ -148,7 +150,7 @@ class Measurer:
     def _without_bad_gradients(self, indices: Sequence[int], results: Mapping[int, Measured]) -> list[int]:
         good = []
         for i in indices:
-            alone = attribute(self.model, self.criterion, self._collate([i]))
+            alone = attribute(self.folded, self.criterion, self._collate([i]))
             if np.isfinite(alone.grad_norm):
                 good.append(i)
             else:

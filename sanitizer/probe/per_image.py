@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from sanitizer.probe.folding import FoldedConv2d
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -82,8 +84,13 @@ class PerImageGradients:
                 pending[name] = pending[name] + part if name in pending else part
             self._calls[id(layer)] -= 1
             if self._calls[id(layer)] == 0:  # a layer that is used twice has two parts of one gradient
-                for name, part in self._pending.pop(id(layer)).items():
-                    self._count(self._names[id(getattr(layer, name))], part)
+                parts = self._pending.pop(id(layer))
+                if isinstance(layer, FoldedConv2d):
+                    parts = layer.unfolded(parts["weight"], parts["bias"])
+                else:
+                    parts = {self._names[id(getattr(layer, name))]: part for name, part in parts.items()}
+                for name, part in parts.items():
+                    self._count(name, part)
 
     def _count(self, name: str, parts: torch.Tensor) -> None:
         """Take in one parameter's per-image gradients (B, …)."""
@@ -217,6 +224,7 @@ def _linear(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> dict[s
 
 _PARTS: dict[type[nn.Module], Parts] = {
     nn.Conv2d: _conv2d,
+    FoldedConv2d: _conv2d,
     nn.ConvTranspose2d: _conv_transpose2d,
     nn.BatchNorm2d: _batchnorm,
     nn.Linear: _linear,

@@ -88,6 +88,7 @@ def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str,
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.probe.attribution import attribute
+    from sanitizer.probe.folding import fold
     from sanitizer.probe.measure import prepare
     from sanitizer.probe.model import build_model
     from sanitizer.probe.outputs import loss_at_outputs, named_outputs
@@ -129,7 +130,8 @@ def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str,
         total = flat.sum(0)
         flat.norm(dim=1), flat @ total / (total @ total)
 
-    return {"plain": plain, "attribution": lambda: attribute(model, criterion, batch), "loop": loop}
+    folded = fold(model)
+    return {"plain": plain, "attribution": lambda: attribute(folded, criterion, batch), "loop": loop}
 
 
 def timed(functions: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, list[float]]:
