@@ -135,7 +135,7 @@ def test_a_risky_recipe_is_rehearsed_and_a_safe_one_is_not(bad_flight: Any, clea
     assert flight.rehearsal is not None
     assert flight.rehearsal.steps >= 3
     assert 1 <= flight.rehearsal.clipped <= flight.rehearsal.steps, "norms of a fresh model are far over 10"
-    assert "rehearsed: " in concerns(flight)[0].what
+    assert "rehearsed at 64 px: in " in concerns(flight)[0].what
     assert fly(clean, GOOD, budget="1").rehearsal is None
 
 
@@ -170,13 +170,15 @@ def test_a_rehearsal_is_summed_up_in_plain_words() -> None:
             step, 0, loss, {"box": loss, "cls": 1.0}, norm, 10.0, 0.0 if bad else 0.5, 0.1, None, bad, ()
         )
 
-    fine = summed_up([record(0, 4, 20), record(1, 6, 30), record(2, 8, 40)])
-    assert fine.sentence == "rehearsed: in 3 steps the loss of an image went from 5 to 9"
+    fine = summed_up([record(0, 4, 20), record(1, 6, 30), record(2, 8, 40)], 256)
+    assert fine.sentence == (
+        "rehearsed at 256 px: in 3 steps the loss of an image went from 5 to 9, and 3 of them were clipped"
+    )
     assert fine.median_norm == 30
-    broken = summed_up([record(0, 4, 20), record(1, math.nan, math.nan)])
-    assert broken.sentence == "rehearsed: 1 of the first 2 steps had a gradient that is not finite"
-    assert summed_up([record(0, 4, 20)]).sentence == ""
-    assert summed_up([]).sentence == ""
+    broken = summed_up([record(0, 4, 20), record(1, math.nan, math.nan)], 256)
+    assert broken.sentence == "rehearsed at 256 px: 1 of the first 2 steps had a gradient that is not finite"
+    assert summed_up([record(0, 4, 20)], 256).sentence == ""
+    assert summed_up([], 256).sentence == ""
 
 
 # The corrected recipe
