@@ -307,3 +307,36 @@ def test_weights_say_at_what_size_training_will_run(clean: Path, shared_data: Pa
     assert recipe.resolved().imgsz == 640
     assert recipe.model.is_trained
     assert np.isfinite(recipe.resolved().lr0)
+
+
+HOT = {"optimizer": "SGD", "lr0": 0.05, "warmup_epochs": 0}
+DROPS, TWINS, EMPTY = "training drops 120 of 567", "D009 duplicate-image (210)", "training reads 88 of 567"
+NO_SIZE, NEAR = "B002 no-size (2)", "B008 near-duplicate (7)"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "go", "expected"),
+    [
+        ("ships_dirty", HOT, False, ["lr0=0.05 is over 0.01", DROPS, TWINS]),
+        ("ships_dirty", {}, False, [DROPS, TWINS, EMPTY]),
+        ("bccd", HOT, False, ["lr0=0.05 is over 0.01", NO_SIZE, NEAR]),
+        ("bccd", {}, False, [NO_SIZE, NEAR]),
+        ("ultralytics_coco8", {"lr0": 0.05, "warmup_epochs": 0}, False, ["there is no warm-up"]),
+        ("ultralytics_coco8", {"lr0": 0.05}, True, ["optimizer=auto ignores lr0=0.05"]),
+        ("ultralytics_coco8", {}, True, []),
+    ],
+)
+def test_the_right_three_things_of_published_sets(
+    name: str, overrides: dict[str, Any], go: bool, expected: list[str], shared_data: Path
+) -> None:
+    weights = str(shared_data / "weights" / "yolov8n.pt")
+    flight = preflight(str(shared_data / name / "data.yaml"), weights, overrides, probing=False)
+    assert is_go(flight, None) is go
+    found = [concern.what for concern in concerns(flight)[:3]]
+    assert len(found) == len(expected)
+    for what, begins in zip(found, expected, strict=True):
+        assert what.startswith(begins)
+    mended = preflight(
+        str(shared_data / name / "data.yaml"), weights, flight.recipe.corrected(), probing=False
+    )
+    assert not any(f.rule.startswith("T") for f in mended.report.findings)
