@@ -135,7 +135,7 @@ def test_a_risky_recipe_is_rehearsed_and_a_safe_one_is_not(bad_flight: Any, clea
     assert flight.rehearsal is not None
     assert flight.rehearsal.steps >= 3
     assert 1 <= flight.rehearsal.clipped <= flight.rehearsal.steps, "norms of a fresh model are far over 10"
-    assert "rehearsed: " in concerns(flight)[0].what
+    assert "rehearsed at 64 px: in " in concerns(flight)[0].what
     assert fly(clean, GOOD, budget="1").rehearsal is None
 
 
@@ -170,13 +170,15 @@ def test_a_rehearsal_is_summed_up_in_plain_words() -> None:
             step, 0, loss, {"box": loss, "cls": 1.0}, norm, 10.0, 0.0 if bad else 0.5, 0.1, None, bad, ()
         )
 
-    fine = summed_up([record(0, 4, 20), record(1, 6, 30), record(2, 8, 40)])
-    assert fine.sentence == "rehearsed: in 3 steps the loss of an image went from 5 to 9"
+    fine = summed_up([record(0, 4, 20), record(1, 6, 30), record(2, 8, 40)], 256)
+    assert fine.sentence == (
+        "rehearsed at 256 px: in 3 steps the loss of an image went from 5 to 9, and 3 of them were clipped"
+    )
     assert fine.median_norm == 30
-    broken = summed_up([record(0, 4, 20), record(1, math.nan, math.nan)])
-    assert broken.sentence == "rehearsed: 1 of the first 2 steps had a gradient that is not finite"
-    assert summed_up([record(0, 4, 20)]).sentence == ""
-    assert summed_up([]).sentence == ""
+    broken = summed_up([record(0, 4, 20), record(1, math.nan, math.nan)], 256)
+    assert broken.sentence == "rehearsed at 256 px: 1 of the first 2 steps had a gradient that is not finite"
+    assert summed_up([record(0, 4, 20)], 256).sentence == ""
+    assert summed_up([], 256).sentence == ""
 
 
 # The corrected recipe
@@ -305,3 +307,36 @@ def test_weights_say_at_what_size_training_will_run(clean: Path, shared_data: Pa
     assert recipe.resolved().imgsz == 640
     assert recipe.model.is_trained
     assert np.isfinite(recipe.resolved().lr0)
+
+
+HOT = {"optimizer": "SGD", "lr0": 0.05, "warmup_epochs": 0}
+DROPS, TWINS, EMPTY = "training drops 120 of 567", "D009 duplicate-image (210)", "training reads 88 of 567"
+NO_SIZE, NEAR = "B002 no-size (2)", "B008 near-duplicate (7)"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "go", "expected"),
+    [
+        ("ships_dirty", HOT, False, ["lr0=0.05 is over 0.01", DROPS, TWINS]),
+        ("ships_dirty", {}, False, [DROPS, TWINS, EMPTY]),
+        ("bccd", HOT, False, ["lr0=0.05 is over 0.01", NO_SIZE, NEAR]),
+        ("bccd", {}, False, [NO_SIZE, NEAR]),
+        ("ultralytics_coco8", {"lr0": 0.05, "warmup_epochs": 0}, False, ["there is no warm-up"]),
+        ("ultralytics_coco8", {"lr0": 0.05}, True, ["optimizer=auto ignores lr0=0.05"]),
+        ("ultralytics_coco8", {}, True, []),
+    ],
+)
+def test_the_right_three_things_of_published_sets(
+    name: str, overrides: dict[str, Any], go: bool, expected: list[str], shared_data: Path
+) -> None:
+    weights = str(shared_data / "weights" / "yolov8n.pt")
+    flight = preflight(str(shared_data / name / "data.yaml"), weights, overrides, probing=False)
+    assert is_go(flight, None) is go
+    found = [concern.what for concern in concerns(flight)[:3]]
+    assert len(found) == len(expected)
+    for what, begins in zip(found, expected, strict=True):
+        assert what.startswith(begins)
+    mended = preflight(
+        str(shared_data / name / "data.yaml"), weights, flight.recipe.corrected(), probing=False
+    )
+    assert not any(f.rule.startswith("T") for f in mended.report.findings)

@@ -180,7 +180,7 @@ def preflight_record(flight: Preflight, fail_on: Severity | None) -> dict[str, A
         "run": run_words(flight),
         "rehearsal": None if rehearsal is None else {
             name: getattr(rehearsal, name)
-            for name in ("steps", "not_finite", "clipped", "first_loss", "last_loss", "median_norm")
+            for name in ("steps", "not_finite", "clipped", "first_loss", "last_loss", "median_norm", "imgsz")
         },
         "corrected": corrected,
         "command": train_command(flight.report.data, flight.model, corrected),

@@ -106,15 +106,10 @@ def _background(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 
 def _gradients(findings: Sequence[Finding], flight: Preflight) -> Concern:
-    first, reason = _place(findings[0]), findings[0].message
-    measured = ""
-    if flight.probed:
-        from sanitizer.probe.tables import images_table
-
-        top = images_table(flight.probed)[0]
-        first, reason = str(top["image"]), top["reasons"] or reason
-        measured = f" among {len(flight.probed.measured):,} images"
-    what = f"the model contradicts labels: {named(findings)}{measured}; first {first}: {reason}"
+    measured = f" among {len(flight.probed.measured):,} measured images" if flight.probed else ""
+    clearest = max(findings, key=lambda f: f.value or 0.0)
+    what = f"the model contradicts labels: {named(findings)}{measured}, most of all {_place(clearest)}: "
+    what += clearest.message
     share = len({f.image for f in findings}) / max(flight.report.summary.images, 1)
     return Concern(
         what, "look at them: run this again with --output preflight.html", _worst(findings), 1.6 + share

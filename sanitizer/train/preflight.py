@@ -25,6 +25,7 @@ from sanitizer.train.recipe import check_recipe, resolve_recipe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
     from torch import nn
 
     from sanitizer.config import Config
@@ -54,6 +55,9 @@ PROBED_WITH = (
 
 STEP_ARGUMENTS = frozenset(("lr0", "optimizer", "warmup_epochs", "warmup_bias_lr", "amp"))
 """A suggestion to change one of these says that the first steps may fail, which a rehearsal shows."""
+
+REHEARSAL_PX_ON_CPU = 256
+"""Larger pictures would leave time for a step or two, and how steps grow hardly depends on the size."""
 
 REHEARSAL_SHARE = 0.25
 """Of the time that is left of a budget once dataset and recipe are read."""
@@ -231,25 +235,26 @@ class _Run:
         from sanitizer.probe.samples import read_samples
         from sanitizer.train.rehearsal import rehearse
 
-        facts = self.recipe.resolved()
-        arguments = {k: v for k, v in self.recipe.overrides.items() if k not in OWN_ARGUMENTS and k != "cfg"}
-        device = pick_devices(self.device)[0]
-        arguments |= {
-            "imgsz": int(facts.imgsz),
-            "device": "cpu" if device.type == "cpu" else str(device.index or 0),
-        }
-        arguments |= {"workers": 0, "resume": False, "time": None, "compile": False, "cache": False}
-        if self._settings["batch"] < 1:
-            arguments["batch"] = 16
         remaining = self._remaining()
         self.rehearsal = rehearse(
             self.network,
             read_samples(dataset, self.spec, "train"),
             self.spec,
-            arguments,
+            self._rehearsal_arguments(pick_devices(self.device)[0]),
             float(self._settings["max_grad_norm"]),
             60.0 if remaining is None else remaining * REHEARSAL_SHARE,
         )
+
+    def _rehearsal_arguments(self, device: torch.device) -> dict[str, Any]:
+        """The train arguments as asked for, on one device and without what would write or take time."""
+        arguments = {k: v for k, v in self.recipe.overrides.items() if k not in OWN_ARGUMENTS and k != "cfg"}
+        arguments |= {"workers": 0, "resume": False, "time": None, "compile": False, "cache": False}
+        if self._settings["batch"] < 1:  # measured on a GPU once training runs
+            arguments["batch"] = 16
+        imgsz, on_cpu = int(self.recipe.resolved().imgsz), device.type == "cpu"
+        arguments["imgsz"] = min(imgsz, REHEARSAL_PX_ON_CPU) if on_cpu else imgsz
+        arguments["device"] = "cpu" if on_cpu else str(device.index or 0)
+        return arguments
 
     def probe(
         self,

@@ -36,6 +36,7 @@ class Rehearsal:
         first_loss, last_loss: Sum of the loss parts for one image, in the first step (before anything was learnt)
             and in the last; NaN or infinite as measured.
         median_norm: Of the finite gradient norms; NaN where there is none.
+        imgsz: Side of the pictures, pixels.
     """
 
     steps: int
@@ -44,16 +45,19 @@ class Rehearsal:
     first_loss: float
     last_loss: float
     median_norm: float
+    imgsz: int
 
     @property
     def sentence(self) -> str:
         """What happened, in a few words; "" where too few steps were made to say."""
         made = f"{self.steps} step{'s' * (self.steps != 1)}"
         if self.not_finite:
-            return f"rehearsed: {self.not_finite} of the first {made} had a gradient that is not finite"
+            bad = f"{self.not_finite} of the first {made} had a gradient that is not finite"
+            return f"rehearsed at {self.imgsz} px: {bad}"
         if self.steps < LEAST_STEPS:
             return ""
-        return f"rehearsed: in {made} the loss of an image went from {self.first_loss:.3g} to {self.last_loss:.3g}"
+        loss = f"the loss of an image went from {self.first_loss:.3g} to {self.last_loss:.3g}"
+        return f"rehearsed at {self.imgsz} px: in {made} {loss}, and {self.clipped} of them were clipped"
 
 
 def rehearse(
@@ -82,11 +86,11 @@ def rehearse(
         return time.perf_counter() < deadline and len(records) < MAX_STEPS and bad < ENOUGH_BAD_STEPS
 
     warm_up(copy.deepcopy(model), samples, spec, arguments, max_grad_norm, records.append, keep_on)
-    return summed_up(records)
+    return summed_up(records, int(arguments["imgsz"]))
 
 
-def summed_up(records: Sequence[StepRecord]) -> Rehearsal:
-    """The steps in numbers."""
+def summed_up(records: Sequence[StepRecord], imgsz: int) -> Rehearsal:
+    """Steps that were made at an image size, in numbers."""
     norms = sorted(r.grad_norm for r in records if math.isfinite(r.grad_norm))
     losses = [sum(r.loss_items.values()) for r in records] or [math.nan]
     return Rehearsal(
@@ -96,4 +100,5 @@ def summed_up(records: Sequence[StepRecord]) -> Rehearsal:
         first_loss=losses[0],
         last_loss=losses[-1],
         median_norm=norms[len(norms) // 2] if norms else math.nan,
+        imgsz=imgsz,
     )
