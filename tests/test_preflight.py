@@ -148,6 +148,30 @@ def test_the_model_is_the_same_after_a_rehearsal(flawed: Path) -> None:
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
+def test_arguments_of_a_cfg_file_are_judged_and_rehearsed(clean: Path, tmp_path: Path) -> None:
+    recipe_file = tmp_path / "recipe.yaml"
+    recipe_file.write_text("optimizer: SGD\nlr0: 0.5\nnbs: 16\nmosaic: 1.0\n")
+    recipe, network, _, spec = read_recipe(clean, MODEL, {"cfg": str(recipe_file), "imgsz": 64})
+    assert "T001" in {f.rule for f in recipe.findings()}
+    run = preflight_module._Run(recipe, network, spec, preflight_module.parse_budget("4s"), 0.0)
+    assert run._asked() == {"optimizer": "SGD", "lr0": 0.5, "nbs": 16, "imgsz": 64}
+    arguments = run._rehearsal_arguments(torch.device("cpu"))
+    assert arguments["lr0"] == 0.5 and "cfg" not in arguments
+
+
+def test_a_set_without_a_good_training_image_is_not_probed(clean: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(clean.parent, folder)
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [red, green]\n")
+    for label in (folder / "labels" / "train").iterdir():
+        label.write_text("9 0.5 0.5 0.1 0.1\n")
+    flight = fly(folder / "data.yaml", GOOD)
+    assert flight.probed is None and not is_go(flight, Severity.ERROR)
+    gradients = area_lines(flight)[-1]
+    assert gradients.mark == "–"
+    assert gradients.text == "not probed: training would keep no image of the train split"
+
+
 def test_the_verdict_is_in_the_json_report_and_survives_being_saved(bad_flight: Any) -> None:
     flight, _ = bad_flight
     from dataclasses import replace

@@ -71,7 +71,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--device",
         metavar="D",
-        help="cpu, 0 or 0,1; the same as device=D (default: the first GPU, or the CPU)",
+        help="auto, cpu, 0 or 0,1; the same as device=D (default auto)",
     )
     add(
         "--task",
@@ -144,7 +144,8 @@ def train_arguments(args: argparse.Namespace) -> dict[str, Any]:
     if args.device is not None:
         if "device" in overrides:
             raise UsageError(f"--device {args.device} and device={overrides['device']}: give one of them")
-        overrides["device"] = args.device
+        if args.device != "auto":
+            overrides["device"] = args.device
     return overrides
 
 

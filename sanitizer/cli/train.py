@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="k=v", nargs="*", help="train arguments")
     add_run_options(parser)
     add = parser.add_argument_group("what to train on").add_argument
-    add("--exclude", metavar="FILE", help="images to leave out: one a line, or a .csv with a column `image`")
+    add(
+        "--exclude",
+        metavar="FILE",
+        help="images to leave out: one a line, or a .csv with a column `image` (of findings: rows decided `drop`)",
+    )
     add(
         "--decisions",
         metavar="FILE",

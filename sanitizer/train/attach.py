@@ -41,6 +41,8 @@ class NoGoError(Exception):
 def attach(model: Model, *, preflight: bool = True, stop: bool = False, **options: Any) -> Model:
     """Fly a checklist before each `train()` of a model, and log the norms during it.
 
+    The checklist looks at the file that the model was made from, not at what was changed in it since.
+
     Args:
         model: An Ultralytics model, such as `YOLO("yolov8n.pt")`; it is changed in place.
         preflight: Print the checklist; without it norms are logged all the same.

@@ -13,10 +13,11 @@ from sanitizer.dataset.task import infer_task
 from sanitizer.findings import Severity, fingerprinted
 from sanitizer.probe.budget import Budget, parse_budget
 from sanitizer.probe.model import build_model, trained_imgsz
+from sanitizer.probe.silence import silent_ultralytics
 from sanitizer.rules.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanning import nearby_config, scan
-from sanitizer.train.arguments import OWN_ARGUMENTS, resolve_arguments
+from sanitizer.train.arguments import OWN_ARGUMENTS, default_arguments, resolve_arguments
 from sanitizer.train.correction import correct_recipe, suggested
 from sanitizer.train.dataset_facts import DatasetFacts, dataset_facts
 from sanitizer.train.model_facts import device_facts, model_facts
@@ -138,7 +139,8 @@ def read_recipe(
     dataset = find_dataset([os.fspath(data)]).without_repeats()
     config = config or nearby_config(dataset)
     spec = dataset.task_spec(infer_task(dataset)[0] if task == "auto" else task)
-    network = build_model(model, replace(spec, nc=spec.nc or 1), trust_weights=trust_weights)
+    with silent_ultralytics():
+        network = build_model(model, replace(spec, nc=spec.nc or 1), trust_weights=trust_weights)
     is_trained = model.endswith(".pt")
     recipe = Recipe(
         overrides,
@@ -218,7 +220,16 @@ class _Run:
     _settings: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._settings = {k: v for k, v in resolve_arguments(self.recipe.overrides).items() if k != "cfg"}
+        self._settings = resolve_arguments(self.recipe.overrides)
+
+    def _asked(self) -> dict[str, Any]:
+        """The train arguments that are not Ultralytics' defaults, those of a `cfg` file among them."""
+        defaults = default_arguments()
+        return {
+            key: value
+            for key, value in self._settings.items()
+            if key not in OWN_ARGUMENTS and key != "cfg" and (key not in defaults or value != defaults[key])
+        }
 
     def _remaining(self) -> float | None:
         if self.budget.seconds is None:
@@ -247,7 +258,7 @@ class _Run:
 
     def _rehearsal_arguments(self, device: torch.device) -> dict[str, Any]:
         """The train arguments as asked for, on one device and without what would write or take time."""
-        arguments = {k: v for k, v in self.recipe.overrides.items() if k not in OWN_ARGUMENTS and k != "cfg"}
+        arguments = {key: value for key, value in self._asked().items() if key != "save_dir"}
         arguments |= {"workers": 0, "resume": False, "time": None, "compile": False, "cache": False}
         if self._settings["batch"] < 1:  # measured on a GPU once training runs
             arguments["batch"] = 16
@@ -269,7 +280,7 @@ class _Run:
         """Probe the labels in the time that is left."""
         from sanitizer.probe.probing import ProbeError, probe
 
-        chosen = {k: self._settings[k] for k in PROBED_WITH if k in self.recipe.overrides}
+        chosen = {key: value for key, value in self._asked().items() if key in PROBED_WITH}
         chosen["imgsz"] = int(self.recipe.resolved().imgsz)
         if chosen.get("batch", 1) < 1:
             del chosen["batch"]

@@ -176,15 +176,18 @@ def _batches(
 
 
 def _used_images(arguments: Mapping[str, Any], dataset: DatasetFacts) -> float:
-    """Training images after `fraction`: a share, a count, or one of these for each split, train first."""
+    """Training images after `fraction`: a share, a count, or one of these for each split, train first.
+
+    NaN where nobody knows, and where none is left: of a run that cannot start nothing is judged by its length.
+    """
     fraction = arguments["fraction"]
     if isinstance(fraction, list | tuple):
         fraction = fraction[0] if fraction else 1.0
-    if dataset.n_images is None or isinstance(fraction, bool) or not isinstance(fraction, int | float):
+    if not dataset.n_images or isinstance(fraction, bool) or not isinstance(fraction, int | float):
         return NAN
     if isinstance(fraction, int) and fraction > 1:
         return float(min(fraction, dataset.n_images))
-    return float(round(dataset.n_images * fraction))
+    return float(round(dataset.n_images * fraction)) or NAN
 
 
 def _even_batch(n_images: float, batch: float) -> float:
