@@ -250,7 +250,8 @@ no fault of AMP's loss scale; – is never. Cells: mean (least–most) over the 
 
 def save(text: str, args: argparse.Namespace) -> None:
     """Write the results."""
-    target = Path(args.output) / f"case-study-{datetime.date.today():%Y-%m-%d}.md"
+    names = "-".join(os.path.basename(os.path.normpath(dataset)) for dataset in args.datasets)
+    target = Path(args.output) / f"case-study-{names}-{datetime.date.today():%Y-%m-%d}.md"
     target.parent.mkdir(exist_ok=True)
     target.write_text(text, encoding="utf-8")
 
