@@ -16,7 +16,13 @@ from sanitizer import scan
 from sanitizer.config import Config, ConfigError
 from sanitizer.rules.pack import PackError, load_rules
 from sanitizer.rules.ruleset import RuleSet
-from sanitizer.train.arguments import ArgumentError, default_arguments, parse_arguments, resolve_arguments
+from sanitizer.train.arguments import (
+    OWN_ARGUMENTS,
+    ArgumentError,
+    default_arguments,
+    parse_arguments,
+    resolve_arguments,
+)
 from sanitizer.train.dataset_facts import DatasetFacts, dataset_facts
 from sanitizer.train.model_facts import DeviceFacts, ModelFacts
 from sanitizer.train.recipe import check_recipe, resolve_recipe
@@ -80,7 +86,8 @@ def test_ultralytics_takes_every_suggestion(rule: Rule, example: Mapping[str, An
 
     (finding,) = recipe_findings(example, rule.code)
     arguments = parse_arguments(str(finding.suggestion).split())
-    arguments.pop("max_grad_norm", None)
+    for key in OWN_ARGUMENTS:
+        arguments.pop(key, None)
     settings = vars(get_cfg(overrides=arguments))
     assert {key: settings[key] for key in arguments} == arguments
 
@@ -231,7 +238,9 @@ def test_a_cfg_file_stands_between_the_defaults_and_the_overrides(tmp_path: Path
 def test_what_nobody_knows_is_not_judged() -> None:
     assert check_recipe({}) == []
     assert check_recipe({"batch": -1, "time": 2.0}) == []
-    assert check_recipe({"adaptive_percentile": 10, "optimizer": "SGD"}) == []
+    assert [f.rule for f in check_recipe({"adaptive_percentile": 10, "optimizer": "SGD"})] == ["T024"], (
+        "and no T008"
+    )
 
 
 @given(st.integers(1, 5000), st.integers(1, 300))

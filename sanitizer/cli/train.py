@@ -24,7 +24,7 @@ USAGE = "sanitize train data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
 k=v are Ultralytics train arguments, as `yolo train` spells them, and those of the clipped trainer:
   max_grad_norm=1.0         clip gradients at this norm (default 1; Ultralytics alone clips at 10)
-  adaptive_percentile=90    or at this percentile of the norms so far
+  adaptive_percentile=90    or at this percentile of the norms so far (for optimizers of the Adam family)
 
 Images that training would drop are left out, safe repairs are made, and images of --exclude are left out, all in a
 view beside the run's folder: RUN-dataset, with excluded.csv. The dataset itself is only read.

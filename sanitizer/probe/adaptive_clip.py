@@ -26,7 +26,8 @@ class AdaptiveClip:
 
         Args:
             percentile: 0 to 100. AutoClip's authors recommend 10, which clips about nine steps in ten; 90 leaves
-                ordinary steps alone and only holds spikes.
+                ordinary steps alone and only holds spikes. Meant for optimizers of the Adam family: with SGD the step
+                is as long as the gradient, whose norm is some hundreds under Ultralytics.
             window: Number of latest norms that count.
             first: While fewer norms than this are known, the trainer's fixed limit holds.
 

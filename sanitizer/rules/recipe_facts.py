@@ -36,7 +36,8 @@ class RecipeFacts:
         even_batch: Batch size near `batch` whose last batch is at least half full.
         steps: Optimizer steps of the whole run.
         ema_decay: Decay that the weight average reaches at the end: 0 is no averaging.
-        max_grad_norm: Clip limit.
+        max_grad_norm: Clip limit; NaN where the limit follows the norms.
+        is_clip_adaptive: The limit is a percentile of the norms so far.
         stride: Pixels of one cell of the model's finest grid.
         small_share: Share of training boxes with a side under `stride`, once the image is resized to imgsz.
         imgsz_needed: Size at which nine boxes in ten have no such side.
@@ -79,6 +80,7 @@ class RecipeFacts:
     steps: float = NAN
     ema_decay: float = NAN
     max_grad_norm: float = NAN
+    is_clip_adaptive: bool = False
     stride: float = NAN
     small_share: float = NAN
     imgsz_needed: float = NAN

@@ -87,6 +87,7 @@ def resolve_recipe(
         close_mosaic=number(arguments, "close_mosaic"),
         save_period=number(arguments, "save_period"),
         workers=number(arguments, "workers"),
+        is_clip_adaptive=arguments["adaptive_percentile"] is not None,
         max_grad_norm=NAN
         if arguments["adaptive_percentile"] is not None
         else number(arguments, "max_grad_norm"),

@@ -10,7 +10,7 @@ is varied on its own, all else equal:
             quarter of them; cleaned: dirty, repaired by `sanitize fix --unsafe` in a view, without the training images
             whose rows a scan still warns of
     recipe  hot: SGD, lr0 0.05, no warm-up; calm: SGD, lr0 0.01, three epochs of warm-up
-    clip    10, as Ultralytics has it, and 1
+    clip    10, as Ultralytics has it, and 1; p90 would be the 90th percentile of the norms so far (10 for 20 steps)
     AMP     off; on a GPU also on
 
 Every run is trained by ClippedTrainer, which at 10 is Ultralytics' own training bit for bit as long as gradients are
@@ -20,20 +20,17 @@ finite, and is then judged on the same untouched val split. Runs are kept in the
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import json
-import math
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from case_outcomes import Case, Outcome, effects, read_logs, table
 from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
 from measure import ROOT, machine, versions
@@ -44,7 +41,7 @@ from sanitizer.fixes.view import fix_into_view
 from sanitizer.scanning import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
 THIN = "aspect over 50"
@@ -53,49 +50,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "hot": {"optimizer": "SGD", "lr0": 0.05, "warmup_epochs": 0.0},
     "calm": {"optimizer": "SGD", "lr0": 0.01, "warmup_epochs": 3.0},
 }
-CLIPS = (10.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One run: what it trains on, how, and with which seed."""
-
-    labels: str
-    recipe: str
-    clip: float
-    amp: bool
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.labels}-{self.recipe}-clip{self.clip:g}-amp{self.amp:d}-seed{self.seed}"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to.
-
-    Attributes:
-        steps: Optimizer steps.
-        failed_at: First step whose gradient was not finite through no fault of AMP's loss scale; None where none was.
-        spikes, skipped, rollbacks: As the run's logs have them.
-        median_norm, peak_norm: Of the finite gradient norms.
-        first_loss, peak_loss, last_loss: Sum of the loss parts for one image: in the first step, in the worst, and on
-            average over the last tenth.
-        map50_95: On the untouched val split, with the averaged weights of the last epoch.
-    """
-
-    steps: int
-    failed_at: int | None
-    spikes: int
-    skipped: int
-    rollbacks: int
-    median_norm: float
-    peak_norm: float
-    first_loss: float
-    peak_loss: float
-    last_loss: float
-    map50_95: float
 
 
 def main() -> None:
@@ -130,6 +84,7 @@ def arguments() -> argparse.Namespace:
     add("--epochs", type=int, default=10)
     add("--imgsz", type=int, default=160)
     add("--batch", type=int, default=16)
+    add("--clips", type=lambda text: text.split(","), default=["10", "1"], help="10, 1, p90")
     add("--labels", type=lambda text: text.split(","), default=list(LABELS))
     add("--device", default=None, help="cpu or 0 (default: the first GPU, or the CPU)")
     add("--output", default=str(HERE / "results"), help="folder for the results")
@@ -146,7 +101,7 @@ def device(args: argparse.Namespace) -> str:
 def cases(args: argparse.Namespace, seed: int) -> list[Case]:
     """All runs of one dataset and seed."""
     amp = (False,) if device(args) == "cpu" else (False, True)
-    chosen = product(args.labels, RECIPES, CLIPS, amp)
+    chosen = product(args.labels, RECIPES, args.clips, amp)
     return [Case(labels, recipe, clip, on, seed) for labels, recipe, clip, on in chosen]
 
 
@@ -216,10 +171,10 @@ def run(case: Case, sets: dict[str, str], args: argparse.Namespace) -> Outcome:
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)
         train(case, sets[case.labels], folder, args)
-        outcome = read_logs(folder, judge(folder, sets["original"], args))
-        kept.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+        judged = {"map50_95": judge(folder, sets["original"], args)}
+        kept.write_text(json.dumps(judged), encoding="utf-8")
         shutil.rmtree(os.path.join(folder, "weights"))
-    return Outcome(**json.loads(kept.read_text(encoding="utf-8")))
+    return read_logs(folder, json.loads(kept.read_text(encoding="utf-8"))["map50_95"])
 
 
 def train(case: Case, data: str, folder: str, args: argparse.Namespace) -> None:
@@ -229,7 +184,9 @@ def train(case: Case, data: str, folder: str, args: argparse.Namespace) -> None:
     from sanitizer.probe.silence import silent_ultralytics
     from sanitizer.train.trainer import ClippedTrainer, TrainingStoppedError
 
-    trainer = ClippedTrainer.configured(max_grad_norm=case.clip)
+    percentile = float(case.clip[1:]) if case.clip.startswith("p") else None
+    limit = float(case.clip) if percentile is None else 10.0
+    trainer = ClippedTrainer.configured(max_grad_norm=limit, adaptive_percentile=percentile)
     settings = {**RECIPES[case.recipe], "epochs": args.epochs, "imgsz": args.imgsz, "batch": args.batch}
     settings |= {"seed": case.seed, "amp": case.amp, "device": device(args), "save_dir": folder}
     settings |= {"workers": 4, "val": False, "plots": False, "close_mosaic": max(1, args.epochs // 4)}
@@ -257,108 +214,7 @@ def judge(folder: str, data: str, args: argparse.Namespace) -> float:
     return float(metrics.box.map)
 
 
-def read_logs(folder: str, map50_95: float) -> Outcome:
-    """The steps of a run in numbers."""
-    rows, spikes = (read_rows(Path(folder, name)) for name in ("grad_norms.csv", "spikes.csv"))
-    norms = [n for n in (float(row["grad_norm"]) for row in rows) if math.isfinite(n)]
-    losses = [loss_of(row) for row in rows]
-    finite = [x for x in losses if math.isfinite(x)]
-    failed = [
-        int(row["step"])
-        for row, loss in zip(rows, losses, strict=True)
-        if row["skipped"] == "1" and not (row["amp_scale"] and math.isfinite(loss))
-    ]
-    tail = finite[-max(1, len(finite) // 10) :]
-    return Outcome(
-        steps=len(rows),
-        failed_at=failed[0] if failed else None,
-        spikes=sum(row["spike"] == "1" for row in rows),
-        skipped=sum(row["skipped"] == "1" for row in rows),
-        rollbacks=len({row["step"] for row in spikes if row["kind"] == "rollback"}),
-        median_norm=median(norms) if norms else math.nan,
-        peak_norm=max(norms, default=math.nan),
-        first_loss=losses[0] if losses else math.nan,
-        peak_loss=max(finite, default=math.nan),
-        last_loss=mean(tail) if tail else math.nan,
-        map50_95=map50_95,
-    )
-
-
-def loss_of(row: dict[str, str]) -> float:
-    """Sum of the loss parts for one image."""
-    return sum(float(row[name]) for name in ("box_loss", "cls_loss", "dfl_loss"))
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file, none where there is no file."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 # What is said of them
-
-
-def table(found: dict[Case, Outcome]) -> str:
-    """A row a combination, figures over the seeds."""
-    lines = [
-        "| labels | recipe | clip | AMP | failed at step | spikes | skipped | rollbacks | norm: median, peak "
-        "| loss: first, peak, last | mAP50-95 |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    keys = dict.fromkeys((c.labels, c.recipe, c.clip, c.amp) for c in found)
-    for labels, recipe, clip, amp in keys:
-        runs = [
-            o for c, o in found.items() if (c.labels, c.recipe, c.clip, c.amp) == (labels, recipe, clip, amp)
-        ]
-        failed = [f"{o.failed_at}" if o.failed_at is not None else "–" for o in runs]
-        cells = [
-            labels, recipe, f"{clip:g}", "on" if amp else "off",
-            ", ".join(failed),
-            spread([o.spikes for o in runs], "g"),
-            spread([o.skipped for o in runs], "g"),
-            spread([o.rollbacks for o in runs], "g"),
-            f"{mean(o.median_norm for o in runs):.0f}, {max(o.peak_norm for o in runs):.0f}",
-            f"{mean(o.first_loss for o in runs):.1f}, {max(o.peak_loss for o in runs):.1f}, "
-            f"{mean(o.last_loss for o in runs):.2f}",
-            spread([o.map50_95 for o in runs], ".3f"),
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Mean, and the least and the most where they differ."""
-    if min(values) == max(values):
-        return f"{values[0]:{form}}"
-    return f"{mean(values):{form if form != 'g' else '.1f'}} ({min(values):{form}}–{max(values):{form}})"
-
-
-def effects(found: dict[Case, Outcome]) -> str:
-    """What each factor changes in mAP50-95, all else equal: mean over all pairs, the least and the most."""
-    questions = [
-        ("calm recipe instead of hot", "recipe", "hot", "calm"),
-        ("clip at 1 instead of 10", "clip", 10.0, 1.0),
-        ("AMP on instead of off", "amp", False, True),
-        ("thin boxes added to the original labels", "labels", "original", "thin"),
-        ("dirty labels instead of the original", "labels", "original", "dirty"),
-        ("cleaned labels instead of dirty", "labels", "dirty", "cleaned"),
-    ]
-    lines = [
-        "| what changes, all else equal | pairs | mAP50-95: mean (least to most) |",
-        "| --- | --- | --- |",
-    ]
-    for text, factor, before, after in questions:
-        pairs = []
-        for case, outcome in found.items():
-            if getattr(case, factor) == before:
-                other = found.get(Case(**{**asdict(case), factor: after}))
-                pairs += [other.map50_95 - outcome.map50_95] if other else []
-        if pairs:
-            change = f"{mean(pairs):+.3f} ({min(pairs):+.3f} to {max(pairs):+.3f})"
-            lines.append(f"| {text} | {len(pairs)} | {change} |")
-    return "\n".join(lines)
 
 
 def counted(dataset: str, sets: dict[str, str], args: argparse.Namespace) -> str:
@@ -394,7 +250,8 @@ no fault of AMP's loss scale; – is never. Cells: mean (least–most) over the 
 
 def save(text: str, args: argparse.Namespace) -> None:
     """Write the results."""
-    target = Path(args.output) / f"case-study-{datetime.date.today():%Y-%m-%d}.md"
+    names = "-".join(os.path.basename(os.path.normpath(dataset)) for dataset in args.datasets)
+    target = Path(args.output) / f"case-study-{names}-{datetime.date.today():%Y-%m-%d}.md"
     target.parent.mkdir(exist_ok=True)
     target.write_text(text, encoding="utf-8")
 
