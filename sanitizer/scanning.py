@@ -10,12 +10,13 @@ import numpy as np
 
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.task import infer_task
+from sanitizer.engines import run_job
 from sanitizer.findings import Finding, fingerprinted
 from sanitizer.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, run_dataset
 from sanitizer.rules.pack import load_rules
-from sanitizer.rules.survey import Survey, merge
-from sanitizer.work import Job, run_job
+from sanitizer.rules.survey import Survey, SurveyBuilder
+from sanitizer.work import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +79,11 @@ def scan(
 
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
-    results = run_job(job, jobs, progress)
-    survey = merge(dataset, job.spec, [r.summary for r in results])
-    findings: list[Finding] = [f for r in results for f in r.findings]
+    builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
+    for result in run_job(job, jobs, progress):
+        builder.add(result.summary)
+        findings += result.findings
+    survey = builder.finish()
     findings += run_dataset(survey, ruleset)
     findings = fingerprinted(findings)
     findings, suppressed = _without_known(findings, baseline or config.baseline)

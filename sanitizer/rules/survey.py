@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanitizer.rules.sketch import merge_sketches
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -102,37 +105,67 @@ class Survey:
         return self.dataset.splits[s].label_path(i - int(self.split_start[s]))
 
 
-def merge(dataset: Dataset, spec: TaskSpec, summaries: Sequence[ChunkSummary]) -> Survey:
-    """Join the summaries of all chunks, in the order of `Dataset.chunks`."""
-    from sanitizer.rules.sketch import merge_sketches
+_COLUMNS = {
+    "image_digest": np.uint64,
+    "label_digest": np.uint64,
+    "phash": np.uint64,
+    "image_bytes": np.int64,
+    "decoded": np.bool_,
+    "width": np.int32,
+    "height": np.int32,
+    "n_rows": np.int32,
+    "dropped": np.bool_,
+    "background": np.bool_,
+    "rewritten": np.bool_,
+}
 
-    def joined(name: str, dtype: type) -> NDArray[np.generic]:
-        parts = [getattr(s, name) for s in summaries]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
-    counts: dict[int, int] = {}
-    for s in summaries:
-        for cls, n in s.class_counts.items():
-            counts[cls] = counts.get(cls, 0) + n
-    starts = np.zeros(len(dataset.splits) + 1, np.int64)
-    np.cumsum([len(s) for s in dataset.splits], out=starts[1:])
-    return Survey(
-        dataset=dataset,
-        spec=spec,
-        split_start=starts,
-        image_digest=joined("image_digest", np.uint64),  # type: ignore[arg-type]
-        label_digest=joined("label_digest", np.uint64),  # type: ignore[arg-type]
-        phash=joined("phash", np.uint64),  # type: ignore[arg-type]
-        image_bytes=joined("image_bytes", np.int64),  # type: ignore[arg-type]
-        decoded=joined("decoded", np.bool_),  # type: ignore[arg-type]
-        width=joined("width", np.int32),  # type: ignore[arg-type]
-        height=joined("height", np.int32),  # type: ignore[arg-type]
-        n_rows=joined("n_rows", np.int32),  # type: ignore[arg-type]
-        dropped=joined("dropped", np.bool_),  # type: ignore[arg-type]
-        background=joined("background", np.bool_),  # type: ignore[arg-type]
-        rewritten=joined("rewritten", np.bool_),  # type: ignore[arg-type]
-        class_counts=dict(sorted(counts.items())),
-        shapes=merge_sketches([s.shapes for s in summaries]),
-        n_label_files=sum(s.n_label_files for s in summaries),
-        n_boxes=sum(s.n_boxes for s in summaries),
-    )
+class SurveyBuilder:
+    """Joins the summaries of all chunks, given one after the other in the order of the dataset."""
+
+    def __init__(self, dataset: Dataset, spec: TaskSpec) -> None:
+        self._dataset, self._spec = dataset, spec
+        self._columns: dict[str, list[NDArray[Any]]] = {
+            name: [np.zeros(0, dtype)] for name, dtype in _COLUMNS.items()
+        }
+        self._class_counts: Counter[int] = Counter()
+        self._shapes: list[ShapeSketch] = []
+        self._n_label_files = 0
+        self._n_boxes = 0
+
+    def add(self, chunk: ChunkSummary) -> None:
+        """Take the next chunk's summary."""
+        for name, parts in self._columns.items():
+            parts.append(getattr(chunk, name))
+        self._class_counts.update(chunk.class_counts)
+        self._shapes.append(chunk.shapes)
+        if len(self._shapes) >= _SKETCHES_HELD:
+            self._shapes = [merge_sketches(self._shapes)]
+        self._n_label_files += chunk.n_label_files
+        self._n_boxes += chunk.n_boxes
+
+    def finish(self) -> Survey:
+        """The survey of all that was added."""
+        starts = np.zeros(len(self._dataset.splits) + 1, np.int64)
+        np.cumsum([len(s) for s in self._dataset.splits], out=starts[1:])
+        return Survey(
+            dataset=self._dataset,
+            spec=self._spec,
+            split_start=starts,
+            **{name: np.concatenate(parts) for name, parts in self._columns.items()},
+            class_counts=dict(sorted(self._class_counts.items())),
+            shapes=merge_sketches(self._shapes),
+            n_label_files=self._n_label_files,
+            n_boxes=self._n_boxes,
+        )
+
+
+_SKETCHES_HELD = 64
+
+
+def merge(dataset: Dataset, spec: TaskSpec, summaries: Iterable[ChunkSummary]) -> Survey:
+    """The survey of these chunks, which are all of the dataset in its order."""
+    builder = SurveyBuilder(dataset, spec)
+    for summary in summaries:
+        builder.add(summary)
+    return builder.finish()
