@@ -54,6 +54,12 @@ def main() -> None:
                 f"| {' / '.join(f'{peaks[w]:.0f}' for w in WAYS)} | {peaks['attribution'] / peaks['plain']:.2f} |"
             )
             print(lines[-1], file=sys.stderr)
+            save(lines, args)  # after each row: a run that is killed keeps what it measured
+    print(chr(10).join(lines))
+
+
+def save(lines: list[str], args: argparse.Namespace) -> None:
+    """Write the table so far under results/."""
     text = f"""# What attribution costs
 
 `python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {" ".join(sys.argv[1:])}`, {datetime.date.today()}
@@ -62,7 +68,6 @@ def main() -> None:
 
 {chr(10).join(lines)}
 """
-    print(text)
     (HERE / "results" / f"probe-cost-{datetime.date.today():%Y-%m-%d}.md").write_text(text, encoding="utf-8")
 
 
