@@ -32,7 +32,7 @@ CODES = {
     **{f"O{n:03}": "oriented boxes" for n in range(1, 3)},
     **{f"I{n:03}": "images" for n in range(1, 8)},
     **{f"D{n:03}": "the dataset" for n in range(1, 12)},
-    **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 25)},
+    **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 26)},
     **{f"G{n:03}": "gradients (test_probe.py)" for n in range(1, 7)},
 }
 """The rules that users were promised, by what they are about."""

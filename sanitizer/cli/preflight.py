@@ -161,7 +161,7 @@ def fix_recipe(args: argparse.Namespace, overrides: dict[str, Any], config: Conf
     if not args.quiet:
         for finding in recipe.findings():
             print(legible(f"{finding.rule} {finding.suggestion}: {finding.message}"), file=sys.stderr)
-    command = train_command(args.data, args.model, recipe.corrected())
+    command = train_command(args.data, args.model, recipe.for_clipped_trainer())
     if args.trust_weights:
         command += " --trust-weights"
     print(command)

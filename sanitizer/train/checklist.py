@@ -120,7 +120,7 @@ def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:
     lines += ["", *_things(ranked, paint)]
     lines += ["", "The run would", *(f"  • {legible(text)}" for text in run_words(flight))]
     corrected = flight.recipe.corrected()
-    command = train_command(flight.report.data, flight.model, corrected)
+    command = train_command(flight.report.data, flight.model, flight.recipe.for_clipped_trainer())
     lead = "Start it with" if is_go(flight, fail_on) else "Once that is settled"
     lead = "Corrected" if corrected != dict(flight.recipe.overrides) else lead
     lines += ["", f"{lead}: {paint(legible(command), '1')}"]
@@ -183,7 +183,7 @@ def preflight_record(flight: Preflight, fail_on: Severity | None) -> dict[str, A
             for name in ("steps", "not_finite", "clipped", "first_loss", "last_loss", "median_norm", "imgsz")
         },
         "corrected": corrected,
-        "command": train_command(flight.report.data, flight.model, corrected),
+        "command": train_command(flight.report.data, flight.model, flight.recipe.for_clipped_trainer()),
     }  # fmt: skip
 
 

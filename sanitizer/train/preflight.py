@@ -18,6 +18,7 @@ from sanitizer.rules.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanning import nearby_config, scan
 from sanitizer.train.arguments import OWN_ARGUMENTS, default_arguments, resolve_arguments
+from sanitizer.train.clipping import DEFAULTS
 from sanitizer.train.correction import correct_recipe, suggested
 from sanitizer.train.dataset_facts import DatasetFacts, dataset_facts
 from sanitizer.train.model_facts import device_facts, model_facts
@@ -93,6 +94,12 @@ class Recipe:
     def corrected(self) -> dict[str, Any]:
         """The overrides with every suggestion taken."""
         return correct_recipe(self.overrides, self.findings)
+
+    def for_clipped_trainer(self) -> dict[str, Any]:
+        """The corrected overrides, and the clip limit where the clipped trainer's own does not suit them."""
+        corrected = self.corrected()
+        clipped = correct_recipe({**DEFAULTS, **corrected}, self.findings)
+        return {k: v for k, v in clipped.items() if k in corrected or v != DEFAULTS.get(k)}
 
 
 @dataclass(frozen=True, slots=True)
