@@ -99,7 +99,7 @@ class Recipe:
         """The corrected overrides, and the clip limit where the clipped trainer's own does not suit them."""
         corrected = self.corrected()
         clipped = correct_recipe({**DEFAULTS, **corrected}, self.findings)
-        return {k: v for k, v in clipped.items() if k in corrected or v != DEFAULTS.get(k)}
+        return corrected | {k: v for k, v in clipped.items() if k not in DEFAULTS or v != DEFAULTS[k]}
 
 
 @dataclass(frozen=True, slots=True)
