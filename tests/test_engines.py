@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,15 +15,17 @@ import pytest
 from example_files import image_bytes
 
 import sanitizer.work
-from sanitizer import Report, scan
+from sanitizer import Report, __version__, scan
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.left_out import ENDS_PROCESS, NOTHING
 from sanitizer.engines.agenda import Agenda
 from sanitizer.engines.culprit import NoProcessLivesError, judge_alone
+from sanitizer.engines.errors import EngineError
 from sanitizer.engines.local import run_locally
 from sanitizer.engines.memory import Memory, Throttle, memory_left
 from sanitizer.engines.pool import PIECES_PER_WORKER
+from sanitizer.engines.ray_ import judge_on_node
 from sanitizer.rules.engine import CheckError, RuleSet
 from sanitizer.rules.pack import load_rules
 from sanitizer.work import Job, Piece, judge, pieces
@@ -380,3 +383,33 @@ def test_under_memory_pressure_one_worker_of_low_priority_gives_the_same_report(
 
 def test_nothing_left_out_is_false() -> None:
     assert not NOTHING
+
+
+# --- Ray, as far as it goes without Ray (test_ray.py has the rest) ---
+
+
+def test_ray_that_is_not_installed_is_said_to_be(data_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EngineError, match=r"not installed here: pip install 'sanitize-yolo\[ray\]'"):
+        scan(data_yaml, engine="ray")
+
+
+def test_a_node_of_another_version_or_without_the_files_says_so(data_yaml: Path, tmp_path: Path) -> None:
+    job = job_for(data_yaml)
+    split = job.dataset.splits[0].part(0, 4)
+    with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks: install the same"):
+        judge_on_node(job, "0.0.0", str(tmp_path), split, NOTHING)
+    with pytest.raises(EngineError, match="does not see /nowhere: all nodes need the dataset"):
+        judge_on_node(job, __version__, "/nowhere", split, NOTHING)
+
+
+def test_a_piece_judged_on_its_own_is_the_piece_judged_in_its_split(data_yaml: Path, tmp_path: Path) -> None:
+    job = job_for(data_yaml)
+    bare = replace(job, dataset=replace(job.dataset, splits=()))
+    for piece in pieces(job.dataset, 4):
+        part = job.dataset.splits[piece.split].part(piece.start, piece.stop)
+        assert len(part) == len(piece)
+        (there,) = judge_on_node(bare, __version__, str(tmp_path), part, NOTHING)
+        (here,) = judge(job, None, piece)
+        assert there.findings == here.findings
+        assert np.array_equal(there.summary.label_digest, here.summary.label_digest)

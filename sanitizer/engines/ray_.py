@@ -31,6 +31,7 @@ SENT_AHEAD = 2
 PIECES_PER_TASK = 4
 """Pieces under way or waiting for one before them, for each task at once."""
 COUNT_CORES_EVERY_S = 5.0
+KNOCK_S = 10.0
 MOST_LOSSES = 20
 """Times that nodes may be lost with the same piece before the cluster is taken to be unable to do it."""
 
@@ -94,7 +95,8 @@ class _Cluster:
         self._ray, self._jobs = ray, jobs
         self._splits = job.dataset.splits
         self._root = job.dataset.root if os.path.isdir(job.dataset.root) else None
-        self._job = ray.put(replace(job, dataset=replace(job.dataset, splits=(), faults=())))
+        self._bare_job = replace(job, dataset=replace(job.dataset, splits=(), faults=()))
+        self._job = ray.put(self._bare_job)
         # Retries are counted here: Ray's own would not tell a lost node from a file that ends every process.
         self._judge = ray.remote(num_cpus=1, max_retries=0)(judge_on_node)
         self._running: dict[Any, Task] = {}
@@ -171,6 +173,7 @@ class _Cluster:
                 self._count_loss(-1)
 
     def _count_loss(self, number: int) -> None:
+        self._job = self._ray.put(self._bare_job)  # what was lost may have been this
         self._losses[number] = self._losses.get(number, 0) + 1
         if self._losses[number] > MOST_LOSSES:
             raise EngineError(f"the Ray cluster lost the same files {MOST_LOSSES} times with their nodes")
@@ -183,6 +186,8 @@ class _Cluster:
         except errors.RayTaskError as error:
             if isinstance(error.cause, MemoryError):
                 raise _DiedError from error
+            if isinstance(error.cause, errors.ObjectLostError):
+                raise _LostError from error
             raise self._explained(error) from error.cause
         except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
             raise _DiedError from error
@@ -220,12 +225,25 @@ def _cluster(ray: Any, tell: Callable[[str], None]) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to be counted
+    # Ray prints on stdout what becomes of workers, whatever it was told; stdout is the report's.
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        _connect(ray, tell)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, tell: Callable[[str], None]) -> None:
+    """To the cluster of RAY_ADDRESS; without one, to a cluster that runs here, or one that is started for this."""
+    address = os.environ.get("RAY_ADDRESS") or "auto"
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        ray.init(address=address or "auto", **quiet)
+        _knock(address)
+        ray.init(address=address, **quiet)
     except Exception as error:
-        if address:
+        if address != "auto":
             raise EngineError(
                 f"no Ray cluster answers at {address}, the RAY_ADDRESS: {_first_line(error)}"
             ) from error
@@ -233,22 +251,22 @@ def _cluster(ray: Any, tell: Callable[[str], None]) -> Iterator[None]:
             raise EngineError(
                 f"the Ray cluster that runs here does not answer: {_first_line(error)}"
             ) from error
-        _start_own(ray, quiet)
+        try:
+            ray.init(address="local", include_dashboard=False, **quiet)
+        except Exception as failure:
+            raise EngineError(f"no Ray cluster can be started here: {_first_line(failure)}") from failure
         tell(
             "no Ray cluster runs here and RAY_ADDRESS names none: one was started on this machine for the scan"
         )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
-def _start_own(ray: Any, quiet: dict[str, Any]) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to be counted
-    try:
-        ray.init(address="local", include_dashboard=False, **quiet)
-    except Exception as error:
-        raise EngineError(f"no Ray cluster can be started here: {_first_line(error)}") from error
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port: Ray itself would try for minutes, and log each time."""
+    import socket
+
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def _first_line(error: Exception) -> str:
