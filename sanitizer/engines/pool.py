@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sanitizer.cache import ChunkCache
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.left_out import LeftOut
     from sanitizer.engines.agenda import Judged
     from sanitizer.engines.memory import Throttle
@@ -38,6 +39,7 @@ class Pool:
     def run(self, pieces: Iterable[Piece]) -> Iterator[Judged]:
         """Judge all pieces, in order. Workers are gone when this ends, however it ends."""
         agenda = Agenda(pieces)
+        _load_readers(self._job.mode)
         try:
             while True:
                 self._hand_out(agenda)
@@ -109,6 +111,16 @@ class Pool:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+
+def _load_readers(mode: ImageMode) -> None:
+    """Import once what every worker would import for itself, some of it at its first image: forked ones have it."""
+    if mode == "decode":
+        import imagehash
+        from PIL import Image
+
+        Image.preinit()
+        imagehash.phash(Image.new("L", (32, 32)))
 
 
 class _Lone:
