@@ -6,7 +6,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -171,6 +173,73 @@ def test_what_a_rule_raises_in_a_worker_is_raised_here(
         scanned(data_yaml, jobs=2)
     assert "in run_chunk" in caught.value.__notes__[0] or "in judge_tables" in caught.value.__notes__[0]
     assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def long_scan(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A scan with three workers that have work for a while."""
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(image_bytes("3000x2000", "picture.jpg"))
+    for i in range(1500):
+        os.link(picture, tmp_path / "images" / f"{i}.jpg")
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [a]\n")
+    command = (sys.executable, "-m", "sanitizer", "scan", str(tmp_path / "data.yaml"))
+    process = subprocess.Popen(
+        (*command, "--images", "decode", "--jobs", "3", "--no-cache"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    yield process
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    process.communicate()
+
+
+def workers_of(process: subprocess.Popen[bytes], number: int) -> list[str]:
+    """Process ids of its children, once there are so many."""
+    until = time.monotonic() + 30
+    children: list[str] = []
+    while len(children) < number and time.monotonic() < until:
+        time.sleep(0.05)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+    assert len(children) == number
+    return children
+
+
+def are_gone(process_ids: Sequence[str]) -> bool:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if not any(os.path.exists(f"/proc/{pid}") for pid in process_ids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@forked
+@pytest.mark.parametrize("to_all", [True, False], ids=["by the terminal", "alone"])
+def test_an_interrupted_scan_leaves_one_sentence_and_no_process(
+    long_scan: subprocess.Popen[bytes], to_all: bool
+) -> None:
+    workers = workers_of(long_scan, 3)
+    if to_all:
+        os.killpg(long_scan.pid, signal.SIGINT)
+    else:
+        os.kill(long_scan.pid, signal.SIGINT)
+    out, err = long_scan.communicate(timeout=20)
+    assert long_scan.returncode == 130
+    assert (out, err) == (b"", b"sanitize scan: interrupted\n")
+    assert are_gone(workers)
+
+
+@forked
+def test_workers_do_not_outlive_a_scan_that_was_killed(long_scan: subprocess.Popen[bytes]) -> None:
+    workers = workers_of(long_scan, 3)
+    long_scan.kill()
+    assert are_gone(workers)
 
 
 # --- processes that end ---

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.work import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
     from sanitizer.cache import ChunkCache
@@ -44,7 +45,8 @@ class Worker:
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
         ours = self.connection if START_METHOD == "fork" else None
         self._process = context.Process(target=_serve, args=(theirs, ours, job, cache), daemon=True)
-        self._process.start()
+        with _interrupts_put_off():
+            self._process.start()
         theirs.close()
         self.sent: deque[Task] = deque()
 
@@ -83,6 +85,19 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let Ctrl-C come after this: raised inside a fork it is lost, and kills the child halfway."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, ours: Connection | None, job: Job, cache: ChunkCache | None) -> None:
