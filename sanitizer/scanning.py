@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
+    from sanitizer.engines import Engine
 
 DECODE_BUDGET_BYTES = 100_000_000
 """`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
@@ -37,6 +38,7 @@ def scan(
     images: ImageMode | Literal["auto"] = "auto",
     splits: Sequence[str] | None = None,
     jobs: int | None = None,
+    engine: Engine = "local",
     cache: bool = True,
     progress: bool = False,
     baseline: str | None = None,
@@ -50,7 +52,9 @@ def scan(
         images: "header" reads sizes and marks of damage, "decode" every pixel (finds near-duplicates and hidden
             damage), "none" no image at all; "auto" decodes small datasets and reads headers of large ones.
         splits: Only these splits.
-        jobs: Worker processes; None takes the cores there are, when the dataset is worth it.
+        jobs: Worker processes; None takes the cores there are, when the dataset is worth it. Under "ray", tasks at
+            a time; None takes the cores of the cluster.
+        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths.
         cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
         progress: Show a bar on stderr.
         baseline: File of known findings to leave out; None takes the configuration's.
@@ -61,6 +65,7 @@ def scan(
     Raises:
         DatasetError: Nothing could be read at all.
         ConfigError, PackError: The configuration or a rule pack is wrong.
+        EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
     started = time.perf_counter()
     dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
@@ -80,7 +85,7 @@ def scan(
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
-    for result in run_job(job, jobs, progress):
+    for result in run_job(job, jobs, progress, engine, notes.append):
         builder.add(result.summary)
         findings += result.findings
     survey = builder.finish()

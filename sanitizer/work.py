@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sanitizer.cache import ChunkCache
     from sanitizer.dataset.images import ImageMode
+    from sanitizer.dataset.left_out import LeftOut
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import Chunk, TaskSpec
     from sanitizer.findings import Finding
@@ -68,6 +69,11 @@ class Piece:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    def halves(self) -> tuple[Piece, Piece]:
+        """The first pairs and the rest."""
+        middle = (self.start + self.stop) // 2
+        return Piece(self.split, self.start, middle), Piece(self.split, middle, self.stop)
+
 
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """Cut every split where a hash of the file name says so, at most four mean lengths apart.
@@ -93,9 +99,17 @@ def _cuts(split: Split, mean_length: int) -> Iterator[int]:
         yield len(split)
 
 
-def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]:
-    """Read one piece, a chunk at a time, and run the rules on it, or take what the cache knows of it."""
+def judge(
+    job: Job, cache: ChunkCache | None, piece: Piece, left_out: LeftOut | None = None
+) -> list[ChunkResult]:
+    """Read one piece, a chunk at a time, and run the rules on it, or take what the cache knows of it.
+
+    Files that are `left_out` are not read: findings name them. Memory may have been short for them today, so the
+    cache does not come to know of it.
+    """
     split = job.dataset.splits[piece.split]
+    if left_out:
+        return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
     if cache is None:
         return [_judge_files(job, split.chunk(piece.start, piece.stop))]
     key = cache.key(split, piece.start, piece.stop)
@@ -108,8 +122,17 @@ def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]
 
 
 def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
-    labels = read_labels(chunk.labels, job.spec)
-    return judge_tables(job, ChunkTables(chunk, labels, read_images(chunk.images, job.mode)))
+    return judge_tables(job, _read(job, chunk))
+
+
+def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
+    from sanitizer.dataset.left_out import named, without
+
+    return judge_tables(job, named(_read(job, without(chunk, left_out)), chunk, left_out))
+
+
+def _read(job: Job, chunk: Chunk) -> ChunkTables:
+    return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

@@ -239,8 +239,8 @@ def test_a_bare_scan_leaves_every_choice_to_the_scan(sanitize: Callable[..., Run
     ((paths, options),) = sanitize("scan", "a", "b").calls
     assert paths == ("a", "b")
     assert options == {
-        "config": Config(), "task": "auto", "images": "auto", "splits": None, "jobs": None, "cache": True,
-        "progress": False,
+        "config": Config(), "task": "auto", "images": "auto", "splits": None, "jobs": None,
+        "engine": "local", "cache": True, "progress": False,
     }  # fmt: skip
 
 
@@ -249,7 +249,7 @@ def test_options_reach_the_scan(sanitize: Callable[..., Run]) -> None:
         "scan", "x", "--task", "obb", "--images", "none", "--split", "train,val", "--split", "test", "--jobs", "3",
         "--no-cache", "--select", "B001, C", "--select", "L", "--ignore", "B0", "--imgsz", "1280",
         "--set", "B001.max_ratio=80", "--set", "B001.max_ratio.crack=2000", "--set=B001.max_ratio.3=-1",
-        "--baseline", "known.json",
+        "--baseline", "known.json", "--engine", "ray",
     )  # fmt: skip
     ((_, options),) = run.calls
     assert options == {
@@ -261,7 +261,7 @@ def test_options_reach_the_scan(sanitize: Callable[..., Run]) -> None:
             imgsz=1280,
         ),
         "task": "obb", "images": "none", "splits": ["train", "val", "test"], "jobs": 3, "cache": False,
-        "progress": False,
+        "engine": "ray", "progress": False,
     }  # fmt: skip
 
 

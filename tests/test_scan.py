@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-import sanitizer.work
 from sanitizer import Report, scan
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    from sanitizer.dataset.tables import LabelTable, TaskSpec
 
 
 def codes(report: Report) -> Counter[str]:
@@ -122,29 +116,6 @@ def test_scan_leaves_the_dataset_untouched(shared_data: Path, tmp_path: Path) ->
     before = tree_state(copy)
     scan(copy / "data.yaml", images="decode")
     assert tree_state(copy) == before
-
-
-def test_worker_processes_give_the_same_report(shared_data: Path) -> None:
-    path = shared_data / "ships_dirty" / "data.yaml"
-    alone = scan(path, jobs=1, cache=False)
-    pooled = scan(path, jobs=2, cache=False)
-    assert pooled.findings == alone.findings
-    assert pooled.summary.splits == alone.summary.splits
-
-
-def test_a_killed_worker_costs_nothing_but_time(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = shared_data / "ships_dirty" / "data.yaml"
-    alone = scan(path, jobs=1, cache=False)
-    here = os.getpid()
-    real = sanitizer.work.read_labels
-
-    def die_in_a_worker(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
-        if os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(paths, spec)
-
-    monkeypatch.setattr(sanitizer.work, "read_labels", die_in_a_worker)
-    assert scan(path, jobs=2, cache=False).findings == alone.findings
 
 
 def test_frame_has_a_row_a_finding(shared_data: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     AsText = Callable[[Report], str]
 
 TASKS = ("auto", "detect", "segment", "pose", "obb")
+ENGINES = ("local", "ray")
 IMAGE_MODES = ("auto", "header", "decode", "none")
 
 USAGE = "sanitize scan PATH… [options]"
@@ -56,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
         help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
     add("--jobs", type=positive_int, metavar="N", help="worker processes (default: as many as help)")
+    add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
+        help="local, or ray: on the cluster of RAY_ADDRESS, or else one that runs here; all nodes must see the "
+        "files under the same paths (pip install 'sanitize-yolo[ray]')")  # fmt: skip
     add("--no-cache", action="store_true", help="read everything again, remember nothing")
 
     add_report_options(parser)
@@ -121,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         images=args.images,
         splits=args.split,
         jobs=args.jobs,
+        engine=args.engine,
         cache=not args.no_cache,
         progress=wants_bar(args),
     )

@@ -93,6 +93,18 @@ class Split:
             self.has_label[index],
         )
 
+    def part(self, start: int, stop: int) -> Split:
+        """A split of pairs start to stop alone."""
+        first = self.offsets[start]
+        return replace(
+            self,
+            dir_index=self.dir_index[start:stop],
+            names=self.names[first : self.offsets[stop]],
+            offsets=self.offsets[start : stop + 1] - first,
+            has_image=self.has_image[start:stop],
+            has_label=self.has_label[start:stop],
+        )
+
     def file_names(self, start: int, stop: int) -> list[str]:
         """Names of pairs start to stop, as `file_name` gives them."""
         ends = (self.offsets[start : stop + 1] - self.offsets[start]).tolist()

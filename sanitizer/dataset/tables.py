@@ -73,6 +73,8 @@ class ImageStatus(IntEnum):
     """Header is fine, pixels end early. JPEG: training drops it."""
     UNDECODABLE = 9
     """Header is fine, pixels are damaged."""
+    ENDS_PROCESS = 10
+    """Left out, as the process that reads it ends: its decoder crashes, or memory runs out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sanitizer.engines.local import run_locally
 from sanitizer.work import PAIRS_PER_CHUNK, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from sanitizer.work import ChunkResult, Job, Piece
+    from sanitizer.engines.agenda import Judged
+    from sanitizer.work import ChunkResult, Job
+
+Engine = Literal["local", "ray"]
 
 
-def run_job(job: Job, jobs: int | None, progress: bool) -> Iterator[ChunkResult]:
-    """Judge every piece and hand its results over as soon as all before it were: none is kept here."""
-    todo = list(pieces(job.dataset, PAIRS_PER_CHUNK[job.mode]))
+def run_job(
+    job: Job, jobs: int | None, progress: bool, engine: Engine, tell: Callable[[str], None]
+) -> Iterator[ChunkResult]:
+    """Judge every piece and hand its results over as soon as all before it were: none is kept here.
+
+    Args:
+        job: The dataset, the rules, and how to read images.
+        jobs: Pieces judged at once; None leaves it to the engine.
+        progress: Show a bar on stderr.
+        engine: "local", or "ray" for a Ray cluster.
+        tell: Given sentences on how it went, for the report's notes.
+
+    Raises:
+        EngineError: The engine is not there or cannot do it.
+    """
+    todo = pieces(job.dataset, PAIRS_PER_CHUNK[job.mode])
+    if engine == "ray":
+        from sanitizer.engines.ray_ import run_on_ray
+
+        for _, results in _with_bar(run_on_ray(job, todo, jobs, tell), len(job.dataset), progress):
+            yield from results
+        return
     cache = job.cache()
-    for results in _with_bar(run_locally(job, cache, todo, jobs), todo, progress):
+    n_pieces = 0
+    for _, results in _with_bar(run_locally(job, cache, todo, jobs, tell), len(job.dataset), progress):
+        n_pieces += 1
         yield from results
     if cache is not None:
-        cache.prune(len(todo))
+        cache.prune(n_pieces)
 
 
-def _with_bar(
-    results: Iterable[list[ChunkResult]], todo: Sequence[Piece], progress: bool
-) -> Iterator[list[ChunkResult]]:
+def _with_bar(judged: Iterable[Judged], total: int, progress: bool) -> Iterator[Judged]:
     """Pass results through; with a bar on stderr that counts image/label pairs."""
     if not progress:
-        yield from results
+        yield from judged
         return
     from tqdm import tqdm
 
-    total = sum(map(len, todo))
     with tqdm(total=total, unit=" files", unit_scale=True, leave=False, desc="scanning", delay=0.5) as bar:
-        for piece, result in zip(todo, results, strict=True):
+        for piece, results in judged:
             bar.update(len(piece))
-            yield result
+            yield piece, results

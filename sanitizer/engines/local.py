@@ -1,72 +1,59 @@
-"""The engine that needs nothing: this process, or a pool of worker processes when there is enough to do."""
+"""The engine that needs nothing: this process, or worker processes when there is enough to do."""
 
 from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
+from sanitizer.engines.memory import Throttle, memory_left
 from sanitizer.work import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from sanitizer.cache import ChunkCache
-    from sanitizer.work import ChunkResult, Job, Piece
+    from sanitizer.engines.agenda import Judged
+    from sanitizer.engines.memory import Probe
+    from sanitizer.work import Job, Piece
 
-PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 100}
-"""Below this, starting processes costs more than it saves."""
+PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 1 if sys.platform == "linux" else 100}
+"""Below this, starting processes costs more than it saves. Decoders are what crashes, so where a process costs but
+milliseconds they never run in ours."""
 
 
 def run_locally(
-    job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int | None
-) -> Iterator[list[ChunkResult]]:
-    """Judge every piece, in order, in `jobs` processes; None takes the cores there are, when it is worth it."""
+    job: Job,
+    cache: ChunkCache | None,
+    pieces: Iterable[Piece],
+    jobs: int | None,
+    tell: Callable[[str], None],
+    memory: Probe = memory_left,
+) -> Iterator[Judged]:
+    """Judge every piece, in order, in `jobs` processes; None takes the cores there are, when it is worth it.
+
+    With `jobs` of 1, and for a few files whose pixels are not decoded, this process does it: nothing is quicker, but
+    a file that ends the process reading it then ends the scan.
+
+    Args:
+        job: What every worker must know.
+        cache: What is known already, or None.
+        pieces: Asked for one at a time, as they are needed.
+        jobs: Worker processes.
+        tell: Given sentences on how it went, for the report's notes.
+        memory: Says how much memory is left.
+    """
     if jobs is None:
         jobs = _usable_cores() if len(job.dataset) >= PAIRS_WORTH_A_POOL[job.mode] else 1
-    jobs = min(jobs, len(todo))
     if jobs > 1:
-        return _in_processes(job, cache, todo, jobs)
-    return map(partial(judge, job, cache), todo)
+        # multiprocessing is not worth its time for a handful of files.
+        from sanitizer.engines.pool import Pool
+
+        return Pool(job, cache, Throttle(jobs, memory, tell), tell).run(pieces)
+    return ((piece, judge(job, cache, piece)) for piece in pieces)
 
 
 def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-_worker: tuple[Job, ChunkCache | None] | None = None
-
-
-def _start_worker(job: Job, cache: ChunkCache | None) -> None:
-    global _worker
-    _worker = (job, cache)
-
-
-def _judge_in_worker(piece: Piece) -> list[ChunkResult]:
-    assert _worker is not None
-    return judge(*_worker, piece)
-
-
-def _in_processes(
-    job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int
-) -> Iterator[list[ChunkResult]]:
-    import multiprocessing  # neither is needed, nor worth its time, for a handful of files
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    # A forked worker has the dataset and the rules already; elsewhere they are pickled once.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(job, cache))
-    done = 0
-    try:
-        for result in pool.map(_judge_in_worker, todo):
-            done += 1
-            yield result
-    except BrokenProcessPool:
-        # Somebody killed a worker, most likely the system for want of memory: go on alone, a chunk at a time.
-        yield from map(partial(judge, job, cache), todo[done:])
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -27,6 +27,7 @@ _UNUSABLE = (
     ImageStatus.UNREADABLE,
     ImageStatus.EMPTY,
     ImageStatus.NOT_IMAGE,
+    ImageStatus.ENDS_PROCESS,
 )
 _DAMAGED = (ImageStatus.TRUNCATED, ImageStatus.UNDECODABLE)
 
@@ -35,7 +36,12 @@ _DAMAGED = (ImageStatus.TRUNCATED, ImageStatus.UNDECODABLE)
 def unusable_image(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """I001: nothing that training can open. git-lfs pointers are L008."""
     index = np.flatnonzero(np.isin(tables.images.status, _UNUSABLE))
-    return Hits(index, fields={"detail": tables.images.detail[index]})
+    effect = np.where(
+        tables.images.status[index] == ImageStatus.ENDS_PROCESS,
+        "training may end the same way",
+        "training drops it together with its label",
+    )
+    return Hits(index, fields={"detail": tables.images.detail[index], "effect": effect})
 
 
 @file_check("damaged-image")

@@ -1,0 +1,189 @@
+"""The Ray engine on a real cluster of several nodes: the local engine's report, also when nodes and workers die."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import sanitizer.work
+from sanitizer import Report, scan
+from sanitizer.config import Config
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.engines import ray_
+from sanitizer.engines.ray_ import run_on_ray
+from sanitizer.reports import render
+from sanitizer.rules.engine import RuleSet
+from sanitizer.rules.pack import load_rules
+from sanitizer.work import Job, judge, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from ray.cluster_utils import Cluster
+
+    from sanitizer.dataset.tables import ImageTable
+
+ray: Any = pytest.importorskip("ray", reason="needs Ray (the ray extra)")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SETS = (
+    "bccd",
+    "crackseg_test_labels",
+    "dronetraffic",
+    "lfs_pointers20",
+    "ltvideo12_pose",
+    "mcore14_obb",
+    "neudet600",
+    "nuinsseg18_seg",
+    "ships_dirty",
+    "ultralytics_coco8",
+    "ultralytics_coco8-pose",
+    "ultralytics_coco8-seg",
+    "ultralytics_dota8",
+    "visdrone_val_labels",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Three nodes of one core on this machine."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Workers import what this process tests.
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join([os.path.dirname(os.path.dirname(__file__)), *_python_path()])
+        )
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        for _ in range(2):
+            nodes.add_node(num_cpus=1)
+        patch.setenv("RAY_ADDRESS", nodes.address)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def as_json(report: Report) -> str:
+    """The whole report but for the time that it took."""
+    return render(replace(report, summary=replace(report.summary, elapsed_s=0)), "json", None)
+
+
+def job_for(path: Path) -> Job:
+    dataset = find_dataset([str(path)]).without_repeats()
+    return Job(dataset, dataset.task_spec("detect"), RuleSet.build(load_rules(), Config()), "decode", False)
+
+
+def test_without_a_cluster_one_is_started_and_said_so(shared_data: Path, capfd: Any) -> None:
+    # Comes first: the cluster of all other tests would be found.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        report = scan(shared_data / "ultralytics_coco8", engine="ray")
+    here = scan(shared_data / "ultralytics_coco8", jobs=1, cache=False)
+    assert report.findings == here.findings
+    assert [note for note in report.notes if "one was started on this machine" in note]
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_report_is_the_local_one(cluster: Cluster, shared_data: Path, name: str) -> None:
+    here = scan(shared_data / name, jobs=1, cache=False)
+    there = scan(shared_data / name, engine="ray")
+    assert as_json(there) == as_json(here)
+
+
+def test_a_node_lost_in_the_middle_changes_nothing(
+    cluster: Cluster, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_for(shared_data / "ships_dirty" / "data.yaml")
+    todo = list(pieces(job.dataset, 4))
+    losses: list[int] = []
+    count_loss = ray_._Cluster._count_loss
+    monkeypatch.setattr(
+        ray_._Cluster, "_count_loss", lambda self, n: (losses.append(n), count_loss(self, n))[1]
+    )
+    doomed = cluster.add_node(num_cpus=2)
+    judged = []
+    for number, (piece, results) in enumerate(run_on_ray(job, iter(todo), None, pytest.fail)):
+        judged.append((piece, [r.findings for r in results]))
+        if number == len(todo) // 4:
+            cluster.remove_node(doomed, allow_graceful=False)
+    assert losses, "the node had nothing to do when it was killed"
+    assert judged == [(piece, [r.findings for r in judge(job, None, piece)]) for piece in todo]
+
+
+def test_files_that_end_their_worker_are_named_and_the_rest_is_judged(
+    cluster: Cluster, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shared_data / "bccd" / "data.yaml"
+    healthy = scan(path, jobs=1, cache=False)
+    first, second = sorted({f.image for f in healthy.findings if f.image})[:2]
+    with connected_with(lambda name: name.endswith((os.path.basename(first), os.path.basename(second)))):
+        report = scan(path, engine="ray")
+    assert [f.image for f in report.findings if f.rule == "I001"] == [first, second]
+    assert [f for f in report.findings if f.rule != "I001" and f.image not in (first, second)] == [
+        f for f in healthy.findings if f.image not in (first, second)
+    ]
+
+
+class connected_with:  # noqa: N801
+    """Be connected through workers that end whenever they are to read an image of which `is_deadly` is true."""
+
+    def __init__(self, is_deadly: Callable[[str], bool]) -> None:
+        def set_up() -> None:
+            import os
+            import signal
+
+            real = sanitizer.work.read_images
+
+            def read(paths: Sequence[str | None], mode: str) -> ImageTable:
+                if any(path is not None and is_deadly(path) for path in paths):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(paths, mode)  # type: ignore[arg-type]
+
+            sanitizer.work.read_images = read  # type: ignore[assignment]
+
+        self._set_up = set_up
+
+    def __enter__(self) -> None:
+        hook = {"worker_process_setup_hook": self._set_up}
+        ray.init(address=os.environ["RAY_ADDRESS"], runtime_env=hook, log_to_driver=False)
+
+    def __exit__(self, *_: object) -> None:
+        ray.shutdown()
+
+
+def test_a_connection_that_was_there_stays(cluster: Cluster, shared_data: Path) -> None:
+    ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False)
+    try:
+        scan(shared_data / "ultralytics_coco8", engine="ray")
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+def test_tasks_are_cancelled_when_nobody_asks_any_more(cluster: Cluster, shared_data: Path) -> None:
+    job = job_for(shared_data / "ships_dirty" / "data.yaml")
+    results = run_on_ray(job, pieces(job.dataset, 4), None, pytest.fail)
+    next(results)
+    assert ray.is_initialized()
+    results.close()  # type: ignore[attr-defined]
+    assert not ray.is_initialized()
+
+
+def test_what_a_node_refuses_is_said_here(
+    cluster: Cluster, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sanitizer.engines.errors import EngineError
+
+    monkeypatch.setattr(ray_, "__version__", "0.0.0")
+    with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks"):
+        scan(shared_data / "ultralytics_coco8", engine="ray")
