@@ -50,8 +50,7 @@ def run_on_ray(
     Raises:
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
-    ray = _import_ray()
-    with _cluster(ray, tell):
+    with connected(tell) as ray:
         yield from _Cluster(ray, job, jobs).run(pieces)
 
 
@@ -220,17 +219,22 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any, tell: Callable[[str], None]) -> Iterator[None]:
-    """Be connected to a cluster. A connection that was there before stays."""
+def connected(tell: Callable[[str], None]) -> Iterator[Any]:
+    """Be connected to a cluster; gives the module `ray`. A connection that was there before stays.
+
+    Raises:
+        EngineError: Ray is not installed, or no cluster answers.
+    """
+    ray = _import_ray()
     if ray.is_initialized():
-        yield
+        yield ray
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to be counted
     # Ray prints on stdout what becomes of workers, whatever it was told; stdout is the report's.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         _connect(ray, tell)
         try:
-            yield
+            yield ray
         finally:
             ray.shutdown()
 
