@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pytest
 from tiny_sets import tiny_set
 
 from sanitizer import Report, scan
+from sanitizer.cli import main
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.engines import ray_
@@ -93,6 +96,32 @@ def test_without_a_cluster_one_is_started_and_said_so(shared_data: Path, capfd: 
     assert report.findings == here.findings
     assert [note for note in report.notes if "one was started on this machine" in note]
     assert capfd.readouterr().out == ""
+
+
+def test_an_address_where_nobody_listens_is_one_sentence_and_soon(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    assert main(["scan", str(shared_data / "ultralytics_coco8"), "--engine", "ray"]) == 2
+    assert time.monotonic() - started < 10
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"sanitize scan: no Ray cluster answers at {address}, the RAY_ADDRESS: ")
+    assert err.count("\n") == 1
+
+
+def test_a_cluster_that_is_no_more_is_not_waited_for(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with pytest.raises(ConnectionError):
+        ray_._knock(ray_._address_of_this_machine())
 
 
 @pytest.mark.parametrize("name", SETS)
