@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tiny_sets import tiny_set
 
-import sanitizer.work
 from sanitizer import Report, scan
+from sanitizer.cli import main
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.engines import ray_
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from ray.cluster_utils import Cluster
 
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.tables import ImageTable
 
 ray: Any = pytest.importorskip("ray", reason="needs Ray (the ray extra)")
@@ -93,6 +98,32 @@ def test_without_a_cluster_one_is_started_and_said_so(shared_data: Path, capfd: 
     assert capfd.readouterr().out == ""
 
 
+def test_an_address_where_nobody_listens_is_one_sentence_and_soon(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    assert main(["scan", str(shared_data / "ultralytics_coco8"), "--engine", "ray"]) == 2
+    assert time.monotonic() - started < 10
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"sanitize scan: no Ray cluster answers at {address}, the RAY_ADDRESS: ")
+    assert err.count("\n") == 1
+
+
+def test_a_cluster_that_is_no_more_is_not_waited_for(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with pytest.raises(ConnectionError):
+        ray_._knock(ray_._address_of_this_machine())
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_the_report_is_the_local_one(cluster: Cluster, shared_data: Path, name: str) -> None:
     here = scan(shared_data / name, jobs=1, cache=False)
@@ -121,12 +152,12 @@ def test_a_node_lost_in_the_middle_changes_nothing(
 
 
 def test_files_that_end_their_worker_are_named_and_the_rest_is_judged(
-    cluster: Cluster, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, shared_data: Path
 ) -> None:
     path = shared_data / "bccd" / "data.yaml"
     healthy = scan(path, jobs=1, cache=False)
     first, second = sorted({f.image for f in healthy.findings if f.image})[:2]
-    with connected_with(lambda name: name.endswith((os.path.basename(first), os.path.basename(second)))):
+    with connected_through(ends_over(os.path.basename(first), os.path.basename(second))):
         report = scan(path, engine="ray")
     assert [f.image for f in report.findings if f.rule == "I001"] == [first, second]
     assert [f for f in report.findings if f.rule != "I001" and f.image not in (first, second)] == [
@@ -134,31 +165,36 @@ def test_files_that_end_their_worker_are_named_and_the_rest_is_judged(
     ]
 
 
-class connected_with:  # noqa: N801
-    """Be connected through workers that end whenever they are to read an image of which `is_deadly` is true."""
-
-    def __init__(self, is_deadly: Callable[[str], bool]) -> None:
-        def set_up() -> None:
-            import os
-            import signal
-
-            real = sanitizer.work.read_images
-
-            def read(paths: Sequence[str | None], mode: str) -> ImageTable:
-                if any(path is not None and is_deadly(path) for path in paths):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(paths, mode)  # type: ignore[arg-type]
-
-            sanitizer.work.read_images = read  # type: ignore[assignment]
-
-        self._set_up = set_up
-
-    def __enter__(self) -> None:
-        hook = {"worker_process_setup_hook": self._set_up}
-        ray.init(address=os.environ["RAY_ADDRESS"], runtime_env=hook, log_to_driver=False)
-
-    def __exit__(self, *_: object) -> None:
+@contextlib.contextmanager
+def connected_through(set_up: Callable[[], None]) -> Iterator[None]:
+    """Be connected to the cluster through workers that call a function before anything else."""
+    hook = {"worker_process_setup_hook": set_up}
+    ray.init(address=os.environ["RAY_ADDRESS"], runtime_env=hook, log_to_driver=False)
+    try:
+        yield
+    finally:
         ray.shutdown()
+
+
+def ends_over(*names: str) -> Callable[[], None]:
+    """Has workers end whenever they are to read an image of such a name."""
+
+    def set_up() -> None:
+        import os
+        import signal
+
+        import sanitizer.work
+
+        real = sanitizer.work.read_images
+
+        def read(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
+            if any(path is not None and path.endswith(names) for path in paths):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(paths, mode)
+
+        sanitizer.work.read_images = read
+
+    return set_up
 
 
 def test_a_connection_that_was_there_stays(cluster: Cluster, shared_data: Path) -> None:
@@ -187,3 +223,41 @@ def test_what_a_node_refuses_is_said_here(
     monkeypatch.setattr(ray_, "__version__", "0.0.0")
     with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks"):
         scan(shared_data / "ultralytics_coco8", engine="ray")
+
+
+def test_images_are_measured_by_actors_as_they_are_here(cluster: Cluster, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the probe extra")
+    pytest.importorskip("ultralytics", reason="needs the probe extra")
+    from sanitizer.probe.probing import probe
+
+    data = tiny_set(tmp_path / "tiny", train=12)
+    options: Any = {"budget": "1epochs", "device": "cpu", "overrides": {"imgsz": 64, "batch": 4}}
+    here = probe(data, "yolov8n.yaml", **options)
+    died = tmp_path / "died"
+
+    def set_up() -> None:
+        import os
+        import signal
+
+        from sanitizer.probe.measure import Measured, Measurer
+
+        real = Measurer.measure
+
+        def measure(self: Measurer, indices: Sequence[int], number: int = 0) -> list[Measured]:
+            if number == 1 and not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, indices, number)
+
+        Measurer.measure = measure  # type: ignore[method-assign]
+
+    with connected_through(set_up):
+        there = probe(data, "yolov8n.yaml", engine="ray", **options)
+    assert died.exists()
+    assert [m.index for m in there.measured] == [m.index for m in here.measured]
+    assert [m.batch for m in there.measured] == [m.batch for m in here.measured]
+    for name in ("share", "grad_norm", "background_share"):
+        assert [getattr(m, name) for m in there.measured] == pytest.approx(
+            [getattr(m, name) for m in here.measured], rel=1e-3, abs=1e-6
+        )
+    assert {f.rule for f in there.report.findings} == {f.rule for f in here.report.findings}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import INTERRUPTED, UsageError
 from sanitizer.cli.arguments import one_of
 from sanitizer.cli.scan import (
+    ENGINES,
     TASKS,
     add_report_options,
     add_rule_options,
@@ -53,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
     add("--budget", metavar="B", default="2m", help="2m, 90s, 200 (steps), 4epochs (default 2m)")
     add("--device", metavar="D", default="auto", help="auto, cpu, 0 or 0,1 (default auto)")
+    add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
+        help="local, or ray: measure on the GPUs of a Ray cluster, as in scan; the warm-up stays here")  # fmt: skip
     add(
         "--task",
         type=one_of(TASKS),
@@ -103,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         resume=args.resume,
         progress=wants_bar(args),
+        engine=args.engine,
     )
     status = finish(result.report, args, config.fail_on)
     if args.format == "text" and not args.quiet:

@@ -56,7 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--imgsz", type=positive_int, metavar="PX", help="training image size (default 640)")
     add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
         help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
-    add("--jobs", type=positive_int, metavar="N", help="worker processes (default: as many as help)")
+    add(
+        "--jobs",
+        type=positive_int,
+        metavar="N",
+        help="worker processes, or tasks at a time on Ray (default: as many as help)",
+    )
     add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
         help="local, or ray: on the cluster of RAY_ADDRESS, or else one that runs here; all nodes must see the "
         "files under the same paths (pip install 'sanitize-yolo[ray]')")  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,7 @@ def run_on_ray(
     Raises:
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
-    ray = _import_ray()
-    with _cluster(ray, tell):
+    with connected(tell) as ray:
         yield from _Cluster(ray, job, jobs).run(pieces)
 
 
@@ -220,17 +220,22 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any, tell: Callable[[str], None]) -> Iterator[None]:
-    """Be connected to a cluster. A connection that was there before stays."""
+def connected(tell: Callable[[str], None]) -> Iterator[Any]:
+    """Be connected to a cluster; gives the module `ray`. A connection that was there before stays.
+
+    Raises:
+        EngineError: Ray is not installed, or no cluster answers.
+    """
+    ray = _import_ray()
     if ray.is_initialized():
-        yield
+        yield ray
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to be counted
     # Ray prints on stdout what becomes of workers, whatever it was told; stdout is the report's.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         _connect(ray, tell)
         try:
-            yield
+            yield ray
         finally:
             ray.shutdown()
 
@@ -238,21 +243,21 @@ def _cluster(ray: Any, tell: Callable[[str], None]) -> Iterator[None]:
 def _connect(ray: Any, tell: Callable[[str], None]) -> None:
     """To the cluster of RAY_ADDRESS; without one, to a cluster that runs here, or one that is started for this."""
     address = os.environ.get("RAY_ADDRESS") or "auto"
-    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        _knock(address)
-        ray.init(address=address, **quiet)
+        _knock(_address_of_this_machine() if address == "auto" else address)
+        _init(ray, address=address)
     except Exception as error:
         if address != "auto":
             raise EngineError(
-                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {_first_line(error)}"
+                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {_first_line(error)} "
+                "(one that wants a token needs RAY_AUTH_MODE=token)"
             ) from error
         if not isinstance(error, ConnectionError):
             raise EngineError(
                 f"the Ray cluster that runs here does not answer: {_first_line(error)}"
             ) from error
         try:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            _init(ray, address="local", include_dashboard=False)
         except Exception as failure:
             raise EngineError(f"no Ray cluster can be started here: {_first_line(failure)}") from failure
         tell(
@@ -260,8 +265,31 @@ def _connect(ray: Any, tell: Callable[[str], None]) -> None:
         )
 
 
+def _init(ray: Any, **options: Any) -> None:
+    """Connect. What Ray writes past Python onto stderr, a line a try, is not shown: an exception says it better."""
+    sys.stderr.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(nowhere)
+
+
+def _address_of_this_machine() -> str:
+    """Where the cluster listens, or listened, that `ray start` last began here; "" where there is none."""
+    folder = os.environ.get("RAY_TMPDIR") or "/tmp"
+    try:
+        with open(os.path.join(folder, "ray", "ray_current_cluster"), encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at host:port: Ray itself would try for minutes, and log each time."""
+    """Raise OSError where nobody listens at host:port: Ray itself would try for minutes."""
     import socket
 
     host, colon, port = address.rpartition("://")[2].rpartition(":")

@@ -15,13 +15,14 @@ from ultralytics.utils import DEFAULT_CFG
 
 from sanitizer.baseline import apply_baseline
 from sanitizer.dataset.layout import find_dataset
+from sanitizer.engines.ray_ import connected
 from sanitizer.findings import fingerprinted
 from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
-from sanitizer.probe.data import ReadOnlyDataset
-from sanitizer.probe.devices import pick_devices, replicas
+from sanitizer.probe.crew import Setup, measure_here, measure_on_ray
+from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.judge import Judgement, scan_codes
-from sanitizer.probe.measure import Measured, Measurer, on_common_scale
+from sanitizer.probe.measure import Measured, on_common_scale
 from sanitizer.probe.model import ModelError, build_model
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.samples import read_samples
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from sanitizer.config import Config
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.engines import Engine
     from sanitizer.probe.clipped_step import StepRecord
     from sanitizer.probe.evidence import Evidence
     from sanitizer.probe.samples import Sample
@@ -93,6 +95,7 @@ def probe(
     resume: bool = False,
     progress: bool = False,
     scanned: Report | None = None,
+    engine: Engine = "local",
 ) -> ProbeResult:
     """Name the images and label lines behind loss spikes, by a short run. The dataset is only read.
 
@@ -111,9 +114,12 @@ def probe(
         resume: Go on from that state.
         progress: Show a bar on stderr.
         scanned: What a scan with all rules and no baseline found already; None scans first.
+        engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster, or its cores
+            where it has none. The warm-up runs here either way.
 
     Raises:
-        DatasetError, ConfigError, ModelError, BudgetError, ProbeError: Nothing can be probed; the text says why.
+        DatasetError, ConfigError, ModelError, BudgetError, ProbeError, EngineError: Nothing can be probed; the text
+            says why.
     """
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
@@ -124,7 +130,11 @@ def probe(
     config = replace(config, imgsz=settings["imgsz"])
     # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
     scanned = scanned or scan(
-        data, config=replace(config, select=None, ignore=(), baseline=None), task=task, progress=progress
+        data,
+        config=replace(config, select=None, ignore=(), baseline=None),
+        task=task,
+        progress=progress,
+        engine=engine,
     )
     spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
     if spec.nc is None:
@@ -140,9 +150,8 @@ def probe(
         network = build_model(model, spec, trust_weights=trust_weights)
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
-    run = _Run(
-        samples, spec, settings, devices, max_grad_norm, budget, show, State.open(out, resume, samples, model)
-    )
+    state = State.open(out, resume, samples, model)
+    run = _Run(samples, spec, settings, devices, max_grad_norm, budget, show, state, engine)
     with silent_ultralytics():
         network = run.train(network)
         measured = run.measure_all(network)
@@ -212,7 +221,9 @@ class _Run:
         budget: Budget,
         show: Progress,
         state: State,
+        engine: Engine,
     ) -> None:
+        self.setup, self.engine = Setup(samples, spec, settings), engine
         self.samples, self.spec, self.settings, self.devices = samples, spec, settings, devices
         self.max_grad_norm, self.budget, self.show, self.state = max_grad_norm, budget, show, state
         self.steps: list[StepRecord] = []
@@ -260,23 +271,12 @@ class _Run:
         """Seconds that attributing a batch takes, on a copy so that training starts from the weights as they are."""
         import copy
 
-        measurer = self._measurer(copy.deepcopy(network), self.devices[0])
+        measurer = self.setup.measurer(copy.deepcopy(network), self.devices[0])
         indices = list(range(min(self.settings["batch"], len(self.samples))))
         measurer.measure(indices[:1])
         started = time.perf_counter()
         measurer.measure(indices)
         return time.perf_counter() - started
-
-    def _measurer(self, network: torch.nn.Module, device: torch.device) -> Measurer:
-        data: dict[str, Any] = {"names": dict(self.spec.names), "nc": self.spec.nc, "channels": 3}
-        data["kpt_shape"] = list(self.spec.kpt_shape)
-        hyp = get_cfg(DEFAULT_CFG, self.settings | {"task": self.spec.task})
-        dataset = ReadOnlyDataset(
-            self.samples, data=data, task=self.spec.task, imgsz=self.settings["imgsz"], augment=False, hyp=hyp
-        )
-        network.args = hyp  # type: ignore[assignment]
-        amp = torch.float16 if device.type == "cuda" and self.settings.get("amp", True) else None
-        return Measurer(network, dataset, device, amp)
 
     def measure_all(self, network: torch.nn.Module) -> list[Measured]:
         """Measure images in a random but fixed order, until all are or the time is up."""
@@ -286,10 +286,9 @@ class _Run:
         todo = [i for i in order if i not in known]
         measured = list(known.values())
         self.show.begin("measuring", len(order), len(measured))
-        measurers = [self._measurer(copy, device) for copy, device in replicas(network, self.devices)]
         try:
             first = max((m.batch for m in measured), default=-1) + 1
-            for part in self._in_batches(measurers, todo, first):
+            for part in self._in_batches(network, todo, first):
                 measured += part
                 self.state.keep(part)
                 self.show.measured(part, self.samples)
@@ -312,24 +311,16 @@ class _Run:
         return measured
 
     def _in_batches(
-        self, measurers: Sequence[Measurer], todo: Sequence[int], first: int
+        self, network: torch.nn.Module, todo: Sequence[int], first: int
     ) -> Iterator[list[Measured]]:
-        """Measure batch after batch, numbered from `first`, on as many devices as there are measurers."""
+        """Measure batch after batch, numbered from `first`, with all there is to measure with."""
         size = self.settings["batch"]
-        batches = [todo[k : k + size] for k in range(0, len(todo), size)]
-        if len(measurers) == 1:
-            for number, batch in enumerate(batches, first):
-                yield measurers[0].measure(batch, number)
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(
-            len(measurers)
-        ) as pool:  # a thread a GPU: kernels run outside the interpreter's lock
-            for k in range(0, len(batches), len(measurers)):
-                group = batches[k : k + len(measurers)]
-                numbers = range(first + k, first + k + len(group))
-                yield from pool.map(Measurer.measure, measurers[: len(group)], group, numbers)
+        batches = list(enumerate((todo[k : k + size] for k in range(0, len(todo), size)), first))
+        if self.engine == "ray":
+            with connected(self.notes.append) as ray:
+                yield from measure_on_ray(ray, self.setup, network, batches)
+        else:
+            yield from measure_here(self.setup, network, self.devices, batches)
 
 
 def _for_trainer(device: torch.device) -> str:

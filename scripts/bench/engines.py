@@ -4,7 +4,8 @@
 
 Warm page cache, no scan cache. Each round runs every engine once, in turn; reports are compared, too. "Judging" is
 what engines do: reading files and running the rules on them, without start, listing of folders and the rules over
-the whole dataset. Results go to scripts/bench/results/.
+the whole dataset. Its processor time is told apart into that of this process, which limits how many workers it can
+keep busy, and that of local workers (Ray's belong to Ray). Results go to scripts/bench/results/.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import datetime
 import json
 import os
+import resource
 import sys
 import time
 from importlib.util import find_spec
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
     args = parser.parse_args()
     if args.judge:
-        print(judging_s(args.datasets[0], args.images, args.judge[0], int(args.judge[1])))
+        print(*judging_s(args.datasets[0], args.images, args.judge[0], int(args.judge[1])))
         return
     engines = {f"local, {n} process{'es' * (n > 1)}": ("local", n) for n in args.jobs}
     if find_spec("ray"):
@@ -64,7 +66,7 @@ def main() -> None:
 def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], rounds: int) -> str:
     """One dataset under every engine, as a section of Markdown. SystemExit where two reports differ."""
     whole: dict[str, list[Run]] = {name: [] for name in engines}
-    judging: dict[str, list[float]] = {name: [] for name in engines}
+    judging: dict[str, list[list[float]]] = {name: [] for name in engines}
     scan = (
         *SANITIZE,
         "scan",
@@ -84,7 +86,7 @@ def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], r
             if json.loads(done.stdout)["findings"] != expected["findings"]:
                 raise SystemExit(f"{dataset}: {name} has another report")
             judge = (sys.executable, __file__, dataset, "--images", images, "--judge", engine, str(jobs))
-            judging[name].append(float(run(judge).stdout))
+            judging[name].append([float(word) for word in run(judge).stdout.split()])
             print(f"{dataset}: round {number + 1}: {name}: {done.seconds:.2f} s", file=sys.stderr)
     whole_base, judging_base = next(iter(whole.values())), next(iter(judging.values()))
     rows = [
@@ -92,10 +94,10 @@ def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], r
             name,
             f"{median_seconds(whole[name]):.2f}",
             f"{1 / median_ratio(whole[name], whole_base):.2f}",
-            f"{median(r.cpu_seconds for r in whole[name]):.2f}",
-            f"{median(judging[name]):.2f}",
-            f"{median(b / d for b, d in zip(judging_base, judging[name], strict=True)):.2f}",
-            f"{min(judging_base) / min(judging[name]):.2f}",
+            f"{median(wall for wall, _, _ in judging[name]):.2f}",
+            f"{median(b[0] / d[0] for b, d in zip(judging_base, judging[name], strict=True)):.2f}",
+            f"{median(here for _, here, _ in judging[name]):.2f}",
+            f"{median(d[2] for d in judging[name]):.2f}" if engines[name][0] == "local" else "–",
         ]
         for name in engines
     ]
@@ -103,17 +105,17 @@ def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], r
         "engine",
         "whole process, s",
         "times faster",
-        "CPU, s",
         "judging, s",
-        "times faster (median)",
-        "times faster (best of each)",
+        "times faster",
+        "its CPU here, s",
+        "in workers, s",
     )
     title = f"{Path(dataset).resolve().parent.name}: {expected['summary']['images']:,} images, {images}"
     return f"\n## {title}\n\n{rounds} rounds\n\n{table(header, rows)}"
 
 
-def judging_s(dataset: str, images: str, engine: str, jobs: int) -> float:
-    """Seconds that judging all pieces takes in this process and those that it starts; Ray's own start left out."""
+def judging_s(dataset: str, images: str, engine: str, jobs: int) -> tuple[float, float, float]:
+    """Judge all pieces. Seconds: wall, processor time here, processor time of local workers; Ray's start left out."""
     from sanitizer.config import Config
     from sanitizer.dataset.layout import find_dataset
     from sanitizer.dataset.task import infer_task
@@ -130,10 +132,12 @@ def judging_s(dataset: str, images: str, engine: str, jobs: int) -> float:
 
         with contextlib.redirect_stdout(None):
             ray.init(address="local", include_dashboard=False, log_to_driver=False)
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     for _ in run_job(job, jobs, False, engine, lambda note: None):  # type: ignore[arg-type]
         pass
-    return time.perf_counter() - started
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    in_workers = used.ru_utime + used.ru_stime if engine == "local" else float("nan")
+    return time.perf_counter() - started, time.process_time() - started_cpu, in_workers
 
 
 if __name__ == "__main__":
