@@ -1,0 +1,143 @@
+"""Findings in a temporary Parquet file: written in report order, read back a few thousand at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import TYPE_CHECKING, Any, overload
+
+from sanitizer.findings import Finding, Severity, Tally
+from sanitizer.spill import SpillFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ROWS_AT_ONCE = 2048
+"""Findings that are read and written at a time."""
+_NAMES = tuple(f.name for f in fields(Finding))
+_REALS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
+_PLACES = frozenset(("line", "column"))
+_FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name")
+"""Columns with few different values, which are stored once each."""
+
+
+def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
+    """Write findings, in the order they come, to a new temporary file. SpillError where that fails.
+
+    Args:
+        findings: They are taken a few thousand at a time.
+        holds: What they are, for errors.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def dtype(name: str) -> Any:
+        return pa.float64() if name in _REALS else pa.int64() if name in _PLACES else pa.binary()
+
+    schema = pa.schema([(name, dtype(name)) for name in _NAMES])
+    file = SpillFile(holds)
+    try:
+        with pq.ParquetWriter(
+            file.file, schema, compression="lz4", use_dictionary=list(_FEW), write_statistics=False
+        ) as writer:
+            rest = iter(findings)
+            while block := list(islice(rest, ROWS_AT_ONCE)):
+                columns = [pa.array(_stored(name, block), dtype(name)) for name in _NAMES]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    except OSError as error:
+        raise file.failure(error) from error
+    return file
+
+
+def _stored(name: str, block: Sequence[Finding]) -> list[Any]:
+    """A column as the file holds it.
+
+    Text is bytes, as names may hold what UTF-8 cannot write. A class id is text, as a label file may hold one
+    beyond 64 bits.
+    """
+    values = [getattr(f, name) for f in block]
+    if name in _REALS or name in _PLACES:
+        return values
+    if name == "severity":
+        return [s.label.encode() for s in values]
+    if name == "class_id":
+        return [None if v is None else b"%d" % v for v in values]
+    return [None if v is None else v.encode("utf-8", "surrogatepass") for v in values]
+
+
+def _restored(name: str, values: list[Any]) -> list[Any]:
+    if name in _REALS or name in _PLACES:
+        return values
+    restore: Callable[[bytes], Any] = _text
+    if name == "severity":
+        restore = _severity
+    elif name == "class_id":
+        restore = int
+    return [None if v is None else restore(v) for v in values]
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogatepass")
+
+
+def _severity(stored: bytes) -> Severity:
+    return Severity.parse(stored.decode())
+
+
+class FindingsFile(Sequence[Finding]):
+    """The findings that `write_findings` wrote. A slice is a list, so take small ones; to see all, go through them.
+
+    Attributes:
+        tally: What they add up to, where that was counted.
+    """
+
+    def __init__(self, file: SpillFile, counted: Tally | None = None) -> None:
+        import pyarrow.parquet as pq
+
+        self._file, self.tally = file, counted
+        self._parquet = pq.ParquetFile(file.file, memory_map=False, pre_buffer=False)
+        metadata = self._parquet.metadata
+        self._starts = [0]
+        for group in range(metadata.num_row_groups):
+            self._starts.append(self._starts[-1] + metadata.row_group(group).num_rows)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def batches(self) -> Iterator[list[Finding]]:
+        """All findings in order, a few thousand at a time. SpillError where the file cannot be read."""
+        for group in range(len(self._starts) - 1):
+            yield self._group(group)
+
+    def __iter__(self) -> Iterator[Finding]:
+        for batch in self.batches():
+            yield from batch
+
+    @overload
+    def __getitem__(self, key: int) -> Finding: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Finding]: ...
+    def __getitem__(self, key: int | slice) -> Finding | list[Finding]:
+        """A finding, or a list of those from a to b."""
+        if not isinstance(key, slice):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"there is no finding {key} among {len(self)}")
+            return self[key % len(self) :][0] if key < 0 else self[key : key + 1][0]
+        start, stop, step = key.indices(len(self))
+        if step < 0:
+            return [self[i] for i in range(start, stop, step)]
+        found: list[Finding] = []
+        for group in range(len(self._starts) - 1):
+            first, end = self._starts[group], self._starts[group + 1]
+            if first < stop and start < end:
+                found += self._group(group)[max(0, start - first) : stop - first]
+        return found[::step]
+
+    def _group(self, group: int) -> list[Finding]:
+        try:
+            table = self._parquet.read_row_group(group, use_threads=False)
+        except OSError as error:
+            raise self._file.failure(error) from error
+        columns = [_restored(name, table.column(name).to_pylist()) for name in _NAMES]
+        return list(map(Finding, *columns))

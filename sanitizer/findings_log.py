@@ -1,0 +1,140 @@
+"""The findings of a scan as they come in: a list, or sorted runs on disk that are merged into report order."""
+
+from __future__ import annotations
+
+import heapq
+import importlib.util
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+from sanitizer.findings import Finding, Tally, fingerprinted, with_fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sanitizer.findings_file import FindingsFile
+
+FINDINGS_HELD = 200_000
+"""Findings that stay in memory, somewhat under a kilobyte each; more go to temporary files."""
+MOST_RUNS = 64
+"""Runs on disk that are read side by side."""
+HOLDS = "the findings"
+
+
+class FindingLog:
+    """Takes findings in any order and gives them back in report order, with fingerprints.
+
+    Attributes:
+        note: Why very many findings were kept in memory, or None.
+    """
+
+    def __init__(self) -> None:
+        self.note: str | None = None
+        self._held: list[Finding] = []
+        self._runs: list[FindingsFile] = []
+        self._limit: int | None = FINDINGS_HELD
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Take findings. SpillError where they do not fit on the disk.
+
+        Findings that are equal in all that `Finding.sort_key` looks at are reported in the order they were taken.
+        """
+        for f in findings:
+            self._held.append(f)
+            if self._limit is not None and len(self._held) > self._limit:
+                self._write_run()
+
+    def finish(self, known: frozenset[str] = frozenset()) -> tuple[Sequence[Finding], int]:
+        """(all findings but those with a known fingerprint, in report order; number of those left out).
+
+        They are a list, or for very many a `FindingsFile`.
+        """
+        if not self._runs:
+            ordered = fingerprinted(self._held)
+            kept = [f for f in ordered if f.fingerprint not in known] if known else ordered
+            return kept, len(ordered) - len(kept)
+        from sanitizer.findings_file import FindingsFile, write_findings
+
+        self._write_run()
+        counted, left_out = Tally(), 0
+
+        def kept_ones() -> Iterator[Finding]:
+            nonlocal left_out
+            for f in with_fingerprints(merged(self._runs)):
+                if f.fingerprint in known:
+                    left_out += 1
+                else:
+                    counted.add(f)
+                    yield f
+
+        file = write_findings(kept_ones(), HOLDS)
+        self._runs.clear()
+        return FindingsFile(file, counted), left_out
+
+    def _write_run(self) -> None:
+        """Move what is held to disk, sorted."""
+        if importlib.util.find_spec("pyarrow") is None:
+            self._limit = None
+            self.note = (
+                f"over {FINDINGS_HELD:,} findings are kept in memory: "
+                "pip install 'sanitize-yolo[parquet]' lets them go to disk"
+            )
+            return
+        from sanitizer.findings_file import FindingsFile, write_findings
+
+        run, self._held = sorted(self._held, key=Finding.sort_key), []
+        self._runs.append(FindingsFile(write_findings(run, HOLDS)))
+        if len(self._runs) == MOST_RUNS:
+            joined = write_findings(merged(self._runs), HOLDS)
+            self._runs = [FindingsFile(joined)]
+
+
+def merged(runs: Sequence[FindingsFile]) -> Iterator[Finding]:
+    """The findings of sorted runs in report order; of equal ones those of the earlier run first.
+
+    Runs that hold other files than the rest, as those of a dataset that is read folder by folder do, are passed on
+    in whole stretches.
+    """
+    cursors = [_Cursor(run) for run in runs]
+    heads = [(c.key(), number) for number, c in enumerate(cursors) if c.advance()]
+    heapq.heapify(heads)
+    while heads:
+        _, number = heapq.heappop(heads)
+        cursor = cursors[number]
+        yield from cursor.up_to(*heads[0], number) if heads else cursor.batch_rest()
+        if cursor.advance():
+            heapq.heappush(heads, (cursor.key(), number))
+
+
+class _Cursor:
+    """A place in a sorted run."""
+
+    def __init__(self, run: FindingsFile) -> None:
+        self._batches = run.batches()
+        self._batch: list[Finding] = []
+        self._at = 0
+
+    def advance(self) -> bool:
+        """Go to the next batch where this one is through; whether there is a finding."""
+        while self._at == len(self._batch):
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            self._batch, self._at = batch, 0
+        return True
+
+    def key(self) -> tuple[str, int, int, str, str]:
+        """What the next finding is sorted by."""
+        return self._batch[self._at].sort_key()
+
+    def batch_rest(self) -> list[Finding]:
+        """All that is left of the batch."""
+        start, self._at = self._at, len(self._batch)
+        return self._batch[start:]
+
+    def up_to(self, key: tuple[str, int, int, str, str], other: int, number: int) -> list[Finding]:
+        """What comes before the next finding of another run; `number` is that of this one."""
+        bisect = bisect_right if number < other else bisect_left
+        start = self._at
+        self._at = bisect(self._batch, key, lo=start, key=Finding.sort_key)
+        return self._batch[start : self._at]
