@@ -202,11 +202,12 @@ class SurveyBuilder:
             dataset = replace(dataset, splits=with_found(dataset.splits, self._splits.found.values()))
         starts = np.zeros(len(dataset.splits) + 1, np.int64)
         np.cumsum([len(s) for s in dataset.splits], out=starts[1:])
+        columns: dict[str, Any] = {name: column.finish() for name, column in self._columns.items()}
         return Survey(
+            **columns,
             dataset=dataset,
             spec=self._spec,
             split_start=starts,
-            **{name: column.finish() for name, column in self._columns.items()},
             class_counts=dict(sorted(self._class_counts.items())),
             shapes=merge_sketches(self._shapes),
             n_label_files=self._n_label_files,
