@@ -7,11 +7,13 @@ from dataclasses import fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from sanitizer.findings import Finding, Severity, Tally
 from sanitizer.spill import SpillFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 ROWS_AT_ONCE = 2048
 """Findings that are read and written at a time."""
@@ -19,7 +21,7 @@ _NAMES = tuple(f.name for f in fields(Finding))
 _REALS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
 _PLACES = frozenset(("line", "column"))
 _FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name")
-"""Columns with few different values, which are stored once each."""
+"""Columns with few different values, which are stored and restored once each."""
 
 
 def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
@@ -39,50 +41,65 @@ def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
     file = SpillFile(holds)
     try:
         with pq.ParquetWriter(
-            file.file, schema, compression="lz4", use_dictionary=list(_FEW), write_statistics=False
+            file.sink(), schema, compression="lz4", use_dictionary=list(_FEW), write_statistics=False
         ) as writer:
             rest = iter(findings)
             while block := list(islice(rest, ROWS_AT_ONCE)):
-                columns = [pa.array(_stored(name, block), dtype(name)) for name in _NAMES]
+                columns = [_stored(name, block) for name in _NAMES]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     except OSError as error:
         raise file.failure(error) from error
     return file
 
 
-def _stored(name: str, block: Sequence[Finding]) -> list[Any]:
+def _stored(name: str, block: Sequence[Finding]) -> Any:
     """A column as the file holds it.
 
     Text is bytes, as names may hold what UTF-8 cannot write. A class id is text, as a label file may hold one
     beyond 64 bits.
     """
+    import pyarrow as pa
+
     values = [getattr(f, name) for f in block]
     if name in _REALS or name in _PLACES:
-        return values
+        return pa.array(values, pa.float64() if name in _REALS else pa.int64())
     if name == "severity":
-        return [s.label.encode() for s in values]
-    if name == "class_id":
-        return [None if v is None else b"%d" % v for v in values]
-    return [None if v is None else v.encode("utf-8", "surrogatepass") for v in values]
-
-
-def _restored(name: str, values: list[Any]) -> list[Any]:
-    if name in _REALS or name in _PLACES:
-        return values
-    restore: Callable[[bytes], Any] = _text
-    if name == "severity":
-        restore = _severity
+        values = [s.label for s in values]
     elif name == "class_id":
-        restore = int
-    return [None if v is None else restore(v) for v in values]
+        values = [None if v is None else str(v) for v in values]
+    try:
+        return pa.array(values, pa.binary())
+    except UnicodeEncodeError:
+        return pa.array(
+            [None if v is None else v.encode("utf-8", "surrogatepass") for v in values], pa.binary()
+        )
+
+
+def _restored(name: str, column: Any) -> Sequence[Any]:
+    """What `_stored` made a column of."""
+    import pyarrow as pa
+
+    if name in _FEW:
+        known: list[Any] = [_text(v) for v in column.dictionary.to_pylist()]
+        if name == "severity":
+            known = [Severity.parse(v) for v in known]
+        known.append(None)  # found at -1
+        return [known[i] for i in column.indices.fill_null(-1).to_numpy().tolist()]
+    if name in _REALS or name in _PLACES:
+        missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist()
+        numbers: list[Any] = column.fill_null(0).to_numpy().tolist()
+        for i in missing:
+            numbers[i] = None
+        return numbers
+    try:
+        texts: list[Any] = column.cast(pa.string()).to_numpy(zero_copy_only=False).tolist()
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        texts = [None if v is None else _text(v) for v in column.to_pylist()]
+    return [None if v is None else int(v) for v in texts] if name == "class_id" else texts
 
 
 def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogatepass")
-
-
-def _severity(stored: bytes) -> Severity:
-    return Severity.parse(stored.decode())
 
 
 class FindingsFile(Sequence[Finding]):
@@ -96,7 +113,7 @@ class FindingsFile(Sequence[Finding]):
         import pyarrow.parquet as pq
 
         self._file, self.tally = file, counted
-        self._parquet = pq.ParquetFile(file.file, memory_map=False, pre_buffer=False)
+        self._parquet = pq.ParquetFile(file.file, read_dictionary=list(_FEW), pre_buffer=False)
         metadata = self._parquet.metadata
         self._starts = [0]
         for group in range(metadata.num_row_groups):
@@ -139,5 +156,5 @@ class FindingsFile(Sequence[Finding]):
             table = self._parquet.read_row_group(group, use_threads=False)
         except OSError as error:
             raise self._file.failure(error) from error
-        columns = [_restored(name, table.column(name).to_pylist()) for name in _NAMES]
+        columns = [_restored(name, table.column(name).combine_chunks()) for name in _NAMES]
         return list(map(Finding, *columns))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sanitizer.findings_file import FindingsFile
 
-FINDINGS_HELD = 200_000
+FINDINGS_HELD = 100_000
 """Findings that stay in memory, somewhat under a kilobyte each; more go to temporary files."""
 MOST_RUNS = 64
 """Runs on disk that are read side by side."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 65_536
 """Numbers that are read at a time by who goes through a column."""
-ROWS_HELD = 1_000_000
+ROWS_HELD = 250_000
 """Rows that `Buckets` keeps before it writes them."""
 MOST_BUCKETS = 256
 
@@ -69,6 +69,10 @@ class SpillFile:
         """Write bytes at the end. SpillError where that fails."""
         self.write_at(self.size, content)
 
+    def sink(self) -> _Sink:
+        """The file as something that others write to."""
+        return _Sink(self)
+
     def read_into(self, offset: int, target: NDArray[Any]) -> None:
         """Fill an array from a place in the file. SpillError where that fails, or the file ends before."""
         rest = _bytes(target)
@@ -81,6 +85,28 @@ class SpillFile:
                 rest = rest[n:]
         except OSError as error:
             raise self.failure(error) from error
+
+
+class _Sink:
+    """What is written here goes to the end of a temporary file, whole or with a SpillError."""
+
+    closed = False
+
+    def __init__(self, file: SpillFile) -> None:
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        self._file.append(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._file.size
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """The file stays open for who reads it."""
 
 
 def _bytes(content: bytes | NDArray[Any]) -> memoryview:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.findings import to_record
-from sanitizer.reports.streamed_json import Streamed, json_pieces
+from sanitizer.reports.streamed_json import Streamed, json_pieces, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,5 +24,5 @@ def pieces(report: Report) -> Iterator[str]:
         yield piece.translate(_LINE_BREAKS)
     yield "\n"
     for f in report.findings:
-        line = "".join(json_pieces(to_record(f) | {"file": f.file}, indent=None))
+        line = json_text(to_record(f) | {"file": f.file})
         yield f"{line.translate(_LINE_BREAKS)}\n"

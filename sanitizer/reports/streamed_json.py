@@ -32,7 +32,7 @@ def json_pieces(value: Any, indent: int | None, level: int = 0) -> Iterator[str]
         level: How deep in another value it stands.
     """
     if not _holds_stream(value):
-        yield _text(value, indent, level)
+        yield json_text(value, indent, level)
         return
     inner = "" if indent is None else "\n" + " " * (indent * (level + 1))
     outer = "" if indent is None else "\n" + " " * (indent * level)
@@ -40,7 +40,7 @@ def json_pieces(value: Any, indent: int | None, level: int = 0) -> Iterator[str]
     if isinstance(value, dict):
         lead = "{" + inner
         for key, item in value.items():
-            yield f"{lead}{_text(key, None, 0)}: "
+            yield f"{lead}{json_text(key)}: "
             yield from json_pieces(item, indent, level + 1)
             lead = comma
         yield outer + "}"
@@ -50,7 +50,7 @@ def json_pieces(value: Any, indent: int | None, level: int = 0) -> Iterator[str]
     for item in items:
         yield lead
         if isinstance(value, Streamed):
-            yield _text(item, None if value.one_line else indent, level + 1)
+            yield json_text(item, None if value.one_line else indent, level + 1)
         else:
             yield from json_pieces(item, indent, level + 1)
         lead = comma
@@ -65,7 +65,8 @@ def _holds_stream(value: Any) -> bool:
     return isinstance(value, Streamed)
 
 
-def _text(value: Any, indent: int | None, level: int) -> str:
+def json_text(value: Any, indent: int | None = None, level: int = 0) -> str:
+    """Plain values, as `json_pieces` writes them."""
     text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
     # Line breaks inside of texts are escaped, so these are those of the layout.
     return text.replace("\n", "\n" + " " * (indent * level)) if indent and level else text
