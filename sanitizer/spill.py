@@ -39,6 +39,7 @@ class SpillFile:
 
     def __init__(self, holds: str) -> None:
         self.holds = holds
+        self.folder: str | None = None
         self.size = 0
         try:
             self.folder = tempfile.gettempdir()
@@ -48,9 +49,9 @@ class SpillFile:
 
     def failure(self, error: OSError) -> SpillError:
         """What to raise in place of an error of the system."""
-        folder = getattr(self, "folder", "temporary files")
+        where, there = (f"{self.folder}: ", " there") if self.folder else ("", "")
         return SpillError(
-            f"{folder}: cannot keep {self.holds} in a temporary file there: {error.strerror or error}"
+            f"{where}cannot keep {self.holds} in a temporary file{there}: {error.strerror or error}"
             " (TMPDIR names another folder)"
         )
 
