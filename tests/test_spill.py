@@ -235,7 +235,7 @@ def test_a_file_that_cannot_grow_ends_the_scan_with_a_sentence(
     )
     assert (run.returncode, run.stdout) == (2, ""), run.stderr
     (last,) = run.stderr.splitlines()
-    if size < 4:  # Python tries a folder with four bytes
+    if size == 0:  # Python writes to a folder before it takes it
         assert last.startswith("sanitize scan: cannot keep ")
         assert f"No usable temporary directory found in ['{scratch}', " in last
     else:
