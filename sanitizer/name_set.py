@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator, Set
 from itertools import groupby, pairwise
 
@@ -68,6 +67,8 @@ class NameSetBuilder:
         """The set: a frozenset, or for very many names one that lies in a file and is in order."""
         if self._file is None:
             return frozenset(self._held)
+        import heapq
+
         self._write_run()
         file, names = SpillFile(self._holds), _Blocks()
         hashes: list[np.ndarray] = []

@@ -6,7 +6,6 @@ for. They have no name where the system allows it, and go with their last user h
 
 from __future__ import annotations
 
-import tempfile
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
@@ -38,6 +37,8 @@ class SpillFile:
     """
 
     def __init__(self, holds: str) -> None:
+        import tempfile  # neither needed, nor worth its time, for a handful of files
+
         self.holds = holds
         self.folder: str | None = None
         self.size = 0
