@@ -15,8 +15,10 @@ from sanitizer.spill import SpillFile
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROWS_AT_ONCE = 2048
-"""Findings that are read and written at a time."""
+ROWS_AT_ONCE = 1024
+"""Findings that are read at a time."""
+ROWS_OF_GROUP = 16_384
+"""Findings that are written at a time: what the file says of each group of rows is kept in memory."""
 _NAMES = tuple(f.name for f in fields(Finding))
 _REALS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
 _PLACES = frozenset(("line", "column"))
@@ -44,7 +46,7 @@ def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
             file.sink(), schema, compression="lz4", use_dictionary=list(_FEW), write_statistics=False
         ) as writer:
             rest = iter(findings)
-            while block := list(islice(rest, ROWS_AT_ONCE)):
+            while block := list(islice(rest, ROWS_OF_GROUP)):
                 columns = [_stored(name, block) for name in _NAMES]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     except OSError as error:
@@ -105,6 +107,8 @@ def _text(stored: bytes) -> str:
 class FindingsFile(Sequence[Finding]):
     """The findings that `write_findings` wrote. A slice is a list, so take small ones; to see all, go through them.
 
+    To take one by its number is slow: thousands are read to find it.
+
     Attributes:
         tally: What they add up to, where that was counted.
     """
@@ -125,11 +129,15 @@ class FindingsFile(Sequence[Finding]):
     def batches(self) -> Iterator[list[Finding]]:
         """All findings in order, a few thousand at a time. SpillError where the file cannot be read."""
         for group in range(len(self._starts) - 1):
-            yield self._group(group)
+            yield from self._group(group)
 
     def __iter__(self) -> Iterator[Finding]:
         for batch in self.batches():
             yield from batch
+
+    def __reversed__(self) -> Iterator[Finding]:
+        for group in reversed(range(len(self._starts) - 1)):
+            yield from [f for batch in self._group(group) for f in batch][::-1]
 
     @overload
     def __getitem__(self, key: int) -> Finding: ...
@@ -143,18 +151,25 @@ class FindingsFile(Sequence[Finding]):
             return self[key % len(self) :][0] if key < 0 else self[key : key + 1][0]
         start, stop, step = key.indices(len(self))
         if step < 0:
-            return [self[i] for i in range(start, stop, step)]
+            forward = range(start, stop, step)[::-1]
+            return self[forward.start : forward.stop : forward.step][::-1] if forward else []
         found: list[Finding] = []
         for group in range(len(self._starts) - 1):
             first, end = self._starts[group], self._starts[group + 1]
             if first < stop and start < end:
-                found += self._group(group)[max(0, start - first) : stop - first]
+                for batch in self._group(group):
+                    found += batch[max(0, start - first) : max(0, stop - first)]
+                    first += len(batch)
         return found[::step]
 
-    def _group(self, group: int) -> list[Finding]:
-        try:
-            table = self._parquet.read_row_group(group, use_threads=False)
-        except OSError as error:
-            raise self._file.failure(error) from error
-        columns = [_restored(name, table.column(name).combine_chunks()) for name in _NAMES]
-        return list(map(Finding, *columns))
+    def _group(self, group: int) -> Iterator[list[Finding]]:
+        batches = self._parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+            except OSError as error:
+                raise self._file.failure(error) from error
+            if batch is None:
+                return
+            columns = [_restored(name, batch.column(i)) for i, name in enumerate(_NAMES)]
+            yield list(map(Finding, *columns))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 FINDINGS_HELD = 100_000
 """Findings that stay in memory, somewhat under a kilobyte each; more go to temporary files."""
-MOST_RUNS = 64
-"""Runs on disk that are read side by side."""
+MOST_RUNS = 32
+"""Runs of one size on disk; so many are merged into one."""
 HOLDS = "the findings"
 
 
@@ -29,7 +29,8 @@ class FindingLog:
     def __init__(self) -> None:
         self.note: str | None = None
         self._held: list[Finding] = []
-        self._runs: list[FindingsFile] = []
+        self._runs: list[tuple[int, FindingsFile]] = []
+        """How many times a run was merged, and the run: in the order of what they hold, and so the oldest first."""
         self._limit: int | None = FINDINGS_HELD
 
     def extend(self, findings: Iterable[Finding]) -> None:
@@ -59,7 +60,7 @@ class FindingLog:
 
         def kept_ones() -> Iterator[Finding]:
             nonlocal left_out
-            for f in with_fingerprints(merged(self._runs)):
+            for f in with_fingerprints(merged([run for _, run in self._runs])):
                 if f.fingerprint in known:
                     left_out += 1
                 else:
@@ -82,9 +83,16 @@ class FindingLog:
         from sanitizer.findings_file import FindingsFile, write_findings
 
         run, self._held = sorted(self._held, key=Finding.sort_key), []
-        self._runs.append(FindingsFile(write_findings(run, HOLDS)))
-        if len(self._runs) == MOST_RUNS:
+        self._keep(FindingsFile(write_findings(run, HOLDS)), 0)
+
+    def _keep(self, run: FindingsFile, level: int) -> None:
+        """Put a run after the others; merge the last ones where there are many of its level."""
+        self._runs.append((level, run))
+        last = self._runs[-MOST_RUNS:]
+        if len(last) == MOST_RUNS and last[0][0] == level:
+            from sanitizer.findings_file import FindingsFile, write_findings
             from sanitizer.findings_merge import merged
 
-            joined = write_findings(merged(self._runs), HOLDS)
-            self._runs = [FindingsFile(joined)]
+            joined = write_findings(merged([run for _, run in last]), HOLDS)
+            del self._runs[-MOST_RUNS:]
+            self._keep(FindingsFile(joined), level + 1)

@@ -150,8 +150,11 @@ def _dropped_images(survey: Survey) -> Set[str]:
     for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
         for pairs in blocks(len(split)):
             dropped = survey.dropped[start + pairs.start : start + pairs.stop] & split.has_image[pairs]
-            for i in (pairs.start + np.flatnonzero(dropped)).tolist():
-                path = survey.dataset.relative(split.image_path(i))
+            if not dropped.any():
+                continue
+            images = split.chunk(pairs.start, pairs.stop).images
+            for i in np.flatnonzero(dropped).tolist():
+                path = survey.dataset.relative(images[i])
                 if path:
                     names.add(path)
     return names.finish()

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 LIMITS = {
     "sanitizer.findings_log.FINDINGS_HELD": 7,
     "sanitizer.findings_log.MOST_RUNS": 3,
-    "sanitizer.findings_file.ROWS_AT_ONCE": 5,
+    "sanitizer.findings_file.ROWS_AT_ONCE": 3,
+    "sanitizer.findings_file.ROWS_OF_GROUP": 5,
     "sanitizer.rules.survey.PAIRS_HELD": 5,
     "sanitizer.spill.BLOCK": 13,
     "sanitizer.spill.ROWS_HELD": 10,

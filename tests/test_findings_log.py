@@ -57,6 +57,7 @@ def logged(findings: list[Finding], held: int, runs: int, rows: int, known: froz
         patch("sanitizer.findings_log.FINDINGS_HELD", held),
         patch("sanitizer.findings_log.MOST_RUNS", runs),
         patch("sanitizer.findings_file.ROWS_AT_ONCE", rows),
+        patch("sanitizer.findings_file.ROWS_OF_GROUP", 5),
     ):
         log = FindingLog()
         for start in range(0, len(findings), 3):
@@ -85,6 +86,7 @@ def test_findings_on_disk_are_those_in_memory(
         slice(9, 2),
     ):
         assert found[part] == expected[part]
+    assert list(reversed(found)) == expected[::-1]
     assert count_by_rule(found) == count_by_rule(expected)
     assert count_by_severity(found) == count_by_severity(expected)
     assert tally(found).first == tally(expected).first

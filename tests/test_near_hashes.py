@@ -88,6 +88,9 @@ def test_masses_of_equal_and_of_neighbouring_hashes(is_copy: Judge, monkeypatch:
 @pytest.mark.parametrize("max_distance", [0, 3, 8, 15])
 def test_bands_cover_all_bits_and_catch_every_pair(n: int, max_distance: int) -> None:
     cut = bands(n, max_distance)
+    if not cut:
+        assert n < 2000, "each is compared with each"
+        return
     assert [first for first, _, _ in cut] == [0, *np.cumsum([width for _, width, _ in cut])[:-1].tolist()]
     assert sum(width for _, width, _ in cut) == 64
     # So many differing bits, spread as evenly as they may be, leave one band with no more than its radius.

@@ -159,14 +159,14 @@ def bands(n_hashes: int, max_distance: int) -> list[tuple[int, int, int]]:
     """
     if n_hashes <= _FEW:
         return []
-    best, cuts = float(n_hashes), 0
+    # In look-ups: measured, comparing with one hash costs 0.2 of it, a candidate 0.7.
+    best, cuts = 0.2 * n_hashes, 0
     for m in range(3, 17):
         width = BITS / m
         if np.ceil(width) > _WIDEST_BAND:
             continue
         values = sum(_choose(int(width), r) for r in range(max_distance // m + 1))
-        # A look-up is several passes over the queries, a candidate a dozen.
-        cost = m * values * (1 + 3 * n_hashes / 2**width)
+        cost = m * values * (1 + 0.7 * n_hashes / 2**width)
         if cost < best:
             best, cuts = cost, m
     if not cuts:
