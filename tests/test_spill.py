@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_limits import LIMITS, small_limits
+from small_limits import LIMITS, small_chunks, small_limits
 
 import sanitizer.scanning
 from sanitizer import Report, scan
@@ -83,8 +83,9 @@ def everything_said(report: Report, folder: Path) -> dict[str, Any]:
 
 
 def check_that_spilling_changes_nothing(path: Path, folder: Path, mode: Any) -> Report:
-    expected = everything_said(scan(path, images=mode, cache=False, jobs=1), folder)
-    with small_limits():
+    with small_chunks():
+        expected = everything_said(scan(path, images=mode, cache=False, jobs=1), folder)
+    with small_chunks(), small_limits():
         spilled = scan(path, images=mode, cache=False, jobs=1)
         assert everything_said(spilled, folder) == expected
     return spilled
@@ -125,8 +126,9 @@ def test_the_page_shows_the_same_from_disk(flawed_set: Path, tmp_path: Path) -> 
         patch("time.strftime", lambda form: "now"),
         patch("sanitizer.reports.html.data.digest_of", lambda r: "id"),
     ):
-        expected = page("a", scan(flawed_set, cache=False))
-        with small_limits():
+        with small_chunks():
+            expected = page("a", scan(flawed_set, cache=False))
+        with small_chunks(), small_limits():
             found = page("b", scan(flawed_set, cache=False))
     # Of findings on disk those with a card are drawn: here they are all of them.
     assert found == expected
@@ -170,7 +172,7 @@ def open_in(folder: Path) -> Counter[str]:
 
 
 def test_nothing_stays_in_the_folder_for_temporary_files(flawed_set: Path, scratch: Path) -> None:
-    with small_limits():
+    with small_chunks(), small_limits():
         report = scan(flawed_set, cache=False)
     assert open_in(scratch).total() == 2, "the findings and the names of dropped images"
     assert len(list(report.findings)) == len(report.findings) > 0
@@ -191,7 +193,7 @@ def test_nothing_stays_after_an_error(
 
     monkeypatch.setattr(sanitizer.scanning, "dataset_findings", fail)
     monkeypatch.delenv("SANITIZE_TRACEBACK", raising=False)
-    with small_limits():
+    with small_chunks(), small_limits():
         status = main(["scan", str(flawed_set), "--no-cache", "--quiet"])
     assert status == (130 if failure is KeyboardInterrupt else 2)
     assert seen[0] > 5, "columns and findings were on disk"
