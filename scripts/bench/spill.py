@@ -1,6 +1,6 @@
 """Memory and time of what a scan keeps: synthetic chunks of pairs and of findings through survey, log and reports.
 
-python scripts/bench/spill.py [--pairs 100000 1000000] [--findings 100000 1000000]
+python scripts/bench/spill.py [--pairs 100000 1000000] [--findings 100000 1000000] [--formats json csv]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sanitizer.rules.survey import ChunkSummary, SurveyBuilder
 from sanitizer.scanning import _dropped_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
 CHUNK = 2048
 FORMATS = ("text", "json", "jsonl", "csv", "parquet", "github", "sarif", "gitlab", "junit", "html")
@@ -121,7 +121,7 @@ def findings(n: int) -> Iterator[Finding]:
         )
 
 
-def reports_of(n: int) -> None:
+def reports_of(n: int, formats: Sequence[str]) -> None:
     """Log findings and write each report."""
     from sanitizer.reports import FORMATS as RENDERED
     from sanitizer.reports import pieces
@@ -138,7 +138,7 @@ def reports_of(n: int) -> None:
     report = Report("/nowhere/data.yaml", "/nowhere", "detect", summary, logged, names={0: "ship"})
     report = replace(report, dropped=frozenset())
     folder = Path(os.environ["SPILL_FOLDER"])
-    for name in FORMATS:
+    for name in formats:
         with Stage(f"report: {name}"):
             if name in RENDERED:
                 with (folder / f"report.{name}").open("wb") as file:
@@ -173,21 +173,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="*", default=[100_000, 1_000_000, 4_000_000, 10_000_000])
     parser.add_argument("--findings", type=int, nargs="*", default=[100_000, 1_000_000, 3_000_000])
-    parser.add_argument("--child", choices=("pairs", "findings"), help=argparse.SUPPRESS)
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    work: dict[str, Callable[[int], None]] = {"pairs": survey_of, "findings": reports_of}
     if args.child:
-        for n in getattr(args, args.child):
-            work[args.child](n)
+        for n in args.pairs:
+            survey_of(n)
+        for n in args.findings:
+            reports_of(n, args.formats)
         return
     import tempfile
 
     rows = []
-    for kind in work:
+    for kind in ("pairs", "findings"):
         for n in getattr(args, kind):
             with tempfile.TemporaryDirectory() as folder:
                 others = ["--pairs"] if kind == "findings" else ["--findings"]
-                command = [sys.executable, __file__, "--child", kind, f"--{kind}", str(n), *others]
+                asked = [f"--{kind}", str(n), *others, "--formats", *args.formats]
+                command = [sys.executable, __file__, "--child", *asked]
                 told = run(command, {"SPILL_FOLDER": folder}, timeout_s=7200).stdout
             for line in told.splitlines():
                 stage, seconds, peak = line.split("\t")
