@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 MAX_PER_FILE = 1000
@@ -111,34 +111,76 @@ def to_record(finding: Finding) -> dict[str, Any]:
 
 
 def fingerprinted(findings: Iterable[Finding]) -> list[Finding]:
-    """Sort findings into report order and give each its fingerprint.
+    """Sort findings into report order and give each its fingerprint."""
+    return list(with_fingerprints(sorted(findings, key=Finding.sort_key)))
+
+
+def with_fingerprints(ordered: Iterable[Finding]) -> Iterator[Finding]:
+    """Give findings that come in report order their fingerprints, one by one.
 
     A fingerprint is a hash of rule, file and the row's own numbers, not of its line: moving a row keeps it.
-    Rows that are equal in all of these are told apart by counting them in order.
+    Rows that are equal in all of these are told apart by counting them in order. Such rows are of one file, and
+    findings come file by file, so that what was counted is forgotten with the file.
     """
-    ordered = sorted(findings, key=Finding.sort_key)
     seen: dict[str, int] = {}
+    file: str | None = None
     for f in ordered:
+        if (f.file or "") != file:
+            file = f.file or ""
+            seen.clear()
         row = (f.class_id, f.x_center, f.y_center, f.width, f.height)
         # Without a row the message says what it is about, once the place is taken out of it.
         about = row if any(v is not None for v in row) else f.message
         key = repr((f.rule, f.file, f.image, about))
         nth = seen[key] = seen.get(key, 0) + 1
         f.fingerprint = blake2b(f"{key}#{nth}".encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
-    return ordered
+        yield f
+
+
+class Tally:
+    """Findings in numbers.
+
+    Attributes:
+        counts: (code, severity) to number of findings.
+        first: Code to the first finding of the rule, in report order.
+    """
+
+    __slots__ = ("counts", "first")
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, Severity], int] = {}
+        self.first: dict[str, Finding] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Count the next finding."""
+        key = (finding.rule, finding.severity)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        if finding.rule not in self.first:
+            self.first[finding.rule] = finding
+
+
+def tally(findings: Sequence[Finding]) -> Tally:
+    """The findings in numbers: counted, or what was counted when they were written to disk."""
+    known = getattr(findings, "tally", None)
+    if isinstance(known, Tally):
+        return known
+    counted = Tally()
+    for f in findings:
+        counted.add(f)
+    return counted
 
 
 def count_by_severity(findings: Sequence[Finding]) -> dict[str, int]:
     """{"error": n, "warning": n, "info": n}."""
     counts = {s.label: 0 for s in sorted(Severity, reverse=True)}
-    for f in findings:
-        counts[f.severity.label] += 1
+    for (_, severity), n in tally(findings).counts.items():
+        counts[severity.label] += n
     return counts
 
 
 def count_by_rule(findings: Sequence[Finding]) -> dict[str, int]:
     """{code: n} in order of code."""
     counts: dict[str, int] = {}
-    for f in findings:
-        counts[f.rule] = counts.get(f.rule, 0) + 1
+    for (code, _), n in tally(findings).counts.items():
+        counts[code] = counts.get(code, 0) + n
     return dict(sorted(counts.items()))

@@ -11,11 +11,12 @@ from sanitizer.findings import (
     Severity,
     count_by_rule,
     count_by_severity,
+    tally,
     to_record,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     import pandas as pd
 
@@ -69,14 +70,15 @@ class Report:
         root: Absolute folder that the findings' paths are relative to.
         task: The task that rows were judged by.
         summary: The dataset in numbers.
-        findings: In report order: by file, line, column, rule.
+        findings: In report order: by file, line, column, rule. Very many lie on disk and are read as one goes
+            through them: take no slice of all of them.
         suppressed: Findings left out because the baseline knows them.
         notes: Sentences on what was not looked at and why, for stderr and the summary.
         class_counts: Class id to number of rows.
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
-        dropped: The images that training would leave out, as findings write their paths.
+        dropped: The images that training would leave out, as findings write their paths; very many lie on disk.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.train.checklist.preflight_record` makes it, or None.
     """
@@ -92,16 +94,28 @@ class Report:
     names: dict[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
-    dropped: frozenset[str] = frozenset()
+    dropped: Set[str] = frozenset()
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""
-        return sum(f.severity >= at_least for f in self.findings)
+        return sum(n for (_, severity), n in tally(self.findings).counts.items() if severity >= at_least)
+
+    def dropped_in_order(self) -> Iterable[str]:
+        """`dropped`, ascending; very many are read as they are asked for."""
+        return sorted(self.dropped) if isinstance(self.dropped, set | frozenset) else self.dropped
 
     def to_dict(self) -> dict[str, Any]:
         """The report as the JSON format writes it, whole, so that `reports.saved` can read it back."""
+        return {
+            **self.head(),
+            "dropped": list(self.dropped_in_order()),
+            "findings": [to_record(f) | {"file": f.file} for f in self.findings],
+        }
+
+    def head(self) -> dict[str, Any]:
+        """The report as the JSON format writes it, without what may be very long: `dropped` is None."""
         from sanitizer import __version__
 
         summary = asdict(self.summary)
@@ -120,10 +134,9 @@ class Report:
             "class_counts": self.class_counts,
             "kpt_shape": list(self.kpt_shape),
             "files_only": self.files_only,
-            "dropped": sorted(self.dropped),
+            "dropped": None,
             **({} if self.probe is None else {"probe": self.probe}),
             **({} if self.preflight is None else {"preflight": self.preflight}),
-            "findings": [to_record(f) | {"file": f.file} for f in self.findings],
         }
 
     def to_frame(self) -> pd.DataFrame:

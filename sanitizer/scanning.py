@@ -11,15 +11,17 @@ import numpy as np
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.task import infer_task
 from sanitizer.engines import run_job
-from sanitizer.findings import Finding, fingerprinted
+from sanitizer.findings_log import FindingLog
+from sanitizer.name_set import NameSetBuilder
 from sanitizer.report import Report, SplitCounts, Summary
-from sanitizer.rules.engine import RuleSet, run_dataset
+from sanitizer.rules.engine import RuleSet, dataset_findings
 from sanitizer.rules.pack import load_rules
 from sanitizer.rules.survey import Survey, SurveyBuilder
+from sanitizer.spill import blocks
 from sanitizer.work import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from sanitizer.config import Config
     from sanitizer.dataset.images import ImageMode
@@ -84,14 +86,15 @@ def scan(
 
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
-    builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
+    known = _known(baseline or config.baseline)
+    builder, log = SurveyBuilder(dataset, job.spec), FindingLog()
     for result in run_job(job, jobs, progress, engine, notes.append):
         builder.add(result.summary)
-        findings += result.findings
+        log.extend(result.findings)
     survey = builder.finish()
-    findings += run_dataset(survey, ruleset)
-    findings = fingerprinted(findings)
-    findings, suppressed = _without_known(findings, baseline or config.baseline)
+    log.extend(dataset_findings(survey, ruleset))
+    findings, suppressed = log.finish(known)
+    notes += [log.note] if log.note else []
     return Report(
         data=dataset.data,
         root=dataset.root,
@@ -115,13 +118,13 @@ def nearby_config(dataset: Dataset) -> Config:
     return load_config(os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root)
 
 
-def _without_known(findings: list[Finding], baseline: str | None) -> tuple[list[Finding], int]:
-    """(findings the baseline does not know, number it does)."""
+def _known(baseline: str | None) -> frozenset[str]:
+    """Fingerprints of the findings that are to be left out."""
     if baseline is None:
-        return findings, 0
-    from sanitizer.baseline import apply_baseline
+        return frozenset()
+    from sanitizer.baseline import read_baseline
 
-    return apply_baseline(findings, baseline)
+    return read_baseline(baseline)
 
 
 def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
@@ -146,29 +149,28 @@ def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str
     )
 
 
-def _dropped_images(survey: Survey) -> frozenset[str]:
+def _dropped_images(survey: Survey) -> Set[str]:
     """Paths, relative to the dataset root, of the images that training would leave out."""
-    has_image = np.concatenate([np.zeros(0, np.bool_), *(s.has_image for s in survey.dataset.splits)])
-    paths = (survey.image_path(i) for i in np.flatnonzero(survey.dropped & has_image).tolist())
-    return frozenset(filter(None, map(survey.dataset.relative, paths)))
+    names = NameSetBuilder("the names of images that training would leave out")
+    for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
+        for pairs in blocks(len(split)):
+            dropped = survey.dropped[start + pairs.start : start + pairs.stop] & split.has_image[pairs]
+            if not dropped.any():
+                continue
+            images = split.chunk(pairs.start, pairs.stop).images
+            for i in np.flatnonzero(dropped).tolist():
+                path = survey.dataset.relative(images[i])
+                if path:
+                    names.add(path)
+    return names.finish()
 
 
 def _summary(survey: Survey, elapsed_s: float) -> Summary:
     """The survey in numbers, by split and over all."""
-    counts = []
-    for k, split in enumerate(survey.dataset.splits):
-        pairs = slice(int(survey.split_start[k]), int(survey.split_start[k + 1]))
-        counts.append(
-            SplitCounts(
-                split=split.name,
-                images=int(split.has_image.sum()),
-                labels=int((survey.label_digest[pairs] != 0).sum()),
-                boxes=int(survey.n_rows[pairs].sum()),
-                dropped=int((survey.dropped[pairs] & split.has_image).sum()),
-                background=int((survey.background[pairs] & split.has_image).sum()),
-                rewritten=int(survey.rewritten[pairs].sum()),
-            )
-        )
+    counts = [
+        SplitCounts(s.name, s.images, s.labels, s.boxes, s.dropped, s.background, s.rewritten)
+        for s in survey.splits
+    ]
     return Summary(
         images=sum(c.images for c in counts),
         labels=survey.n_label_files,

@@ -16,7 +16,8 @@ from report_samples import finding, report
 from sanitizer.findings import COLUMNS
 from sanitizer.fixes.decisions import read_decisions
 from sanitizer.fixes.fixing import fix
-from sanitizer.reports.csv_ import CSV_COLUMNS, render, text_of
+from sanitizer.reports import render
+from sanitizer.reports.csv_ import CSV_COLUMNS, text_of
 from sanitizer.scanning import scan
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> list[Row]:
     """The sheet with decisions filled in."""
-    text = render(scan(folder)).removeprefix("\ufeff")
+    text = render(scan(folder), "csv").removeprefix("\ufeff")
     decisions = {"B004": "fix", "B007": "keep", "B002": "drop"}
     found = list(csv.DictReader(io.StringIO(text, newline="")))
     # Nobody decided on these two, but their fingerprints look like numbers.
@@ -173,7 +174,7 @@ def test_fingerprints_that_look_like_numbers_come_back(fingerprint: str, tmp_pat
     made = finding("B001", "box is 63:1", "labels/a.txt", 1)
     sample = report([made])
     made.fingerprint = fingerprint
-    rows = list(csv.DictReader(io.StringIO(render(sample).removeprefix("\ufeff"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(render(sample, "csv").removeprefix("\ufeff"), newline="")))
     sheet = tmp_path / "reviewed.csv"
     sheet.write_text(written([rows[0] | {"decision": "drop"}]), encoding="utf-8")
     assert [d.fingerprint for d in read_decisions(str(sheet))] == [fingerprint]

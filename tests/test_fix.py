@@ -30,7 +30,7 @@ from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.fixing import fix, plan_fix
 from sanitizer.fixes.journal import JournalError, read_runs
 from sanitizer.fixes.undo import undo
-from sanitizer.reports.csv_ import render
+from sanitizer.reports import render
 from sanitizer.scanning import scan
 
 if TYPE_CHECKING:
@@ -596,7 +596,7 @@ def test_an_interrupted_fix_whose_files_were_edited_stops_the_next(dataset: Call
 
 def sheet(folder: Path, decide: Callable[[dict[str, str]], str], delimiter: str = ",") -> str:
     """A findings CSV of the dataset with decisions filled in, as a spreadsheet saves it."""
-    text = render(scan(folder))
+    text = render(scan(folder), "csv")
     rows = list(csv.DictReader(text.removeprefix("\ufeff").splitlines()))
     path = folder.parent / "reviewed.csv"
     with open(path, "w", encoding="utf-8-sig", newline="") as file:

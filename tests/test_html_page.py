@@ -16,7 +16,7 @@ from report_samples import report as report_of
 
 from sanitizer import scan
 from sanitizer.fixes.decisions import read_decisions
-from sanitizer.reports import csv_
+from sanitizer.reports import csv_, render
 from sanitizer.reports.html.build import write_page
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def export(page: Page) -> bytes:
 
 def sheet(report: Report, decided: Mapping[int, str], comments: Mapping[int, str]) -> bytes:
     """What the command's CSV is once a person has filled it in; by index of the finding."""
-    header, *rows = csv.reader(io.StringIO(csv_.render(report).removeprefix(csv_.BOM), newline=""))
+    header, *rows = csv.reader(io.StringIO(render(report, "csv").removeprefix(csv_.BOM), newline=""))
     for i, row in enumerate(rows):
         row[-2:] = decided.get(i, ""), comments.get(i, "")
     out = io.StringIO()

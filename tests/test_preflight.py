@@ -18,7 +18,7 @@ pytest.importorskip("ultralytics")
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.findings import Finding, Severity  # noqa: E402
 from sanitizer.probe.clipped_step import StepRecord  # noqa: E402
-from sanitizer.reports.json_ import render  # noqa: E402
+from sanitizer.reports import render  # noqa: E402
 from sanitizer.reports.saved import parse_report  # noqa: E402
 from sanitizer.train import preflight as preflight_module  # noqa: E402
 from sanitizer.train.arguments import parse_arguments  # noqa: E402
@@ -178,13 +178,13 @@ def test_the_verdict_is_in_the_json_report_and_survives_being_saved(bad_flight: 
 
     record = preflight_record(flight, Severity.ERROR)
     report = replace(flight.report, preflight=record)
-    saved = json.loads(render(report))["preflight"]
+    saved = json.loads(render(report, "json"))["preflight"]
     assert saved["go"] is False
     assert saved["areas"]["recipe"]["mark"] == "error"
     assert saved["concerns"][0]["settle"] == "lr0=0.02 warmup_epochs=3"
     assert saved["corrected"]["lr0"] == 0.02
     assert shlex.split(saved["command"])[:2] == ["sanitize", "train"]
-    assert parse_report(render(report)).preflight == saved
+    assert parse_report(render(report, "json")).preflight == saved
 
 
 def test_a_rehearsal_is_summed_up_in_plain_words() -> None:

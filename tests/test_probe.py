@@ -27,7 +27,7 @@ from sanitizer.probe.measure import Measurer  # noqa: E402
 from sanitizer.probe.model import ModelError, build_model  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402
 from sanitizer.probe.samples import read_samples  # noqa: E402
-from sanitizer.reports.json_ import render  # noqa: E402
+from sanitizer.reports import render  # noqa: E402
 from sanitizer.reports.saved import parse_report  # noqa: E402
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def test_every_image_is_measured_and_nothing_is_written_into_the_dataset(probed:
 
 def test_a_report_with_the_probe_survives_being_saved(probed: Any) -> None:
     report = probed[0].report
-    assert json.loads(render(report))["schema"] == 1
-    assert parse_report(render(report)).findings == report.findings
+    assert json.loads(render(report, "json"))["schema"] == 1
+    assert parse_report(render(report, "json")).findings == report.findings
 
 
 def test_a_second_run_gives_the_same(squares: Path, probed: Any) -> None:

@@ -18,7 +18,7 @@ from sanitizer.fixes import view as view_module
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import JournalError
 from sanitizer.fixes.view import ViewError, fix_into_view, write_view
-from sanitizer.reports.csv_ import render
+from sanitizer.reports import render
 from sanitizer.scanning import scan
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def out(tmp_path: Path) -> Path:
 
 def decide(folder: Path, sheet: Path, **decisions: str) -> None:
     """Scan, and decide on every finding of some rules."""
-    rows = list(csv.DictReader(render(scan(folder)).lstrip("\ufeff").splitlines()))
+    rows = list(csv.DictReader(render(scan(folder), "csv").lstrip("\ufeff").splitlines()))
     with open(sheet, "w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()

@@ -62,10 +62,9 @@ def run(args: argparse.Namespace) -> int:
     if (args.label_studio or args.cvat) and not os.path.isdir(report.root):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if args.csv:
-        from sanitizer.atomic import write_atomically
-        from sanitizer.reports import render
+        from sanitizer.reports import write
 
-        write_atomically(args.csv, render(report, "csv").encode())
+        write(report, args.csv)
         _say(args, f"{args.csv}: {_counted(len(report.findings), 'finding')}")
     if args.html:
         _write_page(report, args)

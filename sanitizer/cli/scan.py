@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
 from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
 from sanitizer.findings import Severity
-from sanitizer.reports import FORMATS, format_of, render, write
+from sanitizer.reports import FORMATS, format_of, pieces, write
 
 if TYPE_CHECKING:
     import argparse
@@ -165,7 +166,7 @@ def deliver(
     elif args.format == "text":
         print_text(report, args.statistics, args.quiet)
     else:
-        print_bytes(render(report, args.format, fail_on).encode("utf-8"))
+        print_pieces(pieces(report, args.format, fail_on), "utf-8")
     return FOUND if fail_on is not None and report.count(fail_on) else OK
 
 
@@ -247,10 +248,10 @@ def _put_off(report: Report, path: str) -> Report:
 def print_text(report: Report, statistics: bool = False, quiet: bool = False) -> None:
     """Print the text report, coloured and shortened on a terminal."""
     from sanitizer.reports.text import Style
-    from sanitizer.reports.text import render as render_text
+    from sanitizer.reports.text import pieces as lines_of
 
     style = Style(wants_colour(), shorten=sys.stdout.isatty(), summary=not quiet, statistics=statistics)
-    print_as_terminal(render_text(report, style))
+    print_pieces(lines_of(report, style), sys.stdout.encoding or "utf-8")
 
 
 def wants_colour() -> bool:
@@ -260,18 +261,42 @@ def wants_colour() -> bool:
 
 def print_as_terminal(text: str) -> None:
     """Print text in the encoding of stdout, what it cannot say escaped."""
-    print_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    print_pieces([text], sys.stdout.encoding or "utf-8")
+
+
+def print_pieces(texts: Iterable[str], encoding: str) -> None:
+    """Write texts to stdout as they come, what the encoding cannot say escaped; else as `print_bytes`."""
+    encoder = codecs.getincrementalencoder(encoding)("backslashreplace")
+    for text in texts:
+        if not _wrote(encoder.encode(text)):
+            return
+    _flushed()
 
 
 def print_bytes(content: bytes) -> None:
     """Write to stdout as it is, whatever the terminal's encoding; a reader that leaves early changes nothing."""
+    if _wrote(content):
+        _flushed()
+
+
+def _wrote(content: bytes) -> bool:
+    """Write to stdout; False where nobody reads on."""
+    return _to_stdout(sys.stdout.buffer.write, content)
+
+
+def _flushed() -> bool:
+    return _to_stdout(sys.stdout.flush)
+
+
+def _to_stdout(write: Callable[..., object], *content: bytes) -> bool:
     try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
+        write(*content)
     except BrokenPipeError:
         silence_stdout()
+        return False
     except OSError as error:
         raise OSError(error.errno, error.strerror, "stdout") from error
+    return True
 
 
 def _note(sentence: str) -> None:

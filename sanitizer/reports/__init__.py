@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.report import Report
 
 FORMATS: dict[str, str] = {
@@ -22,7 +24,7 @@ FORMATS: dict[str, str] = {
     "gitlab": "gitlab",
     "junit": "junit",
 }
-"""What `--format` offers, and the module that renders it."""
+"""What `--format` offers, and the module whose `pieces` write it."""
 
 ENDINGS: dict[str, str] = {
     ".json": "json",
@@ -40,12 +42,20 @@ class ReportError(Exception):
     """A report cannot be made; the text is a sentence."""
 
 
-def render(report: Report, format_name: str, fail_on: Severity | None = Severity.ERROR) -> str:
-    """The report in a format of `FORMATS`. `fail_on` says which findings fail a JUnit test; None: none."""
+def pieces(report: Report, format_name: str, fail_on: Severity | None = Severity.ERROR) -> Iterator[str]:
+    """The report in a format of `FORMATS`, piece by piece, so that very many findings are never held together.
+
+    `fail_on` says which findings fail a JUnit test; None: none.
+    """
     module = importlib.import_module(f"sanitizer.reports.{FORMATS[format_name]}")
     if format_name == "junit":
-        return cast(str, module.render(report, fail_on))
-    return cast(str, module.render(report))
+        return cast("Iterator[str]", module.pieces(report, fail_on))
+    return cast("Iterator[str]", module.pieces(report))
+
+
+def render(report: Report, format_name: str, fail_on: Severity | None = Severity.ERROR) -> str:
+    """The report in a format of `FORMATS` as one text; arguments as those of `pieces`."""
+    return "".join(pieces(report, format_name, fail_on))
 
 
 def format_of(path: str) -> str:
@@ -76,6 +86,8 @@ def write(
 
         parquet.write(report, path)
         return
-    from sanitizer.atomic import write_atomically
+    from sanitizer.atomic import open_atomically
 
-    write_atomically(path, render(report, format_name, fail_on).encode("utf-8"))
+    with open_atomically(path) as file:
+        for piece in pieces(report, format_name, fail_on):
+            file.write(piece.encode("utf-8"))

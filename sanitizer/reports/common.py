@@ -7,7 +7,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.escape import encodable
-from sanitizer.findings import finite, to_record
+from sanitizer.findings import finite, tally, to_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,5 +58,5 @@ def rules_of(report: Report) -> Mapping[str, Rule]:
     """The built-in rules that the report names; a user's own rules are not among them."""
     from sanitizer.rules.pack import load_rules
 
-    named = {f.rule for f in report.findings}
+    named = tally(report.findings).first
     return {code: rule for code, rule in load_rules().items() if code in named} if named else {}

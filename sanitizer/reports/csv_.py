@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 from typing import TYPE_CHECKING
 
 from sanitizer.findings import COLUMNS
 from sanitizer.reports.common import plain_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.report import Report
 
 CSV_COLUMNS = (*COLUMNS, "decision", "comment")
@@ -19,17 +20,23 @@ _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What spreadsheets take for the start of a formula (OWASP, CSV Injection), full-width forms included."""
 
 
-def render(report: Report) -> str:
-    """The findings as CSV text: RFC 4180, a byte-order mark first, `decision` and `comment` empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_COLUMNS)
+class _Echo:
+    """A file to `csv.writer`: hands back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def pieces(report: Report) -> Iterator[str]:
+    """The findings as CSV text, in pieces: RFC 4180, a byte-order mark first, `decision` and `comment` empty."""
+    writer = csv.writer(_Echo(), lineterminator="\r\n")
+    yield BOM
+    yield writer.writerow(CSV_COLUMNS)
     for finding in report.findings:
         record = plain_record(finding)
         cells = [guarded(record[name]) for name in COLUMNS]
         cells[COLUMNS.index("fingerprint")] = _no_number(str(record["fingerprint"]))
-        writer.writerow([*cells, "", ""])
-    return BOM + out.getvalue()
+        yield writer.writerow([*cells, "", ""])
 
 
 def text_of(cell: str) -> str:

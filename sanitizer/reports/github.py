@@ -9,16 +9,19 @@ from sanitizer.findings import Severity
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.findings import Finding
     from sanitizer.report import Report
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def render(report: Report) -> str:
+def pieces(report: Report) -> Iterator[str]:
     """One workflow command a finding."""
     prefix = prefix_below_cwd(report)
-    return "".join(f"{_command(f, path_below_cwd(f, report, prefix))}\n" for f in report.findings)
+    for f in report.findings:
+        yield f"{_command(f, path_below_cwd(f, report, prefix))}\n"
 
 
 def _command(finding: Finding, path: str) -> str:

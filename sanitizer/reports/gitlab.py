@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from sanitizer.findings import Severity
-from sanitizer.reports.common import path_below_cwd, plain, prefix_below_cwd
+from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
+from sanitizer.reports.streamed_json import Streamed, json_pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.report import Report
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.INFO: "info"}
 
 
-def render(report: Report) -> str:
+def pieces(report: Report) -> Iterator[str]:
     """The findings as a Code Quality report (JSON). A finding about a whole file stands on line 1: GitLab wants one."""
     prefix = prefix_below_cwd(report)
-    issues = [
+    issues = (
         {
             "description": f"{f.rule} {f.message}",
             "check_name": f"{f.rule} {f.name}",
@@ -26,5 +28,6 @@ def render(report: Report) -> str:
             "location": {"path": path_below_cwd(f, report, prefix), "lines": {"begin": f.line or 1}},
         }
         for f in report.findings
-    ]
-    return json.dumps(plain(issues), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+    yield from json_pieces(Streamed(issues), indent=1)
+    yield "\n"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from sanitizer.reports.common import plain
+from sanitizer.findings import to_record
+from sanitizer.reports.streamed_json import Streamed, json_pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.report import Report
 
 
-def render(report: Report) -> str:
-    """The report as JSON text. NaN and infinity are null."""
-    content = plain(report.to_dict())
-    findings = content.pop("findings")
-    head = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    lines = [json.dumps(f, ensure_ascii=False, allow_nan=False) for f in findings]
-    rows = "[\n    " + ",\n    ".join(lines) + "\n  ]" if lines else "[]"
-    return f'{head.removesuffix("}").rstrip()},\n  "findings": {rows}\n}}\n'
+def pieces(report: Report) -> Iterator[str]:
+    """The report as JSON text, in pieces. NaN and infinity are null."""
+    content = report.head()
+    content["dropped"] = Streamed(report.dropped_in_order())
+    content["findings"] = Streamed((to_record(f) | {"file": f.file} for f in report.findings), one_line=True)
+    yield from json_pieces(content, indent=2)
+    yield "\n"

@@ -11,33 +11,40 @@ from sanitizer.findings import Severity
 from sanitizer.reports.common import file_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.findings import Finding
     from sanitizer.report import Report
 
 
-def render(report: Report, fail_on: Severity | None = Severity.ERROR) -> str:
-    """The report as JUnit XML.
+def pieces(report: Report, fail_on: Severity | None = Severity.ERROR) -> Iterator[str]:
+    """The report as JUnit XML, in pieces, a file each.
 
     A file fails when it has findings of severity `fail_on` or worse (None: never); its milder findings are the
     test's output. A dataset without findings is one test that passes.
     """
-    cases, n_failed = [], 0
-    for path, group in groupby(report.findings, lambda f: file_of(f, report)):
-        findings = list(group)
-        limit = Severity.ERROR + 1 if fail_on is None else fail_on
-        failing = [f for f in findings if f.severity >= limit]
-        n_failed += bool(failing)
-        cases.append(_case(path, failing, [f for f in findings if f.severity < limit]))
-    if not cases:
-        cases.append(f'    <testcase classname={_attribute(report.data)} name="no findings"/>\n')
-    counts = f'tests="{len(cases)}" failures="{n_failed}" errors="0" time="{report.summary.elapsed_s:.3f}"'
-    return (
+    limit = Severity.ERROR + 1 if fail_on is None else fail_on
+    n_cases = n_failed = 0
+    for _, group in _by_file(report):
+        n_cases += 1
+        n_failed += max(f.severity for f in group) >= limit
+    counts = f'tests="{n_cases or 1}" failures="{n_failed}" errors="0" time="{report.summary.elapsed_s:.3f}"'
+    yield (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<testsuites name="sanitize" {counts}>\n'
         f"  <testsuite name={_attribute(report.data)} {counts}>\n"
-        f"{''.join(cases)}"
-        "  </testsuite>\n</testsuites>\n"
     )
+    for path, group in _by_file(report):
+        findings = list(group)
+        failing = [f for f in findings if f.severity >= limit]
+        yield _case(path, failing, [f for f in findings if f.severity < limit])
+    if not n_cases:
+        yield f'    <testcase classname={_attribute(report.data)} name="no findings"/>\n'
+    yield "  </testsuite>\n</testsuites>\n"
+
+
+def _by_file(report: Report) -> Iterator[tuple[str, Iterator[Finding]]]:
+    return groupby(report.findings, lambda f: file_of(f, report))
 
 
 def _case(path: str, failing: list[Finding], others: list[Finding]) -> str:

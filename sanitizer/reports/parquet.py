@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.atomic import write_atomically
+from sanitizer.atomic import open_atomically
 from sanitizer.findings import COLUMNS
 from sanitizer.reports.common import plain, plain_record
 
 if TYPE_CHECKING:
     from sanitizer.report import Report
 
+ROWS_AT_ONCE = 20_000
 _INTEGERS = ("line", "column", "class_id")
 _FLOATS = ("x_center", "y_center", "width", "height", "value", "threshold")
 
 
 def write(report: Report, path: str) -> None:
     """Write one row a finding, with the columns of the CSV report; the summary is in the file's metadata.
+
+    The names of dropped images are in the metadata, too, unless there are so many that they lie on disk.
 
     Raises:
         OSError: The file cannot be written.
@@ -28,9 +31,12 @@ def write(report: Report, path: str) -> None:
 
     types = dict.fromkeys(COLUMNS, pa.string())
     types |= dict.fromkeys(_INTEGERS, pa.int64()) | dict.fromkeys(_FLOATS, pa.float64())
-    head: dict[str, Any] = {k: v for k, v in plain(report.to_dict()).items() if k != "findings"}
-    schema = pa.schema(types.items(), metadata={"sanitize": json.dumps(head, allow_nan=False)})
-    table = pa.Table.from_pylist([plain_record(f) for f in report.findings], schema=schema)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    write_atomically(path, buffer.getvalue())
+    head: dict[str, Any] = report.head()
+    if isinstance(report.dropped, set | frozenset):
+        head["dropped"] = sorted(report.dropped)
+    schema = pa.schema(types.items(), metadata={"sanitize": json.dumps(plain(head), allow_nan=False)})
+    with open_atomically(path) as file, pq.ParquetWriter(file, schema) as writer:
+        findings, first = iter(report.findings), True
+        while (rows := [plain_record(f) for f in islice(findings, ROWS_AT_ONCE)]) or first:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            first = False

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sanitizer import __version__
 from sanitizer.escape import encodable
-from sanitizer.findings import Severity
-from sanitizer.reports.common import path_below_cwd, plain, prefix_below_cwd, rules_of
+from sanitizer.findings import Severity, tally
+from sanitizer.reports.common import path_below_cwd, prefix_below_cwd, rules_of
+from sanitizer.reports.streamed_json import Streamed, json_pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.findings import Finding
     from sanitizer.report import Report
     from sanitizer.rules.pack import Rule
@@ -21,15 +23,15 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 _BASE = "DATASET"
 
 
-def render(report: Report) -> str:
-    """The report as SARIF text.
+def pieces(report: Report) -> Iterator[str]:
+    """The report as SARIF text, in pieces.
 
     Paths are relative to the working directory, which code hosts take for the repository; where the dataset is
     elsewhere they are relative to its root, given as `originalUriBaseIds`.
     """
     prefix = prefix_below_cwd(report)
     known = rules_of(report)
-    first = {f.rule: f for f in reversed(report.findings)}
+    first = tally(report.findings).first
     index = {code: i for i, code in enumerate(sorted(first))}
     run: dict[str, Any] = {
         "tool": {
@@ -40,12 +42,15 @@ def render(report: Report) -> str:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "results": [_result(f, path_below_cwd(f, report, prefix), prefix, index) for f in report.findings],
+        "results": Streamed(
+            _result(f, path_below_cwd(f, report, prefix), prefix, index) for f in report.findings
+        ),
     }
     if prefix is None:
         run["originalUriBaseIds"] = {_BASE: {"uri": f"file://{_uri(report.root)}/"}}
     log = {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}
-    return json.dumps(plain(log), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    yield from json_pieces(log, indent=1)
+    yield "\n"
 
 
 def _uri(path: str) -> str:

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 from sanitizer.escape import legible
 from sanitizer.findings import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
+from sanitizer.reports.stock import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from sanitizer.findings import Finding
     from sanitizer.report import Report
+    from sanitizer.reports.stock import Reasons
     from sanitizer.rules.pack import Rule
 
     Paint = Callable[[str, str], str]
 
 REASONS_SHOWN = 4
-BACKGROUND_RULES = ("D006", "L007")
-"""Rules that name images without label file and with an empty one."""
-
 _COST = ("crashes", "drops-image", "drops-row", "rewrites-file", "trains", "ignores")
 """What training does with a bad example, most costly first."""
 
@@ -35,13 +33,13 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
         f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
     ]
     task = f", task {report.task}" if report.summary.labels else ""
-    n_rules = len({f.rule for f in report.findings})
+    stock = Stock(report, rules)
     lines = [
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
-        f"Found {paint(_and(by_severity), '1')} under {_plural(n_rules, 'rule')}{_known(report)}.",
-        *_training(report, rules),
+        f"Found {paint(_and(by_severity), '1')} under {_plural(len(stock.gravest), 'rule')}{_known(report)}.",
+        *_training(report, stock),
     ]
-    return [*lines, next_step(report.findings, rules, paint)]
+    return [*lines, next_step(stock, rules, paint)]
 
 
 def _without_findings(report: Report, paint: Paint) -> list[str]:
@@ -55,7 +53,10 @@ def _without_findings(report: Report, paint: Paint) -> list[str]:
         lead, tail = "No findings under the selected rules", ""
     else:
         lead, tail = "All good", "; training will use every one" if s.images else ""
-    return [f"{paint(lead, '1;32')}: {_size(report)}{tail} ({_elapsed(report)}).", *_training(report, {})]
+    return [
+        f"{paint(lead, '1;32')}: {_size(report)}{tail} ({_elapsed(report)}).",
+        *_training(report, Stock(report, {})),
+    ]
 
 
 def _counts(report: Report) -> list[tuple[str, int]]:
@@ -88,76 +89,41 @@ def _known(report: Report) -> str:
     return f"; {_plural(report.suppressed, 'known finding')} of the baseline left out"
 
 
-def _training(report: Report, rules: Mapping[str, Rule]) -> list[str]:
+def _training(report: Report, stock: Stock) -> list[str]:
     """The lines on what Ultralytics would do; empty where it would do nothing odd."""
     lines = []
-    for consequence, reasons in consequences(report, rules):
+    for consequence, reasons in consequences(report, stock):
         lines += [f"  • {consequence}", *([f"      {reasons}"] if reasons else [])]
     return ["Training (Ultralytics) would", *lines] if lines else []
 
 
-def consequences(report: Report, rules: Mapping[str, Rule]) -> list[tuple[str, str]]:
+def consequences(report: Report, stock: Stock) -> list[tuple[str, str]]:
     """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
-    of_cost: dict[str | None, list[Finding]] = {training: [] for training in _COST}
-    for f in filter(read_by_training(report), report.findings):
-        of_cost.setdefault(rules[f.rule].training if f.rule in rules else None, []).append(f)
     found = []
-    crashes = [f for f in of_cost["crashes"] if f.severity == Severity.ERROR]
-    if crashes:
-        found.append(("stop with an error", _reasons(crashes, _file)))
+    if stock.crashes:
+        found.append(("stop with an error", _reasons(stock.crashes)))
     if s.images_dropped_by_training:
-        dropping = [f for f in of_cost["drops-image"] if f.image in report.dropped]
         share, by_split = _share(report, "dropped")
-        found.append((f"drop {share}{by_split}", _reasons(dropping, _image)))
+        found.append((f"drop {share}{by_split}", _reasons(stock.drops)))
     if s.images_background:
-        background = [f for f in report.findings if f.rule in BACKGROUND_RULES]
         share, by_split = _share(report, "background")
-        found.append((f"read {share} as background{by_split}", _reasons(background, _image)))
+        found.append((f"read {share} as background{by_split}", _reasons(stock.background)))
     if s.images_rewritten:
         found.append((f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""))
-    left_out = [f for f in of_cost["drops-row"] if f.image not in report.dropped]
-    if left_out:
-        found.append(("leave out label rows", _reasons(left_out)))
-    # What some case of a rule does not cost the image is trained as it is, such as a box of no size.
-    kept = of_cost["trains"] + [f for f in of_cost["drops-image"] if f.image]
-    rows = [
-        f
-        for f in kept
-        if f.image not in report.dropped and f.severity > Severity.INFO and rules[f.rule].scope == "row"
-    ]
-    if rows:
-        found.append((f"learn from {_plural(len(rows), 'doubtful row')}", _reasons(rows)))
+    if stock.left_out:
+        found.append(("leave out label rows", _reasons(stock.left_out)))
+    if stock.doubtful:
+        n_rows = sum(n for _, _, n in stock.doubtful)
+        found.append((f"learn from {_plural(n_rows, 'doubtful row')}", _reasons(stock.doubtful)))
     return found
 
 
-def read_by_training(report: Report) -> Callable[[Finding], bool]:
-    """Whether training reads what a finding is about: it looks at no label file without image.
-
-    Where no image is there at all, the labels are judged as if theirs stood somewhere else.
-    """
-    if report.files_only or not report.summary.images:
-        return lambda finding: True
-    return lambda finding: bool(finding.image or not finding.label)
-
-
-def _reasons(findings: Iterable[Finding], unit: Callable[[Finding], str | None] | None = None) -> str:
-    """Codes and names, most frequent first. Counts findings, or the distinct `unit`s (files, images) they name."""
-    found: dict[tuple[str, str], set[object]] = {}
-    for i, f in enumerate(findings):
-        found.setdefault((f.rule, f.name), set()).add(unit(f) if unit else i)
-    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
-    shown = [f"{code} {name} ({len(members):,})" for (code, name), members in ranked[:REASONS_SHOWN]]
+def _reasons(ranked: Reasons) -> str:
+    """Codes and names, most frequent first, with their counts."""
+    shown = [f"{code} {name} ({n:,})" for code, name, n in ranked[:REASONS_SHOWN]]
     rest = len(ranked) - len(shown)
     return ", ".join(shown) + (f" and {_plural(rest, 'more rule')}" if rest else "")
-
-
-def _image(finding: Finding) -> str | None:
-    return finding.image or finding.label
-
-
-def _file(finding: Finding) -> str | None:
-    return finding.file or finding.label or finding.image
 
 
 def _share(report: Report, what: str) -> tuple[str, str]:
@@ -170,24 +136,26 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
-def next_step(findings: Iterable[Finding], rules: Mapping[str, Rule], paint: Paint) -> str:
+def next_step(stock: Stock, rules: Mapping[str, Rule], paint: Paint) -> str:
     """The rule most worth looking at: the worst severity, then what costs training most, then the most findings."""
-    by_rule: dict[str, list[Finding]] = {}
-    for f in findings:
-        by_rule.setdefault(f.rule, []).append(f)
+    n_findings: dict[str, int] = {}
+    for (code, _), n in stock.tally.counts.items():
+        n_findings[code] = n_findings.get(code, 0) + n
 
     def worth(code: str) -> tuple[Severity, int, int]:
         training = rules[code].training if code in rules else None
         cost = _COST.index(training) if training in _COST else len(_COST)
-        return max(f.severity for f in by_rule[code]), -cost, len(by_rule[code])
+        return stock.gravest[code], -cost, n_findings[code]
 
-    code = max(by_rule, key=worth)
+    # Of rules that are worth the same, the one that comes first in the report.
+    code = max(stock.gravest, key=worth)
     # Advice for one finding alone, such as a corrected value, is none for the others.
-    given = {f.suggestion for f in by_rule[code]}
-    suggestion = given.pop() if len(given) == 1 else rules[code].suggestion if code in rules else None
+    agreed = stock.agreed[code]
+    suggestion = stock.advice[code] if agreed else rules[code].suggestion if code in rules else None
     advice = legible(suggestion or "").rstrip(". ")
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
-    return f"Next: {paint(f'{code} {by_rule[code][0].name}', '1')}.{advice} `sanitize rules {code}` explains."
+    name = stock.tally.first[code].name
+    return f"Next: {paint(f'{code} {name}', '1')}.{advice} `sanitize rules {code}` explains."
 
 
 def _plural(n: int, noun: str) -> str:

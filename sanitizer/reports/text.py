@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.escape import legible
-from sanitizer.findings import Severity, count_by_rule
+from sanitizer.findings import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
+from sanitizer.reports.stock import files_by_rule
 from sanitizer.reports.summary import summary_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sanitizer.findings import Finding
     from sanitizer.report import Report
@@ -48,33 +49,40 @@ PLAIN = Style()
 
 
 def render(report: Report, style: Style = PLAIN) -> str:
-    """The report as text: findings as `LABEL:LINE:COLUMN: CODE message`, then the summary."""
-    lines = _statistics(report, style) if style.statistics else _finding_lines(report, style)
+    """The report as one text, as `pieces` gives it."""
+    return "".join(pieces(report, style))
+
+
+def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
+    """The report as text, line by line: findings as `LABEL:LINE:COLUMN: CODE message`, then the summary."""
+    lines = iter(_statistics(report, style)) if style.statistics else _finding_lines(report, style)
+    some = False
+    for line in lines:
+        some = True
+        yield f"{line}\n"
     if style.summary:
-        if lines:
-            lines.append("")
-        lines += summary_lines(report, style.paint)
-    return "".join(f"{line}\n" for line in lines)
+        if some:
+            yield "\n"
+        for line in summary_lines(report, style.paint):
+            yield f"{line}\n"
 
 
-def _finding_lines(report: Report, style: Style) -> list[str]:
+def _finding_lines(report: Report, style: Style) -> Iterator[str]:
     prefix = prefix_below_cwd(report) if report.files_only else ""
     totals = count_by_rule(report.findings)
     long_runs = {code for code, n in totals.items() if style.shorten and n > LONG_RUN}
     shown = dict.fromkeys(long_runs, 0)
-    lines = []
     for f in report.findings:
         if f.rule in long_runs:
             shown[f.rule] += 1
             if shown[f.rule] > SHOWN_OF_LONG_RUN:
                 continue
-        lines.append(_finding_line(f, path_below_cwd(f, report, prefix), style))
+        yield _finding_line(f, path_below_cwd(f, report, prefix), style)
     for code in sorted(long_runs):
-        lines.append(
+        yield (
             f"… and {totals[code] - SHOWN_OF_LONG_RUN:,} more of {style.paint(code, '1')}: "
             "add `--output findings.csv`, or pipe this into a file, to have them all"
         )
-    return lines
 
 
 def _finding_line(finding: Finding, path: str, style: Style) -> str:
@@ -90,15 +98,10 @@ def _statistics(report: Report, style: Style) -> list[str]:
     """Tables: findings by rule, most frequent first, and label rows by class."""
     lines = []
     if report.findings:
-        first = {f.rule: f for f in reversed(report.findings)}
+        first, files = tally(report.findings).first, files_by_rule(report, file_of)
         rows = [("findings", "files", "code", "severity", "name")]
-        files: dict[str, set[str]] = {code: set() for code in first}
-        for f in report.findings:
-            files[f.rule].add(file_of(f, report))
         for code, n in sorted(count_by_rule(report.findings).items(), key=lambda item: -item[1]):
-            rows.append(
-                (f"{n:,}", f"{len(files[code]):,}", code, first[code].severity.label, first[code].name)
-            )
+            rows.append((f"{n:,}", f"{files[code]:,}", code, first[code].severity.label, first[code].name))
         lines += _table(rows, ">><<<", style)
     classes = {**dict.fromkeys(report.names, 0), **report.class_counts}
     if classes:

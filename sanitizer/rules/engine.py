@@ -15,18 +15,21 @@ from sanitizer.rules.hits import Hits
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
+from sanitizer.spill import SpillError
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, TaskSpec
+    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.rule import Rule
     from sanitizer.rules.survey import Survey
 
-__all__ = ["CheckError", "RuleSet", "run_chunk", "run_dataset", "summarise"]
+__all__ = ["CheckError", "RuleSet", "dataset_findings", "run_chunk", "run_dataset", "summarise"]
 
 
 MANY_ROWS = 1_000_000
@@ -156,27 +159,22 @@ class _Judge:
 
 
 def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
-    """Faults of the dataset as a whole: those its layout showed, and those of dataset rules.
+    """All that `dataset_findings` gives."""
+    return list(dataset_findings(survey, ruleset))
+
+
+def dataset_findings(survey: Survey, ruleset: RuleSet) -> Iterator[Finding]:
+    """Faults of the dataset as a whole, one by one: those its layout showed, and those of dataset rules.
 
     Dataset rules do not run where single files were given: a few files say nothing about the whole.
 
     Raises:
         CheckError: A rule failed.
+        SpillError: What a rule has to keep does not fit on the disk.
     """
     dataset = survey.dataset
     where = dataset.yaml_path or dataset.root
-    places = list(dataset.faults)
-    for rule in ruleset.rules.values():
-        runs = rule.scope == "dataset" and rule.check not in (None, READER) and not dataset.files_only
-        if runs and survey.spec.task in rule.tasks:
-            assert rule.check is not None
-            try:
-                found = list(survey_check(rule.check)(survey, ruleset.params(rule, survey.spec)))
-            except Exception as e:
-                raise CheckError(rule.code, f"{type(e).__name__}: {e}", where) from e
-            places += [place for place in found if place.rule == rule.code]
-    findings = []
-    for place in places:
+    for place in _places(survey, ruleset, where):
         if place.rule not in ruleset.known:
             raise CheckError(place.rule, "a reader reports it, but no pack has such a rule", where)
         active = ruleset.rules.get(place.rule)
@@ -188,8 +186,25 @@ def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
             raise CheckError(place.rule, f"{type(e).__name__}: {e}", where) from e
         ignored = ruleset.ignored_in((finding.file, finding.label, finding.image))
         if finding.rule not in ignored:
-            findings.append(finding)
-    return findings
+            yield finding
+
+
+def _places(survey: Survey, ruleset: RuleSet, where: str) -> Iterator[Place]:
+    """What the layout showed, then what each dataset rule finds."""
+    dataset = survey.dataset
+    yield from dataset.faults
+    for rule in ruleset.rules.values():
+        runs = rule.scope == "dataset" and rule.check not in (None, READER) and not dataset.files_only
+        if runs and survey.spec.task in rule.tasks:
+            assert rule.check is not None
+            try:
+                for place in survey_check(rule.check)(survey, ruleset.params(rule, survey.spec)):
+                    if place.rule == rule.code:
+                        yield place
+            except SpillError:
+                raise
+            except Exception as e:
+                raise CheckError(rule.code, f"{type(e).__name__}: {e}", where) from e
 
 
 @np.errstate(all="ignore")

@@ -1,23 +1,30 @@
-"""What is kept of every chunk for the rules that need the whole dataset: a few dozen bytes an image."""
+"""What is kept of every chunk for the rules that need the whole dataset: a few dozen bytes an image, on disk when
+there are very many."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sanitizer.rules.sketch import merge_sketches
+from sanitizer.rules.split_parts import SplitBuilder, with_found
+from sanitizer.spill import ColumnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.rules.sketch import ShapeSketch
+    from sanitizer.spill import Column
+
+PAIRS_HELD = 200_000
+"""Image/label pairs whose columns (about sixty bytes a pair) stay in memory; those of more go to files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +63,61 @@ class ChunkSummary:
     n_boxes: int
 
 
+@dataclass(slots=True)
+class SplitSums:
+    """One split in numbers, as `sanitizer.report.SplitCounts` tells them."""
+
+    name: str
+    images: int = 0
+    labels: int = 0
+    boxes: int = 0
+    dropped: int = 0
+    background: int = 0
+    rewritten: int = 0
+
+    def add(self, chunk: ChunkSummary, pairs: slice, has_image: NDArray[np.bool_]) -> None:
+        """Count these pairs of a chunk; `has_image` bool (pairs,)."""
+        self.images += int(has_image.sum())
+        self.labels += int((chunk.label_digest[pairs] != 0).sum())
+        self.boxes += int(chunk.n_rows[pairs].sum())
+        self.dropped += int((chunk.dropped[pairs] & has_image).sum())
+        self.background += int((chunk.background[pairs] & has_image).sum())
+        self.rewritten += int(chunk.rewritten[pairs].sum())
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """The whole dataset, summed up. Pair i counts through the splits in order. N pairs.
 
-    The arrays are those of `ChunkSummary`, one after the other; `split_start` int64 (number of splits + 1,) says
-    where each split begins.
+    The columns are those of `ChunkSummary`, one after the other: arrays, or files for very many pairs. Both know
+    `column[i]` and `column[a:b]`; go through them with `sanitizer.spill.blocks`.
+
+    Attributes:
+        split_start: int64 (number of splits + 1,) where each split begins.
+        splits: Each split in numbers.
+        answers: What a rule worked out and another one needs, too.
     """
 
     dataset: Dataset
     spec: TaskSpec
     split_start: NDArray[np.int64]
-    image_digest: NDArray[np.uint64]
-    label_digest: NDArray[np.uint64]
-    phash: NDArray[np.uint64]
-    image_bytes: NDArray[np.int64]
-    decoded: NDArray[np.bool_]
-    width: NDArray[np.int32]
-    height: NDArray[np.int32]
-    n_rows: NDArray[np.int32]
-    dropped: NDArray[np.bool_]
-    background: NDArray[np.bool_]
-    rewritten: NDArray[np.bool_]
+    image_digest: Column
+    label_digest: Column
+    phash: Column
+    image_bytes: Column
+    decoded: Column
+    width: Column
+    height: Column
+    n_rows: Column
+    dropped: Column
+    background: Column
+    rewritten: Column
     class_counts: Mapping[int, int]
     shapes: ShapeSketch
     n_label_files: int
     n_boxes: int
+    splits: Sequence[SplitSums] = ()
+    answers: dict[object, Any] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.image_digest)
@@ -125,18 +161,33 @@ class SurveyBuilder:
 
     def __init__(self, dataset: Dataset, spec: TaskSpec) -> None:
         self._dataset, self._spec = dataset, spec
-        self._columns: dict[str, list[NDArray[Any]]] = {
-            name: [np.zeros(0, dtype)] for name, dtype in _COLUMNS.items()
+        self._columns = {
+            name: ColumnBuilder(dtype, "what rules over the whole dataset need")
+            for name, dtype in _COLUMNS.items()
         }
+        self._splits = _SplitCounter(dataset.splits)
+        self._n = 0
         self._class_counts: Counter[int] = Counter()
         self._shapes: list[ShapeSketch] = []
         self._n_label_files = 0
         self._n_boxes = 0
 
-    def add(self, chunk: ChunkSummary) -> None:
-        """Take the next chunk's summary."""
-        for name, parts in self._columns.items():
-            parts.append(getattr(chunk, name))
+    def add(self, chunk: ChunkSummary, pairs: Split | None = None) -> None:
+        """Take the next chunk's summary.
+
+        Args:
+            chunk: The summary.
+            pairs: Its pairs, where they are found chunk by chunk and not by listing: a part of the split of that
+                name, which the dataset holds without any pair, or not at all.
+        """
+        for name, column in self._columns.items():
+            column.add(getattr(chunk, name))
+        self._splits.add(chunk, pairs)
+        self._n += len(chunk.image_digest)
+        if self._n > PAIRS_HELD:
+            for column in self._columns.values():
+                column.spill()
+            self._splits.spill()
         self._class_counts.update(chunk.class_counts)
         self._shapes.append(chunk.shapes)
         if len(self._shapes) >= _SKETCHES_HELD:
@@ -145,19 +196,67 @@ class SurveyBuilder:
         self._n_boxes += chunk.n_boxes
 
     def finish(self) -> Survey:
-        """The survey of all that was added."""
-        starts = np.zeros(len(self._dataset.splits) + 1, np.int64)
-        np.cumsum([len(s) for s in self._dataset.splits], out=starts[1:])
+        """The survey of all that was added. Its dataset has the pairs that came with chunks, too."""
+        dataset = self._dataset
+        if self._splits.found:
+            dataset = replace(dataset, splits=with_found(dataset.splits, self._splits.found.values()))
+        starts = np.zeros(len(dataset.splits) + 1, np.int64)
+        np.cumsum([len(s) for s in dataset.splits], out=starts[1:])
+        columns: dict[str, Any] = {name: column.finish() for name, column in self._columns.items()}
         return Survey(
-            dataset=self._dataset,
+            **columns,
+            dataset=dataset,
             spec=self._spec,
             split_start=starts,
-            **{name: np.concatenate(parts) for name, parts in self._columns.items()},
             class_counts=dict(sorted(self._class_counts.items())),
             shapes=merge_sketches(self._shapes),
             n_label_files=self._n_label_files,
             n_boxes=self._n_boxes,
+            splits=[self._splits.sums.get(s.name, SplitSums(s.name)) for s in dataset.splits],
         )
+
+
+class _SplitCounter:
+    """Which split each chunk belongs to, what each split adds up to, and the pairs that come with chunks."""
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        self.sums: dict[str, SplitSums] = {}
+        self.found: dict[str, SplitBuilder] = {}
+        self._listed = [s for s in splits if len(s)]
+        self._done = 0
+        """Pairs of the first listed split that chunks were about."""
+
+    def add(self, chunk: ChunkSummary, pairs: Split | None) -> None:
+        n = len(chunk.image_digest)
+        if pairs is None:
+            start = 0
+            for name, has_image in self._next_listed(n):
+                self._of(name).add(chunk, slice(start, start + len(has_image)), has_image)
+                start += len(has_image)
+            return
+        if len(pairs) != n:
+            raise ValueError(f"a chunk of {n} pairs comes with {len(pairs)} of split {pairs.name!r}")
+        self.found.setdefault(pairs.name, SplitBuilder(pairs.name)).add(pairs)
+        self._of(pairs.name).add(chunk, slice(0, n), pairs.has_image)
+
+    def spill(self) -> None:
+        for builder in self.found.values():
+            builder.spill()
+
+    def _of(self, name: str) -> SplitSums:
+        return self.sums.setdefault(name, SplitSums(name))
+
+    def _next_listed(self, n: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """(name, has_image) of the next n pairs of the splits that were listed, a part for each split."""
+        while n and self._listed:
+            split = self._listed[0]
+            here = split.has_image[self._done : self._done + n]
+            yield split.name, here
+            n -= len(here)
+            self._done += len(here)
+            if self._done == len(split):
+                self._listed.pop(0)
+                self._done = 0
 
 
 _SKETCHES_HELD = 64

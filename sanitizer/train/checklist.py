@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.escape import legible
 from sanitizer.findings import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
+from sanitizer.reports.stock import Stock
 from sanitizer.reports.summary import consequences
 from sanitizer.train.concerns import Concern, concerns, named
 from sanitizer.train.correction import train_command
@@ -107,7 +108,10 @@ def run_words(flight: Preflight) -> list[str]:
     line = (
         f"train on {_plural(int(train), 'image')} and {val}; {steps or 'batch by memory'} on {facts.device}"
     )
-    return [line, *(text for text, _ in consequences(flight.report, rules_of(flight.report)))]
+    return [
+        line,
+        *(text for text, _ in consequences(flight.report, Stock(flight.report, rules_of(flight.report)))),
+    ]
 
 
 def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings import Severity
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.summary import BACKGROUND_RULES, read_by_training
+from sanitizer.reports.stock import BACKGROUND_RULES, read_by_training
 from sanitizer.train.correction import spelled, suggested
 
 if TYPE_CHECKING:

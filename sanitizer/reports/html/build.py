@@ -16,6 +16,7 @@ from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import DatasetError, find_dataset
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.escape import encodable
+from sanitizer.findings import Severity, count_by_severity
 from sanitizer.reports import ReportError
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
@@ -116,8 +117,10 @@ def _page(
     if dataset is not None:
         n_jobs = jobs or (usable_cores() if len(dataset) >= _PAIRS_WORTH_A_POOL else 1)
         spread = spread_of_dataset(dataset, spec, n_jobs, progress)
-        paths = [_absolute(report, f.image) for f in report.findings]
-        drawn = plots(spread, spread_of_findings(report.findings, paths))
+        # Of more findings than memory holds, those that have a card are drawn.
+        flagged = report.findings if isinstance(report.findings, list | tuple) else shown
+        paths = [_absolute(report, f.image) for f in flagged]
+        drawn = plots(spread, spread_of_findings(flagged, paths))
         class_counts = class_counts or dict(spread.counts)
     cards = _cards(report, shown, spec, run, progress, jobs)
     crops = _from_page(run, page)
@@ -138,9 +141,18 @@ def _pictures(data: Mapping[str, Any]) -> int:
 def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
     """The findings that get a card, in the order of the report."""
     if len(findings) <= MAX_FINDINGS:
-        return findings
-    ranked = sorted(range(len(findings)), key=lambda i: -findings[i].severity)
-    return [findings[i] for i in sorted(ranked[:MAX_FINDINGS])]
+        return list(findings)
+    counts = count_by_severity(findings)
+    room, rest = {}, MAX_FINDINGS
+    for severity in sorted(Severity, reverse=True):
+        room[severity] = min(rest, counts[severity.label])
+        rest -= room[severity]
+    shown = []
+    for f in findings:
+        if room[f.severity]:
+            room[f.severity] -= 1
+            shown.append(f)
+    return shown
 
 
 def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:

@@ -11,10 +11,11 @@ from sanitizer import __version__
 from sanitizer.escape import encodable, legible
 from sanitizer.findings import COLUMNS, count_by_rule, count_by_severity
 from sanitizer.reports.common import plain, plain_record
+from sanitizer.reports.stock import Stock
 from sanitizer.reports.summary import consequences, next_step, summary_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sanitizer.findings import Finding
     from sanitizer.report import Report
@@ -91,19 +92,25 @@ def title_of(report: Report) -> str:
 
 def digest_of(report: Report) -> str:
     """Names the report: the same findings of the same dataset give the same digest."""
-    parts = [report.root, report.data, *sorted(f.fingerprint for f in report.findings)]
-    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    fingerprints: Iterable[str] = (f.fingerprint for f in report.findings)
+    if isinstance(report.findings, list | tuple):
+        fingerprints = sorted(fingerprints)  # very many are not put in an order of their own
+    digest = blake2b(f"{report.root}\0{report.data}".encode("utf-8", "surrogateescape"), digest_size=10)
+    for fingerprint in fingerprints:
+        digest.update(f"\0{fingerprint}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     """What training would do, in the words of the text report."""
     if not report.findings:
         return [legible(line.strip()) for line in summary_lines(report, lambda text, sgr: text)[:1]]
+    stock = Stock(report, rules)
     lines = [
         f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
-        for i, (what, behind) in enumerate(consequences(report, rules))
+        for i, (what, behind) in enumerate(consequences(report, stock))
     ]
-    return [legible(line) for line in (*lines, next_step(report.findings, rules, lambda text, sgr: text))]
+    return [legible(line) for line in (*lines, next_step(stock, rules, lambda text, sgr: text))]
 
 
 def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
@@ -155,7 +162,7 @@ def _classes(report: Report, counts: Mapping[int, int]) -> list[dict[str, Any]]:
 def _splits(report: Report) -> list[str]:
     """Names of the splits that hold anything or are found fault with, in the order of the dataset."""
     filled = [s.split for s in report.summary.splits if s.images or s.labels]
-    return list(dict.fromkeys(filter(None, [*filled, *(f.split for f in report.findings)])))
+    return list(filter(None, dict.fromkeys([*filled, *dict.fromkeys(f.split for f in report.findings)])))
 
 
 def _columns(shown: Sequence[Finding], cards: Sequence[Card], crops: str) -> dict[str, list[Any]]:

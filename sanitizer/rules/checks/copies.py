@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sanitizer.rules.checks.near_hashes import Originals, near_originals
+from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.rules.survey import Survey
+    from sanitizer.spill import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,59 +56,124 @@ class Copy:
     same_file: bool = False
 
 
-_LAST: list[tuple[Survey, Likeness, Sequence[Copy]]] = []
-"""The one latest answer: two rules ask the same question of the same survey."""
-
-
-def find_copies(survey: Survey, limits: Likeness) -> Sequence[Copy]:
+def find_copies(survey: Survey, limits: Likeness) -> Copies:
     """Every image that is a copy of an earlier one, in order of the dataset.
 
     Pictures are compared only where pixels were decoded; equal bytes are found without. An image that is listed
     twice under one path is one image and no copy.
     """
-    if _LAST and _LAST[0][0] is survey and _LAST[0][1] == limits:
-        return _LAST[0][2]
-    equal, same_path = _equal_files(survey)
-    settled = {c.index for c in equal} | same_path
-    copies = sorted(equal + _alike(survey, limits, settled), key=lambda c: c.index)
-    _LAST[:] = [(survey, limits, copies)]
+    known = survey.answers.get(limits)
+    if isinstance(known, Copies):
+        return known
+    survey.answers[limits] = copies = Copies(len(survey))
+    _equal_files(survey, copies)
+    _alike(survey, limits, copies)
     return copies
 
 
-def _equal_files(survey: Survey) -> tuple[list[Copy], set[int]]:
-    """(byte-identical copies, images that repeat an earlier path)."""
-    copies: list[Copy] = []
-    same_path: set[int] = set()
+_COPY = np.dtype([("original", np.int64), ("mean_difference", np.float64), ("kind", np.uint8)])
+_NO_COPY, _EQUAL, _SAME_FILE, _ALIKE, _SAME_PATH = range(5)
+
+
+class Copies:
+    """What is known of every image, in order of the dataset: 17 bytes an image, in a file where they are very many.
+
+    Gives the copies when it is iterated over, and tells their number.
+    """
+
+    def __init__(self, n_images: int) -> None:
+        self._n_images, self._n_copies = n_images, 0
+        self._rows = np.zeros(n_images if n_images <= ROWS_HELD else 0, _COPY)
+        self._file = SpillFile("what is known of copies of images") if n_images > ROWS_HELD else None
+
+    def __len__(self) -> int:
+        return self._n_copies
+
+    def __iter__(self) -> Iterator[Copy]:
+        for part in blocks(self._n_images):
+            rows = self._part(part)
+            for i in np.flatnonzero((rows["kind"] != _NO_COPY) & (rows["kind"] != _SAME_PATH)).tolist():
+                original, mean, kind = rows[i].item()
+                yield Copy(
+                    part.start + i, original, mean if kind == _ALIKE else None, same_file=kind == _SAME_FILE
+                )
+
+    def settled(self, images: slice) -> NDArray[np.bool_]:
+        """bool: which of these images are copies, or repeat a path."""
+        settled: NDArray[np.bool_] = self._part(images)["kind"] != _NO_COPY
+        return settled
+
+    def add(self, copy: Copy) -> None:
+        """Keep a copy."""
+        kind = _EQUAL if copy.mean_difference is None else _ALIKE
+        self._set(
+            copy.index, (copy.original, copy.mean_difference or 0.0, _SAME_FILE if copy.same_file else kind)
+        )
+        self._n_copies += 1
+
+    def add_same_path(self, index: int) -> None:
+        """Keep that an image repeats an earlier path."""
+        self._set(index, (0, 0.0, _SAME_PATH))
+
+    def _set(self, index: int, row: tuple[int, float, int]) -> None:
+        if self._file is None:
+            self._rows[index] = row
+        else:
+            self._file.write_at(index * _COPY.itemsize, np.array(row, _COPY).tobytes())
+
+    def _part(self, images: slice) -> NDArray[Any]:
+        if self._file is None:
+            return self._rows[images]
+        rows = np.zeros(images.stop - images.start, _COPY)
+        # Beyond the last image that was written nothing is known of any.
+        n_bytes = min(rows.nbytes, max(0, self._file.size - images.start * _COPY.itemsize))
+        self._file.read_into(images.start * _COPY.itemsize, rows.view(np.uint8)[:n_bytes])
+        return rows
+
+
+def _equal_files(survey: Survey, copies: Copies) -> None:
+    """Note byte-identical copies, and images that repeat an earlier path."""
     folders: dict[str, str] = {}
     for group in _groups(survey.image_digest, survey.image_bytes):
-        first_with: dict[bytes, list[tuple[int, str]]] = {}
+        first_with: dict[bytes, tuple[int, str]] = {}
+        seen: set[str] = set()
         for i in group:
             path = survey.image_path(i)
             content = _content_hash(path)
             if path is None or content is None:
                 continue
-            earlier = first_with.setdefault(content, [])
             real = _real_path(path, folders)
-            if any(real == other for _, other in earlier):
-                same_path.add(i)
+            if real in seen:
+                copies.add_same_path(i)
                 continue
-            if earlier:
-                copies.append(Copy(i, earlier[0][0], same_file=_is_link(real, earlier[0][1])))
-            earlier.append((i, real))
-    return copies, same_path
+            seen.add(real)
+            first, first_path = first_with.setdefault(content, (i, real))
+            if first != i:
+                copies.add(Copy(i, first, same_file=_is_link(real, first_path)))
 
 
-def _groups(digest: NDArray[np.uint64], size: NDArray[np.int64]) -> Iterator[list[int]]:
+def _groups(digest: Column, size: Column) -> Iterator[list[int]]:
     """Images of equal digest and size, two or more at a time, each group in order."""
-    order = np.lexsort((size, digest))
-    order = order[digest[order] != 0]
-    if not len(order):
-        return
-    changes = (np.diff(digest[order]) != 0) | (np.diff(size[order]) != 0)
-    bounds = np.concatenate(([0], np.flatnonzero(changes) + 1, [len(order)]))
-    shared = np.flatnonzero(np.diff(bounds) > 1)
-    for start, stop in zip(bounds[shared].tolist(), bounds[shared + 1].tolist(), strict=True):
-        yield sorted(order[start:stop].tolist())
+    rows = Buckets(
+        [("key", np.uint64), ("size", np.int64), ("image", np.int64)], len(digest), "the digests of images"
+    )
+    for part in blocks(len(digest)):
+        known = np.flatnonzero(digest[part])
+        rows.add(key=digest[part][known], size=size[part][known], image=part.start + known)
+    for bucket in rows:
+        yield from _groups_in(bucket)
+
+
+def _groups_in(rows: NDArray[Any]) -> Iterator[list[int]]:
+    """Groups among rows in order of digest and, where it is equal, of the image."""
+    # Most digests are those of one image.
+    again = rows["key"][1:] == rows["key"][:-1]
+    rows = rows[np.append(again, False) | np.insert(again, 0, False)] if len(rows) else rows
+    rows = rows[np.lexsort((rows["image"], rows["size"], rows["key"]))]
+    changes = (np.diff(rows["key"]) != 0) | (np.diff(rows["size"]) != 0)
+    bounds = np.concatenate(([0], np.flatnonzero(changes) + 1, [len(rows)]))
+    for first in np.flatnonzero(np.diff(bounds) > 1).tolist():
+        yield rows["image"][bounds[first] : bounds[first + 1]].tolist()
 
 
 def _content_hash(path: str | None) -> bytes | None:
@@ -136,56 +205,32 @@ def _is_link(path: str, other: str) -> bool:
         return False
 
 
-def _alike(survey: Survey, limits: Likeness, settled: set[int]) -> list[Copy]:
-    """Copies among the decoded images by what they show. Images in `settled` are left out."""
-    index = np.array([i for i in np.flatnonzero(survey.decoded).tolist() if i not in settled], np.int64)
-    hashes = survey.phash[index]
+def _alike(survey: Survey, limits: Likeness, copies: Copies) -> None:
+    """Note copies among the decoded images by what they show. Images that are settled already are left out."""
+    parts = [np.zeros(0, np.int64)]
+    hashes = [np.zeros(0, np.uint64)]
+    for part in blocks(len(survey)):
+        decoded = survey.decoded[part]
+        if decoded.any():
+            here = np.flatnonzero(decoded & ~copies.settled(part))
+            parts.append(part.start + here)
+            hashes.append(survey.phash[part][here])
+    index = np.concatenate(parts)
     thumbnails = _Thumbnails(survey)
-    is_original = np.ones(len(index), np.bool_)
-    copies: list[Copy] = []
-    for position in _with_near_hash(hashes, limits.max_hash_distance):
-        # Compared with earlier originals only, nearest hash first.
-        distance = hamming(hashes[:position], hashes[position])
-        near = np.flatnonzero(is_original[:position] & (distance <= limits.max_hash_distance))
-        near = near[np.argsort(distance[near], kind="stable")][:_MOST_CANDIDATES]
-        match = _first_alike(thumbnails, int(index[position]), index[near].tolist(), limits)
-        if match is not None:
-            is_original[position] = False
-            copies.append(match)
-    return copies
+    originals = Originals()
+    for position, candidates in near_originals(np.concatenate(hashes), limits.max_hash_distance, originals):
+        match = _first_alike(thumbnails, int(index[position]), index[candidates].tolist(), limits)
+        if match is None:
+            originals.add(position)
+        else:
+            copies.add(match)
 
 
-_MOST_CANDIDATES = 256
-"""Images with near hashes that one image is compared with: bounds the work on a set of look-alikes."""
-
-_BLOCK = 128
-
-
-def _with_near_hash(hashes: NDArray[np.uint64], max_distance: int) -> Iterator[int]:
-    """Positions whose hash is within max_distance bits of that of an earlier position."""
-    for start in range(0, len(hashes), _BLOCK):
-        stop = min(start + _BLOCK, len(hashes))
-        distance = hamming(hashes[None, :stop], hashes[start:stop, None])
-        earlier = np.arange(stop)[None, :] < np.arange(start, stop)[:, None]
-        yield from (start + np.flatnonzero(((distance <= max_distance) & earlier).any(axis=1))).tolist()
-
-
-def hamming(a: NDArray[np.uint64], b: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint8]:
-    """Number of bits that differ, by NumPy's rules of broadcasting."""
-    different = np.bitwise_xor(a, b)
-    if hasattr(np, "bitwise_count"):
-        bits: NDArray[np.uint8] = np.bitwise_count(different)
-        return bits
-    in_bytes = np.ascontiguousarray(different).view(np.uint8).reshape(*different.shape, 8)
-    counted: NDArray[np.uint8] = _BITS_OF_BYTE[in_bytes].sum(axis=-1, dtype=np.uint8)
-    return counted
-
-
-_BITS_OF_BYTE = np.array([n.bit_count() for n in range(256)], np.uint8)
+_THUMBNAILS_HELD = 32_768
 
 
 class _Thumbnails:
-    """Thumbnails of candidates, each decoded once and kept as a kilobyte."""
+    """Thumbnails of candidates, decoded once and kept as a kilobyte while they are among the last that were made."""
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
@@ -196,6 +241,8 @@ class _Thumbnails:
         if i not in self._kept:
             from sanitizer.dataset.image_decode import thumbnail
 
+            if len(self._kept) >= _THUMBNAILS_HELD:
+                del self._kept[next(iter(self._kept))]
             path = self._survey.image_path(i)
             self._kept[i] = None if path is None else thumbnail(path)
         kept = self._kept[i]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.copies import Copy, Likeness, find_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,9 +62,16 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
 @dataset_check("conflicting-duplicates")
 def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
     """D010: copies whose label rows differ from those of their original."""
-    copies = [c for c in find_copies(survey, Likeness()) if _may_conflict(survey, c)]
-    if not copies:
-        return
+    copies = (c for c in find_copies(survey, Likeness()) if _may_conflict(survey, c))
+    while some := list(islice(copies, _COPIES_AT_ONCE)):
+        yield from _conflicts(survey, some, params)
+
+
+_COPIES_AT_ONCE = 2048
+
+
+def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterator[Place]:
+    """Those of the copies whose label rows differ from those of their original; all these rows are read at once."""
     from sanitizer.dataset.labels import read_labels
 
     files: dict[str | None, int] = {}
