@@ -66,7 +66,7 @@ def scan(
     dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
     config = config or nearby_config(dataset)
     ruleset = RuleSet.build(load_rules(config.packs), config)
-    notes: list[str] = []
+    notes = list(dataset.notes)
     if task == "auto":
         task, how = infer_task(dataset)
         notes += [how] if how else []
@@ -81,7 +81,7 @@ def scan(
     notes += ruleset.unknown_classes(job.spec)
     builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
     for result in run_job(job, jobs, progress):
-        builder.add(result.summary)
+        builder.add(result.summary, result.pairs)
         findings += result.findings
     survey = builder.finish()
     findings += run_dataset(survey, ruleset)
@@ -132,9 +132,15 @@ def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str
                 sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
             except OSError:
                 sizes.append(0)
-    total = n_images * sum(sizes) / max(len(sizes), 1)
+    packed = sum(pack.size_bytes for pack in dataset.packs if pack.kind != "ndjson")
+    total = packed + n_images * sum(sizes) / max(len(sizes), 1)
     if total <= DECODE_BUDGET_BYTES:
         return "decode", None
+    if dataset.packs:
+        return "header", (
+            f"only image headers were read ({len(dataset.packs):,} packed files, {packed / 1e9:.1f} GB): "
+            "add --images decode to look for re-encoded copies and damaged pixels too"
+        )
     return "header", (
         f"only image headers were read ({n_images:,} images, about {total / 1e9:.1f} GB): "
         "add --images decode to look for re-encoded copies and damaged pixels too"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import read_labels
+from sanitizer.dataset.labels import parse_labels, read_labels
+from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES
 from sanitizer.dataset.tables import ChunkTables
-from sanitizer.rules.engine import run_chunk, summarise
+from sanitizer.rules.engine import place_findings, run_chunk, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ class ChunkResult:
 
     findings: Sequence[Finding]
     summary: ChunkSummary
+    pairs: Split | None = None
+    """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,31 @@ class Piece:
         return self.stop - self.start
 
 
-def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
+@dataclass(frozen=True, slots=True)
+class PackPiece:
+    """A range of one packed file, in bytes. Its length is a guess at the number of pairs in it."""
+
+    pack: int
+    start: int
+    stop: int
+    first_line: int = 1
+
+    def __len__(self) -> int:
+        return max(1, (self.stop - self.start) // APPROXIMATE_PAIR_BYTES)
+
+
+def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece | PackPiece]:
+    """All pieces of a dataset, in its order: pairs known by name, then packed files."""
+    yield from _loose_pieces(dataset, mean_length)
+    if dataset.packs:
+        from sanitizer.dataset.packs.cut import ranges
+
+        for number, pack in enumerate(dataset.packs):
+            for start, stop, first_line in ranges(pack):
+                yield PackPiece(number, start, stop, first_line)
+
+
+def _loose_pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """Cut every split where a hash of the file name says so, at most four mean lengths apart.
 
     Cuts that depend on names rather than on positions stay where they are when files come and go, so that the
@@ -93,8 +120,10 @@ def _cuts(split: Split, mean_length: int) -> Iterator[int]:
         yield len(split)
 
 
-def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]:
+def judge(job: Job, cache: ChunkCache | None, piece: Piece | PackPiece) -> list[ChunkResult]:
     """Read one piece, a chunk at a time, and run the rules on it, or take what the cache knows of it."""
+    if isinstance(piece, PackPiece):
+        return list(_judge_packed(job, piece))
     split = job.dataset.splits[piece.split]
     if cache is None:
         return [_judge_files(job, split.chunk(piece.start, piece.stop))]
@@ -110,6 +139,20 @@ def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]
 def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
     labels = read_labels(chunk.labels, job.spec)
     return judge_tables(job, ChunkTables(chunk, labels, read_images(chunk.images, job.mode)))
+
+
+def _judge_packed(job: Job, piece: PackPiece) -> Iterator[ChunkResult]:
+    """Read a range of a packed file; only one chunk of it is held at a time, beside what was found."""
+    from sanitizer.dataset.packs.reading import pack_chunks, row_spec
+
+    pack = job.dataset.packs[piece.pack]
+    spec = row_spec(pack, job.spec)
+    for read in pack_chunks(job.dataset, piece.pack, (piece.start, piece.stop, piece.first_line), job.mode):
+        chunk = read.pairs.chunk(0, len(read.pairs))
+        tables = ChunkTables(chunk, parse_labels(read.labels, spec), read.images)
+        findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
+        findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
+        yield ChunkResult(findings, summarise(tables, spec), read.pairs)
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import partial
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
@@ -29,7 +31,7 @@ from sanitizer.dataset.tables import ImageStatus, ImageTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["image_faults", "read_images"]
+__all__ = ["StoredImage", "image_faults", "read_images", "read_stored", "stored_table"]
 
 ImageMode = Literal["header", "decode", "none"]
 
@@ -46,6 +48,8 @@ _LFS_START = b"version https://git-lfs.github.com/spec/"
 
 _Row = tuple[int, int, int, int, int]
 """width, height, packed facts, size in bytes, digest."""
+
+_NOT_READ_ROW: _Row = (-1, -1, 0, -1, 0)
 
 
 def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
@@ -74,8 +78,7 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
 def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
     """One image: open, read its start and its end, close. The hot path of the scan."""
     if path is None:
-        return (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
-    header: Header | str = ODD
+        return _NOT_READ_ROW, Verdict(status=ImageStatus.NOT_READ)
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
         try:
@@ -84,32 +87,45 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
             if size == _FIRST_BLOCK:
                 size = os.lseek(descriptor, -_LAST_BLOCK, os.SEEK_END) + _LAST_BLOCK
                 tail = os.read(descriptor, _LAST_BLOCK)
-            if block.startswith(JPEG_START):
-                if tail.endswith(JPEG_END):
-                    header = jpeg_header(block)
-                    if header is NEED_MORE:
-                        header = _longer_header(descriptor, jpeg_header)
-            elif block.startswith(PNG_START) and tail.endswith(PNG_END):
-                header = png_header(block)
-                if header is NEED_MORE:
-                    header = _longer_header(descriptor, png_header)
+            header = _plain_header(block, tail, partial(_first_bytes, descriptor))
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        return (-1, -1, 0, -1, 0), _not_read(path, error)
-    digest = crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+        return _NOT_READ_ROW, _not_read(path, error)
     if isinstance(header, tuple):
-        return (*header, size, digest), None
+        return (*header, size, _digest(block, tail, size)), None
     verdict = _look_closer(path, block)
-    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
+    return (verdict.width, verdict.height, verdict.facts, size, _digest(block, tail, size)), verdict
 
 
-def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> Header | str:
+def _digest(block: bytes, tail: bytes, size: int) -> int:
+    return crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+
+
+def _plain_header(block: bytes, tail: bytes, first_bytes: Callable[[int], bytes]) -> Header | str:
+    """The header of a plainly healthy JPEG or PNG from its first and last bytes, and more of the first where needed."""
+    if block.startswith(JPEG_START) and tail.endswith(JPEG_END):
+        parse = jpeg_header
+    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+        parse = png_header
+    else:
+        return ODD
+    header = parse(block)
+    return _longer_header(first_bytes, parse) if header is NEED_MORE else header
+
+
+def _first_bytes(descriptor: int, length: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+def _longer_header(
+    first_bytes: Callable[[int], bytes], parse: Callable[[bytes], Header | str]
+) -> Header | str:
     """Parse again with enough of the file; ODD if even that does not reach the frame header."""
     length = 16 * _FIRST_BLOCK
     while length <= _LONGEST_HEADER:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        block = os.read(descriptor, length)
+        block = first_bytes(length)
         header = parse(block)
         if header is not NEED_MORE:
             return header
@@ -117,6 +133,71 @@ def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> H
             break
         length *= 8
     return ODD
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """What was found of an image inside a larger file. `row` and `verdict` are as the table takes them."""
+
+    row: _Row
+    verdict: Verdict | None
+    image_hash: int | None = None
+
+
+def read_stored(size: int, part: Callable[[int, int], bytes], mode: ImageMode) -> StoredImage:
+    """What `read_images` does, for an image of which `part(start, length)` gives bytes.
+
+    Args:
+        size: Length in bytes.
+        part: Reads a range of it.
+        mode: As for `read_images`.
+    """
+    if mode == "none":
+        return StoredImage(_NOT_READ_ROW, Verdict(status=ImageStatus.NOT_READ))
+    tail = block = part(0, min(size, _FIRST_BLOCK))
+    if len(block) == _FIRST_BLOCK:
+        tail = part(size - _LAST_BLOCK, _LAST_BLOCK)
+    header = _plain_header(block, tail, lambda length: part(0, min(size, length)))
+    verdict: Verdict | None = None
+    if not isinstance(header, tuple):
+        verdict = _look_closer_at(part, size, block)
+        header = (verdict.width, verdict.height, verdict.facts)
+    row = (*header, size, _digest(block, tail, size))
+    if mode != "decode" or (verdict is not None and verdict.status is not ImageStatus.OK):
+        return StoredImage(row, verdict)
+    judged, image_hash = _decode_one(part(0, size), row, verdict)
+    return StoredImage(row, judged if judged.status is not ImageStatus.OK else verdict, image_hash)
+
+
+def _look_closer_at(part: Callable[[int, int], bytes], size: int, block: bytes) -> Verdict:
+    known = _known_by_start(block)
+    if known is not None:
+        return known
+    if size > _MOST_IN_MEMORY:
+        words = f"{size:,} bytes are too many to look at inside another file"
+        return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+    from sanitizer.dataset.image_decode import check_image
+
+    return check_image(part(0, size), block)
+
+
+_MOST_IN_MEMORY = 1 << 29
+
+
+def stored_table(images: Sequence[StoredImage | None]) -> ImageTable:
+    """The table of images inside larger files; None for a label without image."""
+    rows = [_NOT_READ_ROW if image is None else image.row for image in images]
+    verdicts: dict[int, Verdict] = {}
+    hashes: dict[int, int] = {}
+    for number, image in enumerate(images):
+        if image is None:
+            verdicts[number] = Verdict(status=ImageStatus.NOT_READ)
+            continue
+        if image.verdict is not None:
+            verdicts[number] = image.verdict
+        if image.image_hash is not None:
+            hashes[number] = image.image_hash
+    return _table(rows, verdicts, hashes)
 
 
 def _not_read(path: str, error: OSError | ValueError) -> Verdict:
@@ -142,37 +223,50 @@ def _look_closer(path: str, block: bytes) -> Verdict:
     if not S_ISREG(kind):
         words = "it is a folder" if S_ISDIR(kind) else "it is no regular file (a pipe, socket or device)"
         return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+    known = _known_by_start(block)
+    if known is not None:
+        return known
+    from sanitizer.dataset.image_decode import check_image
+
+    return check_image(path, block)
+
+
+def _known_by_start(block: bytes) -> Verdict | None:
+    """The verdict on a file that is no image at all, without asking Pillow."""
     if not block:
         return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
     if block.startswith(_LFS_START):
         words = "a git-lfs pointer: the image itself was never downloaded"
         return Verdict(status=ImageStatus.LFS_POINTER, dropped=True, detail=words)
-    from sanitizer.dataset.image_decode import check_image
-
-    return check_image(path, block)
+    return None
 
 
 def _decode_all(
     paths: Sequence[str | None], rows: list[_Row], verdicts: dict[int, Verdict]
 ) -> dict[int, int]:
     """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
-    from sanitizer.dataset.image_decode import check_image, decode
-
     hashes: dict[int, int] = {}
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
         verdict = verdicts.get(number)
         if path is None or (verdict is not None and verdict.status is not ImageStatus.OK):
             continue
-        if verdict is None:
-            # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
-            is_jpeg = row[2] >> 4 & 15 == JPEG
-            verdict = Verdict(*row[:3]) if is_jpeg else check_image(path, b"")
-        image_hash = decode(path, verdict) if verdict.status is ImageStatus.OK else None
+        verdict, image_hash = _decode_one(path, row, verdict)
         if image_hash is not None:
             hashes[number] = image_hash
         if verdict.status is not ImageStatus.OK:
             verdicts[number] = verdict
     return hashes
+
+
+def _decode_one(source: str | bytes, row: _Row, verdict: Verdict | None) -> tuple[Verdict, int | None]:
+    """(verdict, hash) of an image whose header passed, given its path or its bytes."""
+    from sanitizer.dataset.image_decode import check_image, decode
+
+    if verdict is None:
+        # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
+        is_jpeg = row[2] >> 4 & 15 == JPEG
+        verdict = Verdict(*row[:3]) if is_jpeg else check_image(source, b"")
+    return verdict, decode(source, verdict) if verdict.status is ImageStatus.OK else None
 
 
 def _table(rows: Sequence[_Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:

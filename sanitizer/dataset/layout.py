@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
@@ -55,6 +58,9 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
+    packed = _packed(paths, splits)
+    if packed is not None:
+        return packed
     given = [os.path.abspath(path) for path in paths]
     for path, absolute in zip(paths, given, strict=True):
         if not os.path.lexists(absolute):
@@ -71,10 +77,48 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     return _from_files(given, " ".join(paths), read_data_yaml(yamls[0]) if yamls else None)
 
 
+_PACKED_NAME = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|ndjson)$", re.IGNORECASE)
+
+
+def _packed(paths: Sequence[str], splits: Sequence[str] | None) -> Dataset | None:
+    """The dataset where packed files are given, by name or in a folder without data.yaml; None for all others."""
+    named = [path for path in paths if _PACKED_NAME.search(path)]
+    if not named and not (len(paths) == 1 and os.path.isdir(paths[0]) and not data_yamls_in(paths[0])):
+        return None
+    from sanitizer.dataset.packs.find import from_paths, pack_paths
+    from sanitizer.dataset.packs.ndjson_dataset import from_ndjson
+
+    data = " ".join(paths)
+    try:
+        found = pack_paths(paths)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    if found is None:
+        if named:
+            raise DatasetError("give packed files (tar shards, .ndjson) by themselves, without other paths")
+        return None
+    missing = [path for path in found if not os.path.lexists(path)]
+    if missing:
+        raise DatasetError(f"{shown(missing[0])} does not exist ({len(missing):,} of {len(found):,} shards)")
+    lines = [path for path in found if path.lower().endswith(".ndjson")]
+    if lines and len(found) > 1:
+        raise DatasetError("give one .ndjson at a time")
+    dataset = from_ndjson(lines[0], data, splits) if lines else from_paths(found, data, splits)
+    _refuse_unknown_splits(splits, [s.name for s in dataset.splits], data)
+    return dataset
+
+
 def _from_yaml(
     document: DataYaml, data: str, wanted: Sequence[str] | None, faults: Sequence[Place] = ()
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
+    if document.readable and _may_name_shards(document):
+        from sanitizer.dataset.packs.find import from_yaml, yaml_names_shards
+
+        if yaml_names_shards(document):
+            packed = from_yaml(document, data, wanted)
+            _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+            return replace(packed, faults=[*faults, *packed.faults])
     listing = Listing()
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
@@ -93,6 +137,25 @@ def _from_yaml(
     gatherer = Gatherer(listing, found.root, document.path, found.bases)
     images = [gatherer.gather(split) for split in found.splits]
     return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
+
+
+def _may_name_shards(document: DataYaml) -> bool:
+    """Whether a split of the yaml could be shards, by a cheap look: most are folders of images."""
+    folder = os.path.dirname(document.path)
+    base = str(document.data.get("path") or "")
+    for key in ("train", "val", "test"):
+        value = document.data.get(key)
+        for path in value if isinstance(value, list) else (value,):
+            if not isinstance(path, str) or "\0" in path or "\0" in base:
+                continue
+            if _PACKED_NAME.search(path):
+                return True
+            for tried in (os.path.join(folder, base, path), os.path.join(base, path)):
+                with contextlib.suppress(OSError), os.scandir(tried) as entries:
+                    first = next(entries, None)
+                    if first is not None and _PACKED_NAME.search(first.name):
+                        return True
+    return False
 
 
 def _from_folder(folder: str, data: str, wanted: Sequence[str] | None) -> Dataset:

@@ -42,6 +42,11 @@ def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[n
         for i in pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]:
             head = _read_head(split.expected_label_path(int(i)))
             counts += [n for line in head.splitlines() if (n := len(line.split()))]
+    if dataset.packs:
+        from sanitizer.dataset.packs.sampling import sample_labels
+
+        for label in sample_labels(dataset, SAMPLE_FILES):
+            counts += [n for line in label.splitlines() if (n := len(line.split()))]
     return np.array(counts, np.int64)
 
 

@@ -18,9 +18,12 @@ from sanitizer.rules.survey import ChunkSummary
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, TaskSpec
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, Task, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.rule import Rule
@@ -175,12 +178,24 @@ def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
             except Exception as e:
                 raise CheckError(rule.code, f"{type(e).__name__}: {e}", where) from e
             places += [place for place in found if place.rule == rule.code]
+    return place_findings(places, dataset, ruleset, survey.spec.task)
+
+
+def place_findings(
+    places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task
+) -> list[Finding]:
+    """Findings for faults of the dataset as a whole, as far as their rules are active.
+
+    Raises:
+        CheckError: There is no such rule, or its message does not fit.
+    """
+    where = dataset.yaml_path or dataset.root
     findings = []
     for place in places:
         if place.rule not in ruleset.known:
             raise CheckError(place.rule, "a reader reports it, but no pack has such a rule", where)
         active = ruleset.rules.get(place.rule)
-        if active is None or survey.spec.task not in active.tasks:
+        if active is None or task not in active.tasks:
             continue
         try:
             finding = of_place(active, place, dataset, ruleset)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanitizer.dataset.model import Split
 from sanitizer.rules.sketch import merge_sketches
 
 if TYPE_CHECKING:
@@ -132,9 +133,12 @@ class SurveyBuilder:
         self._shapes: list[ShapeSketch] = []
         self._n_label_files = 0
         self._n_boxes = 0
+        self._pairs: dict[str, list[Split]] = {}
 
-    def add(self, chunk: ChunkSummary) -> None:
-        """Take the next chunk's summary."""
+    def add(self, chunk: ChunkSummary, pairs: Split | None = None) -> None:
+        """Take the next chunk's summary, and the names of its pairs where the dataset does not know them."""
+        if pairs is not None:
+            self._pairs.setdefault(pairs.name, []).append(pairs)
         for name, parts in self._columns.items():
             parts.append(getattr(chunk, name))
         self._class_counts.update(chunk.class_counts)
@@ -146,10 +150,14 @@ class SurveyBuilder:
 
     def finish(self) -> Survey:
         """The survey of all that was added."""
-        starts = np.zeros(len(self._dataset.splits) + 1, np.int64)
-        np.cumsum([len(s) for s in self._dataset.splits], out=starts[1:])
+        dataset = self._dataset
+        if self._pairs:
+            found = {name: Split.joined(name, parts) for name, parts in self._pairs.items()}
+            dataset = replace(dataset, splits=[found.get(s.name, s) for s in dataset.splits])
+        starts = np.zeros(len(dataset.splits) + 1, np.int64)
+        np.cumsum([len(s) for s in dataset.splits], out=starts[1:])
         return Survey(
-            dataset=self._dataset,
+            dataset=dataset,
             spec=self._spec,
             split_start=starts,
             **{name: np.concatenate(parts) for name, parts in self._columns.items()},

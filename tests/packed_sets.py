@@ -1,0 +1,82 @@
+"""Real sets packed into shards and NDJSON, for comparison with the loose files."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.findings import Finding
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]], tar_format: int = tarfile.USTAR_FORMAT) -> Path:
+    """An archive of these members, in this order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", format=tar_format) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def pack_samples(dataset: Dataset, folder: Path, per_shard: int) -> tuple[Path, dict[str, str]]:
+    """WebDataset shards of a loose dataset: (data.yaml, path in the report of shards → that of loose files)."""
+    moved: dict[str, str] = {}
+    lines = []
+    for split in dataset.splits:
+        pairs = [(split.image_path(i), split.label_path(i)) for i in range(len(split))]
+        name = split.name or "train"
+        for number, start in enumerate(range(0, len(pairs), per_shard)):
+            shard = f"{name}-{number:06d}.tar"
+            members = []
+            for i, pair in enumerate(pairs[start : start + per_shard], start):
+                for path in filter(None, pair):
+                    ending = path[path.rindex(".") :]
+                    member = f"{i:06d}{ending}"
+                    moved[f"{shard}/{member}"] = str(dataset.relative(path))
+                    members.append((member, Path(path).read_bytes()))
+            write_tar(folder / shard, members)
+        last = (len(pairs) - 1) // per_shard
+        lines.append(f"{name}: {name}-{{000000..{last:06d}}}.tar\n")
+    return write_yaml(dataset, folder, lines), moved
+
+
+def write_yaml(dataset: Dataset, folder: Path, lines: Iterable[str]) -> Path:
+    """A data.yaml with the classes of the dataset and these split lines."""
+    path = folder / "data.yaml"
+    names = "".join(f"  {i}: '{name}'\n" for i, name in dataset.names.items())
+    shape = f"kpt_shape: {list(dataset.kpt_shape)}\n" if any(dataset.kpt_shape) else ""
+    task = f"task: {dataset.declared_task}\n" if dataset.declared_task else ""
+    path.write_text("".join(lines) + (f"names:\n{names}" if names else f"nc: {dataset.nc}\n") + shape + task)
+    return path
+
+
+def comparable(findings: Iterable[Finding], moved: dict[str, str] | None = None) -> list[tuple[object, ...]]:
+    """Findings as values that do not depend on where the files lie."""
+    back = moved or {}
+
+    def loose(text: str | None) -> str | None:
+        for packed, path in back.items() if text and ".tar/" in text else ():
+            text = text.replace(packed, path)
+        return text
+
+    return sorted(
+        (
+            f.rule, str(f.severity), f.split or "", back.get(f.image or "", f.image) or "",
+            back.get(f.label or "", f.label) or "", f.line or 0, f.column or 0, f.class_id, f.x_center, f.value,
+            f.threshold, loose(f.message),
+        )
+        for f in findings
+    )  # fmt: skip
+
+
+def folders_of(path: str) -> list[str]:
+    """Names of the folders in a folder."""
+    return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
