@@ -77,6 +77,22 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     return _from_files(given, " ".join(paths), read_data_yaml(yamls[0]) if yamls else None)
 
 
+def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+    """`find_dataset` for commands that change labels, train on images or look at single ones.
+
+    Raises:
+        DatasetError: As `find_dataset`, and for packed files: the text says what to do.
+    """
+    dataset = find_dataset(paths, splits)
+    if dataset.packs:
+        first = dataset.packs[0]
+        how = "let `yolo train` convert it, then name the data.yaml that it wrote"
+        if first.kind != "ndjson":
+            how = f"unpack it (`tar -xf {shown(os.path.basename(first.path))} -C FOLDER`), then name that folder"
+        raise DatasetError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
+    return dataset
+
+
 _PACKED_NAME = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|ndjson)$", re.IGNORECASE)
 
 

@@ -54,6 +54,14 @@ def read_members(paths: Iterable[str], opener: Opener = open_unbuffered) -> Iter
             continue
 
 
+def read_member(path: str, opener: Opener = open_unbuffered) -> bytes | None:
+    """Content of one member; None where it is gone or damaged."""
+    content = None
+    for _, content in read_members([path], opener):
+        pass
+    return content
+
+
 def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     walk = TarWalk(ReadAhead(file))
     for member in walk:

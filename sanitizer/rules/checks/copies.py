@@ -76,11 +76,12 @@ def _equal_files(survey: Survey) -> tuple[list[Copy], set[int]]:
     copies: list[Copy] = []
     same_path: set[int] = set()
     folders: dict[str, str] = {}
+    packed = _packed_contents(survey)
     for group in _groups(survey.image_digest, survey.image_bytes):
         first_with: dict[bytes, list[tuple[int, str]]] = {}
         for i in group:
             path = survey.image_path(i)
-            content = _content_hash(path)
+            content = packed.get(path) if survey.dataset.packs else _content_hash(path)
             if path is None or content is None:
                 continue
             earlier = first_with.setdefault(content, [])
@@ -105,6 +106,17 @@ def _groups(digest: NDArray[np.uint64], size: NDArray[np.int64]) -> Iterator[lis
     shared = np.flatnonzero(np.diff(bounds) > 1)
     for start, stop in zip(bounds[shared].tolist(), bounds[shared + 1].tolist(), strict=True):
         yield sorted(order[start:stop].tolist())
+
+
+def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
+    """Hash of every candidate in packed files, by path: each of these files is walked once, whatever it holds."""
+    if not survey.dataset.packs:
+        return {}
+    from sanitizer.dataset.packs.members import read_members
+
+    groups = _groups(survey.image_digest, survey.image_bytes)
+    paths = (path for group in groups for i in group if (path := survey.image_path(i)))
+    return {path: blake2b(content, digest_size=16).digest() for path, content in read_members(paths)}
 
 
 def _content_hash(path: str | None) -> bytes | None:
@@ -196,8 +208,12 @@ class _Thumbnails:
         if i not in self._kept:
             from sanitizer.dataset.image_decode import thumbnail
 
-            path = self._survey.image_path(i)
-            self._kept[i] = None if path is None else thumbnail(path)
+            source: str | bytes | None = self._survey.image_path(i)
+            if isinstance(source, str) and self._survey.dataset.packs:
+                from sanitizer.dataset.packs.members import read_member
+
+                source = read_member(source)
+            self._kept[i] = None if source is None else thumbnail(source)
         kept = self._kept[i]
         return None if kept is None else kept.astype(np.float32).ravel()
 
