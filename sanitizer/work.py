@@ -73,19 +73,17 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class PackPiece:
-    """A range of one packed file, in bytes. Its length is a guess at the number of pairs in it."""
+class PackPiece(Piece):
+    """Bytes start to stop of one packed file. Its length is a guess at the number of pairs in it."""
 
     pack: int
-    start: int
-    stop: int
     first_line: int = 1
 
     def __len__(self) -> int:
         return max(1, (self.stop - self.start) // APPROXIMATE_PAIR_BYTES)
 
 
-def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece | PackPiece]:
+def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """All pieces of a dataset, in its order: pairs known by name, then packed files."""
     yield from _loose_pieces(dataset, mean_length)
     if dataset.packs:
@@ -93,7 +91,7 @@ def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece | PackPiece]:
 
         for number, pack in enumerate(dataset.packs):
             for start, stop, first_line in ranges(pack):
-                yield PackPiece(number, start, stop, first_line)
+                yield PackPiece(pack.split, start, stop, number, first_line)
 
 
 def _loose_pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
@@ -120,7 +118,7 @@ def _cuts(split: Split, mean_length: int) -> Iterator[int]:
         yield len(split)
 
 
-def judge(job: Job, cache: ChunkCache | None, piece: Piece | PackPiece) -> list[ChunkResult]:
+def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]:
     """Read one piece, a chunk at a time, and run the rules on it, or take what the cache knows of it."""
     if isinstance(piece, PackPiece):
         return list(_judge_packed(job, piece))

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sanitizer.findings import Finding
 
 
-def write_tar(path: Path, members: Iterable[tuple[str, bytes]], tar_format: int = tarfile.USTAR_FORMAT) -> Path:
+def write_tar(
+    path: Path, members: Iterable[tuple[str, bytes]], tar_format: int = tarfile.USTAR_FORMAT
+) -> Path:
     """An archive of these members, in this order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w", format=tar_format) as archive:
@@ -80,3 +82,48 @@ def comparable(findings: Iterable[Finding], moved: dict[str, str] | None = None)
 def folders_of(path: str) -> list[str]:
     """Names of the folders in a folder."""
     return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+
+
+def write_ndjson(dataset: Dataset, path: Path, images: Path) -> dict[str, str]:
+    """A dataset as Ultralytics' NDJSON, its images copied to `images`/<split>; (number of the record → its file).
+
+    Rows that hold a token that is no number are left out: JSON has no place for them.
+    """
+    import json
+
+    from PIL import Image
+
+    header = {
+        "type": "dataset", "task": dataset.declared_task or "detect", "path": images.parent.name,
+        "class_names": {str(i): name for i, name in dataset.names.items()},
+    }  # fmt: skip
+    if any(dataset.kpt_shape):
+        header["kpt_shape"] = list(dataset.kpt_shape)
+    lines, files = [json.dumps(header)], {}
+    for split in dataset.splits:
+        (images / split.name).mkdir(parents=True, exist_ok=True)
+        for i in range(len(split)):
+            image, label = split.image_path(i), split.label_path(i)
+            if image is None:
+                continue
+            with Image.open(image) as opened:
+                width, height = opened.size
+            text = Path(label).read_text() if label else ""
+            rows = [numbers for row in text.splitlines() if (numbers := _numbers(row))]
+            name = os.path.basename(image)
+            record = {
+                "type": "image", "file": name, "split": split.name, "width": width, "height": height,
+                "annotations": {"boxes": rows} if rows else {},
+            }  # fmt: skip
+            files[str(len(lines))] = name
+            lines.append(json.dumps(record))
+            (images / split.name / name).write_bytes(Path(image).read_bytes())
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return files
+
+
+def _numbers(row: str) -> list[float]:
+    try:
+        return [int(t) if t.isdigit() else float(t) for t in row.split()]
+    except ValueError:
+        return []

@@ -123,9 +123,6 @@ def fix_checksum(raw: bytearray, at: int) -> None:
     raw[at + 148 : at + 156] = b"%06o\0 " % sum(raw[at : at + BLOCK])
 
 
-HEADERS = [i for i in range(0, 12 * BLOCK, BLOCK)]
-
-
 @pytest.mark.parametrize(
     ("damage", "offset", "words"),
     [
@@ -136,9 +133,7 @@ HEADERS = [i for i in range(0, 12 * BLOCK, BLOCK)]
     ],
     ids=["cut in a header", "cut in a file", "checksum", "noise"],
 )
-def test_damage_is_named_with_its_offset(
-    damage: Callable[[bytes], bytes], offset: int, words: str
-) -> None:
+def test_damage_is_named_with_its_offset(damage: Callable[[bytes], bytes], offset: int, words: str) -> None:
     raw = damage(archive([("a.txt", b"x" * 600), ("b.txt", b"y"), ("c.txt", b"z")]))
     found, walk = ours(raw)
     assert found == library(raw)
@@ -208,7 +203,9 @@ def test_an_image_body_is_passed_over() -> None:
 @given(
     seed=st.integers(0, 1 << 32),
     tar_format=st.sampled_from(FORMATS),
-    changes=st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["byte", "block", "zeros", "cut"])), max_size=3),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from(["byte", "block", "zeros", "cut"])), max_size=3
+    ),
 )
 def test_damaged_archives_give_what_the_library_gives(
     seed: int, tar_format: int, changes: list[tuple[float, str]]

@@ -181,9 +181,7 @@ def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
     return place_findings(places, dataset, ruleset, survey.spec.task)
 
 
-def place_findings(
-    places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task
-) -> list[Finding]:
+def place_findings(places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task) -> list[Finding]:
     """Findings for faults of the dataset as a whole, as far as their rules are active.
 
     Raises:

@@ -134,7 +134,9 @@ def from_paths(
     near = nearest_data_yaml(root)
     classes = read_classes(near) if near is not None else Classes(None, {}, (0, 0), ())
     if near is None:
-        detail = f"no data.yaml above {shown(data)}: it was read as tar shards, and class ids were not checked"
+        detail = (
+            f"no data.yaml above {shown(data)}: it was read as tar shards, and class ids were not checked"
+        )
         advice = "Write a data.yaml with names: and with train: and val: naming the shards."
         gathered.faults.append(place("D001", detail, advice, Severity.INFO, file=root))
     return _dataset(gathered, root, data, near, classes, wanted)
@@ -176,15 +178,15 @@ def _add_value(
     missing = [p for p in paths if not os.path.isfile(p)]
     if missing:
         detail = f"`{split}: {shown(value)}`: {counted(len(missing), 'shard')} missing, first {shown(missing[0], root)}"
-        gathered.faults.append(place("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where))
+        gathered.faults.append(
+            place("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where)
+        )
     for p in paths:
         if p not in missing:
             _add_shard(gathered, p, split, root, opener)
 
 
-def _add_shard(
-    gathered: _Gathered, path: str, split: str | None, root: str, opener: Opener
-) -> None:
+def _add_shard(gathered: _Gathered, path: str, split: str | None, root: str, opener: Opener) -> None:
     """One shard, once for each split that the folders in it name."""
     own = split or shard_split(path)
     try:

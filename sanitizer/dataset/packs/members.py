@@ -56,10 +56,7 @@ def read_members(paths: Iterable[str], opener: Opener = open_unbuffered) -> Iter
 
 def read_member(path: str, opener: Opener = open_unbuffered) -> bytes | None:
     """Content of one member; None where it is gone or damaged."""
-    content = None
-    for _, content in read_members([path], opener):
-        pass
-    return content
+    return dict(read_members([path], opener)).get(path)
 
 
 def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
@@ -75,7 +72,7 @@ def _streamed(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, b
     with tarfile.open(fileobj=file, mode="r|*") as archive:
         for info in archive:
             name = plain_name(info.name)
-            archive.members = []
+            archive.members = []  # type: ignore[attr-defined]
             if info.isreg() and name in names and info.size <= MAX_MEMBER_BYTES:
                 content = archive.extractfile(info)
                 if content is not None:

@@ -91,7 +91,13 @@ def read_record(line: bytes) -> Record:
     text = "\n".join(rows) + "\n" if rows else ""
     width, height = _side(value.get("width")), _side(value.get("height"))
     return Record(
-        split, file, text.encode("utf-8", "surrogatepass"), ids, width, height, [k for k in kinds[1:] if annotations[k]]
+        split,
+        file,
+        text.encode("utf-8", "surrogatepass"),
+        ids,
+        width,
+        height,
+        [k for k in kinds[1:] if annotations[k]],
     )
 
 
@@ -161,7 +167,12 @@ class NdjsonReader:
             return None
         if record.ignored_kinds:
             words = ", ".join(map(shown, record.ignored_kinds))
-            self._fault(number, f"has more than one kind of annotations: {words} are ignored", "D001", Severity.WARNING)
+            self._fault(
+                number,
+                f"has more than one kind of annotations: {words} are ignored",
+                "D001",
+                Severity.WARNING,
+            )
         for class_id in record.class_ids - self.names if self.names else ():
             self._unnamed.setdefault(class_id, number)
         return record
@@ -171,12 +182,13 @@ class NdjsonReader:
         if not added:
             return
         listed = ", ".join(map(str, sorted(added)[:10])) + (" and more" if len(added) > 10 else "")
-        detail = f"uses class ids without a name ({listed}): the converter adds classes called class{min(added)} and so on"
+        first = f"class{min(added)}"
+        detail = (
+            f"uses class ids without a name ({listed}): the converter adds classes, the first called {first}"
+        )
         self._fault(min(added.values()), detail, "D003", Severity.WARNING)
 
-    def _fault(
-        self, line: int | None, detail: str, rule: str, severity: Severity = Severity.ERROR
-    ) -> None:
+    def _fault(self, line: int | None, detail: str, rule: str, severity: Severity = Severity.ERROR) -> None:
         where = f"line {line} of " if line is not None else ""
         sentence = f"{where}{shown(self.pack.path, self.root)} {detail}"
         advice = "Correct the line, or export the dataset again."
@@ -187,7 +199,12 @@ class NdjsonReader:
     def _chunk(self, records: Sequence[Record]) -> PackChunk:
         split = self._own()
         pairs = [
-            Pair(f"images/{split}/{r.file}", None, f"labels/{split}/{r.file.rsplit('.', 1)[0] or r.file}.txt", None)
+            Pair(
+                f"images/{split}/{r.file}",
+                None,
+                f"labels/{split}/{r.file.rsplit('.', 1)[0] or r.file}.txt",
+                None,
+            )
             for r in records
         ]
         faults, self.faults = self.faults, []
@@ -208,7 +225,7 @@ _TOO_LONG = b"\0"
 def _lines(raw: BinaryIO, start: int, stop: int, first_line: int) -> Iterator[tuple[int, bytes]]:
     """(1-based number, bytes) of every line of a range that is not blank; the dataset's record is left out."""
     raw.seek(start)
-    file = io.BufferedReader(raw, 1 << 18)  # type: ignore[arg-type]
+    file = io.BufferedReader(raw, 1 << 18)  # type: ignore[type-var]
     number, at, header_seen = first_line, start, start > 0
     while at < stop:
         line = file.readline(MAX_LINE_BYTES)

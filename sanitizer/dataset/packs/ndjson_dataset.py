@@ -52,7 +52,11 @@ def from_ndjson(
     task: Task | None = next((t for t in TASKS if t == declared), None)
     if task is None:
         detail = f"{shown(path, root)} is a dataset for the task {declared!r}, whose records hold no boxes to judge"
-        faults.append(place("D001", detail, "Scan detect, segment, pose or obb sets.", Severity.WARNING, file=path, line=1))
+        faults.append(
+            place(
+                "D001", detail, "Scan detect, segment, pose or obb sets.", Severity.WARNING, file=path, line=1
+            )
+        )
     shape = _keypoint_shape(record, packs, faults, opener) if task == "pose" else (0, 0)
     return Dataset(
         root=root,
@@ -110,7 +114,8 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) ->
         return {}
     gaps = [i for i in range(max(names, default=-1) + 1) if i not in names]
     if gaps:
-        detail = f"`class_names` of {shown(path, root)} has no name for id {gaps[0]}: the converter calls it class{gaps[0]}"
+        where, added = shown(path, root), f"class{gaps[0]}"
+        detail = f"`class_names` of {where} has no name for id {gaps[0]}: the converter calls it {added}"
         faults.append(place("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
     return {i: names.get(i, f"class{i}") for i in range(max(names, default=-1) + 1)}
 
@@ -130,11 +135,12 @@ def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) 
     """D002 for what the converter makes of missing splits; a file without any is read as train."""
     if "train" not in found:
         detail = f"no record of {shown(path, root)} has the split train; {STOPS}"
-        faults.append(place("D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train"))
-    elif "val" not in found:
-        detail = (
-            f"no record of {shown(path, root)} has the split val: the converter moves a tenth of train there, at random"
+        faults.append(
+            place("D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train")
         )
+    elif "val" not in found:
+        detail = f"no record of {shown(path, root)} has the split val: the converter moves a tenth of train there,"
+        detail += " at random"
         advice = "Choose the validation images yourself."
         faults.append(place("D002", detail, advice, Severity.WARNING, file=path, split="val"))
     if not found:
@@ -146,7 +152,12 @@ def _keypoint_shape(
 ) -> tuple[int, int]:
     """kpt_shape as given, else as the converter concludes it from the first fifty rows."""
     given = record.get("kpt_shape")
-    if isinstance(given, list) and len(given) == 2 and all(type(n) is int and n > 0 for n in given) and given[1] in (2, 3):
+    if (
+        isinstance(given, list)
+        and len(given) == 2
+        and all(type(n) is int and n > 0 for n in given)
+        and given[1] in (2, 3)
+    ):
         return given[0], given[1]
     rows: list[list[bytes]] = []
     for label in islice(first_labels(packs[0], opener), 1000) if packs and given is None else ():
@@ -157,13 +168,17 @@ def _keypoint_shape(
     lengths = {len(row) - 5 for row in rows}
     if len(lengths) == 1:
         (n,) = lengths
-        if n % 3 == 0 and all(v in (b"0", b"1", b"2", b"0.0", b"1.0", b"2.0") for row in rows for v in row[7::3]):
+        if n % 3 == 0 and all(
+            v in (b"0", b"1", b"2", b"0.0", b"1.0", b"2.0") for row in rows for v in row[7::3]
+        ):
             return n // 3, 3
         if n % 2 == 0 and n % 3:
             return n // 2, 2
     detail = f"a pose dataset without a `kpt_shape` that its rows agree on; {STOPS}"
     where = packs[0].path if packs else None
-    faults.append(place("D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1))
+    faults.append(
+        place("D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1)
+    )
     return 0, 0
 
 

@@ -7,7 +7,7 @@ no partner there waits for one until the end: an image under images/ for its lab
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.listing import image_folder, is_image_name, label_folder
 from sanitizer.dataset.pairing import is_label_name
@@ -16,20 +16,19 @@ from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-I = TypeVar("I")  # noqa: E741
-L = TypeVar("L")
+    from sanitizer.dataset.images import StoredImage
 
 
 @dataclass(frozen=True, slots=True)
-class Pair(Generic[I, L]):
+class Pair:
     """An image, its label, or both; names are those inside the archive."""
 
     image_name: str | None
-    image: I | None
+    image: StoredImage | None
     label_name: str | None
-    label: L | None
+    label: bytes | None
 
 
 def is_image_member(name: str) -> bool:
@@ -66,7 +65,7 @@ def sample_key(name: str) -> str:
 
 
 @dataclass(slots=True)
-class MemberPairer(Generic[I, L]):
+class MemberPairer:
     """Takes members in order and gives pairs.
 
     Attributes:
@@ -81,26 +80,26 @@ class MemberPairer(Generic[I, L]):
     split: str
     faults: list[Place] = field(default_factory=list)
     _key: str | None = None
-    _images: dict[str, I] = field(default_factory=dict)
-    _labels: dict[str, L] = field(default_factory=dict)
-    _waiting_images: dict[str, I] = field(default_factory=dict)
-    _waiting_labels: dict[str, L] = field(default_factory=dict)
+    _images: dict[str, StoredImage] = field(default_factory=dict)
+    _labels: dict[str, bytes] = field(default_factory=dict)
+    _waiting_images: dict[str, StoredImage] = field(default_factory=dict)
+    _waiting_labels: dict[str, bytes] = field(default_factory=dict)
     _seen_image: bool = False
 
-    def add_image(self, name: str, image: I) -> Iterator[Pair[I, L]]:
+    def add_image(self, name: str, image: StoredImage) -> Iterator[Pair]:
         """Take the next member, an image; gives the pairs of the sample before it, where it begins another."""
         yield from self._begin(name)
         self._seen_image = True
         self._refuse_second(name, self._images, self._waiting_images)
         self._images[name] = image
 
-    def add_label(self, name: str, label: L) -> Iterator[Pair[I, L]]:
+    def add_label(self, name: str, label: bytes) -> Iterator[Pair]:
         """Take the next member, a label; gives the pairs of the sample before it, where it begins another."""
         yield from self._begin(name)
         self._refuse_second(name, self._labels, self._waiting_labels)
         self._labels[name] = label
 
-    def finish(self) -> Iterator[Pair[I, L]]:
+    def finish(self) -> Iterator[Pair]:
         """The pairs of which a part was waiting: images in order of name, then labels without image."""
         yield from self._end_sample()
         labels, used = self._waiting_labels, set[str]()
@@ -120,17 +119,17 @@ class MemberPairer(Generic[I, L]):
             yield Pair(None, None, name, labels[name])
         self._waiting_images, self._waiting_labels = {}, {}
 
-    def _begin(self, name: str) -> Iterator[Pair[I, L]]:
+    def _begin(self, name: str) -> Iterator[Pair]:
         key = sample_key(name)
         if key != self._key:
             yield from self._end_sample()
             self._key = key
 
-    def _end_sample(self) -> Iterator[Pair[I, L]]:
+    def _end_sample(self) -> Iterator[Pair]:
         images, labels = self._images, self._labels
         self._images, self._labels = {}, {}
         if len(images) == len(labels) == 1:  # as good as always
-            (image_name, image), (label_name, label) = *images.items(), *labels.items()
+            ((image_name, image),), ((label_name, label),) = images.items(), labels.items()
             plain = f"{self._key}.txt" == label_name or stem_of(image_name) == self._key
             if label_name.endswith(".txt") and (plain or stem_of(image_name) == label_name[:-4]):
                 yield Pair(image_name, image, label_name, label)
@@ -159,7 +158,7 @@ class MemberPairer(Generic[I, L]):
         advice = "Rename one image and its label, or delete the copy."
         self.faults.append(self._place("D008", detail, advice, image=name, label=label))
 
-    def _refuse_second(self, name: str, *known: dict[str, I] | dict[str, L]) -> None:
+    def _refuse_second(self, name: str, *known: Mapping[str, object]) -> None:
         if not any(name in names for names in known):
             return
         detail = (
@@ -174,7 +173,8 @@ class MemberPairer(Generic[I, L]):
         wanted = _wanted(name)[-1]
         base = shown(wanted[wanted.rfind("/") + 1 :])
         hidden = next(
-            (n for w in _wanted(name) for e in ("TXT", "Txt") if (n := w[:-3] + e) in self._waiting_labels), None
+            (n for w in _wanted(name) for e in ("TXT", "Txt") if (n := w[:-3] + e) in self._waiting_labels),
+            None,
         )
         if hidden is not None:
             image, found = (shown(n[n.rfind("/") + 1 :]) for n in (name, hidden))
@@ -209,7 +209,7 @@ class MemberPairer(Generic[I, L]):
             self.faults.append(self._place("D007", detail, advice, label=name))
 
     def _place(self, rule: str, detail: str, advice: str, **names: str) -> Place:
-        where = {key: self._path(name) for key, name in names.items()}
+        where: dict[str, Any] = {key: self._path(name) for key, name in names.items()}
         opened = where.get("image") or where.get("label")
         return place(rule, detail, advice, file=opened, split=self.split, **where)
 

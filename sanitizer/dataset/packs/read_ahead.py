@@ -18,7 +18,7 @@ LARGEST_BLOCK = 1 << 18
 
 def open_unbuffered(path: str) -> BinaryIO:
     """The file itself: `ReadAhead` is the only buffer."""
-    return open(path, "rb", buffering=0)  # type: ignore[return-value]
+    return open(path, "rb", buffering=0)
 
 
 class ReadAhead:
@@ -44,7 +44,7 @@ class ReadAhead:
     def view(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`: fewer at the end of the file, or where it turned out shorter."""
         skip = offset - self._start
-        if 0 <= skip and skip + length <= len(self._window):
+        if skip >= 0 and skip + length <= len(self._window):
             return self._window[skip : skip + length]
         stop = min(offset + length, self.size)
         if stop <= offset:

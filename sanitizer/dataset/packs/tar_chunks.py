@@ -6,11 +6,11 @@ import itertools
 import tarfile
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.dataset.images import StoredImage, read_stored, stored_table
+from sanitizer.dataset.images import read_stored, stored_table
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.packs.pairing import (
     MemberPairer,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Pack
     from sanitizer.dataset.packs.read_ahead import Opener
     from sanitizer.dataset.tables import ImageTable, Place
-
-    StoredPair = Pair[StoredImage, bytes]
 
 MOST_LABEL_BYTES = 1 << 26
 """A longer label is no label; it is named and left out."""
@@ -81,8 +79,8 @@ class TarReader:
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
         """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
-        pairer: MemberPairer[StoredImage, bytes] = MemberPairer(self.pack.path, self.root, self.split)
-        pending: list[StoredPair] = []
+        pairer: MemberPairer = MemberPairer(self.pack.path, self.root, self.split)
+        pending: list[Pair] = []
         for pair in self._pairs(pairer, start, stop):
             pending.append(pair)
             if len(pending) == self.pairs_per_chunk:
@@ -91,9 +89,7 @@ class TarReader:
         if pending or pairer.faults or self.faults:
             yield self._chunk(pending, pairer)
 
-    def _pairs(
-        self, pairer: MemberPairer[StoredImage, bytes], start: int, stop: int
-    ) -> Iterator[StoredPair]:
+    def _pairs(self, pairer: MemberPairer, start: int, stop: int) -> Iterator[Pair]:
         try:
             with self.opener(self.pack.path) as file:
                 members = self._streamed(file) if self.pack.kind == "stream" else self._in(file, start, stop)
@@ -107,7 +103,9 @@ class TarReader:
                     elif size <= MOST_LABEL_BYTES:
                         yield from pairer.add_label(name, part(0, size))
                     else:
-                        self._fault(f"its label {shown(name)} has {size:,} bytes and was not read", "Repair it.")
+                        self._fault(
+                            f"its label {shown(name)} has {size:,} bytes and was not read", "Repair it."
+                        )
         except OSError as error:
             self._fault(f"cannot be read: {error.strerror or type(error).__name__}", "Make it readable.")
         yield from pairer.finish()
@@ -141,15 +139,25 @@ class TarReader:
             with tarfile.open(fileobj=file, mode="r|*") as archive:
                 for info in archive:
                     name = plain_name(info.name)
-                    archive.members = []  # tarfile keeps every header that it has seen
+                    archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header that it has seen
                     if not info.isreg() or not (is_image_member(name) or is_label_member(name)):
                         continue
                     content = archive.extractfile(info) if info.size <= MAX_UNPACKED_BYTES else None
                     if content is None:
-                        self._fault(f"its member {shown(name)} of {info.size:,} bytes was not read", "Repair it.")
+                        self._fault(
+                            f"its member {shown(name)} of {info.size:,} bytes was not read", "Repair it."
+                        )
                     else:
                         yield name, info.size, _Part(content.read())
-        except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, OSError, zlib.error) as error:
+        except (
+            tarfile.TarError,
+            EOFError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+            OSError,
+            zlib.error,
+        ) as error:
             words = " ".join(str(error).split())[:200] or type(error).__name__
             self._fault(f"is damaged ({words}); what follows was not read", "Pack it again.")
 
@@ -170,22 +178,24 @@ class TarReader:
 
     def _report_outside(self, name: str) -> None:
         path = f"{self.pack.path}/{name}"
-        detail = f"the member {shown(name)} of {self._shown()} leads out of the folder that it is unpacked into"
-        where = {"image": path} if is_image_member(name) else {"label": path}
+        detail = (
+            f"the member {shown(name)} of {self._shown()} leads out of the folder that it is unpacked into"
+        )
+        where: dict[str, Any] = {"image": path} if is_image_member(name) else {"label": path}
         self.faults.append(
-            place("D005", detail, "Pack it under a plain relative name.", file=path, split=self.split, **where)
+            place(
+                "D005", detail, "Pack it under a plain relative name.", file=path, split=self.split, **where
+            )
         )
 
     def _fault(self, detail: str, advice: str, severity: Severity = Severity.ERROR) -> None:
         sentence = f"the shard {self._shown()} {detail}"
-        self.faults.append(
-            place("D002", sentence, advice, severity, file=self.pack.path, split=self.split)
-        )
+        self.faults.append(place("D002", sentence, advice, severity, file=self.pack.path, split=self.split))
 
     def _shown(self) -> str:
         return shown(self.pack.path, self.root)
 
-    def _chunk(self, pairs: Sequence[StoredPair], pairer: MemberPairer[StoredImage, bytes]) -> PackChunk:
+    def _chunk(self, pairs: Sequence[Pair], pairer: MemberPairer) -> PackChunk:
         faults = [*self.faults, *pairer.faults]
         self.faults, pairer.faults = [], []
         return PackChunk(
@@ -217,7 +227,7 @@ def plain_name(name: str) -> str:
     return name
 
 
-def as_split(split: str, archive: str, pairs: Sequence[Pair[object, object]]) -> Split:
+def as_split(split: str, archive: str, pairs: Sequence[Pair]) -> Split:
     """The names of pairs, as `Split` holds them."""
     folders: dict[tuple[str, str], int] = {}
     index, names, odd = [], [], {}

@@ -151,7 +151,7 @@ class TarWalk:
     def _by_library(self, at: int) -> Member | None:
         if self._library is None:
             # An empty archive, so that nothing is read yet.
-            self._library = tarfile.open(fileobj=io.BytesIO(bytes(2 * BLOCK)), mode="r:")
+            self._library = tarfile.open(fileobj=io.BytesIO(bytes(2 * BLOCK)), mode="r:")  # noqa: SIM115
         library = self._library
         library.fileobj = _Careful(self._archive)  # type: ignore[assignment]
         library.fileobj.seek(at)
