@@ -24,14 +24,16 @@ from scale_shards import PER_SHARD, SAMPLE_BYTES, write_shards
 
 SAMPLED_EVERY_S = 0.5
 
-# ru_maxrss of the process itself, and the largest of its workers'.
+# The peak of the process itself, and that of the largest worker. ru_maxrss of the process would be its parent's.
 CHILD = """
 import json, resource, sys, time
-from sanitizer.cli import main
 start = time.perf_counter()
+from sanitizer.cli import main
 status = main(sys.argv[2:])
 seconds = time.perf_counter() - start
-own, workers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+with open("/proc/self/status") as f:
+    own = next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
 with open(sys.argv[1], "w") as f:
     json.dump({"status": status, "seconds": seconds, "own_kib": own, "worker_kib": workers}, f)
 """

@@ -59,15 +59,15 @@ def shard_bytes(first: int, n: int) -> tuple[Bytes, Counter[str]]:
     image_at, label_header_at, label_at = BLOCK, BLOCK * (1 + IMAGE_BLOCKS), BLOCK * (2 + IMAGE_BLOCKS)
     shard[:, image_at : image_at + len(image)] = image
     shard[:, image_at + number_at : image_at + number_at + NAME_DIGITS] = digits
-    rows, counts, planted = _labels(random, n)
+    rows, sizes, planted = _labels(random, n)
     shard[:, label_at : label_at + rows.shape[1]] = rows
     _header(shard[:, :BLOCK], digits, b".jpg", np.full(n, len(image)))
-    _header(shard[:, label_header_at : label_header_at + BLOCK], digits, b".txt", counts * len(ROW))
+    _header(shard[:, label_header_at : label_header_at + BLOCK], digits, b".txt", sizes)
     return shard, planted
 
 
 def _labels(random: np.random.Generator, n: int) -> tuple[Bytes, NDArray[np.int64], Counter[str]]:
-    """(uint8 (n, bytes) label texts padded with zeros, int64 (n,) rows each, findings by rule)."""
+    """(uint8 (n, bytes) label texts padded with zeros, int64 (n,) their lengths, findings by rule)."""
     counts = random.integers(2, MOST_BOXES + 1, n)
     rows = np.empty((n, MOST_BOXES, len(ROW)), np.uint8)
     rows[:] = np.frombuffer(ROW, np.uint8)
@@ -79,13 +79,14 @@ def _labels(random: np.random.Generator, n: int) -> tuple[Bytes, NDArray[np.int6
     w, h = random.integers(60_000, 160_000, (2, *cell.shape))
     for column, values in zip(_COLUMNS, (x, y, w, h), strict=True):
         rows[:, :, column + 2 : column + 8] = _digits(values, 6)
-    planted = _plant(random, rows, counts)
+    sizes = counts * len(ROW)
+    planted = _plant(random, rows, sizes)
     text = rows.reshape(n, -1)
-    text[np.arange(text.shape[1]) >= counts[:, None] * len(ROW)] = 0
-    return text, counts, planted
+    text[np.arange(text.shape[1]) >= sizes[:, None]] = 0
+    return text, sizes, planted
 
 
-def _plant(random: np.random.Generator, rows: Bytes, counts: NDArray[np.int64]) -> Counter[str]:
+def _plant(random: np.random.Generator, rows: Bytes, sizes: NDArray[np.int64]) -> Counter[str]:
     """Spoil the first rows of some labels, each in one way."""
     flawed = np.flatnonzero(random.random(len(rows)) < FLAWED)
     kinds = random.integers(0, len(FLAWS), len(flawed))
@@ -95,7 +96,7 @@ def _plant(random: np.random.Generator, rows: Bytes, counts: NDArray[np.int64]) 
     rows[b003, 0, _COLUMNS[0] : _COLUMNS[0] + 8] = np.frombuffer(b"1.500000", np.uint8)
     rows[b007, 1] = rows[b007, 0]
     rows[l003, 0, _COLUMNS[1] + 3] = ord("x")
-    counts[l007] = 0
+    rows[l007, 0, 0], sizes[l007] = ord("\n"), 1  # every label has its block, so it cannot be empty
     return Counter({code: int((kinds == k).sum()) for k, code in enumerate(FLAWS) if (kinds == k).any()})
 
 

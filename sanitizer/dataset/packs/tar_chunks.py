@@ -93,12 +93,12 @@ class TarReader:
         try:
             with self.opener(self.pack.path) as file:
                 members = self._streamed(file) if self.pack.kind == "stream" else self._in(file, start, stop)
-                for name, size, part in members:
+                for name, is_image, size, part in members:
                     if self.pack.only is not None and folder_split(name, self.split) != self.pack.only:
                         continue
                     if name.startswith("/") or ".." in name.split("/"):
                         self._report_outside(name)
-                    if is_image_member(name):
+                    if is_image:
                         yield from pairer.add_image(name, read_stored(size, part, self.mode))
                     elif size <= MOST_LABEL_BYTES:
                         yield from pairer.add_label(name, part(0, size))
@@ -110,16 +110,17 @@ class TarReader:
             self._fault(f"cannot be read: {error.strerror or type(error).__name__}", "Make it readable.")
         yield from pairer.finish()
 
-    def _in(self, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, int, _Part]]:
-        """(name, size, reader of a part) of every image and label in a byte range."""
+    def _in(self, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, bool, int, _Part]]:
+        """(name, whether it is an image, size, reader of a part) of every image and label in a byte range."""
         archive = ReadAhead(file)
         walk = TarWalk(archive, start, min(stop, archive.size))
         for member in walk:
             name = plain_name(member.name)
-            if is_image_member(name) or is_label_member(name):
+            is_image = is_image_member(name)
+            if is_image or is_label_member(name):
                 part = self._part_of(archive, walk, member)
                 if part is not None:
-                    yield name, member.size, part
+                    yield name, is_image, member.size, part
         if not archive.size:
             walk.damage = Damage(0, "it has zero bytes")
         self._report_walk(walk, whole=stop >= archive.size)
@@ -133,7 +134,7 @@ class TarReader:
         self._fault(f"its sparse member {shown(member.name)} cannot be unpacked", "Pack it without holes.")
         return None
 
-    def _streamed(self, file: BinaryIO) -> Iterator[tuple[str, int, _Part]]:
+    def _streamed(self, file: BinaryIO) -> Iterator[tuple[str, bool, int, _Part]]:
         """The same of a compressed archive, from end to end."""
         try:
             with tarfile.open(fileobj=file, mode="r|*") as archive:
@@ -148,7 +149,7 @@ class TarReader:
                             f"its member {shown(name)} of {info.size:,} bytes was not read", "Repair it."
                         )
                     else:
-                        yield name, info.size, _Part(content.read())
+                        yield name, is_image_member(name), info.size, _Part(content.read())
         except (
             tarfile.TarError,
             EOFError,
