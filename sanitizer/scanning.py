@@ -74,16 +74,20 @@ def scan(
         notes.append("no data.yaml above these files: class ids were not checked")
     mode = images
     if mode == "auto":
-        mode, why = _affordable_mode(dataset)
+        mode, why = affordable_mode(dataset)
         notes += [why] if why else []
 
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
+    from_cache = False
     for result in run_job(job, jobs, progress):
+        from_cache |= result.from_cache
         builder.add(result.summary, result.pairs)
         findings += result.findings
     survey = builder.finish()
+    if not from_cache:
+        _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     findings += run_dataset(survey, ruleset)
     findings = fingerprinted(findings)
     findings, suppressed = _without_known(findings, baseline or config.baseline)
@@ -103,6 +107,21 @@ def scan(
     )
 
 
+def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> None:
+    """Keep how fast this was, for `--plan`; of small datasets it would say nothing."""
+    if pairs < LEAST_PAIRS[job.mode]:
+        return
+    from sanitizer.engines.local import processes_for
+    from sanitizer.rates import Timing, kind_of, remember
+
+    processes = processes_for(len(job.dataset), job.mode, jobs, pairs)
+    remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
+
+
+LEAST_PAIRS = {"none": 10_000, "header": 5_000, "decode": 200}
+"""A scan of fewer pairs says how long Python takes to start, not how fast it reads."""
+
+
 def nearby_config(dataset: Dataset) -> Config:
     """The configuration that belongs to a dataset, by where its data.yaml lies."""
     from sanitizer.config import load_config
@@ -119,7 +138,7 @@ def _without_known(findings: list[Finding], baseline: str | None) -> tuple[list[
     return apply_baseline(findings, baseline)
 
 
-def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
+def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
     """(mode, note): decode where the image files, by a sample of their sizes, fit the budget."""
     if dataset.files_only:
         return "header", None

@@ -38,6 +38,7 @@ class ChunkResult:
     summary: ChunkSummary
     pairs: Split | None = None
     """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
+    from_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]
     key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
-        return [ChunkResult(*known)]
+        return [ChunkResult(*known, from_cache=True)]
     result = _judge_files(job, split.chunk(piece.start, piece.stop))
     cache.store(key, result.findings, result.summary)
     return [result]

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.findings import Finding
+
+
+ZERO = b"0 0.5 0.5 0 0.2\n"
+GOOD = b"0 0.5 0.5 0.2 0.2\n"
+
+
+def picture(seed: int = 0, side: int = 40, kind: str = "JPEG") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def samples(n: int, label: bytes = GOOD, start: int = 0) -> list[tuple[str, bytes]]:
+    return [
+        member
+        for i in range(start, start + n)
+        for member in ((f"{i:06d}.jpg", picture(i)), (f"{i:06d}.txt", label))
+    ]
 
 
 def write_tar(
@@ -89,10 +112,6 @@ def write_ndjson(dataset: Dataset, path: Path, images: Path) -> dict[str, str]:
 
     Rows that hold a token that is no number are left out: JSON has no place for them.
     """
-    import json
-
-    from PIL import Image
-
     header = {
         "type": "dataset", "task": dataset.declared_task or "detect", "path": images.parent.name,
         "class_names": {str(i): name for i, name in dataset.names.items()},

@@ -9,9 +9,8 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from packed_sets import comparable, folders_of, pack_samples, write_tar
+from packed_sets import GOOD, ZERO, comparable, folders_of, pack_samples, picture, samples, write_tar
 from PIL import Image
 from tiny_sets import tiny_set
 
@@ -27,24 +26,6 @@ if TYPE_CHECKING:
 
     from sanitizer.findings import Finding
     from sanitizer.report import Report
-
-ZERO = b"0 0.5 0.5 0 0.2\n"
-GOOD = b"0 0.5 0.5 0.2 0.2\n"
-
-
-def picture(seed: int = 0, side: int = 40, kind: str = "JPEG") -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def samples(n: int, label: bytes = GOOD, start: int = 0) -> list[tuple[str, bytes]]:
-    return [
-        member
-        for i in range(start, start + n)
-        for member in ((f"{i:06d}.jpg", picture(i)), (f"{i:06d}.txt", label))
-    ]
 
 
 def report_of(*paths: Path | str, **options: object) -> Report:

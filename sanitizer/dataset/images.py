@@ -35,9 +35,9 @@ __all__ = ["StoredImage", "image_faults", "read_images", "read_stored", "stored_
 
 ImageMode = Literal["header", "decode", "none"]
 
-_FIRST_BLOCK = 1024
+FIRST_BLOCK = 1024
 """Long enough for most headers; three quarters of the price of reading 4096 bytes."""
-_LAST_BLOCK = 32
+LAST_BLOCK = 32
 _LONGEST_HEADER = 1 << 20
 """Cameras put previews and colour profiles before the frame header; what is longer still, Pillow reads."""
 
@@ -82,11 +82,11 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
         try:
-            tail = block = os.read(descriptor, _FIRST_BLOCK)
+            tail = block = os.read(descriptor, FIRST_BLOCK)
             size = len(block)
-            if size == _FIRST_BLOCK:
-                size = os.lseek(descriptor, -_LAST_BLOCK, os.SEEK_END) + _LAST_BLOCK
-                tail = os.read(descriptor, _LAST_BLOCK)
+            if size == FIRST_BLOCK:
+                size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
+                tail = os.read(descriptor, LAST_BLOCK)
             header = _plain_header(block, tail, partial(_first_bytes, descriptor))
         finally:
             os.close(descriptor)
@@ -123,7 +123,7 @@ def _longer_header(
     first_bytes: Callable[[int], bytes], parse: Callable[[bytes], Header | str]
 ) -> Header | str:
     """Parse again with enough of the file; ODD if even that does not reach the frame header."""
-    length = 16 * _FIRST_BLOCK
+    length = 16 * FIRST_BLOCK
     while length <= _LONGEST_HEADER:
         block = first_bytes(length)
         header = parse(block)
@@ -154,9 +154,9 @@ def read_stored(size: int, part: Callable[[int, int], bytes], mode: ImageMode) -
     """
     if mode == "none":
         return StoredImage(_NOT_READ_ROW, Verdict(status=ImageStatus.NOT_READ))
-    tail = block = part(0, min(size, _FIRST_BLOCK))
-    if len(block) == _FIRST_BLOCK:
-        tail = part(size - _LAST_BLOCK, _LAST_BLOCK)
+    tail = block = part(0, min(size, FIRST_BLOCK))
+    if len(block) == FIRST_BLOCK:
+        tail = part(size - LAST_BLOCK, LAST_BLOCK)
     header = _plain_header(block, tail, lambda length: part(0, min(size, length)))
     verdict: Verdict | None = None
     if not isinstance(header, tuple):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.cache import ChunkCache
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.work import ChunkResult, Job, Piece
 
 PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 100}
@@ -23,12 +24,17 @@ def run_locally(
     job: Job, cache: ChunkCache | None, todo: Sequence[Piece], jobs: int | None
 ) -> Iterator[list[ChunkResult]]:
     """Judge every piece, in order, in `jobs` processes; None takes the cores there are, when it is worth it."""
-    if jobs is None:
-        jobs = _usable_cores() if len(job.dataset) >= PAIRS_WORTH_A_POOL[job.mode] else 1
-    jobs = min(jobs, len(todo))
+    jobs = processes_for(len(job.dataset), job.mode, jobs, len(todo))
     if jobs > 1:
         return _in_processes(job, cache, todo, jobs)
     return map(partial(judge, job, cache), todo)
+
+
+def processes_for(pairs: int, mode: ImageMode, jobs: int | None, pieces: int) -> int:
+    """How many processes judge that many pairs in that many pieces; None: as many as are worth it."""
+    if jobs is None:
+        jobs = _usable_cores() if pairs >= PAIRS_WORTH_A_POOL[mode] else 1
+    return min(jobs, pieces)
 
 
 def _usable_cores() -> int:

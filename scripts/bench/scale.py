@@ -106,7 +106,10 @@ def _scan(folder: Path, jobs: int) -> dict[str, Any]:
     arguments += ["--select", "B,C001,L,I,D002,D006,D007,D008,D009", "--format", "jsonl", "--no-progress"]
     command = [sys.executable, "-c", CHILD, str(measured), *arguments]
     pss = 0
-    with report.open("wb") as out, subprocess.Popen(command, stdout=out, env=environment(None), cwd=ROOT) as child:
+    with (
+        report.open("wb") as out,
+        subprocess.Popen(command, stdout=out, env=environment(None), cwd=ROOT) as child,
+    ):
         while child.poll() is None:
             pss = max(pss, _pss_kib(child.pid))
             time.sleep(SAMPLED_EVERY_S)
@@ -144,7 +147,11 @@ def _compare(results: list[dict[str, Any]]) -> None:
         return
     for name in ("samples_per_s", "main_rss_mib", "largest_worker_rss_mib", "total_pss_mib"):
         values = [result[name] for result in results]
-        print(f"{name}: largest over smallest {max(values) / min(values):.2f}" if min(values) else f"{name}: unknown")
+        print(
+            f"{name}: largest over smallest {max(values) / min(values):.2f}"
+            if min(values)
+            else f"{name}: unknown"
+        )
     print(f"on {os.cpu_count()} cores")
 
 

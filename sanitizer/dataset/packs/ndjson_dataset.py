@@ -139,7 +139,9 @@ def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) 
             place("D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train")
         )
     elif "val" not in found:
-        detail = f"no record of {shown(path, root)} has the split val: the converter moves a tenth of train there,"
+        detail = (
+            f"no record of {shown(path, root)} has the split val: the converter moves a tenth of train there,"
+        )
         detail += " at random"
         advice = "Choose the validation images yourself."
         faults.append(place("D002", detail, advice, Severity.WARNING, file=path, split="val"))

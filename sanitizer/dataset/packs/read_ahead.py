@@ -32,13 +32,14 @@ class ReadAhead:
         bytes_read: Number of bytes that these brought.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, smallest: int = SMALLEST_BLOCK, largest: int = LARGEST_BLOCK) -> None:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         self.requests = self.bytes_read = 0
         self._window = b""
         self._start = 0
-        self._block = 4 * SMALLEST_BLOCK
+        self._smallest, self._largest = smallest, largest
+        self._block = min(4 * smallest, largest)
         self._at = 0
 
     def view(self, offset: int, length: int) -> bytes:
@@ -53,9 +54,9 @@ class ReadAhead:
         window_end = self._start + len(self._window)
         if self._start <= offset <= window_end:
             kept = self._window[skip:]
-            self._block = min(2 * self._block, LARGEST_BLOCK)
+            self._block = min(2 * self._block, self._largest)
         elif offset > window_end:
-            self._block = max(self._block // 2, SMALLEST_BLOCK)
+            self._block = max(self._block // 2, self._smallest)
         start = offset + len(kept)
         self._window = kept + self._fetch(start, max(stop - start, self._block - len(kept)))
         self._start = offset
