@@ -409,6 +409,14 @@ def test_folders_patterns_and_data_yamls_lead_to_the_same_shards(tmp_path: Path)
     assert [s.images for s in report_of(tmp_path / "shards/data.yaml", splits=["val"]).summary.splits] == [2]
 
 
+def test_a_yaml_with_names_alone_gives_the_classes_of_the_shards_beside_it(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train-0.tar", samples(2, b"3 0.5 0.5 0.2 0.2\n"))
+    (tmp_path / "data.yaml").write_text("names: [a, b]\n")
+    report = report_of(tmp_path)
+    assert len(found(report, "C001")) == 2
+    assert not found(report, "D001")
+
+
 def test_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shard = str(write_tar(tmp_path / "train-0.tar", samples(1)))
     for arguments, words in (

@@ -99,7 +99,7 @@ _PACKED_NAME = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|ndjson)$", re.IGNORECASE)
 def _packed(paths: Sequence[str], splits: Sequence[str] | None) -> Dataset | None:
     """The dataset where packed files are given, by name or in a folder without data.yaml; None for all others."""
     named = [path for path in paths if _PACKED_NAME.search(path)]
-    if not named and not (len(paths) == 1 and os.path.isdir(paths[0]) and not data_yamls_in(paths[0])):
+    if not named and not (len(paths) == 1 and os.path.isdir(paths[0]) and not _names_splits(paths[0])):
         return None
     from sanitizer.dataset.packs.find import from_paths, pack_paths
     from sanitizer.dataset.packs.ndjson_dataset import from_ndjson
@@ -122,6 +122,11 @@ def _packed(paths: Sequence[str], splits: Sequence[str] | None) -> Dataset | Non
     dataset = from_ndjson(lines[0], data, splits) if lines else from_paths(found, data, splits)
     _refuse_unknown_splits(splits, [s.name for s in dataset.splits], data)
     return dataset
+
+
+def _names_splits(folder: str) -> bool:
+    """Whether a data.yaml in the folder says where the splits are; one that only has names leaves it to the folder."""
+    return any(key in d.data for d in data_yamls_in(folder)[:1] for key in ("train", "val", "test"))
 
 
 def _from_yaml(

@@ -31,11 +31,13 @@ start = time.perf_counter()
 from sanitizer.cli import main
 status = main(sys.argv[2:])
 seconds = time.perf_counter() - start
-workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+own_usage, worker_usage = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+workers = worker_usage.ru_maxrss
+cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own_usage, worker_usage))
 with open("/proc/self/status") as f:
     own = next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
 with open(sys.argv[1], "w") as f:
-    json.dump({"status": status, "seconds": seconds, "own_kib": own, "worker_kib": workers}, f)
+    json.dump({"status": status, "seconds": seconds, "own_kib": own, "worker_kib": workers, "cpu_seconds": cpu}, f)
 """
 
 
@@ -91,6 +93,7 @@ def _one_size(folder: Path, size: int, jobs: int, repeat: int) -> dict[str, Any]
         "jobs": jobs,
         "seconds": round(best["seconds"], 2),
         "samples_per_s": round(size / best["seconds"]),
+        "cpu_us_per_sample": round(1e6 * best["cpu_seconds"] / size, 1),
         "main_rss_mib": round(best["own_kib"] / 1024, 1),
         "largest_worker_rss_mib": round(best["worker_kib"] / 1024, 1),
         "total_pss_mib": round(best["pss_kib"] / 1024, 1),
@@ -145,7 +148,13 @@ def _compare(results: list[dict[str, Any]]) -> None:
     """Say how far the sizes are apart: 1.2 is the limit on both."""
     if len(results) < 2:
         return
-    for name in ("samples_per_s", "main_rss_mib", "largest_worker_rss_mib", "total_pss_mib"):
+    for name in (
+        "samples_per_s",
+        "cpu_us_per_sample",
+        "main_rss_mib",
+        "largest_worker_rss_mib",
+        "total_pss_mib",
+    ):
         values = [result[name] for result in results]
         print(
             f"{name}: largest over smallest {max(values) / min(values):.2f}"
