@@ -87,7 +87,9 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
             if size == FIRST_BLOCK:
                 size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
                 tail = os.read(descriptor, LAST_BLOCK)
-            header = _plain_header(block, tail, partial(_first_bytes, descriptor))
+            header = _plain_header(block, tail)
+            if header is NEED_MORE:
+                header = _longer_header(block, partial(_first_bytes, descriptor))
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
@@ -102,16 +104,11 @@ def _digest(block: bytes, tail: bytes, size: int) -> int:
     return crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
 
 
-def _plain_header(block: bytes, tail: bytes, first_bytes: Callable[[int], bytes]) -> Header | str:
-    """The header of a plainly healthy JPEG or PNG from its first and last bytes, and more of the first where needed."""
-    if block.startswith(JPEG_START) and tail.endswith(JPEG_END):
-        parse = jpeg_header
-    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
-        parse = png_header
-    else:
-        return ODD
-    header = parse(block)
-    return _longer_header(first_bytes, parse) if header is NEED_MORE else header
+def _plain_header(block: bytes, tail: bytes) -> Header | str:
+    """The header of a plainly healthy JPEG or PNG from its first and last bytes; NEED_MORE or ODD."""
+    if block.startswith(JPEG_START):
+        return jpeg_header(block) if tail.endswith(JPEG_END) else ODD
+    return png_header(block) if block.startswith(PNG_START) and tail.endswith(PNG_END) else ODD
 
 
 def _first_bytes(descriptor: int, length: int) -> bytes:
@@ -119,10 +116,9 @@ def _first_bytes(descriptor: int, length: int) -> bytes:
     return os.read(descriptor, length)
 
 
-def _longer_header(
-    first_bytes: Callable[[int], bytes], parse: Callable[[bytes], Header | str]
-) -> Header | str:
+def _longer_header(block: bytes, first_bytes: Callable[[int], bytes]) -> Header | str:
     """Parse again with enough of the file; ODD if even that does not reach the frame header."""
+    parse = jpeg_header if block.startswith(JPEG_START) else png_header
     length = 16 * FIRST_BLOCK
     while length <= _LONGEST_HEADER:
         block = first_bytes(length)
@@ -157,7 +153,9 @@ def read_stored(size: int, part: Callable[[int, int], bytes], mode: ImageMode) -
     tail = block = part(0, min(size, FIRST_BLOCK))
     if len(block) == FIRST_BLOCK:
         tail = part(size - LAST_BLOCK, LAST_BLOCK)
-    header = _plain_header(block, tail, lambda length: part(0, min(size, length)))
+    header = _plain_header(block, tail)
+    if header is NEED_MORE:
+        header = _longer_header(block, lambda length: part(0, min(size, length)))
     verdict: Verdict | None = None
     if not isinstance(header, tuple):
         verdict = _look_closer_at(part, size, block)
