@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -266,6 +267,12 @@ def test_a_cut_off_compressed_shard(tmp_path: Path) -> None:
     report = report_of(tmp_path / "0.tar.gz")
     assert "is damaged" in found(report, "D002")[0].message
     assert 0 < len(found(report, "B002")) < 20
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="its tarfile reads Zstandard")
+def test_zstandard_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train-0.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
+    assert "Zstandard" in found(report_of(tmp_path / "train-0.tar.zst"), "D002")[0].message
 
 
 def test_copies_across_shards_are_confirmed_by_their_bytes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.images import StoredImage, stored_table
 from sanitizer.dataset.packs.pairing import Pair
-from sanitizer.dataset.packs.tar_chunks import PackChunk, as_split
+from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, PackChunk, as_split
 from sanitizer.dataset.places import place, shown
 from sanitizer.findings import Severity
 
@@ -134,15 +134,17 @@ class NdjsonReader:
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
         """Chunks of the records in a range of whole lines."""
         pending: list[Record] = []
+        label_bytes = 0
         try:
             with self.opener(self.pack.path) as raw:
                 for number, line in _lines(raw, start, stop, first_line):
                     record = None if _of_another_split(line, self._own()) else self._judge(number, line)
                     if record is not None:
                         pending.append(record)
-                    if len(pending) == self.records_per_chunk:
+                        label_bytes += len(record.label)
+                    if len(pending) == self.records_per_chunk or label_bytes > MOST_LABEL_BYTES:
                         yield self._chunk(pending)
-                        pending = []
+                        pending, label_bytes = [], 0
         except OSError as error:
             self._fault(None, f"cannot be read: {error.strerror or type(error).__name__}", "D002")
         self._report_unnamed()

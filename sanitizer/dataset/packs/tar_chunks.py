@@ -81,11 +81,13 @@ class TarReader:
         """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
         pairer: MemberPairer = MemberPairer(self.pack.path, self.root, self.split)
         pending: list[Pair] = []
+        label_bytes = 0
         for pair in self._pairs(pairer, start, stop):
             pending.append(pair)
-            if len(pending) == self.pairs_per_chunk:
+            label_bytes += len(pair.label or b"")
+            if len(pending) == self.pairs_per_chunk or label_bytes > MOST_LABEL_BYTES:
                 yield self._chunk(pending, pairer)
-                pending = []
+                pending, label_bytes = [], 0
         if pending or pairer.faults or self.faults:
             yield self._chunk(pending, pairer)
 
@@ -159,6 +161,11 @@ class TarReader:
             OSError,
             zlib.error,
         ) as error:
+            if self.pack.path.lower().endswith(".zst") and isinstance(error, tarfile.ReadError):
+                self._fault(
+                    "is compressed with Zstandard, which this Python does not read", "Decompress it: zstd -d."
+                )
+                return
             words = " ".join(str(error).split())[:200] or type(error).__name__
             self._fault(f"is damaged ({words}); what follows was not read", "Pack it again.")
 
