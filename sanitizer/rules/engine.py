@@ -18,7 +18,7 @@ from sanitizer.rules.survey import ChunkSummary
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -178,17 +178,18 @@ def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
             except Exception as e:
                 raise CheckError(rule.code, f"{type(e).__name__}: {e}", where) from e
             places += [place for place in found if place.rule == rule.code]
-    return place_findings(places, dataset, ruleset, survey.spec.task)
+    return list(place_findings(places, dataset, ruleset, survey.spec.task))
 
 
-def place_findings(places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task) -> list[Finding]:
+def place_findings(
+    places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task
+) -> Iterator[Finding]:
     """Findings for faults of the dataset as a whole, as far as their rules are active.
 
     Raises:
         CheckError: There is no such rule, or its message does not fit.
     """
     where = dataset.yaml_path or dataset.root
-    findings = []
     for place in places:
         if place.rule not in ruleset.known:
             raise CheckError(place.rule, "a reader reports it, but no pack has such a rule", where)
@@ -201,8 +202,7 @@ def place_findings(places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, 
             raise CheckError(place.rule, f"{type(e).__name__}: {e}", where) from e
         ignored = ruleset.ignored_in((finding.file, finding.label, finding.image))
         if finding.rule not in ignored:
-            findings.append(finding)
-    return findings
+            yield finding
 
 
 @np.errstate(all="ignore")
