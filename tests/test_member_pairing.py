@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanitizer.dataset.images import read_stored
 from sanitizer.dataset.packs.pairing import MemberPairer, Pair, is_image_member, is_label_member, sample_key
+from sanitizer.dataset.packs.stored_images import read_stored
 
 IMAGE = read_stored(0, lambda start, length: b"", "none")
 

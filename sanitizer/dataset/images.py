@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import partial
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
@@ -30,8 +28,9 @@ from sanitizer.dataset.tables import ImageStatus, ImageTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
 
-__all__ = ["StoredImage", "image_faults", "read_images", "read_stored", "stored_table"]
+__all__ = ["image_faults", "read_images"]
 
 ImageMode = Literal["header", "decode", "none"]
 
@@ -46,10 +45,8 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
-_Row = tuple[int, int, int, int, int]
+Row = tuple[int, int, int, int, int]
 """width, height, packed facts, size in bytes, digest."""
-
-_NOT_READ_ROW: _Row = (-1, -1, 0, -1, 0)
 
 
 def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
@@ -63,7 +60,7 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     """
     if mode == "none":
         paths = [None] * len(paths)
-    rows: list[_Row] = []
+    rows: list[Row] = []
     # Most images have nothing to tell beyond their row; for the others there is a verdict by image number.
     verdicts: dict[int, Verdict] = {}
     for number, path in enumerate(paths):
@@ -72,13 +69,14 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
         if verdict is not None:
             verdicts[number] = verdict
     hashes = _decode_all(paths, rows, verdicts) if mode == "decode" else {}
-    return _table(rows, verdicts, hashes)
+    return tabulate(rows, verdicts, hashes)
 
 
-def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
+def _read_header(path: str | None) -> tuple[Row, Verdict | None]:
     """One image: open, read its start and its end, close. The hot path of the scan."""
     if path is None:
-        return _NOT_READ_ROW, Verdict(status=ImageStatus.NOT_READ)
+        return (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
+    header: Header | str = ODD
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
         try:
@@ -87,41 +85,72 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
             if size == FIRST_BLOCK:
                 size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
                 tail = os.read(descriptor, LAST_BLOCK)
-            header = _plain_header(block, tail)
-            if header is NEED_MORE:
-                header = _longer_header(block, partial(_first_bytes, descriptor))
+            if block.startswith(JPEG_START):
+                if tail.endswith(JPEG_END):
+                    header = jpeg_header(block)
+                    if header is NEED_MORE:
+                        header = _longer_header(descriptor, jpeg_header)
+            elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+                header = png_header(block)
+                if header is NEED_MORE:
+                    header = _longer_header(descriptor, png_header)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        return _NOT_READ_ROW, _not_read(path, error)
+        return (-1, -1, 0, -1, 0), _not_read(path, error)
+    digest = crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
     if isinstance(header, tuple):
-        return (*header, size, _digest(block, tail, size)), None
+        return (*header, size, digest), None
     verdict = _look_closer(path, block)
-    return (verdict.width, verdict.height, verdict.facts, size, _digest(block, tail, size)), verdict
+    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
 
 
-def _digest(block: bytes, tail: bytes, size: int) -> int:
-    return crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+def judge_ends(
+    block: bytes,
+    tail: bytes,
+    size: int,
+    more: Callable[[int], bytes],
+    look: Callable[[bytes], Verdict],
+) -> tuple[Row, Verdict | None]:
+    """One image by its first and last bytes, as `_read_header` judges it, wherever they come from.
+
+    Args:
+        block: `FIRST_BLOCK` first bytes or more, or the whole file.
+        tail: The last `LAST_BLOCK` bytes, or the whole file.
+        size: Bytes of the file.
+        more: Fetches so many first bytes.
+        look: Gives the verdict on a file that is not plainly healthy and starts with these bytes.
+    """
+    header: Header | str = ODD
+    first = block[:FIRST_BLOCK]
+    tail = tail[-LAST_BLOCK:] if size >= FIRST_BLOCK else first
+    parse: Callable[[bytes], Header | str] | None = None
+    if block.startswith(JPEG_START) and tail.endswith(JPEG_END):
+        parse = jpeg_header
+    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+        parse = png_header
+    if parse is not None:
+        header = parse(first)
+        if header is NEED_MORE:
+            header = parse(block)
+        length = 16 * FIRST_BLOCK
+        while header is NEED_MORE and length <= _LONGEST_HEADER:
+            block = more(length)
+            header = parse(block)
+            length = length * 8 if len(block) == length else _LONGEST_HEADER + 1
+    digest = crc32(first) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+    if isinstance(header, tuple):
+        return (*header, size, digest), None
+    verdict = judge_start(first) or look(first)
+    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
 
 
-def _plain_header(block: bytes, tail: bytes) -> Header | str:
-    """The header of a plainly healthy JPEG or PNG from its first and last bytes; NEED_MORE or ODD."""
-    if block.startswith(JPEG_START):
-        return jpeg_header(block) if tail.endswith(JPEG_END) else ODD
-    return png_header(block) if block.startswith(PNG_START) and tail.endswith(PNG_END) else ODD
-
-
-def _first_bytes(descriptor: int, length: int) -> bytes:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, length)
-
-
-def _longer_header(block: bytes, first_bytes: Callable[[int], bytes]) -> Header | str:
+def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> Header | str:
     """Parse again with enough of the file; ODD if even that does not reach the frame header."""
-    parse = jpeg_header if block.startswith(JPEG_START) else png_header
     length = 16 * FIRST_BLOCK
     while length <= _LONGEST_HEADER:
-        block = first_bytes(length)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        block = os.read(descriptor, length)
         header = parse(block)
         if header is not NEED_MORE:
             return header
@@ -129,73 +158,6 @@ def _longer_header(block: bytes, first_bytes: Callable[[int], bytes]) -> Header 
             break
         length *= 8
     return ODD
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """What was found of an image inside a larger file. `row` and `verdict` are as the table takes them."""
-
-    row: _Row
-    verdict: Verdict | None
-    image_hash: int | None = None
-
-
-def read_stored(size: int, part: Callable[[int, int], bytes], mode: ImageMode) -> StoredImage:
-    """What `read_images` does, for an image of which `part(start, length)` gives bytes.
-
-    Args:
-        size: Length in bytes.
-        part: Reads a range of it.
-        mode: As for `read_images`.
-    """
-    if mode == "none":
-        return StoredImage(_NOT_READ_ROW, Verdict(status=ImageStatus.NOT_READ))
-    tail = block = part(0, min(size, FIRST_BLOCK))
-    if len(block) == FIRST_BLOCK:
-        tail = part(size - LAST_BLOCK, LAST_BLOCK)
-    header = _plain_header(block, tail)
-    if header is NEED_MORE:
-        header = _longer_header(block, lambda length: part(0, min(size, length)))
-    verdict: Verdict | None = None
-    if not isinstance(header, tuple):
-        verdict = _look_closer_at(part, size, block)
-        header = (verdict.width, verdict.height, verdict.facts)
-    row = (*header, size, _digest(block, tail, size))
-    if mode != "decode" or (verdict is not None and verdict.status is not ImageStatus.OK):
-        return StoredImage(row, verdict)
-    judged, image_hash = _decode_one(part(0, size), row, verdict)
-    return StoredImage(row, judged if judged.status is not ImageStatus.OK else verdict, image_hash)
-
-
-def _look_closer_at(part: Callable[[int, int], bytes], size: int, block: bytes) -> Verdict:
-    known = _known_by_start(block)
-    if known is not None:
-        return known
-    if size > _MOST_IN_MEMORY:
-        words = f"{size:,} bytes are too many to look at inside another file"
-        return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
-    from sanitizer.dataset.image_decode import check_image
-
-    return check_image(part(0, size), block)
-
-
-_MOST_IN_MEMORY = 1 << 29
-
-
-def stored_table(images: Sequence[StoredImage | None]) -> ImageTable:
-    """The table of images inside larger files; None for a label without image."""
-    rows = [_NOT_READ_ROW if image is None else image.row for image in images]
-    verdicts: dict[int, Verdict] = {}
-    hashes: dict[int, int] = {}
-    for number, image in enumerate(images):
-        if image is None:
-            verdicts[number] = Verdict(status=ImageStatus.NOT_READ)
-            continue
-        if image.verdict is not None:
-            verdicts[number] = image.verdict
-        if image.image_hash is not None:
-            hashes[number] = image.image_hash
-    return _table(rows, verdicts, hashes)
 
 
 def _not_read(path: str, error: OSError | ValueError) -> Verdict:
@@ -221,16 +183,16 @@ def _look_closer(path: str, block: bytes) -> Verdict:
     if not S_ISREG(kind):
         words = "it is a folder" if S_ISDIR(kind) else "it is no regular file (a pipe, socket or device)"
         return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
-    known = _known_by_start(block)
-    if known is not None:
-        return known
+    verdict = judge_start(block)
+    if verdict is not None:
+        return verdict
     from sanitizer.dataset.image_decode import check_image
 
     return check_image(path, block)
 
 
-def _known_by_start(block: bytes) -> Verdict | None:
-    """The verdict on a file that is no image at all, without asking Pillow."""
+def judge_start(block: bytes) -> Verdict | None:
+    """The verdict on a file whose first bytes say that it holds no picture at all."""
     if not block:
         return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
     if block.startswith(_LFS_START):
@@ -239,35 +201,39 @@ def _known_by_start(block: bytes) -> Verdict | None:
     return None
 
 
-def _decode_all(
-    paths: Sequence[str | None], rows: list[_Row], verdicts: dict[int, Verdict]
-) -> dict[int, int]:
+def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int, Verdict]) -> dict[int, int]:
     """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
     hashes: dict[int, int] = {}
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
-        verdict = verdicts.get(number)
-        if path is None or (verdict is not None and verdict.status is not ImageStatus.OK):
+        if path is None:
             continue
-        verdict, image_hash = _decode_one(path, row, verdict)
+        image_hash, verdict = decode_one(path, row, verdicts.get(number))
         if image_hash is not None:
             hashes[number] = image_hash
-        if verdict.status is not ImageStatus.OK:
+        if verdict is not None:
             verdicts[number] = verdict
     return hashes
 
 
-def _decode_one(source: str | bytes, row: _Row, verdict: Verdict | None) -> tuple[Verdict, int | None]:
-    """(verdict, hash) of an image whose header passed, given its path or its bytes."""
+def decode_one(
+    source: str | BinaryIO, row: Row, verdict: Verdict | None
+) -> tuple[int | None, Verdict | None]:
+    """(perceptual hash, verdict if there is something to tell) of an image, given what its ends told."""
     from sanitizer.dataset.image_decode import check_image, decode
 
+    if verdict is not None and verdict.status is not ImageStatus.OK:
+        return None, verdict
+    told = verdict
     if verdict is None:
         # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
         is_jpeg = row[2] >> 4 & 15 == JPEG
         verdict = Verdict(*row[:3]) if is_jpeg else check_image(source, b"")
-    return verdict, decode(source, verdict) if verdict.status is ImageStatus.OK else None
+    image_hash = decode(source, verdict) if verdict.status is ImageStatus.OK else None
+    return image_hash, verdict if verdict.status is not ImageStatus.OK else told
 
 
-def _table(rows: Sequence[_Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
+def tabulate(rows: Sequence[Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
+    """The table of images, given each one's row, and verdict and hash of those that have them."""
     n = len(rows)
     columns = list(zip(*rows, strict=True)) or [()] * 5
     width, height = np.array(columns[0], np.int32), np.array(columns[1], np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import zlib
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
@@ -54,9 +55,10 @@ def read_members(paths: Iterable[str], opener: Opener = open_unbuffered) -> Iter
             continue
 
 
-def read_member(path: str, opener: Opener = open_unbuffered) -> bytes | None:
-    """Content of one member; None where it is gone or damaged."""
-    return dict(read_members([path], opener)).get(path)
+def open_member(path: str, opener: Opener = open_unbuffered) -> BytesIO | None:
+    """One member as a file; None where it is gone or damaged."""
+    content = dict(read_members([path], opener)).get(path)
+    return None if content is None else BytesIO(content)
 
 
 def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.images import StoredImage, stored_table
 from sanitizer.dataset.packs.pairing import Pair
+from sanitizer.dataset.packs.stored_images import sized_image, stored_table
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, PackChunk, as_split
 from sanitizer.dataset.places import place, shown
 from sanitizer.findings import Severity
@@ -210,12 +210,7 @@ class NdjsonReader:
             for r in records
         ]
         faults, self.faults = self.faults, []
-        images = [
-            StoredImage((r.width, r.height, 0, -1, 0), None)
-            if self.mode != "none" and min(r.width, r.height) > 0
-            else None
-            for r in records
-        ]
+        images = [None if self.mode == "none" else sized_image(r.width, r.height) for r in records]
         return PackChunk(
             as_split(split, self.pack.path, pairs), [r.label for r in records], stored_table(images), faults
         )

@@ -18,7 +18,7 @@ from sanitizer.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sanitizer.dataset.images import StoredImage
+    from sanitizer.dataset.packs.stored_images import StoredImage
 
 
 @dataclass(frozen=True, slots=True)

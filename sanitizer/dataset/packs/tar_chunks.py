@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.dataset.images import read_stored, stored_table
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.packs.pairing import (
     MemberPairer,
@@ -22,6 +21,7 @@ from sanitizer.dataset.packs.pairing import (
 )
 from sanitizer.dataset.packs.read_ahead import ReadAhead
 from sanitizer.dataset.packs.shard_names import folder_split
+from sanitizer.dataset.packs.stored_images import read_stored, stored_table
 from sanitizer.dataset.packs.tar_walk import MAX_UNPACKED_BYTES, Damage, Member, TarWalk
 from sanitizer.dataset.places import counted, place, shown
 from sanitizer.findings import Severity

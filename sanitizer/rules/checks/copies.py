@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -208,11 +209,11 @@ class _Thumbnails:
         if i not in self._kept:
             from sanitizer.dataset.image_decode import thumbnail
 
-            source: str | bytes | None = self._survey.image_path(i)
+            source: str | BinaryIO | None = self._survey.image_path(i)
             if isinstance(source, str) and self._survey.dataset.packs:
-                from sanitizer.dataset.packs.members import read_member
+                from sanitizer.dataset.packs.members import open_member
 
-                source = read_member(source)
+                source = open_member(source)
             self._kept[i] = None if source is None else thumbnail(source)
         kept = self._kept[i]
         return None if kept is None else kept.astype(np.float32).ravel()
