@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
@@ -15,6 +13,7 @@ from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet,
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset
+from sanitizer.dataset.packs.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.places import place, shown
 from sanitizer.dataset.single_files import (
@@ -30,9 +29,11 @@ from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sanitizer.dataset.tables import Place, Task
+
+T = TypeVar("T")
 
 _NO_CLASSES = Classes(None, {}, (0, 0), ())
 _MAX_SEARCHED_FOLDERS = 500
@@ -58,8 +59,9 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
-    packed = _packed(paths, splits)
+    packed = _or_error(lambda: packed_dataset(paths, splits))
     if packed is not None:
+        _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
         return packed
     given = [os.path.abspath(path) for path in paths]
     for path, absolute in zip(paths, given, strict=True):
@@ -84,62 +86,25 @@ def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None
         DatasetError: As `find_dataset`, and for packed files: the text says what to do.
     """
     dataset = find_dataset(paths, splits)
-    if dataset.packs:
-        first = dataset.packs[0]
-        how = "let `yolo train` convert it, then name the data.yaml that it wrote"
-        if first.kind != "ndjson":
-            how = f"unpack it (`tar -xf {shown(os.path.basename(first.path))} -C FOLDER`), then name that folder"
-        raise DatasetError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
-    return dataset
+    return _or_error(lambda: unpacked(dataset))
 
 
-_PACKED_NAME = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|ndjson)$", re.IGNORECASE)
-
-
-def _packed(paths: Sequence[str], splits: Sequence[str] | None) -> Dataset | None:
-    """The dataset where packed files are given, by name or in a folder without data.yaml; None for all others."""
-    named = [path for path in paths if _PACKED_NAME.search(path)]
-    if not named and not (len(paths) == 1 and os.path.isdir(paths[0]) and not _names_splits(paths[0])):
-        return None
-    from sanitizer.dataset.packs.find import from_paths, pack_paths
-    from sanitizer.dataset.packs.ndjson_dataset import from_ndjson
-
-    data = " ".join(paths)
+def _or_error(find: Callable[[], T]) -> T:
+    """What `find` finds; DatasetError for its ValueError."""
     try:
-        found = pack_paths(paths)
+        return find()
     except ValueError as error:
         raise DatasetError(str(error)) from None
-    if found is None:
-        if named:
-            raise DatasetError("give packed files (tar shards, .ndjson) by themselves, without other paths")
-        return None
-    missing = [path for path in found if not os.path.lexists(path)]
-    if missing:
-        raise DatasetError(f"{shown(missing[0])} does not exist ({len(missing):,} of {len(found):,} shards)")
-    lines = [path for path in found if path.lower().endswith(".ndjson")]
-    if lines and len(found) > 1:
-        raise DatasetError("give one .ndjson at a time")
-    dataset = from_ndjson(lines[0], data, splits) if lines else from_paths(found, data, splits)
-    _refuse_unknown_splits(splits, [s.name for s in dataset.splits], data)
-    return dataset
-
-
-def _names_splits(folder: str) -> bool:
-    """Whether a data.yaml in the folder says where the splits are; one that only has names leaves it to the folder."""
-    return any(key in d.data for d in data_yamls_in(folder)[:1] for key in ("train", "val", "test"))
 
 
 def _from_yaml(
     document: DataYaml, data: str, wanted: Sequence[str] | None, faults: Sequence[Place] = ()
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
-    if document.readable and _may_name_shards(document):
-        from sanitizer.dataset.packs.find import from_yaml, yaml_names_shards
-
-        if yaml_names_shards(document):
-            packed = from_yaml(document, data, wanted)
-            _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
-            return replace(packed, faults=[*faults, *packed.faults])
+    packed = _or_error(lambda: shards_of_yaml(document, data, wanted))
+    if packed is not None:
+        _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+        return replace(packed, faults=[*faults, *packed.faults])
     listing = Listing()
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
@@ -158,25 +123,6 @@ def _from_yaml(
     gatherer = Gatherer(listing, found.root, document.path, found.bases)
     images = [gatherer.gather(split) for split in found.splits]
     return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
-
-
-def _may_name_shards(document: DataYaml) -> bool:
-    """Whether a split of the yaml could be shards, by a cheap look: most are folders of images."""
-    folder = os.path.dirname(document.path)
-    base = str(document.data.get("path") or "")
-    for key in ("train", "val", "test"):
-        value = document.data.get(key)
-        for path in value if isinstance(value, list) else (value,):
-            if not isinstance(path, str) or "\0" in path or "\0" in base:
-                continue
-            if _PACKED_NAME.search(path):
-                return True
-            for tried in (os.path.join(folder, base, path), os.path.join(base, path)):
-                with contextlib.suppress(OSError), os.scandir(tried) as entries:
-                    first = next(entries, None)
-                    if first is not None and _PACKED_NAME.search(first.name):
-                        return True
-    return False
 
 
 def _from_folder(folder: str, data: str, wanted: Sequence[str] | None) -> Dataset:
