@@ -11,7 +11,7 @@ import numpy as np
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.task import sampled_labels
-from sanitizer.rates import REFERENCE_MACHINE, kind_of, rate_of
+from sanitizer.rates import REFERENCE_MACHINE, START_S, kind_of, rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +27,7 @@ MAX_STATS = 200_000
 MAX_WALKED_BYTES = 1 << 31
 """Bytes of shards whose headers are walked; of more, whole shards spread evenly over the dataset."""
 
-START_S = 1.0
-"""Until the first file is read, and from the last one to the report."""
-MAIN_MIB, WORKER_MIB = 90, 60
+MAIN_MIB, WORKER_MIB = 60, 50
 BYTES_PER_PAIR = 160
 """Memory of the main process for every pair: what rules over the whole dataset need, and its names."""
 

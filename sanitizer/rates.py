@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Kind = Literal["loose", "tar", "ndjson"]
 
 KEPT = 5
+START_S = 0.3
+"""Until the first file is read, and from the last one to the report."""
 REFERENCE_MACHINE = "two cores of an AMD EPYC, Python 3.11, files in the page cache"
 _REFERENCE = {
     ("loose", "none"): 50_000.0,
@@ -73,8 +75,12 @@ def rate_of(kind: str, mode: str) -> Rate:
     """
     known = _load().get(f"{kind}/{mode}", [])
     if known:
-        return Rate(median(t.pairs / (t.seconds * t.jobs) for t in known), len(known))
+        return Rate(median(t.pairs / (_reading_s(t) * t.jobs) for t in known), len(known))
     return Rate(_REFERENCE[kind, mode], 0)
+
+
+def _reading_s(timing: Timing) -> float:
+    return max(timing.seconds - START_S, timing.seconds / 4)
 
 
 def remember(kind: str, mode: str, timing: Timing) -> None:

@@ -191,7 +191,7 @@ def test_odd_files_of_rates_are_ignored(content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
     assert rates.rate_of("loose", "header").scans == 0
-    rates.remember("loose", "header", rates.Timing(100, 2.0, 1))
+    rates.remember("loose", "header", rates.Timing(100, 2.0 + rates.START_S, 1))
     assert rates.rate_of("loose", "header") == rates.Rate(50.0, 1)
 
 

@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=1, help="scans of each size; the fastest counts")
+    parser.add_argument("--flawed", type=float, default=0.01, help="share of labels with a flaw")
     parser.add_argument("--keep", action="store_true", help="leave the shards where they are")
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
@@ -60,7 +61,7 @@ def main() -> None:
         if not folder.exists() and needed > 0.9 * free:
             parser.error(f"{size:,} samples need {needed / 1e9:.0f} GB, and {free / 1e9:.0f} GB are free")
         try:
-            results.append(_one_size(folder, size, args.jobs, args.repeat))
+            results.append(_one_size(folder, size, args))
         finally:
             if not args.keep:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -76,11 +77,11 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _one_size(folder: Path, size: int, jobs: int, repeat: int) -> dict[str, Any]:
+def _one_size(folder: Path, size: int, args: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
-    planted = write_shards(folder, size)
+    planted = write_shards(folder, size, args.flawed)
     made_s = time.perf_counter() - start
-    runs = [_scan(folder, jobs) for _ in range(repeat)]
+    runs = [_scan(folder, args.jobs) for _ in range(args.repeat)]
     best = min(runs, key=lambda run: run["seconds"])
     for run in runs:
         if run["by_rule"] != dict(planted):
@@ -90,7 +91,7 @@ def _one_size(folder: Path, size: int, jobs: int, repeat: int) -> dict[str, Any]
         "shards": -(-size // PER_SHARD),
         "gigabytes": round(sum(f.stat().st_size for f in folder.glob("*.tar")) / 1e9, 3),
         "made_s": round(made_s, 1),
-        "jobs": jobs,
+        "jobs": args.jobs,
         "seconds": round(best["seconds"], 2),
         "samples_per_s": round(size / best["seconds"]),
         "cpu_us_per_sample": round(1e6 * best["cpu_seconds"] / size, 1),

@@ -23,21 +23,23 @@ MOST_BOXES = 12
 CLASSES = 80
 ROW = b"00 0.000000 0.000000 0.000000 0.000000\n"
 NAME_DIGITS = 10
-FLAWED = 0.01
 FLAWS = ("B002", "C001", "B003", "B007", "L003", "L007")
 """Rule that each flaw must be reported under, and no other."""
 _COLUMNS = (3, 12, 21, 30)
 """Where x, y, width and height start in a row."""
 
 
-def write_shards(folder: Path, samples: int) -> Counter[str]:
-    """Write shards of `PER_SHARD` samples and a data.yaml; return how many findings each rule must have."""
+def write_shards(folder: Path, samples: int, flawed: float = 0.01) -> Counter[str]:
+    """Write shards of `PER_SHARD` samples and a data.yaml; return how many findings each rule must have.
+
+    `flawed` is the share of labels with a flaw.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     planted: Counter[str] = Counter()
     n_shards = -(-samples // PER_SHARD)
     for number in range(n_shards):
         first = number * PER_SHARD
-        shard, found = shard_bytes(first, min(PER_SHARD, samples - first))
+        shard, found = shard_bytes(first, min(PER_SHARD, samples - first), flawed)
         planted.update(found)
         with (folder / f"train-{number:06d}.tar").open("wb") as file:
             file.write(shard.data)
@@ -50,7 +52,7 @@ def write_shards(folder: Path, samples: int) -> Counter[str]:
     return Counter(dict(sorted(planted.items())))
 
 
-def shard_bytes(first: int, n: int) -> tuple[Bytes, Counter[str]]:
+def shard_bytes(first: int, n: int, flawed: float) -> tuple[Bytes, Counter[str]]:
     """(uint8 (n, SAMPLE_BYTES), findings by rule) of samples numbered from `first`."""
     random = np.random.default_rng((20_251_126, first))
     shard = np.zeros((n, SAMPLE_BYTES), np.uint8)
@@ -59,14 +61,16 @@ def shard_bytes(first: int, n: int) -> tuple[Bytes, Counter[str]]:
     image_at, label_header_at, label_at = BLOCK, BLOCK * (1 + IMAGE_BLOCKS), BLOCK * (2 + IMAGE_BLOCKS)
     shard[:, image_at : image_at + len(image)] = image
     shard[:, image_at + number_at : image_at + number_at + NAME_DIGITS] = digits
-    rows, sizes, planted = _labels(random, n)
+    rows, sizes, planted = _labels(random, n, flawed)
     shard[:, label_at : label_at + rows.shape[1]] = rows
     _header(shard[:, :BLOCK], digits, b".jpg", np.full(n, len(image)))
     _header(shard[:, label_header_at : label_header_at + BLOCK], digits, b".txt", sizes)
     return shard, planted
 
 
-def _labels(random: np.random.Generator, n: int) -> tuple[Bytes, NDArray[np.int64], Counter[str]]:
+def _labels(
+    random: np.random.Generator, n: int, flawed: float
+) -> tuple[Bytes, NDArray[np.int64], Counter[str]]:
     """(uint8 (n, bytes) label texts padded with zeros, int64 (n,) their lengths, findings by rule)."""
     counts = random.integers(2, MOST_BOXES + 1, n)
     rows = np.empty((n, MOST_BOXES, len(ROW)), np.uint8)
@@ -80,17 +84,17 @@ def _labels(random: np.random.Generator, n: int) -> tuple[Bytes, NDArray[np.int6
     for column, values in zip(_COLUMNS, (x, y, w, h), strict=True):
         rows[:, :, column + 2 : column + 8] = _digits(values, 6)
     sizes = counts * len(ROW)
-    planted = _plant(random, rows, sizes)
+    planted = _plant(random, rows, sizes, flawed)
     text = rows.reshape(n, -1)
     text[np.arange(text.shape[1]) >= sizes[:, None]] = 0
     return text, sizes, planted
 
 
-def _plant(random: np.random.Generator, rows: Bytes, sizes: NDArray[np.int64]) -> Counter[str]:
+def _plant(random: np.random.Generator, rows: Bytes, sizes: NDArray[np.int64], flawed: float) -> Counter[str]:
     """Spoil the first rows of some labels, each in one way."""
-    flawed = np.flatnonzero(random.random(len(rows)) < FLAWED)
-    kinds = random.integers(0, len(FLAWS), len(flawed))
-    b002, c001, b003, b007, l003, l007 = (flawed[kinds == k] for k in range(len(FLAWS)))
+    spoilt = np.flatnonzero(random.random(len(rows)) < flawed)
+    kinds = random.integers(0, len(FLAWS), len(spoilt))
+    b002, c001, b003, b007, l003, l007 = (spoilt[kinds == k] for k in range(len(FLAWS)))
     rows[b002, 0, _COLUMNS[2] + 2 : _COLUMNS[2] + 8] = ord("0")
     rows[c001, 0, :2] = np.frombuffer(b"99", np.uint8)
     rows[b003, 0, _COLUMNS[0] : _COLUMNS[0] + 8] = np.frombuffer(b"1.500000", np.uint8)
