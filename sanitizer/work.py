@@ -88,10 +88,10 @@ def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """All pieces of a dataset, in its order: pairs known by name, then packed files."""
     yield from _loose_pieces(dataset, mean_length)
     if dataset.packs:
-        from sanitizer.dataset.packs.cut import ranges
+        from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, ranges
 
         for number, pack in enumerate(dataset.packs):
-            for start, stop, first_line in ranges(pack):
+            for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * mean_length):
                 yield PackPiece(pack.split, start, stop, number, first_line)
 
 

@@ -15,6 +15,7 @@ from packed_sets import GOOD, ZERO, comparable, folders_of, pack_samples, pictur
 from PIL import Image
 from tiny_sets import tiny_set
 
+import sanitizer.work
 from sanitizer.cli import main
 from sanitizer.dataset.layout import DatasetError, find_dataset
 from sanitizer.dataset.packs import cut, reading
@@ -297,30 +298,28 @@ def test_large_shards_are_cut_between_samples(tmp_path: Path, monkeypatch: pytes
     members[41:42] = []
     shard = write_tar(tmp_path / "0.tar", members)
     whole = report_of(shard)
-    monkeypatch.setattr(cut, "RANGE_BYTES", 20_000)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
+    monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 1)
     monkeypatch.setitem(reading.PAIRS_PER_CHUNK, "header", 4)
     dataset = find_dataset([str(shard)])
-    parts = list(cut.ranges(dataset.packs[0]))
-    assert len(parts) > 3
+    parts = list(cut.ranges(dataset.packs[0], 16))
+    assert len(parts) == 4
+    assert len(list(sanitizer.work.pieces(dataset, 1))) == 4
+    assert len(list(cut.ranges(dataset.packs[0], 32))) == 1, "not worth it"
     assert [p[0] for p in parts[1:]] == [p[1] for p in parts[:-1]]
     assert report_of(shard).findings == whole.findings
     assert report_of(shard, jobs=2).findings == whole.findings
 
 
 def test_a_tree_is_never_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cut, "RANGE_BYTES", 5_000)
     monkeypatch.setattr(cut, "_LOOKED_AT", 2)
-    members = [
-        (f"{kind}/{name}", content)
-        for name, content in samples(20)
-        for kind in ("images" if name[-3:] == "jpg" else "labels",)
-    ]
+    folders = {"jpg": "images", "txt": "labels"}
+    members = [(f"{folders[name[-3:]]}/{name}", content) for name, content in samples(20)]
     tree = find_dataset([str(write_tar(tmp_path / "tree.tar", members))])
     apart = find_dataset(
         [str(write_tar(tmp_path / "apart.tar", sorted(samples(20), key=lambda m: m[0][-3:])))]
     )
-    assert len(list(cut.ranges(tree.packs[0]))) == len(list(cut.ranges(apart.packs[0]))) == 1
+    assert len(list(cut.ranges(tree.packs[0], 4))) == len(list(cut.ranges(apart.packs[0], 4))) == 1
 
 
 def test_only_headers_labels_and_ends_of_images_are_read(tmp_path: Path) -> None:

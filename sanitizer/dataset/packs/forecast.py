@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
-from sanitizer.dataset.packs.cut import RANGE_BYTES
+from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, may_be_cut
 from sanitizer.dataset.packs.pairing import is_image_member, is_label_member
 from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
+from sanitizer.dataset.packs.reading import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.shard_names import folder_split
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
 from sanitizer.dataset.packs.tar_walk import BLOCK, Member, TarWalk
@@ -40,7 +41,7 @@ def forecast(dataset: Dataset, pack: Pack, mode: ImageMode, opener: Opener = ope
         pairs = pack.size_bytes // APPROXIMATE_STREAMED_PAIR + 1
         return Forecast(pairs, pairs, pack.size_bytes, -(-pack.size_bytes // 10_240), exact=False)
     played = ReadAhead(cast(BinaryIO, _Blank(pack.size_bytes)))
-    result = Forecast(exact=pack.size_bytes <= RANGE_BYTES)
+    result = Forecast(exact=not may_be_cut(pack, CHUNKS_PER_RANGE * PAIRS_PER_CHUNK[mode]))
     split = dataset.splits[pack.split].name
     done, end, whole = 0, 0, False
     try:
