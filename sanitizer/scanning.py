@@ -73,7 +73,7 @@ def scan(
     dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
     config = config or nearby_config(dataset)
     ruleset = RuleSet.build(load_rules(config.packs), config)
-    notes: list[str] = []
+    notes = list(dataset.notes)
     if task == "auto":
         task, how = infer_task(dataset)
         notes += [how] if how else []
@@ -81,17 +81,21 @@ def scan(
         notes.append("no data.yaml above these files: class ids were not checked")
     mode = images
     if mode == "auto":
-        mode, why = _affordable_mode(dataset)
+        mode, why = affordable_mode(dataset)
         notes += [why] if why else []
 
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log = SurveyBuilder(dataset, job.spec), FindingLog()
+    from_cache = False
     for result in run_job(job, jobs, progress, engine, notes.append):
-        builder.add(result.summary)
+        from_cache |= result.from_cache
+        builder.add(result.summary, result.pairs)
         log.extend(result.findings)
     survey = builder.finish()
+    if not from_cache and engine == "local":
+        _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     log.extend(dataset_findings(survey, ruleset))
     findings, suppressed = log.finish(known)
     notes += [log.note] if log.note else []
@@ -111,6 +115,21 @@ def scan(
     )
 
 
+def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> None:
+    """Keep how fast this was, for `--plan`; of small datasets it would say nothing."""
+    if pairs < LEAST_PAIRS[job.mode]:
+        return
+    from sanitizer.engines.local import processes_for
+    from sanitizer.rates import Timing, kind_of, remember
+
+    processes = processes_for(len(job.dataset), job.mode, jobs)
+    remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
+
+
+LEAST_PAIRS = {"none": 10_000, "header": 5_000, "decode": 200}
+"""A scan of fewer pairs says how long Python takes to start, not how fast it reads."""
+
+
 def nearby_config(dataset: Dataset) -> Config:
     """The configuration that belongs to a dataset, by where its data.yaml lies."""
     from sanitizer.config import load_config
@@ -127,7 +146,7 @@ def _known(baseline: str | None) -> frozenset[str]:
     return read_baseline(baseline)
 
 
-def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
+def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
     """(mode, note): decode where the image files, by a sample of their sizes, fit the budget."""
     if dataset.files_only:
         return "header", None
@@ -140,9 +159,15 @@ def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str
                 sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
             except OSError:
                 sizes.append(0)
-    total = n_images * sum(sizes) / max(len(sizes), 1)
+    packed = sum(pack.size_bytes for pack in dataset.packs if pack.kind != "ndjson")
+    total = packed + n_images * sum(sizes) / max(len(sizes), 1)
     if total <= DECODE_BUDGET_BYTES:
         return "decode", None
+    if dataset.packs:
+        return "header", (
+            f"only image headers were read ({len(dataset.packs):,} packed files, {packed / 1e9:.1f} GB): "
+            "add --images decode to look for re-encoded copies and damaged pixels too"
+        )
     return "header", (
         f"only image headers were read ({n_images:,} images, about {total / 1e9:.1f} GB): "
         "add --images decode to look for re-encoded copies and damaged pixels too"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import read_labels
+from sanitizer.dataset.labels import parse_labels, read_labels
+from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES
 from sanitizer.dataset.tables import ChunkTables
-from sanitizer.rules.engine import run_chunk, summarise
+from sanitizer.rules.engine import place_findings, run_chunk, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,9 @@ class ChunkResult:
 
     findings: Sequence[Finding]
     summary: ChunkSummary
+    pairs: Split | None = None
+    """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
+    from_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,45 @@ class Piece:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    @property
+    def parts(self) -> int:
+        """Number of pairs that can be left out one by one."""
+        return len(self)
+
     def halves(self) -> tuple[Piece, Piece]:
         """The first pairs and the rest."""
         middle = (self.start + self.stop) // 2
         return Piece(self.split, self.start, middle), Piece(self.split, middle, self.stop)
 
 
+@dataclass(frozen=True, slots=True)
+class PackPiece(Piece):
+    """Bytes start to stop of one packed file. Its length is a guess at the number of pairs in it."""
+
+    pack: int
+    first_line: int = 1
+
+    def __len__(self) -> int:
+        return max(1, (self.stop - self.start) // APPROXIMATE_PAIR_BYTES)
+
+    @property
+    def parts(self) -> int:
+        """One: it is read as a whole or not at all."""
+        return 1
+
+
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
+    """All pieces of a dataset, in its order: pairs known by name, then packed files."""
+    yield from _loose_pieces(dataset, mean_length)
+    if dataset.packs:
+        from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, ranges
+
+        for number, pack in enumerate(dataset.packs):
+            for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * mean_length):
+                yield PackPiece(pack.split, start, stop, number, first_line)
+
+
+def _loose_pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """Cut every split where a hash of the file name says so, at most four mean lengths apart.
 
     Cuts that depend on names rather than on positions stay where they are when files come and go, so that the
@@ -107,6 +143,8 @@ def judge(
     Files that are `left_out` are not read: findings name them. Memory may have been short for them today, so the
     cache does not come to know of it.
     """
+    if isinstance(piece, PackPiece):
+        return [_name_unread(job, piece)] if left_out else list(_judge_packed(job, piece))
     split = job.dataset.splits[piece.split]
     if left_out:
         return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
@@ -115,7 +153,7 @@ def judge(
     key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
-        return [ChunkResult(*known)]
+        return [ChunkResult(*known, from_cache=True)]
     result = _judge_files(job, split.chunk(piece.start, piece.stop))
     cache.store(key, result.findings, result.summary)
     return [result]
@@ -133,6 +171,30 @@ def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
 
 def _read(job: Job, chunk: Chunk) -> ChunkTables:
     return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
+
+
+def _judge_packed(job: Job, piece: PackPiece) -> Iterator[ChunkResult]:
+    """Read a range of a packed file; only one chunk of it is held at a time, beside what was found."""
+    from sanitizer.dataset.packs.reading import pack_chunks, row_spec
+
+    pack = job.dataset.packs[piece.pack]
+    spec = row_spec(pack, job.spec)
+    for read in pack_chunks(job.dataset, piece.pack, (piece.start, piece.stop, piece.first_line), job.mode):
+        chunk = read.pairs.chunk(0, len(read.pairs))
+        tables = ChunkTables(chunk, parse_labels(read.labels, spec), read.images)
+        findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
+        findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
+        yield ChunkResult(findings, summarise(tables, spec), read.pairs)
+
+
+def _name_unread(job: Job, piece: PackPiece) -> ChunkResult:
+    """The result of a range of a packed file that is not read, as reading it ends the process."""
+    from sanitizer.dataset.packs.reading import unread
+
+    pairs, fault = unread(job.dataset, piece.pack, (piece.start, piece.stop))
+    findings = list(place_findings([fault], job.dataset, job.ruleset, job.spec.task))
+    nothing = ChunkTables(pairs.chunk(0, 0), read_labels([], job.spec), read_images([], job.mode))
+    return ChunkResult(findings, summarise(nothing, job.spec), pairs)
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

@@ -41,7 +41,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sanitize scan`."""
     add = parser.add_argument
-    add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label and image files")
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="a data.yaml, a dataset folder, label and image files, tar shards, or an .ndjson",
+    )
 
     add_rule_options(parser)
     group = parser.add_argument_group("what to read")
@@ -67,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="local, or ray: on the cluster of RAY_ADDRESS, or else one that runs here; all nodes must see the "
         "files under the same paths (pip install 'sanitize-yolo[ray]')")  # fmt: skip
     add("--no-cache", action="store_true", help="read everything again, remember nothing")
+    add("--plan", action="store_true", help="read no label and no image: say what the scan will cost")
 
     add_report_options(parser)
 
@@ -116,6 +122,10 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
+    if args.plan:
+        from sanitizer.cli.plan import run_plan
+
+        return run_plan(args)
     check_outputs(args)
     config = configured(load_config(config_folder(args.paths), args.config), args)
     say = _silent if args.quiet else _note

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
@@ -12,6 +13,7 @@ from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet,
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset
+from sanitizer.dataset.packs.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.places import place, shown
 from sanitizer.dataset.single_files import (
@@ -27,9 +29,11 @@ from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sanitizer.dataset.tables import Place, Task
+
+T = TypeVar("T")
 
 _NO_CLASSES = Classes(None, {}, (0, 0), ())
 _MAX_SEARCHED_FOLDERS = 500
@@ -55,6 +59,10 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
+    packed = _or_error(lambda: packed_dataset(paths, splits))
+    if packed is not None:
+        _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
+        return packed
     given = [os.path.abspath(path) for path in paths]
     for path, absolute in zip(paths, given, strict=True):
         if not os.path.lexists(absolute):
@@ -71,10 +79,32 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     return _from_files(given, " ".join(paths), read_data_yaml(yamls[0]) if yamls else None)
 
 
+def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+    """`find_dataset` for commands that change labels, train on images or look at single ones.
+
+    Raises:
+        DatasetError: As `find_dataset`, and for packed files: the text says what to do.
+    """
+    dataset = find_dataset(paths, splits)
+    return _or_error(lambda: unpacked(dataset))
+
+
+def _or_error(find: Callable[[], T]) -> T:
+    """What `find` finds; DatasetError for its ValueError."""
+    try:
+        return find()
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+
+
 def _from_yaml(
     document: DataYaml, data: str, wanted: Sequence[str] | None, faults: Sequence[Place] = ()
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
+    packed = _or_error(lambda: shards_of_yaml(document, data, wanted))
+    if packed is not None:
+        _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+        return replace(packed, faults=[*faults, *packed.faults])
     listing = Listing()
     classes = read_classes(document)
     folder = os.path.dirname(document.path)

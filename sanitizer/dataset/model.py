@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Split:
         offsets: int64 (N + 1,) where each name starts in `names`.
         has_image: bool (N,) False for a label without image, which is judged by itself.
         has_label: bool (N,) False where no label file exists.
+        odd_labels: Label names that are not the image's with another ending, by pair (archives have such).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Split:
     offsets: NDArray[np.int64]
     has_image: NDArray[np.bool_]
     has_label: NDArray[np.bool_]
+    odd_labels: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -51,6 +53,7 @@ class Split:
         file_names: Sequence[str],
         has_image: NDArray[np.bool_],
         has_label: NDArray[np.bool_],
+        odd_labels: Mapping[int, str] | None = None,
     ) -> Split:
         """Pack file names into the buffer; arguments are as the attributes are."""
         buffer = os.fsencode("".join(file_names))
@@ -59,7 +62,15 @@ class Split:
         lengths = list(map(len, file_names)) if ascii_only else [len(os.fsencode(n)) for n in file_names]
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        return cls(name, image_dirs, label_dirs, dir_index, buffer, offsets, has_image, has_label)
+        return cls(
+            name, image_dirs, label_dirs, dir_index, buffer, offsets, has_image, has_label, odd_labels or {}
+        )
+
+    @classmethod
+    def empty(cls, name: str) -> Split:
+        """A split of no pair."""
+        none = np.zeros(0, np.bool_)
+        return cls.build(name, [], [], np.zeros(0, np.int32), [], none, none)
 
     def __len__(self) -> int:
         return len(self.dir_index)
@@ -91,6 +102,7 @@ class Split:
             [self.file_name(i) for i in pairs],
             self.has_image[index],
             self.has_label[index],
+            {n: self.odd_labels[i] for n, i in enumerate(pairs) if i in self.odd_labels},
         )
 
     def part(self, start: int, stop: int) -> Split:
@@ -116,6 +128,9 @@ class Split:
 
     def label_names(self, start: int, stop: int) -> list[str]:
         """Names that the labels of pairs start to stop have, or would have."""
+        if self.odd_labels:
+            usual = replace(self, odd_labels={}).label_names(start, stop)
+            return [self.odd_labels.get(start + i, name) for i, name in enumerate(usual)]
         return [
             f"{name[: name.rfind('.')]}.txt" if is_image else name
             for name, is_image in zip(
@@ -139,6 +154,29 @@ class Split:
         return Chunk(self.name, images, labels)
 
 
+APPROXIMATE_PAIR_BYTES = 16 * 1024
+"""Of a packed file: only to judge, before it is read, whether the work is worth sharing out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One large file that holds many pairs, which are not known before it is read.
+
+    Attributes:
+        path: Absolute path.
+        kind: "tar", "stream" (a compressed tar: from end to end or not at all) or "ndjson".
+        split: Number of the dataset's split that its pairs belong to.
+        only: Take only pairs that the names of their own folders put into this split; None takes all.
+        size_bytes: Of the file.
+    """
+
+    path: str
+    kind: Literal["tar", "stream", "ndjson"]
+    split: int
+    only: str | None
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """What `layout` makes of a data.yaml, a folder or a handful of files. Nothing in it has been read yet.
@@ -152,6 +190,8 @@ class Dataset:
         nc, names, kpt_shape: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
+        packs: Packed files whose pairs come on top, in the order of their splits, which hold nothing else.
+        notes: Sentences on what cannot be looked at in such files.
     """
 
     root: str
@@ -164,9 +204,13 @@ class Dataset:
     kpt_shape: tuple[int, int] = (0, 0)
     faults: Sequence[Place] = field(default_factory=tuple)
     files_only: bool = False
+    packs: Sequence[Pack] = ()
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return sum(len(s) for s in self.splits)
+        """Number of pairs; of packed files, roughly."""
+        packed = sum(pack.size_bytes for pack in self.packs) // APPROXIMATE_PAIR_BYTES
+        return packed + sum(len(s) for s in self.splits)
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""

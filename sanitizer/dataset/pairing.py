@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,15 +27,13 @@ _NO_LABELS = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "label
               "test.txt", "trainval.txt", "readme*.txt", "license*.txt", "licence*.txt", "requirements*.txt",
               "cmakelists.txt")  # fmt: skip
 
+_NO_LABEL = re.compile("|".join(map(fnmatch.translate, _NO_LABELS)))
+
 
 def is_label_name(name: str) -> bool:
     """Whether a file of that name, with no image beside it, is meant as labels: not classes.txt and the like."""
     lower = name.lower()
-    return (
-        lower.endswith(".txt")
-        and not name.startswith(".")
-        and not any(fnmatch.fnmatchcase(lower, pattern) for pattern in _NO_LABELS)
-    )
+    return lower.endswith(".txt") and not name.startswith(".") and _NO_LABEL.match(lower) is None
 
 
 @dataclass(slots=True)

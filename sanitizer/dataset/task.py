@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
 
@@ -35,14 +37,24 @@ def infer_task(dataset: Dataset) -> tuple[Task, str | None]:
 def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """int64 (R,): number of columns of each row in up to `SAMPLE_FILES` label files, spread evenly."""
     counts: list[int] = []
+    for path in sampled_labels(dataset):
+        counts += [n for line in _read_head(path).splitlines() if (n := len(line.split()))]
+    if dataset.packs:
+        from sanitizer.dataset.packs.sampling import sample_labels
+
+        for label in sample_labels(dataset, SAMPLE_FILES):
+            counts += [n for line in label.splitlines() if (n := len(line.split()))]
+    return np.array(counts, np.int64)
+
+
+def sampled_labels(dataset: Dataset) -> Iterator[str]:
+    """Paths of up to `SAMPLE_FILES` loose label files, spread evenly over each split."""
     with_label = [(s, np.flatnonzero(s.has_label)) for s in dataset.splits]
     total = sum(len(pairs) for _, pairs in with_label)
     for split, pairs in with_label:
         share = -(-SAMPLE_FILES * len(pairs) // max(total, 1))
         for i in pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]:
-            head = _read_head(split.expected_label_path(int(i)))
-            counts += [n for line in head.splitlines() if (n := len(line.split()))]
-    return np.array(counts, np.int64)
+            yield split.expected_label_path(int(i))
 
 
 def _read_head(path: str) -> bytes:

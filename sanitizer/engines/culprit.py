@@ -34,15 +34,15 @@ def judge_alone(piece: Piece, attempt: Attempt) -> list[ChunkResult]:
     if bare is None:
         raise NoProcessLivesError
     images, labels = set[int](), set[int]()
-    for pair in _deadly_pairs(piece, attempt, 0, len(piece)):
-        image = attempt(piece, LeftOut(_others(piece, pair), frozenset(range(len(piece))))) is None
-        label = attempt(piece, LeftOut(frozenset(range(len(piece))), _others(piece, pair))) is None
+    for pair in _deadly_pairs(piece, attempt, 0, piece.parts):
+        image = attempt(piece, LeftOut(_others(piece, pair), frozenset(range(piece.parts)))) is None
+        label = attempt(piece, LeftOut(frozenset(range(piece.parts)), _others(piece, pair))) is None
         images |= {pair} if image or not label else set()
         labels |= {pair} if label or not image else set()
     results = attempt(piece, LeftOut(frozenset(images), frozenset(labels))) if images or labels else None
     if results is not None:
         return results
-    if len(piece) == 1:
+    if piece.parts == 1:
         return bare
     return [result for half in piece.halves() for result in judge_alone(half, attempt)]
 
@@ -59,9 +59,9 @@ def _deadly_pairs(piece: Piece, attempt: Attempt, start: int, stop: int) -> Iter
 
 
 def _all_but(piece: Piece, start: int = 0, stop: int = 0) -> LeftOut:
-    rest = frozenset((*range(start), *range(stop, len(piece))))
+    rest = frozenset((*range(start), *range(stop, piece.parts)))
     return LeftOut(rest, rest)
 
 
 def _others(piece: Piece, pair: int) -> frozenset[int]:
-    return frozenset(range(len(piece))) - {pair}
+    return frozenset(range(piece.parts)) - {pair}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sanitizer.cache import ChunkCache
+    from sanitizer.dataset.images import ImageMode
     from sanitizer.engines.agenda import Judged
     from sanitizer.engines.memory import Probe
     from sanitizer.work import Job, Piece
@@ -43,14 +44,20 @@ def run_locally(
         tell: Given sentences on how it went, for the report's notes.
         memory: Says how much memory is left.
     """
-    if jobs is None:
-        jobs = _usable_cores() if len(job.dataset) >= PAIRS_WORTH_A_POOL[job.mode] else 1
+    jobs = processes_for(len(job.dataset), job.mode, jobs)
     if jobs > 1:
         # multiprocessing is not worth its time for a handful of files.
         from sanitizer.engines.pool import Pool
 
         return Pool(job, cache, Throttle(jobs, memory, tell), tell).run(pieces)
     return ((piece, judge(job, cache, piece)) for piece in pieces)
+
+
+def processes_for(pairs: int, mode: ImageMode, jobs: int | None) -> int:
+    """How many processes judge that many pairs; None: as many as are worth it."""
+    if jobs is None:
+        jobs = _usable_cores() if pairs >= PAIRS_WORTH_A_POOL[mode] else 1
+    return jobs
 
 
 def _usable_cores() -> int:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
 from sanitizer.fixes.journal import JournalError, locked, read_runs
@@ -100,7 +100,7 @@ def fix(
         JournalError: The fix could not be carried out; nothing was changed.
     """
     given = [os.fspath(p) for p in paths]
-    dataset = find_dataset(given, splits)
+    dataset = find_loose_dataset(given, splits)
     root = root_of(dataset)
     config = config or nearby_config(dataset)
     if baseline is not None:
@@ -115,7 +115,7 @@ def fix(
         return _result(root, plan(dataset), [])
     with locked(root):
         notes = _take_back_interrupted(root)
-        planned = plan(find_dataset(given, splits) if notes else dataset)
+        planned = plan(find_loose_dataset(given, splits) if notes else dataset)
         caches = label_caches(root, [c.path for c in planned.changes])
         result = _result(root, planned, notes, [c.path for c in caches])
         if not planned.changes:

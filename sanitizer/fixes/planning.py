@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.decisions import Review, review
 from sanitizer.fixes.judging import Bench
@@ -104,7 +104,7 @@ def plan_fix(
         return scan(*paths, config=config, task=task, images=images, splits=splits,
                     jobs=jobs, cache=cache, progress=progress)  # fmt: skip
 
-    dataset = find_dataset(paths, splits) if dataset is None else dataset
+    dataset = find_loose_dataset(paths, splits) if dataset is None else dataset
     config = config or nearby_config(dataset)
     report = look("header")
     reviewed = review(decisions, report, look, in_place) if decisions else Review()

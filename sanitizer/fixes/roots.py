@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.layout import DatasetError, find_loose_dataset
 from sanitizer.fixes.journal import FOLDER, JournalError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def journal_root(paths: Sequence[str]) -> str:
         DatasetError: There is no dataset.
         JournalError: Label files were given that no data.yaml belongs to.
     """
-    return root_of(find_dataset(paths))
+    return root_of(find_loose_dataset(paths))
 
 
 def root_of(dataset: Dataset) -> str:

@@ -14,7 +14,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils import DEFAULT_CFG
 
 from sanitizer.baseline import apply_baseline
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.engines.ray_ import connected
 from sanitizer.findings import fingerprinted
 from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
@@ -123,7 +123,7 @@ def probe(
     """
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
-    dataset = find_dataset([os.fspath(data)]).without_repeats()
+    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
     max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))

@@ -19,11 +19,12 @@ from sanitizer.spill import SpillError
 from sanitizer.training import verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, TaskSpec
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, Task, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.rule import Rule
@@ -174,11 +175,23 @@ def dataset_findings(survey: Survey, ruleset: RuleSet) -> Iterator[Finding]:
     """
     dataset = survey.dataset
     where = dataset.yaml_path or dataset.root
-    for place in _places(survey, ruleset, where):
+    return place_findings(_places(survey, ruleset, where), dataset, ruleset, survey.spec.task)
+
+
+def place_findings(
+    places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task
+) -> Iterator[Finding]:
+    """Findings for faults of the dataset as a whole, as far as their rules are active.
+
+    Raises:
+        CheckError: There is no such rule, or its message does not fit.
+    """
+    where = dataset.yaml_path or dataset.root
+    for place in places:
         if place.rule not in ruleset.known:
             raise CheckError(place.rule, "a reader reports it, but no pack has such a rule", where)
         active = ruleset.rules.get(place.rule)
-        if active is None or survey.spec.task not in active.tasks:
+        if active is None or task not in active.tasks:
             continue
         try:
             finding = of_place(active, place, dataset, ruleset)

@@ -27,7 +27,8 @@ class SplitBuilder:
         self._has_image = ColumnBuilder(np.bool_, HOLDS)
         self._has_label = ColumnBuilder(np.bool_, HOLDS)
         self._offsets.add(np.zeros(1, np.int64))
-        self._n_bytes = 0
+        self._n_bytes = self._n_pairs = 0
+        self._odd_labels: dict[int, str] = {}
 
     def add(self, part: Split) -> None:
         """Put the pairs of a part at the end."""
@@ -38,6 +39,8 @@ class SplitBuilder:
         self._names.add(bytes(part.names[first:last]))
         self._offsets.add(part.offsets[1:] - first + self._n_bytes)
         self._n_bytes += last - first
+        self._odd_labels |= {self._n_pairs + i: label for i, label in part.odd_labels.items()}
+        self._n_pairs += len(part)
         self._has_image.add(part.has_image)
         self._has_label.add(part.has_label)
 
@@ -54,7 +57,10 @@ class SplitBuilder:
             for b in (self._dir_index, self._names, self._offsets, self._has_image, self._has_label)
         ]
         dir_index, names, offsets, has_image, has_label = columns
-        return Split(self.name, images, labels, dir_index, cast(bytes, names), offsets, has_image, has_label)
+        blob = cast(bytes, names)
+        return Split(
+            self.name, images, labels, dir_index, blob, offsets, has_image, has_label, self._odd_labels
+        )
 
 
 def with_found(splits: Sequence[Split], found: Iterable[SplitBuilder]) -> tuple[Split, ...]:

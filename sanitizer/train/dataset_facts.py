@@ -9,7 +9,7 @@ import numpy as np
 
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import read_labels
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.dataset.tables import RowKind
 from sanitizer.dataset.task import infer_task
 from sanitizer.training import verdicts
@@ -49,7 +49,7 @@ def dataset_facts(data: str | os.PathLike[str]) -> DatasetFacts:
     Raises:
         DatasetError: The dataset cannot be read at all.
     """
-    dataset = find_dataset([str(data)], ["train"]).without_repeats()
+    dataset = find_loose_dataset([str(data)], ["train"]).without_repeats()
     task, _ = infer_task(dataset)
     spec = dataset.task_spec(task)
     kept, sides = 0, [np.zeros(0)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.baseline import apply_baseline
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.dataset.task import infer_task
 from sanitizer.findings import Severity, fingerprinted
 from sanitizer.probe.budget import Budget, parse_budget
@@ -143,7 +143,7 @@ def read_recipe(
         DatasetError, ConfigError, ArgumentError, ModelError: It cannot be judged; the text says why.
     """
     resolve_arguments(overrides)  # a slip in an argument is said before anything is read
-    dataset = find_dataset([os.fspath(data)]).without_repeats()
+    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
     config = config or nearby_config(dataset)
     spec = dataset.task_spec(infer_task(dataset)[0] if task == "auto" else task)
     with silent_ultralytics():

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.fixes.view import fix_into_view
 from sanitizer.train.arguments import ArgumentError, resolve_arguments
 from sanitizer.train.clipping import DEFAULTS, kept_clipping
@@ -113,7 +113,7 @@ def prepare_run(
     """
     arguments, clipping = split_arguments(overrides)
     _trainer(clipping)
-    excluded = read_exclusions(exclude, find_dataset([data])) if exclude else None
+    excluded = read_exclusions(exclude, find_loose_dataset([data])) if exclude else None
     save_dir = _folder_of_run(arguments, find_task(data, task))
     view = fix_into_view(
         data,
@@ -150,7 +150,7 @@ def find_task(data: str, task: Any) -> str:
     """The task as named, or as the dataset says."""
     from sanitizer.dataset.task import infer_task
 
-    return infer_task(find_dataset([data]))[0] if task == "auto" else str(task)
+    return infer_task(find_loose_dataset([data]))[0] if task == "auto" else str(task)
 
 
 def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:

@@ -167,6 +167,8 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
     for path in candidates:
         with contextlib.suppress(DatasetError, OSError, ValueError):
             dataset = find_dataset([path])
+            if dataset.packs:
+                return None, f"{report.data} is packed: the page has no pictures, and no plots"
             known = [s.name for s in dataset.splits]
             same_root = os.path.realpath(dataset.root) == os.path.realpath(report.root)
             if same_root and set(names) <= set(known):

@@ -14,6 +14,7 @@ from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -134,12 +135,13 @@ class Copies:
 def _equal_files(survey: Survey, copies: Copies) -> None:
     """Note byte-identical copies, and images that repeat an earlier path."""
     folders: dict[str, str] = {}
+    packed = _packed_contents(survey)
     for group in _groups(survey.image_digest, survey.image_bytes):
         first_with: dict[bytes, tuple[int, str]] = {}
         seen: set[str] = set()
         for i in group:
             path = survey.image_path(i)
-            content = _content_hash(path)
+            content = packed.get(path) if survey.dataset.packs else _content_hash(path)
             if path is None or content is None:
                 continue
             real = _real_path(path, folders)
@@ -174,6 +176,17 @@ def _groups_in(rows: NDArray[Any]) -> Iterator[list[int]]:
     bounds = np.concatenate(([0], np.flatnonzero(changes) + 1, [len(rows)]))
     for first in np.flatnonzero(np.diff(bounds) > 1).tolist():
         yield rows["image"][bounds[first] : bounds[first + 1]].tolist()
+
+
+def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
+    """Hash of every candidate in packed files, by path: each of these files is walked once, whatever it holds."""
+    if not survey.dataset.packs:
+        return {}
+    from sanitizer.dataset.packs.members import read_members
+
+    groups = _groups(survey.image_digest, survey.image_bytes)
+    paths = (path for group in groups for i in group if (path := survey.image_path(i)))
+    return {path: blake2b(content, digest_size=16).digest() for path, content in read_members(paths)}
 
 
 def _content_hash(path: str | None) -> bytes | None:
@@ -243,8 +256,12 @@ class _Thumbnails:
 
             if len(self._kept) >= _THUMBNAILS_HELD:
                 del self._kept[next(iter(self._kept))]
-            path = self._survey.image_path(i)
-            self._kept[i] = None if path is None else thumbnail(path)
+            source: str | BinaryIO | None = self._survey.image_path(i)
+            if isinstance(source, str) and self._survey.dataset.packs:
+                from sanitizer.dataset.packs.members import open_member
+
+                source = open_member(source)
+            self._kept[i] = None if source is None else thumbnail(source)
         kept = self._kept[i]
         return None if kept is None else kept.astype(np.float32).ravel()
 

@@ -72,13 +72,11 @@ _COPIES_AT_ONCE = 2048
 
 def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterator[Place]:
     """Those of the copies whose label rows differ from those of their original; all these rows are read at once."""
-    from sanitizer.dataset.labels import read_labels
-
     files: dict[str | None, int] = {}
     for copy in copies:
         for i in (copy.index, copy.original):
             files.setdefault(survey.label_path(i), len(files))
-    boxes = _boxes_by_file(read_labels(list(files), survey.spec))
+    boxes = _boxes_by_file(_read_labels(survey, list(files)))
     for copy in copies:
         mine, other = (boxes[files[survey.label_path(i)]] for i in (copy.index, copy.original))
         agreement = best_match_iou(mine, other)
@@ -98,6 +96,17 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
                 "threshold": limit,
             },
         )
+
+
+def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
+    from sanitizer.dataset.labels import parse_labels, read_labels
+
+    if not survey.dataset.packs:
+        return read_labels(paths, survey.spec)
+    from sanitizer.dataset.packs.members import read_members
+
+    contents = dict(read_members(filter(None, paths)))
+    return parse_labels([contents.get(path or "") for path in paths], survey.spec)
 
 
 def _may_conflict(survey: Survey, copy: Copy) -> bool:

@@ -1,0 +1,78 @@
+"""Prints what a scan will cost, for `sanitize scan --plan`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import OK, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sanitizer.planning import Plan
+
+_MODES = {
+    "header": "first and last bytes of every image",
+    "decode": "every pixel of every image",
+    "none": "no image",
+}
+
+
+def run_plan(args: argparse.Namespace) -> int:
+    """Print the plan of the scan that these arguments ask for."""
+    if args.format not in ("text", "json"):
+        raise UsageError(f"--plan is printed as text or json, not as {args.format}")
+    if args.output or args.write_baseline:
+        raise UsageError(
+            "--plan finds nothing that could be written: leave out --output and --write-baseline"
+        )
+    from sanitizer.cli.scan import print_as_terminal, print_bytes
+    from sanitizer.planning import plan_scan
+
+    plan = plan_scan(args.paths, args.images, args.split, args.jobs, args.task != "auto")
+    if args.format == "json":
+        print_bytes(as_json(plan).encode())
+    else:
+        print_as_terminal(as_text(plan))
+    return OK
+
+
+def as_json(plan: Plan) -> str:
+    """The plan as one JSON object."""
+    return json.dumps({**asdict(plan), "rate_source": plan.rate_source}, indent=1) + "\n"
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for people."""
+    about = "" if plan.exact else "about "
+    at_least = "at least " if plan.exact else about
+    what = {"loose": "loose files", "tar": "tar shards", "ndjson": "NDJSON"}[plan.kind]
+    if plan.packed_files:
+        what = f"{plan.packed_files:,} {what.removesuffix('s') if plan.packed_files == 1 else what}"
+    requests = "files opened" if plan.kind == "loose" else "reads"
+    workers = f"{plan.processes} processes" if plan.processes > 1 else "one process"
+    rows = (
+        ("dataset", f"{plan.data}: {what}, {_bytes(plan.total_bytes)}"),
+        ("images", f"{about}{plan.images:,} ({_MODES[plan.mode]})"),
+        ("labels", f"{about}{plan.labels:,}"),
+        ("to read", f"{at_least}{_bytes(plan.read_bytes)} in {plan.requests:,} {requests}"),
+        ("time", f"about {_time(plan.seconds)} with {workers}"),
+        ("memory", f"about {plan.memory_mib:,} MiB in all"),
+        ("rate", f"{plan.pairs_per_s:,.0f} pairs/s a process, from {plan.rate_source}"),
+    )
+    return "".join(f"{name:<8} {value}\n" for name, value in rows)
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} bytes"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

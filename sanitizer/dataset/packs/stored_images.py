@@ -1,0 +1,88 @@
+"""Images inside a larger file: judged as loose ones are, from ranges of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.image_verdict import Verdict
+from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK, Row, decode_one, judge_ends, tabulate
+from sanitizer.dataset.tables import ImageStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sanitizer.dataset.images import ImageMode
+    from sanitizer.dataset.tables import ImageTable
+
+    Part = Callable[[int, int], bytes]
+
+_NOT_READ: Row = (-1, -1, 0, -1, 0)
+_MOST_IN_MEMORY = 1 << 29
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """What was found of one image. `row` and `verdict` are as the table takes them."""
+
+    row: Row
+    verdict: Verdict | None
+    image_hash: int | None = None
+
+
+def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
+    """What `read_images` does, for an image of which `part(start, length)` gives bytes.
+
+    Args:
+        size: Length in bytes.
+        part: Reads a range of it.
+        mode: As for `read_images`.
+    """
+    if mode == "none":
+        return StoredImage(_NOT_READ, Verdict(status=ImageStatus.NOT_READ))
+    tail = block = part(0, min(size, FIRST_BLOCK))
+    if size >= FIRST_BLOCK:
+        tail = part(size - LAST_BLOCK, LAST_BLOCK)
+
+    def more(length: int) -> bytes:
+        return part(0, min(size, length))
+
+    def look(first: bytes) -> Verdict:
+        return _look_closer(part, size, first)
+
+    row, verdict = judge_ends(block, tail, size, more, look)
+    if mode != "decode":
+        return StoredImage(row, verdict)
+    image_hash, verdict = decode_one(BytesIO(part(0, size)), row, verdict)
+    return StoredImage(row, verdict, image_hash)
+
+
+def _look_closer(part: Part, size: int, first: bytes) -> Verdict:
+    if size > _MOST_IN_MEMORY:
+        words = f"{size:,} bytes are too many to look at inside another file"
+        return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+    from sanitizer.dataset.image_decode import check_image
+
+    return check_image(BytesIO(part(0, size)), first)
+
+
+def sized_image(width: int, height: int) -> StoredImage | None:
+    """An image that was not fetched but whose size in pixels is known; None where it is not."""
+    return StoredImage((width, height, 0, -1, 0), None) if min(width, height) > 0 else None
+
+
+def stored_table(images: Sequence[StoredImage | None]) -> ImageTable:
+    """The table of these; None for a label without image, or an image of which nothing is known."""
+    rows = [_NOT_READ if image is None else image.row for image in images]
+    verdicts: dict[int, Verdict] = {}
+    hashes: dict[int, int] = {}
+    for number, image in enumerate(images):
+        if image is None:
+            verdicts[number] = Verdict(status=ImageStatus.NOT_READ)
+            continue
+        if image.verdict is not None:
+            verdicts[number] = image.verdict
+        if image.image_hash is not None:
+            hashes[number] = image.image_hash
+    return tabulate(rows, verdicts, hashes)

@@ -1,0 +1,110 @@
+"""How fast earlier scans were on this machine, and reference rates for a machine that has none."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+from sanitizer.atomic import write_atomically
+from sanitizer.cache import cache_root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.model import Dataset
+
+Kind = Literal["loose", "tar", "ndjson"]
+
+KEPT = 5
+START_S = 0.3
+"""Until the first file is read, and from the last one to the report."""
+REFERENCE_MACHINE = "two cores of an AMD EPYC, Python 3.11, files in the page cache"
+_REFERENCE = {
+    ("loose", "none"): 50_000.0,
+    ("loose", "header"): 28_000.0,
+    ("loose", "decode"): 350.0,
+    ("tar", "none"): 60_000.0,
+    ("tar", "header"): 30_000.0,
+    ("tar", "decode"): 350.0,
+    ("ndjson", "none"): 40_000.0,
+    ("ndjson", "header"): 40_000.0,
+    ("ndjson", "decode"): 40_000.0,
+}
+"""Pairs a second of one process, by kind of source and mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast pairs are judged.
+
+    Attributes:
+        pairs_per_s: Of one process, starting it left out.
+        scans: Number of scans on this machine behind it; 0 for a reference rate.
+    """
+
+    pairs_per_s: float
+    scans: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One finished scan."""
+
+    pairs: int
+    seconds: float
+    jobs: int
+
+
+def kind_of(dataset: Dataset) -> Kind:
+    """How a dataset lies on disk."""
+    if not dataset.packs:
+        return "loose"
+    return "ndjson" if dataset.packs[0].kind == "ndjson" else "tar"
+
+
+def rate_of(kind: str, mode: str) -> Rate:
+    """The median rate of the last scans of that kind on this machine, else the reference rate.
+
+    Args:
+        kind: "loose", "tar" or "ndjson".
+        mode: "none", "header" or "decode".
+    """
+    known = _load().get(f"{kind}/{mode}", [])
+    if known:
+        return Rate(median(t.pairs / (_reading_s(t) * t.jobs) for t in known), len(known))
+    return Rate(_REFERENCE[kind, mode], 0)
+
+
+def _reading_s(timing: Timing) -> float:
+    return max(timing.seconds - START_S, timing.seconds / 4)
+
+
+def remember(kind: str, mode: str, timing: Timing) -> None:
+    """Keep how long a scan took. A file that cannot be written is no error."""
+    known = _load()
+    key = f"{kind}/{mode}"
+    known[key] = [*known.get(key, ()), timing][-KEPT:]
+    content = {key: [asdict(t) for t in timings] for key, timings in known.items()}
+    with contextlib.suppress(OSError):
+        os.makedirs(cache_root(), exist_ok=True)
+        write_atomically(_path(), json.dumps(content).encode())
+
+
+def _path() -> str:
+    return os.path.join(cache_root(), "rates.json")
+
+
+def _load() -> dict[str, Sequence[Timing]]:
+    """What is known, by kind and mode; nothing where the file is absent or odd."""
+    try:
+        with open(_path(), "rb") as file:
+            content: dict[str, list[dict[str, Any]]] = json.loads(file.read(1 << 20))
+        timings = {key: [Timing(**t) for t in values] for key, values in content.items()}
+        sound = all(t.pairs > 0 and t.seconds > 0 and t.jobs > 0 for ts in timings.values() for t in ts)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return dict(timings) if sound else {}
