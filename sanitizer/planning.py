@@ -116,7 +116,7 @@ def plan_scan(
     sampled = not (task_known or dataset.declared_task)
     volume = _VOLUMES[kind](dataset, mode, sampled)
     pairs = max(volume.images, volume.labels)
-    processes = processes_for(len(dataset), mode, jobs)
+    processes = min(processes_for(len(dataset), mode, jobs), max(1, len(dataset.packs) or pairs // 2048))
     rate = rate_of(kind, mode)
     workers = processes if processes > 1 else 0
     return Plan(

@@ -74,12 +74,14 @@ class Piece:
         return self.stop - self.start
 
     @property
-    def parts(self) -> int:
-        """Number of pairs that can be left out one by one."""
+    def most_pairs(self) -> int:
+        """No pair of it has this number or a higher one."""
         return len(self)
 
-    def halves(self) -> tuple[Piece, Piece]:
-        """The first pairs and the rest."""
+    def halves(self) -> tuple[Piece, ...]:
+        """The first pairs and the rest; nothing where it cannot be divided."""
+        if len(self) == 1:
+            return ()
         middle = (self.start + self.stop) // 2
         return Piece(self.split, self.start, middle), Piece(self.split, middle, self.stop)
 
@@ -95,9 +97,13 @@ class PackPiece(Piece):
         return max(1, (self.stop - self.start) // APPROXIMATE_PAIR_BYTES)
 
     @property
-    def parts(self) -> int:
-        """One: it is read as a whole or not at all."""
-        return 1
+    def most_pairs(self) -> int:
+        """More than it has images or labels: what is left out of it goes by the numbers of these."""
+        return (self.stop - self.start) // 512 + 1
+
+    def halves(self) -> tuple[Piece, ...]:
+        """Nothing: what belongs together may be anywhere in it."""
+        return ()
 
 
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
@@ -144,7 +150,7 @@ def judge(
     cache does not come to know of it.
     """
     if isinstance(piece, PackPiece):
-        return [_name_unread(job, piece)] if left_out else list(_judge_packed(job, piece))
+        return list(_judge_packed(job, piece, left_out))
     split = job.dataset.splits[piece.split]
     if left_out:
         return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
@@ -173,28 +179,26 @@ def _read(job: Job, chunk: Chunk) -> ChunkTables:
     return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
 
 
-def _judge_packed(job: Job, piece: PackPiece) -> Iterator[ChunkResult]:
-    """Read a range of a packed file; only one chunk of it is held at a time, beside what was found."""
+def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Iterator[ChunkResult]:
+    """Read a range of a packed file; only one chunk of it is held at a time, beside what was found.
+
+    What is `left_out` goes by the numbers of images, and of labels, in the order of the file.
+    """
     from sanitizer.dataset.packs.reading import pack_chunks, row_spec
 
     pack = job.dataset.packs[piece.pack]
     spec = row_spec(pack, job.spec)
-    for read in pack_chunks(job.dataset, piece.pack, (piece.start, piece.stop, piece.first_line), job.mode):
+    part = (piece.start, piece.stop, piece.first_line)
+    for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
         chunk = read.pairs.chunk(0, len(read.pairs))
         tables = ChunkTables(chunk, parse_labels(read.labels, spec), read.images)
+        if left_out:
+            from sanitizer.dataset.left_out import named
+
+            tables = named(tables, chunk, read.left_out)
         findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
         findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
         yield ChunkResult(findings, summarise(tables, spec), read.pairs)
-
-
-def _name_unread(job: Job, piece: PackPiece) -> ChunkResult:
-    """The result of a range of a packed file that is not read, as reading it ends the process."""
-    from sanitizer.dataset.packs.reading import unread
-
-    pairs, fault = unread(job.dataset, piece.pack, (piece.start, piece.stop))
-    findings = list(place_findings([fault], job.dataset, job.ruleset, job.spec.task))
-    nothing = ChunkTables(pairs.chunk(0, 0), read_labels([], job.spec), read_images([], job.mode))
-    return ChunkResult(findings, summarise(nothing, job.spec), pairs)
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

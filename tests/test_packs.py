@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import signal
 import sys
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packed_sets import GOOD, ZERO, comparable, folders_of, pack_samples, picture, samples, write_tar
@@ -349,7 +350,7 @@ def test_only_headers_labels_and_ends_of_images_are_read(tmp_path: Path) -> None
 
     dataset = find_dataset([str(shard)])
     part = (0, dataset.packs[0].size_bytes, 1)
-    chunks = list(reading.pack_chunks(dataset, 0, part, "header", Counted))  # type: ignore[arg-type]
+    chunks = list(reading.pack_chunks(dataset, 0, part, "header", opener=Counted))  # type: ignore[arg-type]
     assert sum(len(c.pairs) for c in chunks) == 50
     assert (chunks[0].images.width == 40).all()
     assert sum(read) < 0.05 * dataset.packs[0].size_bytes
@@ -455,3 +456,30 @@ def test_the_same_report_from_several_processes(tmp_path: Path) -> None:
 def test_unreadable_paths_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
         report_of(tmp_path / "no.tar")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="workers see what a test replaces only where they are forked"
+)
+def test_an_image_that_ends_its_process_is_named_and_the_rest_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sanitizer.dataset.packs import tar_chunks
+
+    here, really = os.getpid(), tar_chunks.read_stored
+
+    def deadly(size: int, part: Any, mode: Any) -> Any:
+        if os.getpid() != here and b"deadly" in part(0, size):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return really(size, part, mode)
+
+    members = samples(12, ZERO)
+    members[6] = (members[6][0], members[6][1][:-2] + b"deadly" + members[6][1][-2:])
+    write_tar(tmp_path / "train-0.tar", members)
+    write_tar(tmp_path / "train-1.tar", samples(12, ZERO, 12))
+    monkeypatch.setattr(tar_chunks, "read_stored", deadly)
+    report = report_of(tmp_path, jobs=2)
+    (named,) = found(report, "I001")
+    assert named.image == "train-0.tar/000003.jpg"
+    assert "ends the process" in named.message
+    assert len(found(report, "B002")) == 24

@@ -101,7 +101,7 @@ def test_shards_are_read_as_forecast(tmp_path: Path, mode: Any, padding: int) ->
 
     dataset = find_dataset([str(shard)])
     part = (0, dataset.packs[0].size_bytes, 1)
-    pairs = sum(len(c.pairs) for c in reading.pack_chunks(dataset, 0, part, mode, Counted))  # type: ignore[arg-type]
+    pairs = sum(len(c.pairs) for c in reading.pack_chunks(dataset, 0, part, mode, opener=Counted))  # type: ignore[arg-type]
     assert pairs == 31
     assert plan.requests == len(reads)
     assert plan.read_bytes == sum(map(len, reads))

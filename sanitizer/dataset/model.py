@@ -72,6 +72,31 @@ class Split:
         none = np.zeros(0, np.bool_)
         return cls.build(name, [], [], np.zeros(0, np.int32), [], none, none)
 
+    @classmethod
+    def joined(cls, name: str, parts: Sequence[Split]) -> Split:
+        """The pairs of these splits one after the other, each folder named once."""
+        folders: dict[tuple[str, str], int] = {}
+        index, odd, done = [np.zeros(0, np.int32)], dict[int, str](), 0
+        for part in parts:
+            keys = zip(part.image_dirs, part.label_dirs, strict=True)
+            number = np.array([folders.setdefault(key, len(folders)) for key in keys], np.int32)
+            index.append(number[part.dir_index])
+            odd |= {done + i: label for i, label in part.odd_labels.items()}
+            done += len(part)
+        lengths = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)]
+        none = np.zeros(0, np.bool_)
+        return cls(
+            name,
+            [image_dir for image_dir, _ in folders],
+            [label_dir for _, label_dir in folders],
+            np.concatenate(index),
+            b"".join(part.names for part in parts),
+            np.cumsum(np.concatenate(lengths)),
+            np.concatenate([none, *(part.has_image for part in parts)]),
+            np.concatenate([none, *(part.has_label for part in parts)]),
+            odd,
+        )
+
     def __len__(self) -> int:
         return len(self.dir_index)
 

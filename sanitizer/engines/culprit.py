@@ -34,17 +34,16 @@ def judge_alone(piece: Piece, attempt: Attempt) -> list[ChunkResult]:
     if bare is None:
         raise NoProcessLivesError
     images, labels = set[int](), set[int]()
-    for pair in _deadly_pairs(piece, attempt, 0, piece.parts):
-        image = attempt(piece, LeftOut(_others(piece, pair), frozenset(range(piece.parts)))) is None
-        label = attempt(piece, LeftOut(frozenset(range(piece.parts)), _others(piece, pair))) is None
+    for pair in _deadly_pairs(piece, attempt, 0, piece.most_pairs):
+        image = attempt(piece, LeftOut(_others(piece, pair), frozenset(range(piece.most_pairs)))) is None
+        label = attempt(piece, LeftOut(frozenset(range(piece.most_pairs)), _others(piece, pair))) is None
         images |= {pair} if image or not label else set()
         labels |= {pair} if label or not image else set()
     results = attempt(piece, LeftOut(frozenset(images), frozenset(labels))) if images or labels else None
     if results is not None:
         return results
-    if piece.parts == 1:
-        return bare
-    return [result for half in piece.halves() for result in judge_alone(half, attempt)]
+    halves = piece.halves()
+    return [result for half in halves for result in judge_alone(half, attempt)] if halves else bare
 
 
 def _deadly_pairs(piece: Piece, attempt: Attempt, start: int, stop: int) -> Iterator[int]:
@@ -59,9 +58,9 @@ def _deadly_pairs(piece: Piece, attempt: Attempt, start: int, stop: int) -> Iter
 
 
 def _all_but(piece: Piece, start: int = 0, stop: int = 0) -> LeftOut:
-    rest = frozenset((*range(start), *range(stop, piece.parts)))
+    rest = frozenset((*range(start), *range(stop, piece.most_pairs)))
     return LeftOut(rest, rest)
 
 
 def _others(piece: Piece, pair: int) -> frozenset[int]:
-    return frozenset(range(piece.parts)) - {pair}
+    return frozenset(range(piece.most_pairs)) - {pair}

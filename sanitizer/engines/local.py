@@ -55,9 +55,9 @@ def run_locally(
 
 def processes_for(pairs: int, mode: ImageMode, jobs: int | None) -> int:
     """How many processes judge that many pairs; None: as many as are worth it."""
-    if jobs is None:
-        jobs = _usable_cores() if pairs >= PAIRS_WORTH_A_POOL[mode] else 1
-    return jobs
+    if jobs is not None:
+        return jobs
+    return _usable_cores() if pairs >= PAIRS_WORTH_A_POOL[mode] else 1
 
 
 def _usable_cores() -> int:

@@ -175,7 +175,7 @@ def dataset_findings(survey: Survey, ruleset: RuleSet) -> Iterator[Finding]:
     """
     dataset = survey.dataset
     where = dataset.yaml_path or dataset.root
-    return place_findings(_places(survey, ruleset, where), dataset, ruleset, survey.spec.task)
+    yield from place_findings(_places(survey, ruleset, where), dataset, ruleset, survey.spec.task)
 
 
 def place_findings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -39,10 +40,10 @@ class SplitBuilder:
         self._names.add(bytes(part.names[first:last]))
         self._offsets.add(part.offsets[1:] - first + self._n_bytes)
         self._n_bytes += last - first
-        self._odd_labels |= {self._n_pairs + i: label for i, label in part.odd_labels.items()}
-        self._n_pairs += len(part)
         self._has_image.add(part.has_image)
         self._has_label.add(part.has_label)
+        self._odd_labels |= {self._n_pairs + i: name for i, name in part.odd_labels.items()}
+        self._n_pairs += len(part)
 
     def spill(self) -> None:
         """Move everything to files, where all that comes later goes, too."""
@@ -57,10 +58,8 @@ class SplitBuilder:
             for b in (self._dir_index, self._names, self._offsets, self._has_image, self._has_label)
         ]
         dir_index, names, offsets, has_image, has_label = columns
-        blob = cast(bytes, names)
-        return Split(
-            self.name, images, labels, dir_index, blob, offsets, has_image, has_label, self._odd_labels
-        )
+        split = Split(self.name, images, labels, dir_index, cast(bytes, names), offsets, has_image, has_label)
+        return replace(split, odd_labels=self._odd_labels)
 
 
 def with_found(splits: Sequence[Split], found: Iterable[SplitBuilder]) -> tuple[Split, ...]:

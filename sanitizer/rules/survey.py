@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.dataset.model import Split
 from sanitizer.rules.sketch import merge_sketches
 from sanitizer.rules.split_parts import SplitBuilder, with_found
 from sanitizer.spill import ColumnBuilder

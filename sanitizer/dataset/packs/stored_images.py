@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Part = Callable[[int, int], bytes]
 
-_NOT_READ: Row = (-1, -1, 0, -1, 0)
+_NO_ROW: Row = (-1, -1, 0, -1, 0)
 _MOST_IN_MEMORY = 1 << 29
 
 
@@ -31,6 +31,10 @@ class StoredImage:
     image_hash: int | None = None
 
 
+NOT_READ = StoredImage(_NO_ROW, Verdict(status=ImageStatus.NOT_READ))
+"""An image that is left out; told by identity."""
+
+
 def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
     """What `read_images` does, for an image of which `part(start, length)` gives bytes.
 
@@ -40,7 +44,7 @@ def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
         mode: As for `read_images`.
     """
     if mode == "none":
-        return StoredImage(_NOT_READ, Verdict(status=ImageStatus.NOT_READ))
+        return StoredImage(_NO_ROW, Verdict(status=ImageStatus.NOT_READ))
     tail = block = part(0, min(size, FIRST_BLOCK))
     if size >= FIRST_BLOCK:
         tail = part(size - LAST_BLOCK, LAST_BLOCK)
@@ -74,7 +78,7 @@ def sized_image(width: int, height: int) -> StoredImage | None:
 
 def stored_table(images: Sequence[StoredImage | None]) -> ImageTable:
     """The table of these; None for a label without image, or an image of which nothing is known."""
-    rows = [_NOT_READ if image is None else image.row for image in images]
+    rows = [_NO_ROW if image is None else image.row for image in images]
     verdicts: dict[int, Verdict] = {}
     hashes: dict[int, int] = {}
     for number, image in enumerate(images):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.packs.pairing import (
     MemberPairer,
@@ -21,7 +22,7 @@ from sanitizer.dataset.packs.pairing import (
 )
 from sanitizer.dataset.packs.read_ahead import ReadAhead
 from sanitizer.dataset.packs.shard_names import folder_split
-from sanitizer.dataset.packs.stored_images import read_stored, stored_table
+from sanitizer.dataset.packs.stored_images import NOT_READ, read_stored, stored_table
 from sanitizer.dataset.packs.tar_walk import MAX_UNPACKED_BYTES, Damage, Member, TarWalk
 from sanitizer.dataset.places import counted, place, shown
 from sanitizer.findings import Severity
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from sanitizer.dataset.packs.read_ahead import Opener
     from sanitizer.dataset.tables import ImageTable, Place
 
+UNREAD_LABEL = b"not read: left out"
+"""Stands for the content of a label that is left out; told by identity."""
 MOST_LABEL_BYTES = 1 << 26
 """A longer label is no label; it is named and left out."""
 
@@ -48,12 +51,14 @@ class PackChunk:
         labels: Bytes of each label; None where there is none.
         images: Facts of each image.
         faults: What is wrong with the file or with single members (D002, D005–D008, L009).
+        left_out: Pairs whose image or label was not read, by number.
     """
 
     pairs: Split
     labels: Sequence[bytes | None]
     images: ImageTable
     faults: Sequence[Place]
+    left_out: LeftOut = NOTHING
 
 
 @dataclass(slots=True)
@@ -67,6 +72,7 @@ class TarReader:
         mode: How closely to look at images.
         opener: Opens a path for reading, unbuffered.
         pairs_per_chunk: How many pairs are held at once.
+        left_out: Images and labels that are not read, by their numbers in the order of the range.
     """
 
     pack: Pack
@@ -75,6 +81,7 @@ class TarReader:
     mode: ImageMode
     opener: Opener
     pairs_per_chunk: int
+    left_out: LeftOut = NOTHING
     faults: list[Place] = field(default_factory=list)
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
@@ -92,6 +99,7 @@ class TarReader:
             yield self._chunk(pending, pairer)
 
     def _pairs(self, pairer: MemberPairer, start: int, stop: int) -> Iterator[Pair]:
+        n_images = n_labels = 0
         try:
             with self.opener(self.pack.path) as file:
                 members = self._streamed(file) if self.pack.kind == "stream" else self._in(file, start, stop)
@@ -100,10 +108,14 @@ class TarReader:
                         continue
                     if name.startswith("/") or ".." in name.split("/"):
                         self._report_outside(name)
+                    n_images, n_labels = n_images + is_image, n_labels + (not is_image)
                     if is_image:
-                        yield from pairer.add_image(name, read_stored(size, part, self.mode))
+                        unread = n_images - 1 in self.left_out.images
+                        image = NOT_READ if unread else read_stored(size, part, self.mode)
+                        yield from pairer.add_image(name, image)
                     elif size <= MOST_LABEL_BYTES:
-                        yield from pairer.add_label(name, part(0, size))
+                        unread = n_labels - 1 in self.left_out.labels
+                        yield from pairer.add_label(name, UNREAD_LABEL if unread else part(0, size))
                     else:
                         self._fault(
                             f"its label {shown(name)} has {size:,} bytes and was not read", "Repair it."
@@ -208,9 +220,13 @@ class TarReader:
         self.faults, pairer.faults = [], []
         return PackChunk(
             as_split(self.split, self.pack.path, pairs),
-            [pair.label for pair in pairs],
+            [None if pair.label is UNREAD_LABEL else pair.label for pair in pairs],
             stored_table([pair.image for pair in pairs]),
             faults,
+            LeftOut(
+                frozenset(i for i, pair in enumerate(pairs) if pair.image is NOT_READ),
+                frozenset(i for i, pair in enumerate(pairs) if pair.label is UNREAD_LABEL),
+            ),
         )
 
 
