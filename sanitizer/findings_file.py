@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1024
 """Findings that are read at a time."""
-ROWS_OF_GROUP = 16_384
+ROWS_OF_GROUP = 8192
 """Findings that are written at a time: what the file says of each group of rows is kept in memory."""
 _NAMES = tuple(f.name for f in fields(Finding))
 _REALS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
@@ -51,6 +51,7 @@ def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     except OSError as error:
         raise file.failure(error) from error
+    pa.default_memory_pool().release_unused()
     return file
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FINDINGS_HELD = 100_000
 """Findings that stay in memory, somewhat under a kilobyte each; more go to temporary files."""
-MOST_RUNS = 32
+MOST_RUNS = 16
 """Runs of one size on disk; so many are merged into one."""
 HOLDS = "the findings"
 

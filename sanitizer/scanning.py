@@ -21,11 +21,13 @@ from sanitizer.spill import blocks
 from sanitizer.work import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Set
+    from collections.abc import Iterator, Sequence, Set
+
+    from numpy.typing import NDArray
 
     from sanitizer.config import Config
     from sanitizer.dataset.images import ImageMode
-    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import Task
     from sanitizer.engines import Engine
 
@@ -180,14 +182,25 @@ def _dropped_images(survey: Survey) -> Set[str]:
     for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
         for pairs in blocks(len(split)):
             dropped = survey.dropped[start + pairs.start : start + pairs.stop] & split.has_image[pairs]
-            if not dropped.any():
-                continue
-            images = split.chunk(pairs.start, pairs.stop).images
-            for i in np.flatnonzero(dropped).tolist():
-                path = survey.dataset.relative(images[i])
-                if path:
-                    names.add(path)
+            for path in _image_paths(split, pairs.start + np.flatnonzero(dropped)):
+                name = survey.dataset.relative(path)
+                if name:
+                    names.add(name)
     return names.finish()
+
+
+def _image_paths(split: Split, index: NDArray[np.int64]) -> Iterator[str | None]:
+    """Image paths of these pairs; where they stand close together, paths are spelled out for whole stretches."""
+    for some in np.split(index, np.arange(_STRETCH, len(index), _STRETCH)) if len(index) else ():
+        first, stop = int(some[0]), int(some[-1]) + 1
+        if stop - first > 16 * len(some):
+            yield from map(split.image_path, some.tolist())
+        else:
+            images = split.chunk(first, stop).images
+            yield from (images[i] for i in (some - first).tolist())
+
+
+_STRETCH = 1024
 
 
 def _summary(survey: Survey, elapsed_s: float) -> Summary:
