@@ -1,0 +1,176 @@
+"""Where a dataset's files lie, as everything in this package asks for them: the local disk, or a `RemoteStorage`.
+
+Paths within a storage are absolute and POSIX-like, without protocol: `s3://bucket/set/a.jpg` is `/bucket/set/a.jpg`,
+so that whatever is true of local paths is true of all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from sanitizer.dataset.remote_storage import RemoteStorage
+
+
+class StorageError(Exception):
+    """A place that the dataset needs cannot be reached; the text is a sentence without any credential."""
+
+
+class Entry(NamedTuple):
+    """One name in a folder.
+
+    Attributes:
+        name: Without the folder.
+        is_folder: Links are followed.
+        size: Bytes of a file; -1 where unknown, 0 for folders.
+        stamp: Changes when the content does: a modification time in ns, or a hash of an ETag; -1 where unknown.
+    """
+
+    name: str
+    is_folder: bool
+    size: int
+    stamp: int
+
+
+class Storage(Protocol):
+    """What layout, readers and checks ask of a place where files lie.
+
+    Questions about a path answer False or None for what does not exist; `open`, `size` and `list` raise OSError.
+    """
+
+    remote: bool
+    """Every file costs a request, and requests fail."""
+
+    def open(self, path: str) -> BinaryIO:
+        """The file, to read and seek in. Raises OSError with a `strerror` that can be shown."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Bytes of a file. Raises OSError."""
+        ...
+
+    def mtime(self, path: str) -> float:
+        """Seconds since 1970 of the last change; 0 where unknown. Raises OSError."""
+        ...
+
+    def list(self, path: str) -> Iterator[Entry]:
+        """Everything in a folder, hidden names too, in no order. Raises OSError."""
+        ...
+
+    def names(self, path: str) -> list[str]:
+        """The names in a folder, in no order. Raises OSError."""
+        ...
+
+    def isdir(self, path: str) -> bool:
+        """As os.path.isdir."""
+        ...
+
+    def isfile(self, path: str) -> bool:
+        """As os.path.isfile."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """As os.path.exists."""
+        ...
+
+    def lexists(self, path: str) -> bool:
+        """As os.path.lexists: a broken link is there."""
+        ...
+
+    def realpath(self, path: str) -> str:
+        """As os.path.realpath; only normalised where there are no links."""
+        ...
+
+    def samefile(self, path: str, other: str) -> bool:
+        """As os.path.samefile. Raises OSError."""
+        ...
+
+    def identity(self, path: str) -> Hashable | None:
+        """Tells a folder from every other, whatever path led to it; None where there is no such folder."""
+        ...
+
+    def url(self, path: str) -> str:
+        """The path as a person would name it, protocol and all, without credentials."""
+        ...
+
+
+class LocalStorage:
+    """The local disk: the functions of `os` themselves, so that nothing stands between them and the caller."""
+
+    remote = False
+    isdir = staticmethod(os.path.isdir)
+    isfile = staticmethod(os.path.isfile)
+    exists = staticmethod(os.path.exists)
+    lexists = staticmethod(os.path.lexists)
+    realpath = staticmethod(os.path.realpath)
+    samefile = staticmethod(os.path.samefile)
+    names = staticmethod(os.listdir)
+    size = staticmethod(os.path.getsize)
+    mtime = staticmethod(os.path.getmtime)
+
+    def __reduce__(self) -> str:
+        return "LOCAL"
+
+    def open(self, path: str) -> BinaryIO:
+        """The file, to read and seek in."""
+        return open(path, "rb")
+
+    def list(self, path: str) -> Iterator[Entry]:
+        """Everything in a folder; what a broken link leads to has size and stamp -1."""
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                    size, stamp = status.st_size, status.st_mtime_ns
+                except OSError:
+                    size = stamp = -1
+                is_folder = size >= 0 and entry.is_dir()
+                yield Entry(entry.name, is_folder, 0 if is_folder else size, stamp)
+
+    def identity(self, path: str) -> tuple[int, int] | None:
+        """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""
+        try:
+            status = os.stat(path)
+        except PermissionError:
+            return (0, 0)
+        except (OSError, ValueError):
+            return None
+        return status.st_dev, status.st_ino
+
+    def url(self, path: str) -> str:
+        """The path itself."""
+        return path
+
+
+LOCAL = LocalStorage()
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
+    but whether `x.zip` is a local file."""
+    if "://" in path:
+        return True
+    return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
+
+
+def open_storage(path: str) -> tuple[RemoteStorage, str]:
+    """The storage behind a URL or an archive, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, a package is missing, or the place cannot be reached.
+    """
+    from sanitizer.dataset.storage_fsspec import open_url
+
+    return open_url(path)
+
+
+def find_storage(path: str) -> tuple[Storage, str]:
+    """The storage of a path of a command line, and the absolute path in it.
+
+    Raises:
+        StorageError: As `open_storage`.
+    """
+    return open_storage(path) if is_remote(path) else (LOCAL, os.path.abspath(path))
