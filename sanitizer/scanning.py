@@ -63,8 +63,9 @@ def scan(
         ConfigError, PackError: The configuration or a rule pack is wrong.
     """
     started = time.perf_counter()
-    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
+    dataset = find_dataset([os.fspath(p) for p in paths], splits, anywhere=True).without_repeats()
     config = config or nearby_config(dataset)
+    dataset.storage.forget()
     ruleset = RuleSet.build(load_rules(config.packs), config)
     notes: list[str] = []
     if task == "auto":
@@ -79,17 +80,19 @@ def scan(
 
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
-    builder, findings = SurveyBuilder(dataset, job.spec), list[Finding]()
+    builder, findings, unread = SurveyBuilder(dataset, job.spec), list[Finding](), 0
     for result in run_job(job, jobs, progress):
         builder.add(result.summary)
         findings += result.findings
+        unread += result.unread
     survey = builder.finish()
     findings += run_dataset(survey, ruleset)
+    notes += _remote_notes(job, unread)
     findings = fingerprinted(findings)
     findings, suppressed = _without_known(findings, baseline or config.baseline)
     return Report(
         data=dataset.data,
-        root=dataset.root,
+        root=dataset.storage.url(dataset.root),
         task=task,
         summary=_summary(survey, time.perf_counter() - started),
         findings=findings,
@@ -107,7 +110,20 @@ def nearby_config(dataset: Dataset) -> Config:
     """The configuration that belongs to a dataset, by where its data.yaml lies."""
     from sanitizer.config import load_config
 
-    return load_config(os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root)
+    folder = os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root
+    return load_config(folder, storage=dataset.storage)
+
+
+def _remote_notes(job: Job, unread: int) -> list[str]:
+    """What a reader must know of a scan whose files came by requests."""
+    storage = job.dataset.storage
+    if not storage.remote:
+        return []
+    notes = []
+    if unread:
+        files = "1 file" if unread == 1 else f"{unread:,} files"
+        notes.append(f"{files} could not be read (L001, I001 name them): nothing else is known of them")
+    return notes
 
 
 def _without_known(findings: list[Finding], baseline: str | None) -> tuple[list[Finding], int]:
@@ -128,6 +144,9 @@ def _affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str
     for split in dataset.splits:
         pairs = np.flatnonzero(split.has_image)
         for i in pairs[:: max(1, n_images // sample)]:
+            if split.states is not None:
+                sizes.append(max(int(split.states[i, 0]), 0))
+                continue
             try:
                 sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
             except OSError:

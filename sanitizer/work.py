@@ -6,12 +6,12 @@ A worker holds one chunk at a time. Where workers are is the business of `saniti
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import read_labels
-from sanitizer.dataset.tables import ChunkTables
+from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.rules.engine import run_chunk, summarise
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sanitizer.cache import ChunkCache
     from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.dataset.remote_storage import RemoteStorage
     from sanitizer.dataset.tables import Chunk, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.engine import RuleSet
@@ -35,6 +36,8 @@ class ChunkResult:
 
     findings: Sequence[Finding]
     summary: ChunkSummary
+    unread: int = 0
+    """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,12 @@ class Job:
 
     def cache(self) -> ChunkCache | None:
         """The store for this dataset under these rules, or None where caching is off."""
-        if not self.use_cache or self.dataset.files_only:
+        if not self.use_cache or self.dataset.files_only or not self.dataset.tells_changes():
             return None
         from sanitizer.cache import ChunkCache
 
         rules = (self.ruleset.digest, repr(self.spec), self.mode)
-        return ChunkCache.open(self.dataset.yaml_path or self.dataset.root, rules)
+        return ChunkCache.open(self.dataset.storage.url(self.dataset.yaml_path or self.dataset.root), rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,24 @@ def judge(job: Job, cache: ChunkCache | None, piece: Piece) -> list[ChunkResult]
     if known is not None:
         return [ChunkResult(*known)]
     result = _judge_files(job, split.chunk(piece.start, piece.stop))
+    if result.unread:
+        return [result]
     cache.store(key, result.findings, result.summary)
     return [result]
 
 
 def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
+    if not job.dataset.storage.remote:
+        return _judge_local_files(job, chunk)
+    from sanitizer.dataset.remote_reading import read_chunk
+
+    tables = read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
+    unread = int((tables.labels.status == FileStatus.UNREADABLE).sum())
+    unread += int((tables.images.status == ImageStatus.UNREADABLE).sum())
+    return replace(judge_tables(job, tables), unread=unread)
+
+
+def _judge_local_files(job: Job, chunk: Chunk) -> ChunkResult:
     labels = read_labels(chunk.labels, job.spec)
     return judge_tables(job, ChunkTables(chunk, labels, read_images(chunk.images, job.mode)))
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
 from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
+from sanitizer.dataset.storage import find_storage, is_remote, refuse_remote
 from sanitizer.findings import Severity
 from sanitizer.reports import FORMATS, format_of, render, write
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sanitizer.report import Report
 
@@ -107,10 +108,10 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
     check_outputs(args)
-    config = configured(load_config(config_folder(args.paths), args.config), args)
+    config = configured(_nearest_config(args.paths, args.config), args)
     say = _silent if args.quiet else _note
     if config.source:
-        say(f"configuration: {os.path.relpath(config.source)}")
+        say(f"configuration: {_near(config.source)}")
 
     from sanitizer.scanning import scan
 
@@ -164,8 +165,25 @@ def wants_bar(args: argparse.Namespace) -> bool:
     return not (args.quiet or args.no_progress) and sys.stderr.isatty()
 
 
-def config_folder(paths: Iterable[str]) -> str:
-    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common."""
+def _near(path: str) -> str:
+    return path if "://" in path else os.path.relpath(path)
+
+
+def _nearest_config(paths: Sequence[str], explicit: str | None) -> Config:
+    """The configuration that belongs to the paths, wherever they are."""
+    if explicit is not None or not any(map(is_remote, paths)):
+        return load_config(config_folder(paths) if explicit is None else "", explicit)
+    storage, path = find_storage(paths[0])
+    return load_config(path if storage.isdir(path) else os.path.dirname(path), storage=storage)
+
+
+def config_folder(paths: Sequence[str]) -> str:
+    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common.
+
+    Raises:
+        StorageError: A path is not on this disk.
+    """
+    refuse_remote(paths)
     folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(os.path.abspath, paths)]
     try:
         return os.path.commonpath(folders)
@@ -191,7 +209,7 @@ def configured(config: Config, args: argparse.Namespace) -> Config:
     if args.write_baseline:
         changes["baseline"] = None  # the new one is to know everything
     elif args.baseline:
-        changes["baseline"] = os.path.abspath(args.baseline)
+        changes["baseline"] = args.baseline if "://" in args.baseline else os.path.abspath(args.baseline)
     return replace(config, **changes)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import nullcontext
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ from sanitizer.dataset.image_verdict import Verdict
 from sanitizer.dataset.tables import ImageStatus
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
 
@@ -43,26 +46,26 @@ _CHANNELS |= {"RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBa": 4, "R
 _BITS = {"1": 1, "I": 32, "F": 32}
 
 
-def check_image(path: str, block: bytes) -> Verdict:
+def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
     """Do what Ultralytics' `check_image` does (data/utils.py, 8.4), on the file as it is and without writing.
 
     Args:
-        path: A regular file that can be read.
+        source: Path of a regular file that can be read, or the file itself.
         block: Its first bytes, to say what it is when Pillow cannot open it.
     """
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large images; training carries on, and so do we.
         warnings.simplefilter("ignore")
-        return _check_image(path, block)
+        return _check_image(source, block)
 
 
-def _check_image(path: str, block: bytes) -> Verdict:
+def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
     from PIL import Image
 
     verdict = Verdict()
     try:
         _open_heif_too(block)
-        image = Image.open(path)
+        image = Image.open(_from_start(source))
     except Exception as error:
         return _not_opened(error, block)
     with image:
@@ -84,7 +87,7 @@ def _check_image(path: str, block: bytes) -> Verdict:
         verdict.dropped, verdict.status = True, ImageStatus.NOT_IMAGE
         verdict.detail = f"its content is {name.upper()}, a format that training does not accept"
     elif name == "jpeg" and not verdict.dropped:
-        _check_jpeg_end(path, verdict)
+        _check_jpeg_end(source, verdict)
     return verdict
 
 
@@ -158,15 +161,22 @@ def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
     return pack(orientation, number, channels, bits)
 
 
-def _check_jpeg_end(path: str, verdict: Verdict) -> None:
+def _from_start(source: str | BinaryIO) -> str | BinaryIO:
+    """The same; a file is wound back, as every look begins at its start."""
+    if not isinstance(source, str):
+        source.seek(0)
+    return source
+
+
+def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
     """Training re-encodes a JPEG whose last two bytes are not its end marker, and drops it if that fails."""
-    with open(path, "rb") as file:
-        start = file.seek(max(0, os.path.getsize(path) - _END_SEARCHED))
+    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+        start = file.seek(max(0, file.seek(0, os.SEEK_END) - _END_SEARCHED))
         last = file.read()
     if last.endswith(JPEG_END):
         return
     try:
-        _reencode(path)
+        _reencode(source)
     except Exception as error:
         _damaged(verdict, error)
         verdict.detail = f"no end marker, and {verdict.detail}"
@@ -184,21 +194,21 @@ _END_SEARCHED = 1 << 16
 """How many last bytes are searched for the end marker, to say what follows it."""
 
 
-def _reencode(path: str) -> None:
+def _reencode(source: str | BinaryIO) -> None:
     """Decode a JPEG and encode it again as check_image does, into memory; raises whatever that raises."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as image:
+    with Image.open(_from_start(source)) as image:
         upright = ImageOps.exif_transpose(image)
         # Decoding the whole is the test; a corner is enough to see that the mode can be encoded.
         upright.crop((0, 0, 16, 16)).save(BytesIO(), "JPEG", subsampling=0, quality=100)
 
 
-def decode(path: str, verdict: Verdict) -> int | None:
+def decode(source: str | BinaryIO, verdict: Verdict) -> int | None:
     """Decode every pixel of an image that `check_image` let pass, and hash what it shows.
 
     Args:
-        path: The image.
+        source: The image's path, or the file itself.
         verdict: Gets status and detail where pixels are damaged. `dropped` stays: check_image decodes only JPEGs
             without end marker, so training keeps the image and meets the damage when it loads it.
 
@@ -209,13 +219,13 @@ def decode(path: str, verdict: Verdict) -> int | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return perceptual_hash(_small_and_upright(path, HASHED_SIDE_PX, fast=True))
+            return perceptual_hash(_small_and_upright(source, HASHED_SIDE_PX, fast=True))
         except Exception as error:
             _damaged(verdict, error).dropped = dropped
             return None
 
 
-def thumbnail(path: str) -> NDArray[np.uint8] | None:
+def thumbnail(source: str | BinaryIO) -> NDArray[np.uint8] | None:
     """Gray uint8 (32, 32) thumbnail of the upright image; None where it cannot be decoded.
 
     Decoded at full resolution and then averaged, so that it hardly depends on quality or size of a copy.
@@ -223,7 +233,7 @@ def thumbnail(path: str) -> NDArray[np.uint8] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return np.asarray(_small_and_upright(path, COMPARED_SIDE_PX, fast=False))
+            return np.asarray(_small_and_upright(source, COMPARED_SIDE_PX, fast=False))
         except Exception:
             return None
 
@@ -236,14 +246,14 @@ def perceptual_hash(gray: PillowImage) -> int:
     return int.from_bytes(np.packbits(phash(gray).hash.ravel()).tobytes(), "big")
 
 
-def _small_and_upright(path: str, side_px: int, *, fast: bool) -> PillowImage:
+def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> PillowImage:
     """The whole image decoded, as an 8-bit gray square, turned as EXIF asks.
 
     `fast` lets the JPEG decoder leave out fine detail; it still walks the whole scan and meets every damage.
     """
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(_from_start(source)) as image:
         # Pillow turns a TIFF by itself.
         orientation = 0 if image.format == "TIFF" else _orientation(image)
         if fast:

@@ -28,14 +28,15 @@ from sanitizer.dataset.tables import ImageStatus, ImageTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
 
 __all__ = ["image_faults", "read_images"]
 
 ImageMode = Literal["header", "decode", "none"]
 
-_FIRST_BLOCK = 1024
+FIRST_BLOCK = 1024
 """Long enough for most headers; three quarters of the price of reading 4096 bytes."""
-_LAST_BLOCK = 32
+LAST_BLOCK = 32
 _LONGEST_HEADER = 1 << 20
 """Cameras put previews and colour profiles before the frame header; what is longer still, Pillow reads."""
 
@@ -44,7 +45,7 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
-_Row = tuple[int, int, int, int, int]
+Row = tuple[int, int, int, int, int]
 """width, height, packed facts, size in bytes, digest."""
 
 
@@ -59,7 +60,7 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     """
     if mode == "none":
         paths = [None] * len(paths)
-    rows: list[_Row] = []
+    rows: list[Row] = []
     # Most images have nothing to tell beyond their row; for the others there is a verdict by image number.
     verdicts: dict[int, Verdict] = {}
     for number, path in enumerate(paths):
@@ -68,10 +69,10 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
         if verdict is not None:
             verdicts[number] = verdict
     hashes = _decode_all(paths, rows, verdicts) if mode == "decode" else {}
-    return _table(rows, verdicts, hashes)
+    return tabulate(rows, verdicts, hashes)
 
 
-def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
+def _read_header(path: str | None) -> tuple[Row, Verdict | None]:
     """One image: open, read its start and its end, close. The hot path of the scan."""
     if path is None:
         return (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
@@ -79,11 +80,11 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
         try:
-            tail = block = os.read(descriptor, _FIRST_BLOCK)
+            tail = block = os.read(descriptor, FIRST_BLOCK)
             size = len(block)
-            if size == _FIRST_BLOCK:
-                size = os.lseek(descriptor, -_LAST_BLOCK, os.SEEK_END) + _LAST_BLOCK
-                tail = os.read(descriptor, _LAST_BLOCK)
+            if size == FIRST_BLOCK:
+                size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
+                tail = os.read(descriptor, LAST_BLOCK)
             if block.startswith(JPEG_START):
                 if tail.endswith(JPEG_END):
                     header = jpeg_header(block)
@@ -104,9 +105,49 @@ def _read_header(path: str | None) -> tuple[_Row, Verdict | None]:
     return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
 
 
+def judge_ends(
+    block: bytes,
+    tail: bytes,
+    size: int,
+    more: Callable[[int], bytes],
+    look: Callable[[bytes], Verdict],
+) -> tuple[Row, Verdict | None]:
+    """One image by its first and last bytes, as `_read_header` judges it, wherever they come from.
+
+    Args:
+        block: `FIRST_BLOCK` first bytes or more, or the whole file.
+        tail: The last `LAST_BLOCK` bytes, or the whole file.
+        size: Bytes of the file.
+        more: Fetches so many first bytes.
+        look: Gives the verdict on a file that is not plainly healthy and starts with these bytes.
+    """
+    header: Header | str = ODD
+    first = block[:FIRST_BLOCK]
+    tail = tail[-LAST_BLOCK:] if size >= FIRST_BLOCK else first
+    parse: Callable[[bytes], Header | str] | None = None
+    if block.startswith(JPEG_START) and tail.endswith(JPEG_END):
+        parse = jpeg_header
+    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+        parse = png_header
+    if parse is not None:
+        header = parse(first)
+        if header is NEED_MORE:
+            header = parse(block)
+        length = 16 * FIRST_BLOCK
+        while header is NEED_MORE and length <= _LONGEST_HEADER:
+            block = more(length)
+            header = parse(block)
+            length = length * 8 if len(block) == length else _LONGEST_HEADER + 1
+    digest = crc32(first) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+    if isinstance(header, tuple):
+        return (*header, size, digest), None
+    verdict = judge_start(first) or look(first)
+    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
+
+
 def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> Header | str:
     """Parse again with enough of the file; ODD if even that does not reach the frame header."""
-    length = 16 * _FIRST_BLOCK
+    length = 16 * FIRST_BLOCK
     while length <= _LONGEST_HEADER:
         os.lseek(descriptor, 0, os.SEEK_SET)
         block = os.read(descriptor, length)
@@ -142,40 +183,57 @@ def _look_closer(path: str, block: bytes) -> Verdict:
     if not S_ISREG(kind):
         words = "it is a folder" if S_ISDIR(kind) else "it is no regular file (a pipe, socket or device)"
         return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
-    if not block:
-        return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
-    if block.startswith(_LFS_START):
-        words = "a git-lfs pointer: the image itself was never downloaded"
-        return Verdict(status=ImageStatus.LFS_POINTER, dropped=True, detail=words)
+    verdict = judge_start(block)
+    if verdict is not None:
+        return verdict
     from sanitizer.dataset.image_decode import check_image
 
     return check_image(path, block)
 
 
-def _decode_all(
-    paths: Sequence[str | None], rows: list[_Row], verdicts: dict[int, Verdict]
-) -> dict[int, int]:
-    """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
-    from sanitizer.dataset.image_decode import check_image, decode
+def judge_start(block: bytes) -> Verdict | None:
+    """The verdict on a file whose first bytes say that it holds no picture at all."""
+    if not block:
+        return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
+    if block.startswith(_LFS_START):
+        words = "a git-lfs pointer: the image itself was never downloaded"
+        return Verdict(status=ImageStatus.LFS_POINTER, dropped=True, detail=words)
+    return None
 
+
+def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int, Verdict]) -> dict[int, int]:
+    """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
     hashes: dict[int, int] = {}
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
-        verdict = verdicts.get(number)
-        if path is None or (verdict is not None and verdict.status is not ImageStatus.OK):
+        if path is None:
             continue
-        if verdict is None:
-            # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
-            is_jpeg = row[2] >> 4 & 15 == JPEG
-            verdict = Verdict(*row[:3]) if is_jpeg else check_image(path, b"")
-        image_hash = decode(path, verdict) if verdict.status is ImageStatus.OK else None
+        image_hash, verdict = decode_one(path, row, verdicts.get(number))
         if image_hash is not None:
             hashes[number] = image_hash
-        if verdict.status is not ImageStatus.OK:
+        if verdict is not None:
             verdicts[number] = verdict
     return hashes
 
 
-def _table(rows: Sequence[_Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
+def decode_one(
+    source: str | BinaryIO, row: Row, verdict: Verdict | None
+) -> tuple[int | None, Verdict | None]:
+    """(perceptual hash, verdict if there is something to tell) of an image, given what its ends told."""
+    from sanitizer.dataset.image_decode import check_image, decode
+
+    if verdict is not None and verdict.status is not ImageStatus.OK:
+        return None, verdict
+    told = verdict
+    if verdict is None:
+        # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
+        is_jpeg = row[2] >> 4 & 15 == JPEG
+        verdict = Verdict(*row[:3]) if is_jpeg else check_image(source, b"")
+    image_hash = decode(source, verdict) if verdict.status is ImageStatus.OK else None
+    return image_hash, verdict if verdict.status is not ImageStatus.OK else told
+
+
+def tabulate(rows: Sequence[Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
+    """The table of images, given each one's row, and verdict and hash of those that have them."""
     n = len(rows)
     columns = list(zip(*rows, strict=True)) or [()] * 5
     width, height = np.array(columns[0], np.int32), np.array(columns[1], np.int32)

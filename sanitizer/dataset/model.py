@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.dataset.storage import LOCAL, Storage
 from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Split:
         offsets: int64 (N + 1,) where each name starts in `names`.
         has_image: bool (N,) False for a label without image, which is judged by itself.
         has_label: bool (N,) False where no label file exists.
+        states: int64 (N, 4) size in bytes and stamp of image and label as a storage's listing has them, -1 where
+            there is no such file or it is not told; None for files that are there to be asked.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Split:
     offsets: NDArray[np.int64]
     has_image: NDArray[np.bool_]
     has_label: NDArray[np.bool_]
+    states: NDArray[np.int64] | None = None
 
     @classmethod
     def build(
@@ -83,7 +87,7 @@ class Split:
     def take(self, pairs: Sequence[int]) -> Split:
         """A split of only these pairs."""
         index = np.asarray(pairs, np.int64)
-        return Split.build(
+        taken = Split.build(
             self.name,
             self.image_dirs,
             self.label_dirs,
@@ -92,6 +96,7 @@ class Split:
             self.has_image[index],
             self.has_label[index],
         )
+        return taken if self.states is None else replace(taken, states=self.states[index])
 
     def file_names(self, start: int, stop: int) -> list[str]:
         """Names of pairs start to stop, as `file_name` gives them."""
@@ -124,7 +129,7 @@ class Split:
             f"{self.label_dirs[d]}/{name}" if exists else None
             for d, name, exists in zip(folders, label_names, self.has_label[pairs].tolist(), strict=True)
         ]
-        return Chunk(self.name, images, labels)
+        return Chunk(self.name, images, labels, None if self.states is None else self.states[pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class Dataset:
         nc, names, kpt_shape: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
+        storage: Where all paths are.
     """
 
     root: str
@@ -152,9 +158,21 @@ class Dataset:
     kpt_shape: tuple[int, int] = (0, 0)
     faults: Sequence[Place] = field(default_factory=tuple)
     files_only: bool = False
+    storage: Storage = LOCAL
 
     def __len__(self) -> int:
         return sum(len(s) for s in self.splits)
+
+    def tells_changes(self) -> bool:
+        """Whether it is known of every file when it changes, so that what was found in it can be kept."""
+        return all(
+            split.states is None
+            or (
+                ((split.states[:, 1] >= 0) | ~split.has_image).all()
+                and ((split.states[:, 3] >= 0) | ~split.has_label).all()
+            )
+            for split in self.splits
+        )
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
@@ -176,6 +194,29 @@ class Dataset:
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
         return replace(self, splits=tuple(splits))
+
+
+def with_states(split: Split, storage: Storage) -> Split:
+    """The split with sizes and stamps from the storage's listings, so that no file has to be asked for them."""
+    states = np.full((len(split), 4), -1, np.int64)
+    names = split.file_names(0, len(split)), split.label_names(0, len(split))
+    for column, folders, exists, of in (
+        (0, split.image_dirs, split.has_image, names[0]),
+        (2, split.label_dirs, split.has_label, names[1]),
+    ):
+        for d, folder in enumerate(folders):
+            pairs = np.flatnonzero(exists & (split.dir_index == d)).tolist()
+            try:
+                known = (
+                    {e.name: (e.size, e.stamp) for e in storage.list(folder) if not e.is_folder}
+                    if pairs
+                    else {}
+                )
+            except OSError:
+                known = {}
+            for i in pairs:
+                states[i, column : column + 2] = known.get(of[i], (-1, -1))
+    return replace(split, states=states)
 
 
 def relative_path(root: str, path: str | None) -> str | None:

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from sanitizer.dataset.remote_storage import RemoteStorage
 
@@ -42,10 +42,13 @@ class Storage(Protocol):
     """
 
     remote: bool
-    """Every file costs a request, and requests fail."""
+    """It is a `RemoteStorage`: files come by requests, or out of an archive."""
 
-    def open(self, path: str) -> BinaryIO:
-        """The file, to read and seek in. Raises OSError with a `strerror` that can be shown."""
+    def open(self, path: str, size: int = -1) -> BinaryIO:
+        """The file, to read and seek in; `size` in bytes, where known, saves a question.
+
+        Raises OSError with a `strerror` that can be shown.
+        """
         ...
 
     def size(self, path: str) -> int:
@@ -60,7 +63,7 @@ class Storage(Protocol):
         """Everything in a folder, hidden names too, in no order. Raises OSError."""
         ...
 
-    def names(self, path: str) -> list[str]:
+    def names(self, path: str) -> Sequence[str]:
         """The names in a folder, in no order. Raises OSError."""
         ...
 
@@ -92,6 +95,14 @@ class Storage(Protocol):
         """Tells a folder from every other, whatever path led to it; None where there is no such folder."""
         ...
 
+    def expect_walk(self, path: str) -> None:
+        """Take notice that the folder and all below it will be asked for."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what is known of folders: the dataset is found."""
+        ...
+
     def url(self, path: str) -> str:
         """The path as a person would name it, protocol and all, without credentials."""
         ...
@@ -105,7 +116,6 @@ class LocalStorage:
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
     lexists = staticmethod(os.path.lexists)
-    realpath = staticmethod(os.path.realpath)
     samefile = staticmethod(os.path.samefile)
     names = staticmethod(os.listdir)
     size = staticmethod(os.path.getsize)
@@ -114,7 +124,7 @@ class LocalStorage:
     def __reduce__(self) -> str:
         return "LOCAL"
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str, size: int = -1) -> BinaryIO:
         """The file, to read and seek in."""
         return open(path, "rb")
 
@@ -129,6 +139,16 @@ class LocalStorage:
                     size = stamp = -1
                 is_folder = size >= 0 and entry.is_dir()
                 yield Entry(entry.name, is_folder, 0 if is_folder else size, stamp)
+
+    def realpath(self, path: str) -> str:
+        """The path with all links resolved."""
+        return os.path.realpath(path)
+
+    def expect_walk(self, path: str) -> None:
+        """Nothing: folders of a disk are read one by one."""
+
+    def forget(self) -> None:
+        """Nothing: it is the disk that knows."""
 
     def identity(self, path: str) -> tuple[int, int] | None:
         """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""
@@ -152,8 +172,17 @@ def is_remote(path: str) -> bool:
     """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
     but whether `x.zip` is a local file."""
     if "://" in path:
-        return True
+        return not path.startswith("file://")
     return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
+
+
+def refuse_remote(paths: Sequence[str]) -> None:
+    """StorageError where a path leads elsewhere than to this disk."""
+    for path in filter(is_remote, paths):
+        place = "in an archive" if "://" not in path else f"behind {path.partition('://')[0]}://"
+        raise StorageError(
+            f"only `sanitize scan` reads datasets {place}: copy it to this disk for anything else"
+        )
 
 
 def open_storage(path: str) -> tuple[RemoteStorage, str]:
@@ -162,9 +191,26 @@ def open_storage(path: str) -> tuple[RemoteStorage, str]:
     Raises:
         StorageError: The protocol is unknown, a package is missing, or the place cannot be reached.
     """
+    if "::" in path or path.startswith("zip://") or path.partition("?")[0].lower().endswith(".zip"):
+        from sanitizer.dataset.storage_zip import open_zip
+
+        return open_zip(path)
     from sanitizer.dataset.storage_fsspec import open_url
 
     return open_url(path)
+
+
+def open_path(path: str) -> BinaryIO:
+    """A file by its local path or its URL.
+
+    Raises:
+        OSError: It cannot be opened.
+        StorageError: As `open_storage`.
+    """
+    if "://" not in path:
+        return open(path, "rb")
+    storage, inside = open_storage(path)
+    return storage.open(inside)
 
 
 def find_storage(path: str) -> tuple[Storage, str]:
@@ -173,4 +219,6 @@ def find_storage(path: str) -> tuple[Storage, str]:
     Raises:
         StorageError: As `open_storage`.
     """
-    return open_storage(path) if is_remote(path) else (LOCAL, os.path.abspath(path))
+    if is_remote(path):
+        return open_storage(path)
+    return LOCAL, os.path.abspath(path.removeprefix("file://"))

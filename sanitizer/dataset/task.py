@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
 
@@ -37,12 +39,23 @@ def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[n
     counts: list[int] = []
     with_label = [(s, np.flatnonzero(s.has_label)) for s in dataset.splits]
     total = sum(len(pairs) for _, pairs in with_label)
+    paths: list[str] = []
     for split, pairs in with_label:
         share = -(-SAMPLE_FILES * len(pairs) // max(total, 1))
-        for i in pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]:
-            head = _read_head(split.expected_label_path(int(i)))
-            counts += [n for line in head.splitlines() if (n := len(line.split()))]
+        sample = pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]
+        paths += [split.expected_label_path(i) for i in sample.tolist()]
+    for head in _read_heads(dataset, paths):
+        counts += [n for line in head.splitlines() if (n := len(line.split()))]
     return np.array(counts, np.int64)
+
+
+def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
+    """As `_read_head`, of every path."""
+    if not dataset.storage.remote:
+        return map(_read_head, paths)
+    from sanitizer.dataset.remote_reading import first_bytes
+
+    return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))
 
 
 def _read_head(path: str) -> bytes:
@@ -57,4 +70,8 @@ def _read_head(path: str) -> bytes:
         return b""
     finally:
         os.close(fd)
+    return _whole_lines(head)
+
+
+def _whole_lines(head: bytes) -> bytes:
     return head if len(head) < SAMPLE_BYTES else head[: head.rfind(b"\n") + 1]

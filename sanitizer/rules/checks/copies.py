@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.storage import Storage
     from sanitizer.rules.survey import Survey
 
 
@@ -80,16 +81,18 @@ def _equal_files(survey: Survey) -> tuple[list[Copy], set[int]]:
         first_with: dict[bytes, list[tuple[int, str]]] = {}
         for i in group:
             path = survey.image_path(i)
-            content = _content_hash(path)
+            content = _content_hash(path, int(survey.image_bytes[i]), survey.dataset.storage)
             if path is None or content is None:
                 continue
             earlier = first_with.setdefault(content, [])
-            real = _real_path(path, folders)
+            real = _real_path(path, folders, survey.dataset.storage)
             if any(real == other for _, other in earlier):
                 same_path.add(i)
                 continue
             if earlier:
-                copies.append(Copy(i, earlier[0][0], same_file=_is_link(real, earlier[0][1])))
+                copies.append(
+                    Copy(i, earlier[0][0], same_file=_is_link(real, earlier[0][1], survey.dataset.storage))
+                )
             earlier.append((i, real))
     return copies, same_path
 
@@ -107,13 +110,13 @@ def _groups(digest: NDArray[np.uint64], size: NDArray[np.int64]) -> Iterator[lis
         yield sorted(order[start:stop].tolist())
 
 
-def _content_hash(path: str | None) -> bytes | None:
+def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None:
     """Hash of all bytes of a file; None where it can no longer be read."""
     if path is None:
         return None
     digest = blake2b(digest_size=16)
     try:
-        with open(path, "rb") as file:
+        with storage.open(path, size) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError:
@@ -121,17 +124,17 @@ def _content_hash(path: str | None) -> bytes | None:
     return digest.digest()
 
 
-def _real_path(path: str, folders: dict[str, str]) -> str:
+def _real_path(path: str, folders: dict[str, str], storage: Storage) -> str:
     """The path with links in its folder resolved, so that one folder under two names is one folder."""
     folder, name = os.path.split(path)
     if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
+        folders[folder] = storage.realpath(folder)
     return os.path.join(folders[folder], name)
 
 
-def _is_link(path: str, other: str) -> bool:
+def _is_link(path: str, other: str, storage: Storage) -> bool:
     try:
-        return os.path.samefile(path, other)
+        return storage.samefile(path, other)
     except OSError:
         return False
 
@@ -194,12 +197,21 @@ class _Thumbnails:
     def of(self, i: int) -> NDArray[np.float32] | None:
         """Gray float32 (1024,), or None where the image can no longer be decoded."""
         if i not in self._kept:
-            from sanitizer.dataset.image_decode import thumbnail
-
-            path = self._survey.image_path(i)
-            self._kept[i] = None if path is None else thumbnail(path)
+            self._kept[i] = self._read(i)
         kept = self._kept[i]
         return None if kept is None else kept.astype(np.float32).ravel()
+
+    def _read(self, i: int) -> NDArray[np.uint8] | None:
+        from sanitizer.dataset.image_decode import thumbnail
+
+        path, storage = self._survey.image_path(i), self._survey.dataset.storage
+        if path is None or not storage.remote:
+            return None if path is None else thumbnail(path)
+        try:
+            with storage.open(path, int(self._survey.image_bytes[i])) as file:
+                return thumbnail(file)
+        except OSError:
+            return None
 
 
 def _first_alike(thumbnails: _Thumbnails, i: int, candidates: Sequence[int], limits: Likeness) -> Copy | None:

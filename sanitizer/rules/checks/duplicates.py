@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import Place, RowKind
+from sanitizer.dataset.tables import FileStatus, Place, RowKind
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.copies import Copy, Likeness, find_copies
 
@@ -64,14 +64,18 @@ def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
     copies = [c for c in find_copies(survey, Likeness()) if _may_conflict(survey, c)]
     if not copies:
         return
-    from sanitizer.dataset.labels import read_labels
+    from sanitizer.dataset.labels import read_labels_in
 
     files: dict[str | None, int] = {}
     for copy in copies:
         for i in (copy.index, copy.original):
             files.setdefault(survey.label_path(i), len(files))
-    boxes = _boxes_by_file(read_labels(list(files), survey.spec))
+    table = read_labels_in(survey.dataset.storage, list(files), survey.spec)
+    unread = set(np.flatnonzero(table.status == FileStatus.UNREADABLE).tolist())
+    boxes = _boxes_by_file(table)
     for copy in copies:
+        if unread and unread & {files[survey.label_path(i)] for i in (copy.index, copy.original)}:
+            continue  # L001 names the file; nothing can be said about its rows
         mine, other = (boxes[files[survey.label_path(i)]] for i in (copy.index, copy.original))
         agreement = best_match_iou(mine, other)
         limit = params["min_iou"] if copy.mean_difference is None else params["min_iou_reencoded"]
