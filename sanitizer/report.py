@@ -77,6 +77,7 @@ class Report:
         kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths.
+        unread: Files that a remote storage did not hand over, so that the report is not whole.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.train.checklist.preflight_record` makes it, or None.
     """
@@ -93,6 +94,7 @@ class Report:
     kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
     dropped: frozenset[str] = frozenset()
+    unread: int = 0
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
 
@@ -121,6 +123,7 @@ class Report:
             "kpt_shape": list(self.kpt_shape),
             "files_only": self.files_only,
             "dropped": sorted(self.dropped),
+            **({"unread": self.unread} if self.unread else {}),
             **({} if self.probe is None else {"probe": self.probe}),
             **({} if self.preflight is None else {"preflight": self.preflight}),
             "findings": [to_record(f) | {"file": f.file} for f in self.findings],

@@ -86,8 +86,10 @@ def scan(
         findings += result.findings
         unread += result.unread
     survey = builder.finish()
+    known = set(getattr(dataset.storage, "failed", ()))
     findings += run_dataset(survey, ruleset)
-    notes += _remote_notes(job, unread)
+    not_compared = set(getattr(dataset.storage, "failed", ())) - known
+    notes += _remote_notes(job, unread, sorted(not_compared))
     findings = fingerprinted(findings)
     findings, suppressed = _without_known(findings, baseline or config.baseline)
     return Report(
@@ -103,6 +105,7 @@ def scan(
         kpt_shape=dataset.kpt_shape,
         files_only=dataset.files_only,
         dropped=_dropped_images(survey),
+        unread=unread + len(not_compared),
     )
 
 
@@ -114,7 +117,7 @@ def nearby_config(dataset: Dataset) -> Config:
     return load_config(folder, storage=dataset.storage)
 
 
-def _remote_notes(job: Job, unread: int) -> list[str]:
+def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[str]:
     """What a reader must know of a scan whose files came by requests."""
     storage = job.dataset.storage
     if not storage.remote:
@@ -123,6 +126,12 @@ def _remote_notes(job: Job, unread: int) -> list[str]:
     if unread:
         files = "1 file" if unread == 1 else f"{unread:,} files"
         notes.append(f"{files} could not be read (L001, I001 name them): nothing else is known of them")
+    if not_compared:
+        names = ", ".join(filter(None, map(job.dataset.relative, not_compared[:5])))
+        more = f" and {len(not_compared) - 5:,} more" if len(not_compared) > 5 else ""
+        notes.append(f"could not be read again, so not compared with look-alikes: {names}{more}")
+    if job.use_cache and not job.dataset.files_only and not job.dataset.tells_changes():
+        notes.append("nothing was kept for a quick rescan: this place does not tell when files change")
     return notes
 
 

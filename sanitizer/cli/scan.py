@@ -157,7 +157,8 @@ def deliver(
         print_text(report, args.statistics, args.quiet)
     else:
         print_bytes(render(report, args.format, fail_on).encode("utf-8"))
-    return FOUND if fail_on is not None and report.count(fail_on) else OK
+    # A file that did not come may hold anything: the status says so even where its finding was not asked for.
+    return FOUND if fail_on is not None and (report.count(fail_on) or report.unread) else OK
 
 
 def wants_bar(args: argparse.Namespace) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sanitizer.dataset.places import place
-from sanitizer.dataset.storage import LOCAL, Storage
+from sanitizer.dataset.storage import LOCAL, Storage, unreadable
 from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
 
@@ -131,6 +131,7 @@ def _read_bytes(path: str, storage: Storage) -> bytes | str:
         with storage.open(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
+        unreadable(storage, path, error)
         return f"cannot be read: {error.strerror}"
     if len(raw) > MAX_BYTES:
         return f"is over {MAX_BYTES // 1_000_000} MB, far more than any data.yaml needs, so it was not read"

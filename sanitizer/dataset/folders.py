@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.listing import image_folder
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
+from sanitizer.dataset.storage import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,6 +169,7 @@ def _lines(path: str, storage: Storage) -> list[str]:
     try:
         with storage.open(path) as file:
             raw = file.read(_MAX_BYTES)
-    except OSError:
+    except OSError as error:
+        unreadable(storage, path, error)
         return []
     return [line for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip()]

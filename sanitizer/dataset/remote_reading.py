@@ -47,7 +47,7 @@ def read_chunk(storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: Image
     """Read all labels and images of a chunk. A file that cannot be read is in its table with the reason."""
     sizes = [(-1, -1)] * len(chunk) if chunk.states is None else chunk.states[:, [0, 2]].tolist()
     labels = read_remote_labels(storage, chunk.labels, spec, [size for _, size in sizes])
-    return ChunkTables(chunk, labels, _read_images(storage, chunk.images, [s for s, _ in sizes], mode))
+    return ChunkTables(chunk, labels, read_remote_images(storage, chunk.images, [s for s, _ in sizes], mode))
 
 
 def read_remote_labels(
@@ -114,10 +114,10 @@ def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | 
         return error
 
 
-def _read_images(
+def read_remote_images(
     storage: RemoteStorage, paths: Sequence[str | None], sizes: Sequence[int], mode: ImageMode
 ) -> ImageTable:
-    """Images as `read_images` reads them."""
+    """Images as `read_images` reads them; `sizes` are their bytes, -1 where unknown."""
     if mode == "none":
         return read_images(paths, mode)
     rows: list[Row] = []
@@ -171,7 +171,9 @@ def _ends(storage: RemoteStorage, path: str, size: int, whole: bool) -> tuple[by
     """(first bytes, last bytes, size); both are the whole file where that is small, or wanted whole."""
     first = None if whole or 0 <= size <= _WHOLE_BYTES else _HEAD_BYTES
     block, told = storage.fetch(path, 0, first, size)
-    size = told if told >= 0 else size if size >= 0 else len(block)
+    size = max(size, told)
+    if size < 0:
+        size = len(block) if first is None or len(block) < first else storage.ask_size(path)
     if len(block) >= size:
         return block, block, size
     return block, storage.fetch(path, size - LAST_BLOCK, size, size)[0], size

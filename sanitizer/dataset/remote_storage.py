@@ -118,7 +118,7 @@ class RemoteStorage:
     def open(self, path: str, size: int = -1) -> BinaryIO:
         """The file, to read and seek in: each read is a request, short ones are joined."""
         if size < 0:
-            size = self.size(path) if os.path.dirname(path) in self._known else self.ask_size(path)
+            size = self.size(path) if self._known else self.ask_size(path)
         return cast("BinaryIO", io.BufferedReader(RemoteFile(self, path, size), _BUFFER_BYTES))
 
     def size(self, path: str) -> int:
@@ -145,8 +145,12 @@ class RemoteStorage:
         ):
             return
         for name in self._folder(path).folders:
-            if name[0] != ".":
-                self._known |= self.list_below(f"{path}/{name}") or {}
+            folder = f"{path}/{name}"
+            if name[0] != "." and folder not in self._known:
+                try:
+                    self._known |= self.list_below(folder) or {}
+                except OSError as error:
+                    raise self._not_listed(folder, error) from None
 
     def isdir(self, path: str) -> bool:
         """Whether anything lies below the path."""
@@ -221,10 +225,11 @@ class RemoteStorage:
         except OSError as error:
             if isinstance(error, PermissionError) and not is_inside(path, self.home):
                 return None
-            problem = error.strerror or type(error).__name__
-        else:
-            return names if len(names) or self.has_folders else None
-        raise StorageError(f"{self.url(path)} cannot be listed: {problem}")
+            raise self._not_listed(path, error) from None
+        return names if len(names) or self.has_folders else None
+
+    def _not_listed(self, path: str, error: OSError) -> StorageError:
+        return StorageError(f"{self.url(path)} cannot be listed: {error.strerror or type(error).__name__}")
 
 
 class RemoteFile(io.RawIOBase):

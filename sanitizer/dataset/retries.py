@@ -181,10 +181,9 @@ def _http_status(error: Exception) -> int | None:
             # An error in the body of a 200, as S3 sends once it has begun to answer.
             if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
                 return 503
-        for name in ("status", "code"):  # aiohttp, gcsfs
-            status = getattr(each, name, None)
-            if isinstance(status, str) and status.isdigit():
-                status = int(status)
-            if isinstance(status, int) and 300 <= status < 600:
-                return status
+        # aiohttp's parser calls a body that is cut off 400, too: that is nobody's answer.
+        name = "code" if type(each).__module__.startswith("gcsfs") else "status"
+        status = getattr(each, name, None)
+        if isinstance(status, int | str) and str(status).isdigit() and 300 <= int(status) < 600:
+            return int(status)
     return None

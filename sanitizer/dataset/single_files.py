@@ -12,7 +12,7 @@ from sanitizer.dataset.listing import IMAGE_ENDINGS, Listing, image_folder, is_i
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.places import place, shown
-from sanitizer.dataset.storage import LOCAL, Storage
+from sanitizer.dataset.storage import LOCAL, Storage, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,6 +133,7 @@ def _mentions_classes(path: str, storage: Storage) -> bool:
     try:
         with storage.open(path) as file:
             head = file.read(1 << 20)
-    except OSError:
+    except OSError as error:
+        unreadable(storage, path, error)
         return False
     return b"names" in head or b"nc" in head

@@ -168,6 +168,16 @@ class LocalStorage:
 LOCAL = LocalStorage()
 
 
+def unreadable(storage: Storage, path: str, error: OSError) -> None:
+    """Raise StorageError where a file that the dataset depends on did not come; on a disk the caller decides.
+
+    A file that is not there is no such case.
+    """
+    if storage.remote and not isinstance(error, FileNotFoundError):
+        problem = error.strerror or type(error).__name__
+        raise StorageError(f"{storage.url(path)} cannot be read: {problem}") from None
+
+
 def is_remote(path: str) -> bool:
     """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
     but whether `x.zip` is a local file."""

@@ -9,8 +9,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names, RemoteStorage, stamp_of
-from sanitizer.dataset.retries import PATIENCE, IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
 from sanitizer.dataset.storage import StorageError
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class FsspecStorage(RemoteStorage):
         fs = self.filesystem()
         if fs.async_impl:
             asyn = importlib.import_module("fsspec.asyn")
-            limit = PATIENCE.limit_s(n_bytes)
+            limit = retries.PATIENCE.limit_s(n_bytes)
             return asyn.sync(fs.loop, getattr(fs, f"_{method}"), *args, timeout=limit, **kwargs)
         return getattr(fs, method)(*args, **kwargs)
 

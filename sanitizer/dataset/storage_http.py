@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names
-from sanitizer.dataset.retries import PATIENCE, IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
 from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class HttpStorage(FsspecStorage):
     def options(self) -> Mapping[str, Any]:
         """Addresses are quoted already."""
         timeout = importlib.import_module("aiohttp").ClientTimeout(
-            total=None, sock_connect=PATIENCE.timeout_s, sock_read=PATIENCE.timeout_s
+            total=None, sock_connect=retries.PATIENCE.timeout_s, sock_read=retries.PATIENCE.timeout_s
         )
         return {"encoded": True, "client_kwargs": {"timeout": timeout}}
 
@@ -62,7 +63,7 @@ class HttpStorage(FsspecStorage):
     def _get_once(self, path: str, start: int, stop: int | None) -> tuple[bytes, int]:
         fs = self.filesystem()
         asyn = importlib.import_module("fsspec.asyn")
-        limit = PATIENCE.limit_s((stop or 0) - start)
+        limit = retries.PATIENCE.limit_s((stop or 0) - start)
         status, headers, data = asyn.sync(fs.loop, self._get, path, start, stop, timeout=limit)
         if status == 206:
             total = headers.get("Content-Range", "").rpartition("/")[2]

@@ -7,8 +7,9 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names, stamp_of
-from sanitizer.dataset.retries import PATIENCE, IncompleteBodyError, patiently
+from sanitizer.dataset.retries import IncompleteBodyError, patiently
 from sanitizer.dataset.storage_fsspec import IN_FLIGHT, FsspecStorage
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class S3Storage(FsspecStorage):
         configured = importlib.import_module("fsspec.config").conf
         given = dict(configured.get("s3", {}).get("config_kwargs", {}))
         ours = {
-            "connect_timeout": PATIENCE.timeout_s,
-            "read_timeout": PATIENCE.timeout_s,
+            "connect_timeout": retries.PATIENCE.timeout_s,
+            "read_timeout": retries.PATIENCE.timeout_s,
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             "max_pool_connections": IN_FLIGHT,
         }

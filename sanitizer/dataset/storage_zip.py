@@ -104,6 +104,10 @@ class ZipStorage(RemoteStorage):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return self._tree[path]
 
+    def ask_size(self, path: str) -> int:
+        """Bytes of a member, from the archive's directory."""
+        return self.size(path)
+
     def url(self, path: str) -> str:
         """The archive, and the path inside it."""
         inner = path[len(self.anchor) + 1 :]
