@@ -15,7 +15,7 @@ from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, pati
 from sanitizer.dataset.storage import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 IN_FLIGHT = 32
 """Requests that one process has open at a time."""
@@ -148,10 +148,19 @@ class FsspecStorage(RemoteStorage):
         """One call of the file system, given up after some time where it can be. Not retried."""
         fs = self.filesystem()
         if fs.async_impl:
-            asyn = importlib.import_module("fsspec.asyn")
-            limit = retries.PATIENCE.limit_s(n_bytes)
-            return asyn.sync(fs.loop, getattr(fs, f"_{method}"), *args, timeout=limit, **kwargs)
+            return self.run(getattr(fs, f"_{method}"), *args, n_bytes=n_bytes, **kwargs)
         return getattr(fs, method)(*args, **kwargs)
+
+    def run(self, coroutine: Callable[..., Any], *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
+        """What a coroutine function returns in the file system's event loop, given up after some time."""
+        asyn = importlib.import_module("fsspec.asyn")
+        limit = retries.PATIENCE.limit_s(n_bytes)
+        return asyn.sync(self.filesystem().loop, coroutine, *args, timeout=limit, **kwargs)
+
+    def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
+        """Bytes start to stop of a file, or all of it from a server that knows no ranges. Not retried."""
+        data: bytes = self.call("cat_file", self.key(path), start=start, end=stop, n_bytes=n_bytes)
+        return data
 
     def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
         """(bytes, size of the file or -1)."""
@@ -166,10 +175,8 @@ class FsspecStorage(RemoteStorage):
 
     def _fetch_once(self, path: str, start: int, stop: int | None, size: int) -> bytes:
         length = (stop if stop is not None else max(size, 0)) - start
-        data: bytes = self.call("cat_file", self.key(path), start=start, end=stop, n_bytes=length)
-        if (
-            stop is not None and len(data) > stop - start
-        ):  # the whole file, from a server that knows no ranges
+        data = self.read_once(path, start, stop, length)
+        if stop is not None and len(data) > stop - start:
             data = data[start:stop]
         if size >= 0 and len(data) != length:
             raise IncompleteBodyError(f"{len(data)} of {length} bytes came")

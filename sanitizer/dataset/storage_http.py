@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names
 from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.dataset.signed_requests import StatusError
 from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ class HttpStorage(FsspecStorage):
             return b"", max(size, 0)
 
     def _get_once(self, path: str, start: int, stop: int | None) -> tuple[bytes, int]:
-        fs = self.filesystem()
-        asyn = importlib.import_module("fsspec.asyn")
-        limit = retries.PATIENCE.limit_s((stop or 0) - start)
-        status, headers, data = asyn.sync(fs.loop, self._get, path, start, stop, timeout=limit)
+        status, headers, data = self.run(self._get, path, start, stop, n_bytes=max(0, (stop or 0) - start))
         if status == 206:
             total = headers.get("Content-Range", "").rpartition("/")[2]
             size = int(total) if total.isdigit() else -1
@@ -90,7 +88,7 @@ class HttpStorage(FsspecStorage):
         address = importlib.import_module("yarl").URL(self.key(path), encoded=True)
         async with session.get(address, headers=headers) as answer:
             if answer.status >= 400:
-                raise _StatusError(answer.status)
+                raise StatusError(answer.status)
             return answer.status, answer.headers, await answer.read()
 
     def ask_size(self, path: str) -> int:
@@ -118,12 +116,6 @@ class HttpStorage(FsspecStorage):
             elif name and "/" not in name:
                 found.add(name, -1, -1)
         return found
-
-
-class _StatusError(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'#?]+)""", re.IGNORECASE)
