@@ -81,13 +81,24 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def s3_server(program: str, root: Path) -> Iterator[int]:
-    """Serve the folders of `root` as buckets on loopback; yields the port."""
+def s3_server(program: str, root: Path, names_kept_s: int = 0) -> Iterator[int]:
+    """Serve the folders of `root` as buckets on loopback; yields the port.
+
+    The server keeps names of files for a while; with 0 s a test may change files under its feet.
+    """
     port = free_port()
     arguments = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", str(root)]
-    # With no name cached, a test may change files under the server's feet.
     server = subprocess.Popen(
-        [program, *arguments, "--config", os.devnull, "--dir-cache-time", "0s", "--log-level", "ERROR"],
+        [
+            program,
+            *arguments,
+            "--config",
+            os.devnull,
+            "--dir-cache-time",
+            f"{names_kept_s}s",
+            "--log-level",
+            "ERROR",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

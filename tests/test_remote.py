@@ -399,8 +399,8 @@ def test_a_bucket_gives_the_report_of_the_disk_by_few_requests(s3: tuple[Proxy, 
     labels = [r for r in gets if "/labels/" in r]
     # Copies of example.jpg are read once more, to be told from pictures that only begin and end alike.
     assert len(images) <= 2 * local.summary.images + 4
-    # Each label once; the sample that tells the task takes some of them a second time.
-    assert len(labels) <= local.summary.labels + 200
+    # Each label once; those of copies a second time, to be compared.
+    assert len(labels) <= local.summary.labels + 4
     assert len(gets) - len(images) - len(labels) == 1  # the data.yaml
     assert lists <= 12
 
@@ -497,9 +497,7 @@ def test_without_yaml_or_listing_there_is_one_sentence_and_status_2(
     assert KEY not in error and SECRET not in error
 
 
-def test_names_of_all_kinds_and_a_server_that_wants_no_signature(
-    s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_of_all_kinds(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = s3
     top = flawed_set(folder / "my set (1)+ü&=~'!")
     for name in ("a b", "ü", "a+b", "100%", "x=y&z", "q?", "semi;colon", "tilde~"):

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
+from sanitizer.dataset import retries
 from sanitizer.dataset.image_verdict import Verdict
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK, decode_one, judge_ends, read_images, tabulate
 from sanitizer.dataset.labels import parse_arriving
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from sanitizer.dataset.storage import Storage
     from sanitizer.dataset.tables import Chunk, ImageTable, LabelTable, TaskSpec
 
-IN_FLIGHT = 32
-"""Requests that one process has open at a time."""
 BYTES_IN_FLIGHT = 64 << 20
 """Bytes asked for ahead of what is being judged: bounds memory where images are read whole."""
 
@@ -60,27 +59,32 @@ def read_remote_labels(
 
 
 def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator[bytes]:
-    """So many first bytes of each file; none of one that cannot be read."""
+    """So many first bytes of each file; none of one that cannot be read. Files that are shorter are kept."""
+    remote = cast("RemoteStorage", storage)
 
     def fetch(path: str) -> bytes:
         try:
-            return cast("RemoteStorage", storage).fetch(path, 0, length)[0]
+            data = remote.fetch(path, 0, length)[0]
         except OSError:
             return b""
+        if len(data) < length:
+            remote.kept[path] = data
+        return data
 
     return concurrently(fetch, paths, lambda _: length)
 
 
 def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
-    """`call` of every item, in order, `IN_FLIGHT` at a time while their weights are below `BYTES_IN_FLIGHT`."""
-    threads = _threads(os.getpid())
+    """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
+    open_at_once = retries.PATIENCE.in_flight
+    threads = _threads(os.getpid(), open_at_once)
     waiting: deque[tuple[Future[R], int]] = deque()
     total = 0
     try:
         for item in items:
             heavy = weight(item)
             # Twice as many are handed over as are open, so that a slow one at the head holds up none.
-            while waiting and (len(waiting) >= 2 * IN_FLIGHT or total + heavy > BYTES_IN_FLIGHT):
+            while waiting and (len(waiting) >= 2 * open_at_once or total + heavy > BYTES_IN_FLIGHT):
                 future, done = waiting.popleft()
                 total -= done
                 yield future.result()
@@ -94,9 +98,9 @@ def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T
 
 
 @lru_cache(maxsize=1)
-def _threads(_process: int) -> ThreadPoolExecutor:
+def _threads(_process: int, number: int) -> ThreadPoolExecutor:
     """This process's threads: none survive a fork."""
-    return ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="sanitize-fetch")
+    return ThreadPoolExecutor(number, thread_name_prefix="sanitize-fetch")
 
 
 def _label_weight(item: tuple[str | None, int]) -> int:
@@ -106,10 +110,13 @@ def _label_weight(item: tuple[str | None, int]) -> int:
 def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | None:
     """All bytes of a file, or why they cannot be had."""
     path, size = item
+    remote = cast("RemoteStorage", storage)
     if path is None:
         return None
+    if path in remote.kept:
+        return remote.kept.pop(path)
     try:
-        return cast("RemoteStorage", storage).fetch(path, 0, None, size)[0]
+        return remote.fetch(path, 0, None, size)[0]
     except OSError as error:
         return error
 

@@ -77,6 +77,8 @@ class RemoteStorage:
         self.anchor = anchor
         self.home = home
         self._known: dict[str, Names | None] = {}
+        self.kept: dict[str, bytes] = {}
+        """Whole files that were read once to look at a sample, and will be read again."""
         self.failed: dict[str, str] = {}
         """Files of which a read failed in this process, and why."""
 

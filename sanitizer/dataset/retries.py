@@ -20,9 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a server is asked.
+    """How often and how long a server is asked.
 
     Attributes:
+        in_flight: Requests that one process has open at a time.
         tries: Requests in all before a file is given up.
         first_wait_s: Mean wait before the second try; doubles from try to try. Every wait is drawn from half to
             one and a half of that, so that many readers do not come back at once.
@@ -32,6 +33,7 @@ class Patience:
         slowest_bytes_per_s: See `timeout_s`.
     """
 
+    in_flight: int = 32
     tries: int = 6
     first_wait_s: float = 0.25
     longest_wait_s: float = 8.0

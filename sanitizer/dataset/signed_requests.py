@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from sanitizer.dataset import retries
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -78,9 +80,8 @@ def _text(value: object) -> str:
 class SignedReader:
     """Sends the requests. Lives in the event loop of one file system."""
 
-    def __init__(self, fs: Any, manner: Manner, in_flight: int, timeout_s: float) -> None:
+    def __init__(self, fs: Any, manner: Manner) -> None:
         self._fs, self._manner = fs, manner
-        self._in_flight, self._timeout_s = in_flight, timeout_s
         self._session: Any = None
         self._credentials: Any = None
         self._sign = importlib.import_module("botocore.auth").S3SigV4Auth
@@ -111,8 +112,9 @@ class SignedReader:
         aiohttp = importlib.import_module("aiohttp")
         if self._manner.service:
             self._credentials = await self._fs.session.get_credentials()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s)
-        connector = aiohttp.TCPConnector(limit=self._in_flight, ssl=_trusted(self._manner.base))
+        limit = retries.PATIENCE.timeout_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=limit, sock_read=limit)
+        connector = aiohttp.TCPConnector(limit=retries.PATIENCE.in_flight, ssl=_trusted(self._manner.base))
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self._session
 

@@ -17,9 +17,6 @@ from sanitizer.dataset.storage import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-IN_FLIGHT = 32
-"""Requests that one process has open at a time."""
-
 _PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
     "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "hf": "huggingface_hub", "sftp": "paramiko",

@@ -11,7 +11,7 @@ from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names, stamp_of
 from sanitizer.dataset.retries import IncompleteBodyError, patiently
 from sanitizer.dataset.signed_requests import Manner, SignedReader, StatusError, manner_of, quoted
-from sanitizer.dataset.storage_fsspec import IN_FLIGHT, FsspecStorage
+from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class S3Storage(FsspecStorage):
             "connect_timeout": retries.PATIENCE.timeout_s,
             "read_timeout": retries.PATIENCE.timeout_s,
             "retries": {"total_max_attempts": 1, "mode": "standard"},
-            "max_pool_connections": IN_FLIGHT,
+            "max_pool_connections": retries.PATIENCE.in_flight,
         }
         return {"config_kwargs": {**given, **ours}}
 
@@ -86,8 +86,7 @@ class S3Storage(FsspecStorage):
         finally:
             events.unregister("before-send.s3.GetObject", look)
         manner = seen[-1] if seen else None
-        limit = retries.PATIENCE.timeout_s
-        self._reader = (fs, SignedReader(fs, manner, IN_FLIGHT, limit) if manner else None)
+        self._reader = (fs, SignedReader(fs, manner) if manner else None)
         return data
 
     def list_once(self, path: str) -> Names:
