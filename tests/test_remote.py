@@ -193,6 +193,22 @@ def test_an_archive_holds_its_set_in_a_folder_of_its_own(tmp_path: Path) -> None
     assert comparable(scan(str(archive))) == comparable(scan(folder.parent))
 
 
+def test_a_page_of_a_remote_scan_says_why_it_has_no_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = flawed_set(tmp_path / "set")
+    url = in_memory(folder)
+    saved = str(tmp_path / "r.json")
+    assert main(["scan", url, "--output", str(tmp_path / "r.html"), "--output", saved]) == 1
+    assert main(["report", saved, "--html", str(tmp_path / "again")]) == 0
+    assert "is not on this disk" in capsys.readouterr().err
+    assert (tmp_path / "again/index.html").read_text().count("labels/train/bad.txt")
+    assert main(["report", saved, "--html", str(tmp_path / "here"), "--root", str(folder)]) == 0
+    assert list((tmp_path / "here/crops").iterdir())
+    assert main(["report", saved, "--cvat", str(tmp_path / "x.zip")]) == 2
+    assert f"{url} is not there: name it with --root" in capsys.readouterr().err
+
+
 def test_an_archive_that_is_damaged_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = flawed_set(tmp_path / "set")
     archive = zipped(folder, tmp_path / "set.zip", zipfile.ZIP_STORED)
@@ -258,7 +274,7 @@ def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
 
 def test_what_may_pass_is_tried_again_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(retries.time, "sleep", waits.append)
+    monkeypatch.setattr(retries, "_wait", waits.append)
     patience = Patience(tries=5, first_wait_s=1.0, longest_wait_s=3.0)
 
     def attempts(*outcomes: Any) -> tuple[Callable[[], Any], list[Any]]:

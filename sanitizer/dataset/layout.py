@@ -63,13 +63,24 @@ def find_dataset(
     if not anywhere:
         refuse_remote(paths)
     storage, given = _locate(paths)
+    try:
+        return _find(Listing(storage), given, paths, splits)
+    except BaseException:
+        storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
+        raise
+
+
+def _find(
+    listing: Listing, given: Sequence[str], paths: Sequence[str], splits: Sequence[str] | None
+) -> Dataset:
+    """The dataset behind paths within one storage; `paths` is how the user wrote them."""
+    storage = listing.storage
     if storage.remote:
         paths = [storage.url(path) for path in given]
     for path, absolute in zip(paths, given, strict=True):
         if not storage.lexists(absolute):
             looked = storage.url(os.path.dirname(absolute))
             raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
-    listing = Listing(storage)
     yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
     if len(given) == 1 and yamls:
         return _from_yaml(read_data_yaml(yamls[0], storage), paths[0], splits, listing)

@@ -199,24 +199,28 @@ class Dataset:
 def with_states(split: Split, storage: Storage) -> Split:
     """The split with sizes and stamps from the storage's listings, so that no file has to be asked for them."""
     states = np.full((len(split), 4), -1, np.int64)
-    names = split.file_names(0, len(split)), split.label_names(0, len(split))
-    for column, folders, exists, of in (
-        (0, split.image_dirs, split.has_image, names[0]),
-        (2, split.label_dirs, split.has_label, names[1]),
+    by_folder = np.argsort(split.dir_index, kind="stable")
+    ends = np.searchsorted(split.dir_index[by_folder], np.arange(len(split.image_dirs) + 1)).tolist()
+    for column, folders, exists, names in (
+        (0, split.image_dirs, split.has_image, split.file_names(0, len(split))),
+        (2, split.label_dirs, split.has_label, split.label_names(0, len(split))),
     ):
         for d, folder in enumerate(folders):
-            pairs = np.flatnonzero(exists & (split.dir_index == d)).tolist()
-            try:
-                known = (
-                    {e.name: (e.size, e.stamp) for e in storage.list(folder) if not e.is_folder}
-                    if pairs
-                    else {}
-                )
-            except OSError:
-                known = {}
+            pairs = [i for i in by_folder[ends[d] : ends[d + 1]].tolist() if exists[i]]
+            known = _states_in(folder, storage) if pairs else {}
             for i in pairs:
-                states[i, column : column + 2] = known.get(of[i], (-1, -1))
+                states[i, column : column + 2] = known.get(names[i], (-1, -1))
     return replace(split, states=states)
+
+
+def _states_in(folder: str, storage: Storage) -> Mapping[str, tuple[int, int]]:
+    """Size and stamp of each file in a folder, by name; none where there is no such folder."""
+    try:
+        return {
+            entry.name: (entry.size, entry.stamp) for entry in storage.list(folder) if not entry.is_folder
+        }
+    except OSError:
+        return {}
 
 
 def relative_path(root: str, path: str | None) -> str | None:

@@ -77,6 +77,7 @@ def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator
 def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
     """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
     open_at_once = retries.PATIENCE.in_flight
+    retries.INTERRUPTED.clear()
     threads = _threads(os.getpid(), open_at_once)
     waiting: deque[tuple[Future[R], int]] = deque()
     total = 0
@@ -92,6 +93,9 @@ def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T
             total += heavy
         while waiting:
             yield waiting.popleft()[0].result()
+    except KeyboardInterrupt:
+        retries.INTERRUPTED.set()  # threads are waited for at exit, and may have many tries before them
+        raise
     finally:
         for future, _ in waiting:
             future.cancel()

@@ -112,6 +112,8 @@ class RemoteStorage:
     def forget(self) -> None:
         """Drop all listings: they are large, and of no use once the dataset is found."""
         self._known.clear()
+        self.kept.clear()
+        self.failed.clear()
 
     def widen(self, path: str) -> None:
         """Make another folder that the user named part of the home."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import random
-import time
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,6 +51,9 @@ class Patience:
 
 PATIENCE = Patience()
 
+INTERRUPTED = threading.Event()
+"""Set where the user wants to leave: nobody waits any longer, and nothing is tried again."""
+
 
 class IncompleteBodyError(Exception):
     """Not everything came that was asked for; the text says what did."""
@@ -78,9 +81,15 @@ def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
         if not fault.passes:
             raise fault.error
         if failed < patience.tries:
-            time.sleep(patience.wait_s(failed))
-    words = f"{fault.error} ({patience.tries} tries)" if patience.tries > 1 else str(fault.error)
+            _wait(patience.wait_s(failed))
+        if INTERRUPTED.is_set():
+            break
+    words = f"{fault.error} ({failed} tries)" if failed > 1 else str(fault.error)
     raise OSError(errno.EIO, words)
+
+
+def _wait(seconds: float) -> None:
+    INTERRUPTED.wait(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class S3Storage(FsspecStorage):
         if reader[1] is not None:
             inner = path[len(self.anchor) + 1 :]
             try:
-                return self.run(reader[1].get, inner, start, stop, n_bytes=n_bytes)
+                data: bytes = self.run(reader[1].get, inner, start, stop, n_bytes=n_bytes)
+                return data
             except StatusError as error:
                 if error.status not in (301, 302, 307, 308, 400, 403):
                     raise

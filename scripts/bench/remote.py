@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any
 from measure import ROOT, machine, table, versions
 
 sys.path.insert(0, str(ROOT / "tests"))
-from remote_places import BUCKET, KEY, SECRET, Faults, Proxy, rclone, s3_server
+from remote_places import (  # type: ignore[import-not-found]
+    BUCKET,
+    KEY,
+    SECRET,
+    Faults,
+    Proxy,
+    rclone,
+    s3_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
