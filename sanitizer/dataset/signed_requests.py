@@ -6,6 +6,8 @@ asked is how all others are asked for. Where it did anything out of the ordinary
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import os
 from dataclasses import dataclass
@@ -83,6 +85,7 @@ class SignedReader:
     def __init__(self, fs: Any, manner: Manner) -> None:
         self._fs, self._manner = fs, manner
         self._session: Any = None
+        self._beginning = importlib.import_module("asyncio").Lock()
         self._credentials: Any = None
         self._sign = importlib.import_module("botocore.auth").S3SigV4Auth
         self._request = importlib.import_module("botocore.awsrequest").AWSRequest
@@ -90,7 +93,8 @@ class SignedReader:
 
     async def get(self, key: str, start: int, stop: int | None) -> bytes:
         """Bytes start to stop of an object. Raises StatusError, and whatever aiohttp raises."""
-        session = self._session or await self._begin()
+        async with self._beginning:
+            session = self._session or await self._begin()
         url = self._manner.base + quoted(key)
         headers = {"Accept-Encoding": "identity"}
         if start or stop is not None:
@@ -116,7 +120,15 @@ class SignedReader:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=limit, sock_read=limit)
         connector = aiohttp.TCPConnector(limit=retries.PATIENCE.in_flight, ssl=_trusted(self._manner.base))
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        atexit.register(_close, os.getpid(), self._fs.loop, self._session)
         return self._session
+
+
+def _close(process: int, loop: Any, session: Any) -> None:
+    """Close the connections at exit, as aiohttp complains of those that are left open."""
+    if process == os.getpid() and loop.is_running():
+        with contextlib.suppress(Exception):
+            importlib.import_module("asyncio").run_coroutine_threadsafe(session.close(), loop).result(1)
 
 
 def _trusted(base: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +24,12 @@ _PACKAGES = {
     "ssh": "paramiko", "smb": "smbprotocol", "oci": "ocifs", "oss": "ossfs",
 }  # fmt: skip
 _FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+_MAKING = threading.Lock()
+_INHERITED: list[object] = []
+"""File systems and event loops of a parent process. Were they collected here, they would close themselves, and with
+that take the parent's connections out of the selector that both processes share."""
 
 
 def open_url(url: str) -> tuple[RemoteStorage, str]:
@@ -124,7 +131,10 @@ class FsspecStorage(RemoteStorage):
     def filesystem(self) -> Any:
         """This process's file system: connections do not survive a fork."""
         if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), self.connect())
+            with _MAKING:
+                if self._made is None or self._made[0] != os.getpid():
+                    _INHERITED.append(self.__dict__.copy())
+                    self._made = (os.getpid(), self.connect())
         return self._made[1]
 
     def connect(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+_LEARNING = threading.Lock()
 
 
 class S3Storage(FsspecStorage):
@@ -49,9 +53,12 @@ class S3Storage(FsspecStorage):
 
     def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
         """Bytes of an object: by the full client at first, then by signed requests of our own where that works."""
-        reader = self._reader
-        if reader is None or reader[0] is not self.filesystem():
-            return self._read_and_learn(path, start, stop, n_bytes)
+        reader, fs = self._reader, self.filesystem()
+        if reader is None or reader[0] is not fs:
+            with _LEARNING:  # once, for all threads that begin together
+                if self._reader is None or self._reader[0] is not fs:
+                    return self._read_and_learn(path, start, stop, n_bytes)
+                reader = self._reader
         if reader[1] is not None:
             inner = path[len(self.anchor) + 1 :]
             try:
