@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sanitizer.dataset.storage import LOCAL, Storage, open_path
+from sanitizer.dataset.storage import LOCAL, Storage, absolute, open_path
 from sanitizer.findings import Severity
 from sanitizer.suggest import did_you_mean
 
@@ -80,7 +80,7 @@ def load_config(start_dir: str, explicit: str | None = None, storage: Storage = 
         ConfigError: A file cannot be read, or a key or value in it is wrong.
     """
     if explicit is not None:
-        path = explicit if "://" in explicit else os.path.abspath(explicit)
+        path = absolute(explicit)
         return _build(path, _read_toml(path) if path.endswith(".toml") else _read_yaml(path))
     if storage.remote:
         return _load_beside(start_dir, storage)

@@ -239,7 +239,8 @@ def test_only_scan_reads_elsewhere(command: str, tmp_path: Path, capsys: pytest.
     ("url", "words"),
     [
         ("gs://bucket/data.yaml", "pip install gcsfs"),
-        ("nonsense://x/data.yaml", "no protocol that fsspec knows"),
+        ("nonsense://x/data.yaml", "no protocol that sanitize reads"),
+        (f"s3://{KEY}:planted@bucket/data.yaml", "takes no user or key within the URL"),
         ("memory://nowhere/data.yaml", "does not exist"),
         ("memory://nowhere", "does not exist"),
         ("s3://", "names no bucket"),
@@ -253,7 +254,7 @@ def test_what_cannot_be_reached_is_one_sentence(
         pytest.skip("gcsfs is installed")
     assert main(["scan", url]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and words in error
+    assert error.count("\n") == 1 and words in error and KEY not in error
 
 
 def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
@@ -359,6 +360,13 @@ def test_a_token_of_a_url_goes_along_and_is_never_shown(
     assert main(["scan", signed, "--output", str(output)]) == 1
     said = "".join(capsys.readouterr()) + "".join(capsys.readouterr_text) + output.read_text()
     assert "planted" not in said and KEY not in said and "user:" not in said
+    (folder / "sanitize.yaml").write_text("unknown: key\n")
+    for option in ("--config", "--baseline"):
+        assert main(["scan", str(folder), option, signed.replace("data.yaml", "sanitize.yaml")]) == 2
+        error = capsys.readouterr().err
+        assert f"http://{web_server}/set/sanitize.yaml" in error or option == "--baseline"
+        assert "planted" not in error and KEY not in error and "user:" not in error
+    (folder / "sanitize.yaml").unlink()
     assert comparable(scan(signed, cache=False)) == comparable(scan(folder / "data.yaml"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
 from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
-from sanitizer.dataset.storage import find_storage, is_remote, refuse_remote
+from sanitizer.dataset.storage import absolute, find_storage, is_remote, refuse_remote
 from sanitizer.findings import Severity
 from sanitizer.reports import FORMATS, format_of, render, write
 
@@ -31,6 +31,7 @@ exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or nothi
 
 examples:
   sanitize scan data.yaml
+  sanitize scan s3://bucket/set/data.yaml        (also gs://, https://, set.zip)
   sanitize scan data.yaml --output findings.csv --output findings.sarif
   sanitize scan data.yaml --select B,C001 --set B001.max_ratio=80
   sanitize scan data.yaml --write-baseline known.json    then    --baseline known.json
@@ -40,7 +41,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sanitize scan`."""
     add = parser.add_argument
-    add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label and image files")
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="a data.yaml, a dataset folder, or label and image files; URLs and .zip archives too",
+    )
 
     add_rule_options(parser)
     group = parser.add_argument_group("what to read")
@@ -210,7 +216,7 @@ def configured(config: Config, args: argparse.Namespace) -> Config:
     if args.write_baseline:
         changes["baseline"] = None  # the new one is to know everything
     elif args.baseline:
-        changes["baseline"] = args.baseline if "://" in args.baseline else os.path.abspath(args.baseline)
+        changes["baseline"] = absolute(args.baseline)
     return replace(config, **changes)  # type: ignore[arg-type]
 
 

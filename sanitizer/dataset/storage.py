@@ -201,7 +201,7 @@ def open_storage(path: str) -> tuple[RemoteStorage, str]:
     Raises:
         StorageError: The protocol is unknown, a package is missing, or the place cannot be reached.
     """
-    if "::" in path or path.startswith("zip://") or path.partition("?")[0].lower().endswith(".zip"):
+    if _is_zip(path):
         from sanitizer.dataset.storage_zip import open_zip
 
         return open_zip(path)
@@ -219,8 +219,31 @@ def open_path(path: str) -> BinaryIO:
     """
     if "://" not in path:
         return open(path, "rb")
-    storage, inside = open_storage(path)
-    return storage.open(inside)
+    storage, inside = _find_remote(path)
+    return storage.open(inside, storage.ask_size(inside))
+
+
+def absolute(path: str) -> str:
+    """Absolute path of a file by its local path; a URL as it may be shown, from which `open_path` opens it."""
+    if "://" not in path:
+        return os.path.abspath(path)
+    storage, inside = _find_remote(path)
+    return storage.url(inside)
+
+
+def _find_remote(url: str) -> tuple[RemoteStorage, str]:
+    """As `open_storage`, of a file that is no part of the dataset."""
+    if _is_zip(url):
+        from sanitizer.dataset.storage_zip import find_zip
+
+        return find_zip(url)[:2]
+    from sanitizer.dataset.storage_fsspec import find_server
+
+    return find_server(url)
+
+
+def _is_zip(url: str) -> bool:
+    return "::" in url or url.startswith("zip://") or url.partition("?")[0].lower().endswith(".zip")
 
 
 def find_storage(path: str) -> tuple[Storage, str]:

@@ -18,10 +18,12 @@ from sanitizer.dataset.storage import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sanitizer.dataset.storage_http import HttpStorage
+
+
 _PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
-    "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "hf": "huggingface_hub", "sftp": "paramiko",
-    "ssh": "paramiko", "smb": "smbprotocol", "oci": "ocifs", "oss": "ossfs",
+    "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "oci": "ocifs", "oss": "ossfs", "memory": "fsspec",
 }  # fmt: skip
 _FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -55,12 +57,26 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     """
     protocol, _, rest = url.partition("://")
     protocol = protocol.lower()
+    if protocol not in _PACKAGES:
+        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
+        raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
     require(protocol)
     if protocol in ("http", "https"):
         from sanitizer.dataset.storage_http import HttpStorage
 
         place = urlsplit(url)
-        return _web_server(protocol, place.netloc, place.query), HttpStorage.path_of(place)
+        path = HttpStorage.path_of(place)
+        server = (protocol, path.split("/")[1])
+        # A URL without credentials, as messages show it, means the server that was named with them.
+        if server not in _SERVERS or place.query or "@" in place.netloc:
+            before = _SERVERS.get(server)
+            if before is None or not before.is_named_by(place):
+                _SERVERS[server] = HttpStorage(protocol, place.netloc, place.query)
+        return _SERVERS[server], path
+    if "@" in rest.split("/")[0]:
+        raise StorageError(
+            f"{protocol}:// takes no user or key within the URL: its client finds them by itself"
+        )
     path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
     if path == "/" and protocol != "memory":
         raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
@@ -77,11 +93,8 @@ def _bucket(protocol: str, anchor: str) -> RemoteStorage:
     return FsspecStorage(protocol, anchor)
 
 
-@cache
-def _web_server(protocol: str, server: str, query: str) -> RemoteStorage:
-    from sanitizer.dataset.storage_http import HttpStorage
-
-    return HttpStorage(protocol, server, query)
+_SERVERS: dict[tuple[str, str], HttpStorage] = {}
+"""Web servers by protocol and name."""
 
 
 def require(protocol: str) -> Any:
@@ -104,8 +117,7 @@ def require(protocol: str) -> Any:
             f"{protocol}:// needs a package that is not installed: pip install {package or protocol}"
         ) from None
     except ValueError:
-        known = "s3://, gs://, http://, https://, memory://, zip://"
-        raise StorageError(f"{protocol}:// is no protocol that fsspec knows; such are {known}") from None
+        raise StorageError(f"{protocol}:// needs a newer fsspec: pip install -U fsspec {package}") from None
 
 
 class FsspecStorage(RemoteStorage):

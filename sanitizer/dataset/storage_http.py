@@ -31,6 +31,10 @@ class HttpStorage(FsspecStorage):
         self._host = server.rpartition("@")[2]
         super().__init__(protocol, f"/{self._host}", "")
 
+    def is_named_by(self, place: SplitResult) -> bool:
+        """Whether a split URL has these credentials."""
+        return (place.netloc, place.query) == (self._server, self._query)
+
     @staticmethod
     def path_of(place: SplitResult) -> str:
         """Path within the storage of a split URL."""

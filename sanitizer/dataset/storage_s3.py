@@ -55,10 +55,13 @@ class S3Storage(FsspecStorage):
         """Bytes of an object: by the full client at first, then by signed requests of our own where that works."""
         reader, fs = self._reader, self.filesystem()
         if reader is None or reader[0] is not fs:
-            with _LEARNING:  # once, for all threads that begin together
-                if self._reader is None or self._reader[0] is not fs:
-                    return self._read_and_learn(path, start, stop, n_bytes)
-                reader = self._reader
+            # One thread learns; nobody waits for it, as it may have met a server that does not answer.
+            if not _LEARNING.acquire(blocking=False):
+                return super().read_once(path, start, stop, n_bytes)
+            try:
+                return self._read_and_learn(path, start, stop, n_bytes)
+            finally:
+                _LEARNING.release()
         if reader[1] is not None:
             inner = path[len(self.anchor) + 1 :]
             try:
@@ -142,7 +145,7 @@ class S3Storage(FsspecStorage):
     def _page(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         page: Mapping[str, Any] = self.call("call_s3", "list_objects_v2", **arguments)
         counted = len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
-        if page.get("KeyCount", counted) != counted or "Name" not in page:
+        if page.get("KeyCount", counted) != counted:
             raise IncompleteBodyError("a listing came cut off")
         return page
 

@@ -30,6 +30,17 @@ def open_zip(url: str) -> tuple[RemoteStorage, str]:
     Raises:
         StorageError: There is no such archive, or it is none.
     """
+    storage, path, inner = find_zip(url)
+    storage.home = path if storage.isdir(path) or not inner else os.path.dirname(path)
+    return storage, path
+
+
+def find_zip(url: str) -> tuple[RemoteStorage, str, str]:
+    """(the storage, the path in it, what the URL has of that path).
+
+    Raises:
+        StorageError: There is no such archive, or it is none.
+    """
     inner, outer = "", url
     if url.startswith("zip://"):
         inner, chained, outer = url[len("zip://") :].partition("::")
@@ -38,10 +49,7 @@ def open_zip(url: str) -> tuple[RemoteStorage, str]:
     if "::" in outer:
         raise StorageError("only zip://path/inside::archive can be chained")
     storage = _archive(outer, _state(outer))
-    path = os.path.normpath(f"{storage.anchor}/{inner.strip('/')}")
-    folder = storage.isdir(path) or not inner
-    storage.home = path if folder else os.path.dirname(path)
-    return storage, path
+    return storage, os.path.normpath(f"{storage.anchor}/{inner.strip('/')}"), inner
 
 
 @lru_cache(maxsize=4)
