@@ -100,9 +100,12 @@ def test_published_sets(name: str, shared_data: Path, tmp_path: Path) -> None:
     archive = zipped(
         folder, tmp_path / f"{name}.zip", zipfile.ZIP_STORED if name == "bccd" else zipfile.ZIP_DEFLATED
     )
-    places = [in_memory(folder) + entry(folder), str(archive), f"zip://{entry(folder)[1:]}::{archive}"]
-    for mode in ("none", "header", "decode"):
-        same_everywhere(folder, places, images=mode, jobs=1)
+    memory = in_memory(folder) + entry(folder)
+    same_everywhere(
+        folder, [memory, str(archive), f"zip://{entry(folder)[1:]}::{archive}"], images="header", jobs=1
+    )
+    same_everywhere(folder, [memory], images="none", jobs=1)
+    same_everywhere(folder, [memory if name == "bccd" else str(archive)], images="decode", jobs=1)
 
 
 @pytest.mark.parametrize("mode", ["header", "decode"])
@@ -153,6 +156,23 @@ def test_a_hook_with_files_in_an_archive(tmp_path: Path) -> None:
     far = scan(*(f"zip://{name}::{archive}" for name in names))
     assert comparable(far) == comparable(local)
     assert local.findings
+
+
+def test_paths_of_several_places_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = flawed_set(tmp_path / "set")
+    archive = zipped(folder, tmp_path / "set.zip")
+    one, other = f"zip://labels/train/bad.txt::{archive}", str(folder / "labels/train/bad.txt")
+    for paths in ((one, other), (other, one), (one, f"{in_memory(folder)}/labels/train/bad.txt")):
+        assert main(["scan", *paths]) == 2
+        assert "one place at a time" in capsys.readouterr().err
+
+
+def test_two_sets_of_one_place_are_two_homes(tmp_path: Path) -> None:
+    urls = [in_memory(flawed_set(tmp_path / name)) for name in ("a", "b")]
+    for url in (*urls, urls[0]):
+        scan(url)
+        storage, path = open_storage(url)
+        assert storage.home == path == url.removeprefix("memory:/")
 
 
 def flawed_set(folder: Path, pairs: int = 3) -> Path:

@@ -180,8 +180,9 @@ def _nearest_config(paths: Sequence[str], explicit: str | None) -> Config:
     """The configuration that belongs to the paths, wherever they are."""
     if explicit is not None or not any(map(is_remote, paths)):
         return load_config(config_folder(paths) if explicit is None else "", explicit)
-    storage, path = find_storage(paths[0])
-    return load_config(path if storage.isdir(path) else os.path.dirname(path), storage=storage)
+    storage, found = find_storage(paths)
+    folders = [path if storage.isdir(path) else os.path.dirname(path) for path in found]
+    return load_config(os.path.commonpath(folders), storage=storage)
 
 
 def config_folder(paths: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from sanitizer.dataset.single_files import (
 )
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
-from sanitizer.dataset.storage import LOCAL, Storage, find_storage, is_remote, refuse_remote
+from sanitizer.dataset.storage import Storage, find_storage, refuse_remote
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
@@ -62,7 +62,7 @@ def find_dataset(
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
     if not anywhere:
         refuse_remote(paths)
-    storage, given = _locate(paths)
+    storage, given = find_storage(paths)
     try:
         return _find(Listing(storage), given, paths, splits)
     except BaseException:
@@ -93,16 +93,6 @@ def _find(
         raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
     document = read_data_yaml(yamls[0], storage) if yamls else None
     return _from_files(given, " ".join(paths), document, listing)
-
-
-def _locate(paths: Sequence[str]) -> tuple[Storage, list[str]]:
-    """(the one storage that all paths are in, their absolute paths in it)."""
-    if not any(map(is_remote, paths)):
-        return LOCAL, [os.path.abspath(path) for path in paths]
-    found = [find_storage(path) for path in paths]
-    if any(storage is not found[0][0] for storage, _ in found):
-        raise DatasetError("give paths of one place at a time: one bucket, one archive, or this disk")
-    return found[0][0], [path for _, path in found]
 
 
 def _from_yaml(

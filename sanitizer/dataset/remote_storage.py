@@ -65,7 +65,7 @@ class RemoteStorage:
 
     Attributes:
         anchor: Folder that all paths are below (a bucket, a server, an archive); it is taken to exist.
-        home: Folder that the user named. A listing below it that fails is an error; elsewhere it is a folder that
+        home: Folder that the user named last. A listing below it that fails is an error; elsewhere it is a folder that
             is not there, as credentials may well end at the dataset.
         has_folders: An empty folder is a folder, as in an archive; else it is nothing, as in a bucket.
     """
@@ -114,10 +114,6 @@ class RemoteStorage:
         self._known.clear()
         self.kept.clear()
         self.failed.clear()
-
-    def widen(self, path: str) -> None:
-        """Make another folder that the user named part of the home."""
-        self.home = os.path.commonpath([self.home, path])
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
         """The file, to read and seek in: each read is a request, short ones are joined."""

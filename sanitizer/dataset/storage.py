@@ -246,12 +246,24 @@ def _is_zip(url: str) -> bool:
     return "::" in url or url.startswith("zip://") or url.partition("?")[0].lower().endswith(".zip")
 
 
-def find_storage(path: str) -> tuple[Storage, str]:
-    """The storage of a path of a command line, and the absolute path in it.
+def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
+    """The one storage that all paths of a command line are in, and their absolute paths in it.
 
     Raises:
-        StorageError: As `open_storage`.
+        StorageError: As `open_storage`; the paths are in several places.
     """
-    if is_remote(path):
-        return open_storage(path)
-    return LOCAL, os.path.abspath(path.removeprefix("file://"))
+    if not any(map(is_remote, paths)):
+        return LOCAL, [os.path.abspath(path.removeprefix("file://")) for path in paths]
+    several = StorageError("give paths of one place at a time: one bucket, one archive, or this disk")
+    if not all(map(is_remote, paths)):
+        raise several
+    storage, first = open_storage(paths[0])
+    found, home = [first], storage.home
+    for path in paths[1:]:
+        other, inside = open_storage(path)
+        if other is not storage:
+            raise several
+        found.append(inside)
+        home = os.path.commonpath([home, storage.home])
+    storage.home = home
+    return storage, found

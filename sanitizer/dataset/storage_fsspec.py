@@ -41,11 +41,7 @@ def open_url(url: str) -> tuple[RemoteStorage, str]:
         StorageError: The protocol is unknown, or a package is missing.
     """
     storage, path = find_server(url)
-    home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
-    if storage.home == "":
-        storage.home = home
-    else:
-        storage.widen(home)
+    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
     return storage, path
 
 
