@@ -19,7 +19,7 @@ import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +37,37 @@ def comparable(report: Report) -> str:
         del content[key]
     del content["summary"]["elapsed_s"]
     return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+def entry(folder: Path | str) -> str:
+    """The data.yaml of a folder, or the folder where there is none."""
+    return "/data.yaml" if os.path.isfile(f"{folder}/data.yaml") else ""
+
+
+def same_everywhere(folder: Path, places: list[str], **options: Any) -> Report:
+    """Scan the folder and its copies; all reports must be one."""
+    from sanitizer import scan
+
+    local = scan(f"{folder}{entry(folder)}", **options)
+    for place in places:
+        far = scan(place, cache=False, **options)
+        assert comparable(far) == comparable(local), place
+    return local
+
+
+def flawed_set(folder: Path, pairs: int = 3) -> Path:
+    """A small set with one bad row, one image without label, and pictures in two formats."""
+    from example_files import build
+    from test_images import HEALTHY
+
+    build({"rows": "0 0.5 0.5 0.2 0.2"}, folder)
+    for i in range(pairs):
+        (folder / f"images/train/p{i}.jpg").write_bytes(HEALTHY["progressive.jpg"][0] + bytes([i]) * 2)
+        (folder / f"labels/train/p{i}.txt").write_text(f"{i % 3} 0.5 0.5 0.{i % 4 + 1} 0.2\n")
+    shutil.copy(folder / "images/train/example.jpg", folder / "images/train/a.jpg")
+    shutil.copy(folder / "images/train/example.jpg", folder / "images/train/bad.jpg")
+    (folder / "labels/train/bad.txt").write_text("0 0.5 0.5 0 0.2\n0 nan 0.5 0.1 0.2\n")
+    return folder
 
 
 def in_memory(folder: Path) -> str:

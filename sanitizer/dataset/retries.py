@@ -33,7 +33,7 @@ class Patience:
         slowest_bytes_per_s: See `timeout_s`.
     """
 
-    in_flight: int = 32
+    in_flight: int = 64
     tries: int = 6
     first_wait_s: float = 0.25
     longest_wait_s: float = 8.0

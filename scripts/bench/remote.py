@@ -42,10 +42,10 @@ _SCAN = """
 import dataclasses, json, sys, time, resource
 from sanitizer import scan
 from sanitizer.dataset import retries
-path, mode, jobs, in_flight = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+path, mode, in_flight = sys.argv[1], sys.argv[2], int(sys.argv[3])
 retries.PATIENCE = dataclasses.replace(retries.PATIENCE, in_flight=in_flight)
 started, cpu = time.perf_counter(), time.process_time()
-report = scan(path, images=mode, jobs=jobs, cache=False)
+report = scan(path, images=mode, jobs=1, cache=False)
 content = report.to_dict()
 del content["data"], content["root"], content["summary"]["elapsed_s"]
 print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu,
@@ -56,23 +56,17 @@ print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way to scan; `latency_ms` None asks the server without the proxy."""
+    """One way to scan, in one process; `latency_ms` None asks the server without the proxy."""
 
     name: str
     latency_ms: int | None
-    jobs: int
     in_flight: int
 
 
 CASES = [
-    Case("server alone", None, 1, 32),
-    Case("server alone", None, 2, 32),
-    Case("proxy, 0 ms", 0, 1, 32),
-    *(
-        Case(f"proxy, {ms} ms", ms, jobs, n)
-        for ms in (10, 50)
-        for jobs, n in ((1, 16), (1, 32), (1, 64), (2, 32))
-    ),
+    Case("server alone", None, 64),
+    Case("proxy, 0 ms", 0, 64),
+    *(Case(f"proxy, {ms} ms", ms, n) for ms in (10, 50) for n in (16, 32, 64, 128)),
 ]
 
 
@@ -104,7 +98,6 @@ def main() -> None:
             table(
                 (
                     "from",
-                    "processes",
                     "in flight",
                     "seconds",
                     "files/s",
@@ -115,7 +108,7 @@ def main() -> None:
                 ),
                 rows,
             ),
-            "Medians. Files are images and labels; ÷ disk is the time against the disk's, one process, in the same",
+            "Medians, one process. Files are images and labels; ÷ disk is the time against the disk's in the same",
             "round. Server, proxy and scan share the cores: the first rows are bounded by them, not by the scan.",
             "Every report equalled the disk's.\n",
         ]
@@ -130,21 +123,21 @@ def measure(folder: str, server: int, rounds: int) -> list[Sequence[str]]:
     found: dict[Case, list[dict[str, Any]]] = {case: [] for case in CASES}
     with _ProxyProcess(server) as proxy:
         for _ in range(rounds):
-            disk.append(scan(f"{folder}/data.yaml", 1, 32, None))
+            disk.append(scan(f"{folder}/data.yaml", 64, None))
             for case in CASES:
                 if case.latency_ms is not None:
                     proxy.begin(case.latency_ms)
                 port = server if case.latency_ms is None else proxy.port
-                result = scan(f"s3://{BUCKET}/set/data.yaml", case.jobs, case.in_flight, port)
+                result = scan(f"s3://{BUCKET}/set/data.yaml", case.in_flight, port)
                 assert result["report"] == disk[-1]["report"], case
                 result["requests"] = proxy.count() if case.latency_ms is not None else None
                 result["ratio"] = result["seconds"] / disk[-1]["seconds"]
                 found[case].append(result)
-    rows = [_row("disk", "1", "–", disk)]
-    return rows + [_row(case.name, str(case.jobs), str(case.in_flight), runs) for case, runs in found.items()]
+    rows = [_row("disk", "–", disk)]
+    return rows + [_row(case.name, str(case.in_flight), runs) for case, runs in found.items()]
 
 
-def scan(path: str, jobs: int, in_flight: int, port: int | None) -> dict[str, Any]:
+def scan(path: str, in_flight: int, port: int | None) -> dict[str, Any]:
     """Scan in a process of its own, image headers only; what `_SCAN` prints."""
     env = os.environ | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     if port is not None:
@@ -154,19 +147,19 @@ def scan(path: str, jobs: int, in_flight: int, port: int | None) -> dict[str, An
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
-    command = [sys.executable, "-c", _SCAN, path, "header", str(jobs), str(in_flight)]
+    command = [sys.executable, "-c", _SCAN, path, "header", str(in_flight)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def _row(name: str, jobs: str, in_flight: str, runs: list[dict[str, Any]]) -> Sequence[str]:
+def _row(name: str, in_flight: str, runs: list[dict[str, Any]]) -> Sequence[str]:
     seconds, files = median(r["seconds"] for r in runs), runs[0]["files"]
     ratio = median(r.get("ratio", 1.0) for r in runs)
     requests = runs[0].get("requests")
     return (
-        name, jobs, in_flight, f"{seconds:.2f}", f"{files / seconds:,.0f}", f"{ratio:.1f}",
-        f"{median(r['cpu'] for r in runs):.2f}" if jobs == "1" else "–",
+        name, in_flight, f"{seconds:.2f}", f"{files / seconds:,.0f}", f"{ratio:.1f}",
+        f"{median(r['cpu'] for r in runs):.2f}",
         f"{requests:,}" if requests else "–", f"{requests / files:.2f}" if requests else "–",
     )  # fmt: skip
 
