@@ -56,10 +56,10 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     if protocol not in _PACKAGES:
         known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
         raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
-    require(protocol)
     if protocol in ("http", "https"):
         from sanitizer.dataset.storage_http import HttpStorage
 
+        require(protocol)
         place = urlsplit(url)
         path = HttpStorage.path_of(place)
         server = (protocol, path.split("/")[1])
@@ -76,6 +76,7 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
     if path == "/" and protocol != "memory":
         raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
+    require(protocol)
     return _bucket(protocol, "/" if protocol == "memory" else "/" + path.split("/")[1]), path
 
 
