@@ -28,7 +28,6 @@ from sanitizer import scan
 from sanitizer.cli import main
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.retries import Patience, patiently
-from sanitizer.dataset.signed_requests import Manner, manner_of
 from sanitizer.dataset.storage import StorageError
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
@@ -234,60 +233,6 @@ def test_names_of_all_kinds(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPa
     assert comparable(
         scan(f"s3://{BUCKET}/{top.name}/data.yaml", images="header", cache=False)
     ) == comparable(local)
-
-
-def test_requests_are_signed_as_the_full_client_signs_them(s3: tuple[Proxy, Path]) -> None:
-    proxy, folder = s3
-    flawed_set(folder / "set", pairs=5)
-    scan(f"s3://{BUCKET}/set/data.yaml", images="header", cache=False)
-    labels = [h for r, h in zip(proxy.requests, proxy.headers, strict=True) if "/labels/" in r]
-    assert labels and not any("aiobotocore" in h.get("user-agent", "") for h in labels)
-    assert all(h["authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={KEY}/") for h in labels)
-
-
-def test_where_our_requests_are_refused_the_full_client_goes_on(
-    s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sanitizer.dataset import storage_s3
-
-    proxy, folder = s3
-    flawed_set(folder / "set", pairs=5)
-    wrong = Manner(f"http://127.0.0.1:{proxy.port}/{BUCKET}/", "", "")  # unsigned
-    monkeypatch.setattr(storage_s3, "manner_of", lambda *_: wrong)
-    far = scan(f"s3://{BUCKET}/set/data.yaml", images="header", cache=False)
-    assert comparable(far) == comparable(scan(folder / "set/data.yaml", images="header"))
-    assert any("aiobotocore" in h.get("user-agent", "") for h in proxy.headers[-5:])
-
-
-SIGNED = (
-    "AWS4-HMAC-SHA256 Credential=AKIA/20261126/eu-west-3/s3/aws4_request, SignedHeaders=host, Signature=0"
-)
-
-
-@pytest.mark.parametrize(
-    ("url", "headers", "expected"),
-    [
-        ("https://b.s3.amazonaws.com/a%20b/c.txt", {"Authorization": SIGNED}, "https://b.s3.amazonaws.com/"),
-        ("http://x:9000/b/a%20b/c.txt", {"Authorization": SIGNED.encode()}, "http://x:9000/b/"),
-        ("http://x/b/a%20b/c.txt", {}, "http://x/b/"),
-        ("http://x/b/a%20b/c.txt", {"Authorization": SIGNED, "x-amz-request-payer": "requester"}, None),
-        ("http://x/b/a%20b/c.txt", {"Authorization": SIGNED.replace("/s3/", "/s3express/")}, None),
-        ("http://x/b/a%20b/c.txt", {"Authorization": "AWS4-ECDSA-P256-SHA256 Credential=x"}, None),
-        ("http://x/b/a%20b/c.txt?versionId=3", {"Authorization": SIGNED}, None),
-        ("http://x/b/other.txt", {"Authorization": SIGNED}, None),
-    ],
-)
-def test_what_is_out_of_the_ordinary_is_left_to_the_full_client(
-    url: str, headers: dict[str, Any], expected: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    manner = manner_of(url, headers, "a b/c.txt")
-    assert (manner and manner.base) == expected
-    if manner is not None:
-        assert (manner.region, manner.service) == (("eu-west-3", "s3") if headers else ("", ""))
-        monkeypatch.setenv("https_proxy", "http://proxy:3128")
-        assert manner_of(url, headers, "a b/c.txt") is None
 
 
 def test_wrong_keys_are_not_tried_again(

@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names
 from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
-from sanitizer.dataset.signed_requests import StatusError
 from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class HttpStorage(FsspecStorage):
         address = importlib.import_module("yarl").URL(self.key(path), encoded=True)
         async with session.get(address, headers=headers) as answer:
             if answer.status >= 400:
-                raise StatusError(answer.status)
+                raise _StatusError(answer.status)
             return answer.status, answer.headers, await answer.read()
 
     def ask_size(self, path: str) -> int:
@@ -120,6 +119,14 @@ class HttpStorage(FsspecStorage):
             elif name and "/" not in name:
                 found.add(name, -1, -1)
         return found
+
+
+class _StatusError(Exception):
+    """A server's answer that holds no file: `status` of HTTP."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'#?]+)""", re.IGNORECASE)

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import importlib
 import os
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names, stamp_of
 from sanitizer.dataset.retries import IncompleteBodyError, patiently
-from sanitizer.dataset.signed_requests import Manner, SignedReader, StatusError, manner_of, quoted
 from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-_LEARNING = threading.Lock()
-
-
 class S3Storage(FsspecStorage):
     """A bucket. Credentials, region and endpoint are found as by every AWS client (AWS_PROFILE, AWS_ENDPOINT_URL, …)
     or by fsspec's configuration (FSSPEC_S3_ANON=true for public buckets)."""
-
-    def __init__(self, protocol: str, anchor: str) -> None:
-        super().__init__(protocol, anchor)
-        self._reader: tuple[Any, SignedReader | None] | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        """Connections stay in their process."""
-        return {**super().__getstate__(), "_reader": None}
 
     def options(self) -> Mapping[str, Any]:
         """Retries are ours alone: s3fs and botocore would multiply them."""
@@ -50,55 +37,6 @@ class S3Storage(FsspecStorage):
         fs = super().connect()
         fs.retries = 1
         return fs
-
-    def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
-        """Bytes of an object: by the full client at first, then by signed requests of our own where that works."""
-        reader, fs = self._reader, self.filesystem()
-        if reader is None or reader[0] is not fs:
-            # One thread learns; nobody waits for it, as it may have met a server that does not answer.
-            if not _LEARNING.acquire(blocking=False):
-                return super().read_once(path, start, stop, n_bytes)
-            try:
-                return self._read_and_learn(path, start, stop, n_bytes)
-            finally:
-                _LEARNING.release()
-        if reader[1] is not None:
-            inner = path[len(self.anchor) + 1 :]
-            try:
-                data: bytes = self.run(reader[1].get, inner, start, stop, n_bytes=n_bytes)
-                return data
-            except StatusError as error:
-                if error.status not in (301, 302, 307, 308, 400, 403):
-                    raise
-            except Exception as error:
-                if "Certificate" not in type(error).__name__:
-                    raise
-            # The full client may know better; if it does, it is asked from now on.
-            data = super().read_once(path, start, stop, n_bytes)
-            self._reader = (reader[0], None)
-            return data
-        return super().read_once(path, start, stop, n_bytes)
-
-    def _read_and_learn(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
-        """The same by the full client, taking note of how it asks."""
-        fs, key = self.filesystem(), path[len(self.anchor) + 1 :]
-        seen: list[Manner | None] = []
-
-        def look(request: Any, **_: Any) -> None:
-            manner = manner_of(request.url, request.headers, key)
-            if request.url.endswith(f"/{quoted(key)}"):
-                seen.append(manner)
-
-        self.run(fs.set_session)
-        events = fs.s3.meta.events
-        events.register("before-send.s3.GetObject", look)
-        try:
-            data = super().read_once(path, start, stop, n_bytes)
-        finally:
-            events.unregister("before-send.s3.GetObject", look)
-        manner = seen[-1] if seen else None
-        self._reader = (fs, SignedReader(fs, manner) if manner else None)
-        return data
 
     def list_once(self, path: str) -> Names:
         """The folder's names; 1000 a request."""
