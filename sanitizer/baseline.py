@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.atomic import write_atomically
+from sanitizer.dataset.storage import open_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ def apply_baseline(findings: Sequence[Finding], path: str) -> tuple[list[Finding
 def read_baseline(path: str) -> frozenset[str]:
     """Fingerprints that the baseline knows. BaselineError where it cannot be read or is no baseline."""
     try:
-        with open(path, "rb") as file:
+        with open_path(path) as file:
             content = json.loads(file.read())
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from error

@@ -77,26 +77,22 @@ class ChunkCache:
         return cls(os.path.join(cache_root(), "scan", _name(dataset), _name(*engine)))
 
     def key(self, split: Split, start: int, stop: int) -> Key:
-        """Stat every file of a split's pairs start to stop."""
+        """Stat every file of a split's pairs start to stop, or take what a listing said of them."""
         pairs = slice(start, stop)
         dirs, folders = np.unique(split.dir_index[pairs], return_inverse=True)
         has_image, has_label = split.has_image[pairs], split.has_label[pairs]
-        image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
-        state = np.empty((stop - start, 4), np.int64)
-        by_folder = np.argsort(folders, kind="stable")
-        ends = np.searchsorted(folders[by_folder], np.arange(len(dirs) + 1))
-        for n, d in enumerate(dirs.tolist()):
-            here = by_folder[ends[n] : ends[n + 1]]
-            images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
-            state[here, :2] = _sizes_and_times(split.image_dirs[d], images, has_image[here])
-            state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label[here])
+        if split.states is None:
+            state = _ask_disk(split, start, stop, dirs, folders)
+            newest_mtime_s = float(state[:, [1, 3]].max(initial=0)) / 1e9
+        else:  # stamps of a listing are no times, and tell every change
+            state, newest_mtime_s = split.states[pairs], 0.0
         described = blake2b(digest_size=16)
         for part in (state, folders, has_image, has_label):
             described.update(part.tobytes())
         paths = (path for d in dirs.tolist() for path in (split.image_dirs[d], split.label_dirs[d]))
         blob = split.names[split.offsets[start] : split.offsets[stop]]
         slot = _name(split.name, *paths, blob.decode("latin-1"))
-        return Key(slot, described.digest(), float(state[:, [1, 3]].max(initial=0)) / 1e9)
+        return Key(slot, described.digest(), newest_mtime_s)
 
     def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
         """What was stored for exactly this state; None where there is nothing, or nothing sound."""
@@ -140,6 +136,24 @@ class ChunkCache:
                 os.unlink(entry)
             for folder in _by_age(os.path.dirname(self.folder))[:-RULE_SETS_KEPT]:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ask_disk(
+    split: Split, start: int, stop: int, dirs: NDArray[np.int32], folders: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """int64 (stop - start, 4): size and modification time in ns of image and label of each pair."""
+    pairs = slice(start, stop)
+    has_image, has_label = split.has_image[pairs], split.has_label[pairs]
+    image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
+    state = np.empty((stop - start, 4), np.int64)
+    by_folder = np.argsort(folders, kind="stable")
+    ends = np.searchsorted(folders[by_folder], np.arange(len(dirs) + 1))
+    for n, d in enumerate(dirs.tolist()):
+        here = by_folder[ends[n] : ends[n + 1]]
+        images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
+        state[here, :2] = _sizes_and_times(split.image_dirs[d], images, has_image[here])
+        state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label[here])
+    return state
 
 
 def _sizes_and_times(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:

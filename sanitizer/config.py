@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sanitizer.dataset.storage import LOCAL, Storage, absolute, open_path
 from sanitizer.findings import Severity
 from sanitizer.suggest import did_you_mean
 
@@ -65,20 +67,23 @@ class Config:
     source: str | None = None
 
 
-def load_config(start_dir: str, explicit: str | None = None) -> Config:
+def load_config(start_dir: str, explicit: str | None = None, storage: Storage = LOCAL) -> Config:
     """Read the configuration that applies to a folder.
 
     Args:
         start_dir: Folder of the dataset. Its sanitize.yaml is taken, else the `[tool.sanitize]` of its
             pyproject.toml, else those of the nearest folder above.
         explicit: This file instead, either kind.
+        storage: Where the dataset is. Elsewhere than on this disk no folder above its own is looked into.
 
     Raises:
         ConfigError: A file cannot be read, or a key or value in it is wrong.
     """
     if explicit is not None:
-        path = os.path.abspath(explicit)
+        path = absolute(explicit)
         return _build(path, _read_toml(path) if path.endswith(".toml") else _read_yaml(path))
+    if storage.remote:
+        return _load_beside(start_dir, storage)
     folder = os.path.abspath(start_dir)
     while True:
         yaml_path = os.path.join(folder, CONFIG_NAME)
@@ -95,9 +100,23 @@ def load_config(start_dir: str, explicit: str | None = None) -> Config:
         folder = parent
 
 
+def _load_beside(folder: str, storage: Storage) -> Config:
+    """The configuration in a folder of some storage; what it names is sought there, too, and not on this disk."""
+
+    def beside(name: str) -> str:
+        return storage.url(os.path.normpath(os.path.join(folder, name)))
+
+    for name, read in ((CONFIG_NAME, _read_yaml), (PYPROJECT_NAME, _read_toml)):
+        path = f"{folder}/{name}"
+        content = read(storage.url(path)) if storage.isfile(path) else None
+        if content is not None:
+            return _build(storage.url(path), content, beside)
+    return Config()
+
+
 def _read_bytes(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_path(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from error
@@ -173,15 +192,17 @@ def _line_of(path: str, keys: Sequence[object]) -> int | None:
     return line
 
 
-def _build(path: str, content: object) -> Config:
+def _build(path: str, content: object, beside: Callable[[str], str] | None = None) -> Config:
+    """The configuration; `beside` makes paths of names in it, those in the file's folder by default."""
     at = _At(path)
     values = _mapping({} if content is None else content, at, tuple(_KEYS))
-    folder = os.path.dirname(path)
+    if beside is None:
+        beside = partial(os.path.join, os.path.dirname(path))
     read: dict[str, Any] = {_KEYS[k][0]: _KEYS[k][1](v, at.under(k)) for k, v in values.items()}
     if "packs" in read:
-        read["packs"] = tuple(os.path.join(folder, p) for p in read["packs"])
+        read["packs"] = tuple(map(beside, read["packs"]))
     if read.get("baseline") is not None:
-        read["baseline"] = os.path.join(folder, read["baseline"])
+        read["baseline"] = beside(read["baseline"])
     return Config(**read, source=path)
 
 

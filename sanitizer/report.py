@@ -79,6 +79,7 @@ class Report:
         kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths; very many lie on disk.
+        unread: Files that a remote storage did not hand over, so that the report is not whole.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.train.checklist.preflight_record` makes it, or None.
     """
@@ -95,6 +96,7 @@ class Report:
     kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
     dropped: Set[str] = frozenset()
+    unread: int = 0
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
 
@@ -135,6 +137,7 @@ class Report:
             "kpt_shape": list(self.kpt_shape),
             "files_only": self.files_only,
             "dropped": None,
+            **({"unread": self.unread} if self.unread else {}),
             **({} if self.probe is None else {"probe": self.probe}),
             **({} if self.preflight is None else {"preflight": self.preflight}),
         }

@@ -72,8 +72,9 @@ def scan(
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
     started = time.perf_counter()
-    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
+    dataset = find_dataset([os.fspath(p) for p in paths], splits, anywhere=True).without_repeats()
     config = config or nearby_config(dataset)
+    dataset.storage.forget()
     ruleset = RuleSet.build(load_rules(config.packs), config)
     notes = list(dataset.notes)
     if task == "auto":
@@ -89,21 +90,25 @@ def scan(
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
-    builder, log = SurveyBuilder(dataset, job.spec), FindingLog()
+    builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), 0
     from_cache = False
     for result in run_job(job, jobs, progress, engine, notes.append):
         from_cache |= result.from_cache
         builder.add(result.summary, result.pairs)
         log.extend(result.findings)
+        unread += result.unread
     survey = builder.finish()
     if not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
+    failed = set(getattr(dataset.storage, "failed", ()))
     log.extend(dataset_findings(survey, ruleset))
+    not_compared = set(getattr(dataset.storage, "failed", ())) - failed
+    notes += _remote_notes(job, unread, sorted(not_compared))
     findings, suppressed = log.finish(known)
     notes += [log.note] if log.note else []
     return Report(
         data=dataset.data,
-        root=dataset.root,
+        root=dataset.storage.url(dataset.root),
         task=task,
         summary=_summary(survey, time.perf_counter() - started),
         findings=findings,
@@ -114,6 +119,7 @@ def scan(
         kpt_shape=dataset.kpt_shape,
         files_only=dataset.files_only,
         dropped=_dropped_images(survey),
+        unread=unread + len(not_compared),
     )
 
 
@@ -136,7 +142,26 @@ def nearby_config(dataset: Dataset) -> Config:
     """The configuration that belongs to a dataset, by where its data.yaml lies."""
     from sanitizer.config import load_config
 
-    return load_config(os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root)
+    folder = os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root
+    return load_config(folder, storage=dataset.storage)
+
+
+def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[str]:
+    """What a reader must know of a scan whose files came by requests."""
+    storage = job.dataset.storage
+    if not storage.remote:
+        return []
+    notes = []
+    if unread:
+        files = "1 file" if unread == 1 else f"{unread:,} files"
+        notes.append(f"{files} could not be read (L001, I001 name them): nothing else is known of them")
+    if not_compared:
+        names = ", ".join(filter(None, map(job.dataset.relative, not_compared[:5])))
+        more = f" and {len(not_compared) - 5:,} more" if len(not_compared) > 5 else ""
+        notes.append(f"could not be read again, so not compared with look-alikes: {names}{more}")
+    if job.use_cache and not job.dataset.files_only and not job.dataset.tells_changes():
+        notes.append("nothing was kept for a quick rescan: this place does not tell when files change")
+    return notes
 
 
 def _known(baseline: str | None) -> frozenset[str]:
@@ -157,6 +182,9 @@ def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str 
     for split in dataset.splits:
         pairs = np.flatnonzero(split.has_image)
         for i in pairs[:: max(1, n_images // sample)]:
+            if split.states is not None:
+                sizes.append(max(int(split.states[i, 0]), 0))
+                continue
             try:
                 sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
             except OSError:

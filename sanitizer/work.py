@@ -6,13 +6,13 @@ A worker holds one chunk at a time. Where workers are is the business of `saniti
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels, read_labels
 from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES
-from sanitizer.dataset.tables import ChunkTables
+from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.left_out import LeftOut
     from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.dataset.remote_storage import RemoteStorage
     from sanitizer.dataset.tables import Chunk, TaskSpec
     from sanitizer.findings import Finding
     from sanitizer.rules.engine import RuleSet
@@ -40,6 +41,8 @@ class ChunkResult:
     pairs: Split | None = None
     """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
     from_cache: bool = False
+    unread: int = 0
+    """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,12 @@ class Job:
 
     def cache(self) -> ChunkCache | None:
         """The store for this dataset under these rules, or None where caching is off."""
-        if not self.use_cache or self.dataset.files_only:
+        if not self.use_cache or self.dataset.files_only or not self.dataset.tells_changes():
             return None
         from sanitizer.cache import ChunkCache
 
         rules = (self.ruleset.digest, repr(self.spec), self.mode)
-        return ChunkCache.open(self.dataset.yaml_path or self.dataset.root, rules)
+        return ChunkCache.open(self.dataset.storage.url(self.dataset.yaml_path or self.dataset.root), rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +164,19 @@ def judge(
     if known is not None:
         return [ChunkResult(*known, from_cache=True)]
     result = _judge_files(job, split.chunk(piece.start, piece.stop))
+    if result.unread:
+        return [result]
     cache.store(key, result.findings, result.summary)
     return [result]
 
 
 def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
-    return judge_tables(job, _read(job, chunk))
+    tables = _read(job, chunk)
+    unread = 0
+    if job.dataset.storage.remote:
+        unread = int((tables.labels.status == FileStatus.UNREADABLE).sum())
+        unread += int((tables.images.status == ImageStatus.UNREADABLE).sum())
+    return replace(judge_tables(job, tables), unread=unread)
 
 
 def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
@@ -176,6 +186,10 @@ def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
 
 
 def _read(job: Job, chunk: Chunk) -> ChunkTables:
+    if job.dataset.storage.remote:
+        from sanitizer.dataset.remote_reading import read_chunk
+
+        return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
     return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
 
 

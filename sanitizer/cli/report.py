@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from sanitizer.reports.saved import read_report
 
     report = read_report(args.findings)
-    report = replace(report, root=os.path.abspath(args.root or report.root))
+    root = args.root or report.root
+    report = replace(report, root=root if "://" in root else os.path.abspath(root))
     if (args.label_studio or args.cvat) and not os.path.isdir(report.root):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if args.csv:

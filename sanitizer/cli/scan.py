@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
 from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
+from sanitizer.dataset.storage import absolute, find_storage, is_remote, refuse_remote
 from sanitizer.findings import Severity
 from sanitizer.reports import FORMATS, format_of, pieces, write
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sanitizer.report import Report
 
@@ -32,6 +33,7 @@ exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or nothi
 
 examples:
   sanitize scan data.yaml
+  sanitize scan s3://bucket/set/data.yaml        (also gs://, https://, set.zip)
   sanitize scan data.yaml --output findings.csv --output findings.sarif
   sanitize scan data.yaml --select B,C001 --set B001.max_ratio=80
   sanitize scan data.yaml --write-baseline known.json    then    --baseline known.json
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         metavar="PATH",
         nargs="+",
-        help="a data.yaml, a dataset folder, label and image files, tar shards, or an .ndjson",
+        help="a data.yaml, a dataset folder, label and image files, tar shards or an .ndjson; URLs and .zip too",
     )
 
     add_rule_options(parser)
@@ -127,10 +129,10 @@ def run(args: argparse.Namespace) -> int:
 
         return run_plan(args)
     check_outputs(args)
-    config = configured(load_config(config_folder(args.paths), args.config), args)
+    config = configured(_nearest_config(args.paths, args.config), args)
     say = _silent if args.quiet else _note
     if config.source:
-        say(f"configuration: {os.path.relpath(config.source)}")
+        say(f"configuration: {_near(config.source)}")
 
     from sanitizer.scanning import scan
 
@@ -177,7 +179,8 @@ def deliver(
         print_text(report, args.statistics, args.quiet)
     else:
         print_pieces(pieces(report, args.format, fail_on), "utf-8")
-    return FOUND if fail_on is not None and report.count(fail_on) else OK
+    # A file that did not come may hold anything: the status says so even where its finding was not asked for.
+    return FOUND if fail_on is not None and (report.count(fail_on) or report.unread) else OK
 
 
 def wants_bar(args: argparse.Namespace) -> bool:
@@ -185,8 +188,26 @@ def wants_bar(args: argparse.Namespace) -> bool:
     return not (args.quiet or args.no_progress) and sys.stderr.isatty()
 
 
-def config_folder(paths: Iterable[str]) -> str:
-    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common."""
+def _near(path: str) -> str:
+    return path if "://" in path else os.path.relpath(path)
+
+
+def _nearest_config(paths: Sequence[str], explicit: str | None) -> Config:
+    """The configuration that belongs to the paths, wherever they are."""
+    if explicit is not None or not any(map(is_remote, paths)):
+        return load_config(config_folder(paths) if explicit is None else "", explicit)
+    storage, found = find_storage(paths)
+    folders = [path if storage.isdir(path) else os.path.dirname(path) for path in found]
+    return load_config(os.path.commonpath(folders), storage=storage)
+
+
+def config_folder(paths: Sequence[str]) -> str:
+    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common.
+
+    Raises:
+        StorageError: A path is not on this disk.
+    """
+    refuse_remote(paths)
     folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(os.path.abspath, paths)]
     try:
         return os.path.commonpath(folders)
@@ -212,7 +233,7 @@ def configured(config: Config, args: argparse.Namespace) -> Config:
     if args.write_baseline:
         changes["baseline"] = None  # the new one is to know everything
     elif args.baseline:
-        changes["baseline"] = os.path.abspath(args.baseline)
+        changes["baseline"] = absolute(args.baseline)
     return replace(config, **changes)  # type: ignore[arg-type]
 
 

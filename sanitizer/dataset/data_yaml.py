@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sanitizer.dataset.places import place
+from sanitizer.dataset.storage import LOCAL, Storage, unreadable
 from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
 
@@ -75,9 +76,9 @@ class DataYaml:
         return self.marks.get(tuple(map(str, keys)), (0, None))[1]
 
 
-def read_data_yaml(path: str) -> DataYaml:
+def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     """Read the data.yaml at an absolute path. Never raises for what is in it."""
-    raw = _read_bytes(path)
+    raw = _read_bytes(path, storage)
     if isinstance(raw, str):
         return _refused(path, raw, "Check the path and the permissions of the file.")
     if raw.startswith(LFS_MARK):
@@ -122,14 +123,15 @@ def _is_none_word(value: object) -> bool:
     return isinstance(value, str) and value == "None"
 
 
-def _read_bytes(path: str) -> bytes | str:
+def _read_bytes(path: str, storage: Storage) -> bytes | str:
     """The file's bytes, or a phrase that says why not."""
     try:
-        if not os.path.isfile(path):
-            return "is not a regular file" if os.path.lexists(path) else "does not exist"
-        with open(path, "rb") as file:
+        if not storage.isfile(path):
+            return "is not a regular file" if storage.lexists(path) else "does not exist"
+        with storage.open(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
+        unreadable(storage, path, error)
         return f"cannot be read: {error.strerror}"
     if len(raw) > MAX_BYTES:
         return f"is over {MAX_BYTES // 1_000_000} MB, far more than any data.yaml needs, so it was not read"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.listing import image_folder
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
+from sanitizer.dataset.storage import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.dataset.listing import Listing
+    from sanitizer.dataset.storage import Storage
 
 _MAX_BYTES = 1_000_000
 _NAME_FILES = (
@@ -47,15 +49,15 @@ class FolderLayout:
 
 def read_folder(folder: str, listing: Listing, deep: bool) -> FolderLayout:
     """Make out the layout of an absolute folder. `deep`: images may be anywhere below it."""
-    for name in sorted(_file_names(folder)):
+    for name in sorted(_file_names(folder, listing.storage)):
         if name.endswith(".data"):
-            layout = read_darknet(os.path.join(folder, name))
+            layout = read_darknet(os.path.join(folder, name), listing.storage)
             if layout.splits:
                 return layout
     layout = FolderLayout()
     _find_splits(folder, listing, deep, layout)
     for name in _NAME_FILES:
-        lines = _lines(os.path.join(folder, name))
+        lines = _lines(os.path.join(folder, name), listing.storage)
         if lines:
             layout.names = dict(enumerate(line.strip() for line in lines))
             layout.nc = len(lines)
@@ -91,15 +93,15 @@ def _has_pair(folder: str, listing: Listing) -> bool:
 def _named_folders(base: str, listing: Listing) -> Iterator[SplitSources]:
     for name, aliases in FOLDER_NAMES.items():
         for path in (p for alias in aliases for p in (f"{base}/{alias}/images", f"{base}/{alias}")):
-            if os.path.isdir(path) and listing.count_images(path):
-                yield SplitSources(name, [os.path.realpath(path)])
+            if listing.storage.isdir(path) and listing.count_images(path):
+                yield SplitSources(name, [listing.storage.realpath(path)])
                 break
 
 
 def _label_folders(folder: str, listing: Listing, deep: bool) -> Iterator[SplitSources]:
     """Splits made of label files alone."""
     labels = f"{folder}/labels"
-    if os.path.isdir(labels):
+    if listing.storage.isdir(labels):
         found = False
         for name, aliases in FOLDER_NAMES.items():
             for alias in aliases:
@@ -116,25 +118,25 @@ def _holds_labels(path: str, listing: Listing) -> bool:
     return any(is_label_name(name) for folder in listing.walk(path) for name in folder.labels)
 
 
-def read_darknet(path: str) -> FolderLayout:
+def read_darknet(path: str, storage: Storage) -> FolderLayout:
     """Splits and classes of a darknet .data file: lines of `key = value`.
 
     Darknet takes paths from the folder it is started in, usually the one above the file's; all likely ones are
     tried.
     """
     values: dict[str, str] = {}
-    for line in _lines(path):
+    for line in _lines(path, storage):
         key, equals, value = line.partition("=")
         if equals:
             values[key.strip()] = value.strip()
     bases = darknet_bases(path)
     layout = FolderLayout(described_as=f"darknet ({os.path.basename(path)})")
     for name, key in (("train", "train"), ("val", "valid"), ("test", "test")):
-        found = _first_existing(values.get(key, ""), bases)
+        found = _first_existing(values.get(key, ""), bases, storage)
         if found is not None:
-            layout.splits.append(SplitSources(name, [os.path.realpath(found)]))
-    names = _first_existing(values.get("names", ""), bases)
-    layout.names = dict(enumerate(line.strip() for line in _lines(names))) if names else {}
+            layout.splits.append(SplitSources(name, [storage.realpath(found)]))
+    names = _first_existing(values.get("names", ""), bases, storage)
+    layout.names = dict(enumerate(line.strip() for line in _lines(names, storage))) if names else {}
     declared = values.get("classes", "")
     layout.nc = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 9 else None
     layout.nc = max(layout.nc or 0, len(layout.names)) or None
@@ -147,26 +149,27 @@ def darknet_bases(path: str) -> list[str]:
     return [folder, os.path.dirname(folder), os.getcwd()]
 
 
-def _first_existing(value: str, bases: Sequence[str]) -> str | None:
+def _first_existing(value: str, bases: Sequence[str], storage: Storage) -> str | None:
     if not value or "\0" in value:
         return None
     tries = [os.path.join(base, value) for base in bases]
     tries.append(os.path.join(bases[0], os.path.basename(value)))
-    return next((path for path in tries if os.path.exists(path)), None)
+    return next((path for path in tries if storage.exists(path)), None)
 
 
-def _file_names(folder: str) -> list[str]:
+def _file_names(folder: str, storage: Storage) -> Sequence[str]:
     try:
-        return os.listdir(folder)
+        return storage.names(folder)
     except OSError:
         return []
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, storage: Storage) -> list[str]:
     """Lines of a small text file that are not blank; none where it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with storage.open(path) as file:
             raw = file.read(_MAX_BYTES)
-    except OSError:
+    except OSError as error:
+        unreadable(storage, path, error)
         return []
     return [line for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip()]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import is_image_name, label_folder
+from sanitizer.dataset.storage import LOCAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +44,12 @@ class ImageList:
     error: str | None = None
 
 
-def read_image_list(path: str, bases: Sequence[str]) -> ImageList:
+def read_image_list(path: str, bases: Sequence[str], storage: Storage = LOCAL) -> ImageList:
     """Read the list at an absolute path. `bases`: further folders that relative lines may be meant from."""
     result = ImageList()
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
+        with storage.open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as decoded:
+            text = decoded.read()
     except UnicodeDecodeError:
         result.error = "is not UTF-8 text"
         return result
@@ -64,7 +66,7 @@ def read_image_list(path: str, bases: Sequence[str]) -> ImageList:
             kind, key = "not an image", None
         else:
             if folder not in known:
-                known[folder] = _find_folder(folder, name, list_folder, bases)
+                known[folder] = _find_folder(folder, name, list_folder, bases, storage)
             kind, key = known[folder]
             result.groups.setdefault(key, []).append(name)
             result.first_line.setdefault(key, number)
@@ -75,14 +77,14 @@ def read_image_list(path: str, bases: Sequence[str]) -> ImageList:
 
 
 def _find_folder(
-    folder: str, name: str, list_folder: str, bases: Sequence[str]
+    folder: str, name: str, list_folder: str, bases: Sequence[str], storage: Storage
 ) -> tuple[LineKind, tuple[str, str]]:
     """How training takes the lines `folder`/…, of which `name` is one, and their image and label folders."""
     if folder == "." or folder.startswith("./"):
         return "as training", _both(list_folder + folder[1:])
     if os.path.isabs(f"{folder}/"):
         return "as training", _both(folder)
-    if os.path.lexists(os.path.join(folder, name)):
+    if storage.lexists(os.path.abspath(os.path.join(folder, name))):
         # Ultralytics replaces /images/ in the line as it is written, before any folder stands in front of it.
         label_dir = os.path.abspath(label_folder(folder) or ".")
         beside = f"{folder}/".startswith("images/") and "/images/" not in f"{folder}/"
@@ -90,7 +92,7 @@ def _find_folder(
     # Darknet's lists begin with a folder that exports leave out: data/obj/a.jpg for obj/a.jpg.
     likely = [os.path.join(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
     found = next(
-        (f for f in likely if os.path.lexists(os.path.join(f, name))), os.path.join(list_folder, folder)
+        (f for f in likely if storage.lexists(os.path.join(f, name))), os.path.join(list_folder, folder)
     )
     return "moved", _both(found)
 

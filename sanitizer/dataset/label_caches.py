@@ -37,9 +37,9 @@ def _judge(path: str, splits: Sequence[Split], listing: Listing, root: str) -> P
     image_dirs = {folder for split in splits for folder in split.image_dirs}
     advice = "Delete it; training makes a new one."
     try:
-        with open(path, "rb") as file:
+        with listing.storage.open(path) as file:
             head = file.read(_HEAD_BYTES)
-        made_at = os.stat(path).st_mtime
+        made_at = listing.storage.mtime(path)
     except OSError as error:
         return place("D011", f"{name} cannot be read ({error.strerror})", advice, Severity.WARNING, file=path)
     if not any(os.fsencode(folder) + b"/" in head for folder in image_dirs):
@@ -67,7 +67,7 @@ def _newer_label(label_dirs: Sequence[str], made_at: float, listing: Listing) ->
         for name in sorted(listing.folder(folder).labels):
             path = f"{folder}/{name}"
             try:
-                if os.stat(path).st_mtime > made_at:
+                if listing.storage.mtime(path) > made_at:
                     return path
             except OSError:
                 continue

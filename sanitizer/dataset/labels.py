@@ -17,9 +17,10 @@ from sanitizer.dataset.row_kinds import not_finite, row_boxes, row_kinds
 from sanitizer.dataset.tables import Fault, FileStatus, LabelTable, RowKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sanitizer.dataset.raw_rows import RawRows
+    from sanitizer.dataset.storage import Storage
     from sanitizer.dataset.tables import TaskSpec
 
 BLOCK_BYTES = 192 * 1024
@@ -59,6 +60,15 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     return builder.finish()
 
 
+def read_labels_in(storage: Storage, paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+    """The same from any storage."""
+    if not storage.remote:
+        return read_labels(paths, spec)
+    from sanitizer.dataset.remote_reading import read_remote_labels
+
+    return read_remote_labels(storage, paths, spec)
+
+
 def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
     """Hand one file's bytes over; no reference to them stays behind."""
     try:
@@ -74,9 +84,16 @@ def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
 
 def parse_labels(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTable:
     """The same from the files' bytes; None where there is no file."""
-    builder = _TableBuilder(len(contents), spec)
+    return parse_arriving(contents, len(contents), spec)
+
+
+def parse_arriving(contents: Iterable[bytes | OSError | None], n_files: int, spec: TaskSpec) -> LabelTable:
+    """The same from bytes that come one file after the other; an exception says why a file could not be read."""
+    builder = _TableBuilder(n_files, spec)
     for i, data in enumerate(contents):
-        if data is not None:
+        if isinstance(data, OSError):
+            builder.add_unreadable(i, data)
+        elif data is not None:
             builder.add(i, data)
     return builder.finish()
 

@@ -12,7 +12,7 @@ from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
-from sanitizer.dataset.model import Dataset
+from sanitizer.dataset.model import Dataset, with_states
 from sanitizer.dataset.packs.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.places import place, shown
@@ -25,11 +25,12 @@ from sanitizer.dataset.single_files import (
 )
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
+from sanitizer.dataset.storage import Storage, find_storage, refuse_remote
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.dataset.tables import Place, Task
 
@@ -43,40 +44,64 @@ class DatasetError(Exception):
     """There is nothing to scan at the given paths; the text is one sentence for the user."""
 
 
-def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+def find_dataset(
+    paths: Sequence[str], splits: Sequence[str] | None = None, anywhere: bool = False
+) -> Dataset:
     """Find the images and labels behind the paths of a command line.
 
     Args:
         paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
             without the data.yaml that they belong to).
         splits: Names of the splits to look at; all by default.
+        anywhere: The dataset may lie elsewhere than on this disk: behind a URL, or in an archive.
 
     Returns:
         The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
 
     Raises:
         DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
+        StorageError: A place elsewhere cannot be reached.
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
-    packed = _or_error(lambda: packed_dataset(paths, splits))
-    if packed is not None:
-        _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-        return packed
-    given = [os.path.abspath(path) for path in paths]
+    if not anywhere:
+        refuse_remote(paths)
+    storage, given = find_storage(paths)
+    if not storage.remote:
+        packed = _or_error(lambda: packed_dataset(paths, splits))
+        if packed is not None:
+            _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
+            return packed
+    try:
+        return _find(Listing(storage), given, paths, splits)
+    except BaseException:
+        storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
+        raise
+
+
+def _find(
+    listing: Listing, given: Sequence[str], paths: Sequence[str], splits: Sequence[str] | None
+) -> Dataset:
+    """The dataset behind paths within one storage; `paths` is how the user wrote them."""
+    storage = listing.storage
+    if storage.remote:
+        paths = [storage.url(path) for path in given]
     for path, absolute in zip(paths, given, strict=True):
-        if not os.path.lexists(absolute):
-            raise DatasetError(f"{shown(path)} does not exist (looked in {shown(os.path.dirname(absolute))})")
-    yamls = [path for path in given if path.lower().endswith((".yaml", ".yml")) and not os.path.isdir(path)]
+        if not storage.lexists(absolute):
+            looked = storage.url(os.path.dirname(absolute))
+            raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
+    yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
     if len(given) == 1 and yamls:
-        return _from_yaml(read_data_yaml(yamls[0]), paths[0], splits)
-    if len(given) == 1 and os.path.isdir(given[0]):
-        return _from_folder(given[0], paths[0], splits)
+        return _from_yaml(read_data_yaml(yamls[0], storage), paths[0], splits, listing)
+    if len(given) == 1 and storage.isdir(given[0]):
+        return _from_folder(given[0], paths[0], splits, listing)
     if len(given) == 1 and given[0].endswith(".data"):
-        return _from_layout(os.path.dirname(given[0]), read_darknet(given[0]), paths[0], splits, given[0])
-    if len(yamls) > 1 or any(os.path.isdir(path) for path in given):
+        layout = read_darknet(given[0], storage)
+        return _from_layout(os.path.dirname(given[0]), layout, paths[0], splits, given[0], listing)
+    if len(yamls) > 1 or any(storage.isdir(path) for path in given):
         raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
-    return _from_files(given, " ".join(paths), read_data_yaml(yamls[0]) if yamls else None)
+    document = read_data_yaml(yamls[0], storage) if yamls else None
+    return _from_files(given, " ".join(paths), document, listing)
 
 
 def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
@@ -98,14 +123,18 @@ def _or_error(find: Callable[[], T]) -> T:
 
 
 def _from_yaml(
-    document: DataYaml, data: str, wanted: Sequence[str] | None, faults: Sequence[Place] = ()
+    document: DataYaml,
+    data: str,
+    wanted: Sequence[str] | None,
+    listing: Listing,
+    faults: Sequence[Place] = (),
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
-    packed = _or_error(lambda: shards_of_yaml(document, data, wanted))
-    if packed is not None:
-        _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
-        return replace(packed, faults=[*faults, *packed.faults])
-    listing = Listing()
+    if not listing.storage.remote:
+        packed = _or_error(lambda: shards_of_yaml(document, data, wanted))
+        if packed is not None:
+            _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+            return replace(packed, faults=[*faults, *packed.faults])
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
     if not document.readable:
@@ -125,9 +154,9 @@ def _from_yaml(
     return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
 
 
-def _from_folder(folder: str, data: str, wanted: Sequence[str] | None) -> Dataset:
+def _from_folder(folder: str, data: str, wanted: Sequence[str] | None, listing: Listing) -> Dataset:
     """The dataset in a folder: by its data.yaml, or by the look of it."""
-    documents = _find_data_yamls(folder)
+    documents = _find_data_yamls(folder, listing.storage)
     if documents:
         faults = []
         usual = os.path.splitext(os.path.basename(documents[0].path))[0] in (
@@ -141,24 +170,35 @@ def _from_folder(folder: str, data: str, wanted: Sequence[str] | None) -> Datase
             faults.append(
                 place("D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path)
             )
-        return _from_yaml(documents[0], data, wanted, faults)
-    return _from_layout(
-        folder, read_folder(folder, listing := Listing(), deep=True), data, wanted, None, listing
-    )
+        return _from_yaml(documents[0], data, wanted, listing, faults)
+    return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
 
 
-def _find_data_yamls(folder: str) -> list[DataYaml]:
+def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
     """Data yamls of a folder, else of the folders below it that are not full of images."""
-    found = data_yamls_in(folder)
+    found = data_yamls_in(folder, storage)
     if found:
         return found
-    for searched, (path, folders, _) in enumerate(os.walk(folder)):
+    for searched, (path, folders) in enumerate(_walk(folder, storage)):
         folders[:] = sorted(f for f in folders if f[0] != "." and f not in ("images", "labels"))
         if searched > _MAX_SEARCHED_FOLDERS:
             break
         if path != folder:
-            found.extend(d for d in data_yamls_in(path) if "train" in d.data or "val" in d.data)
+            found.extend(d for d in data_yamls_in(path, storage) if "train" in d.data or "val" in d.data)
     return found
+
+
+def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of its subfolders, to be cut down in place), from the top."""
+    if not storage.remote:
+        yield from ((path, folders) for path, folders, _ in os.walk(folder))
+        return
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        folders = [entry.name for entry in storage.list(path) if entry.is_folder]
+        yield path, folders
+        waiting += [f"{path}/{name}" for name in reversed(folders)]
 
 
 def _from_layout(
@@ -167,12 +207,14 @@ def _from_layout(
     data: str,
     wanted: Sequence[str] | None,
     data_file: str | None,
-    listing: Listing | None = None,
+    listing: Listing,
 ) -> Dataset:
     """The dataset of a folder or .data file without yaml."""
     if not layout.splits:
         raise DatasetError(f"{shown(data)} holds neither images nor labels nor a data.yaml")
-    near = nearest_data_yaml(os.path.dirname(folder)) if not layout.names and _is_part(folder) else None
+    near = None
+    if not layout.names and _is_part(folder):
+        near = nearest_data_yaml(os.path.dirname(folder), listing.storage)
     classes = read_classes(near) if near is not None else _NO_CLASSES
     faults: list[Place] = []
     if near is None:
@@ -180,9 +222,7 @@ def _from_layout(
         detail = f"no data.yaml in {name}: it was read as {layout.described_as}; training needs a data.yaml"
         advice = "Write a data.yaml with train:, val: and names:; then class ids are checked too."
         faults.append(place("D001", detail, advice, Severity.INFO, file=data_file or folder))
-    return _assemble(
-        folder, layout, data, wanted, near.path if near else None, listing or Listing(), classes, faults
-    )
+    return _assemble(folder, layout, data, wanted, near.path if near else None, listing, classes, faults)
 
 
 def _is_part(folder: str) -> bool:
@@ -207,7 +247,7 @@ def _assemble(
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
         classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
-    root = os.path.realpath(folder)
+    root = listing.storage.realpath(folder)
     gatherer = Gatherer(
         listing, root, yaml_path or folder, darknet_bases(f"{folder}/obj.data"), for_training=False
     )
@@ -232,6 +272,9 @@ def _finish(
     """Pair images with labels and put everything together."""
     pairer = Pairer(gatherer.listing, gatherer.root)
     splits = pairer.pair(images)
+    storage = gatherer.listing.storage
+    if storage.remote:
+        splits = [with_states(split, storage) for split in splits]
     shared = shared_images(images, gatherer.root, yaml_path)
     caches = find_label_caches(gatherer.listing, splits, gatherer.root)
     return Dataset(
@@ -244,10 +287,11 @@ def _finish(
         names=classes.names,
         kpt_shape=classes.kpt_shape,
         faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
+        storage=storage,
     )
 
 
-def _from_files(paths: Sequence[str], data: str, document: DataYaml | None) -> Dataset:
+def _from_files(paths: Sequence[str], data: str, document: DataYaml | None, listing: Listing) -> Dataset:
     """Label and image files given one by one."""
     files = [path for path in dict.fromkeys(paths) if is_annotation_file(path)]
     if not files:
@@ -256,10 +300,12 @@ def _from_files(paths: Sequence[str], data: str, document: DataYaml | None) -> D
         )
     common = os.path.commonpath([os.path.dirname(path) for path in files])
     if document is None:
-        document = nearest_data_yaml(common)
+        document = nearest_data_yaml(common, listing.storage)
     classes = read_classes(document) if document is not None else _NO_CLASSES
     root = os.path.dirname(document.path) if document is not None else common
-    split = pair_files(files, Listing())
+    split = pair_files(files, listing)
+    if listing.storage.remote:
+        split = with_states(split, listing.storage)
     return Dataset(
         root=root,
         data=data,
@@ -271,6 +317,7 @@ def _from_files(paths: Sequence[str], data: str, document: DataYaml | None) -> D
         kpt_shape=classes.kpt_shape,
         faults=[*(document.faults if document else ()), *classes.faults, *unlabelled_files(split, root)],
         files_only=True,
+        storage=listing.storage,
     )
 
 

@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.storage import LOCAL, Storage
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 IMAGE_ENDINGS = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
@@ -101,7 +103,7 @@ def _add_subfolder(folder: Folder, name: str) -> None:
             folder.links.add(name)
 
 
-def _sort_out(folder: Folder, names: Sequence[str]) -> None:
+def _sort_out(folder: Folder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir) -> None:
     """Tell images, misspelt labels, caches and the rest apart by name."""
     add_image, endings, subfolders = folder.images.append, IMAGE_ENDINGS, set(folder.subfolders)
     for name in names:
@@ -115,16 +117,39 @@ def _sort_out(folder: Folder, names: Sequence[str]) -> None:
             if ending != "txt":
                 folder.misspelt_labels.append(name)
         elif name not in subfolders:
-            if os.path.isdir(f"{folder.path}/{name}"):
-                _add_subfolder(folder, name)
-            else:
+            if not is_folder(f"{folder.path}/{name}"):
                 folder.others += 1
+            elif name[0] != ".":
+                _add_subfolder(folder, name)
+
+
+def _list_remote(storage: Storage, path: str) -> Folder:
+    """The same from a storage that says which names are folders."""
+    folder = Folder(path)
+    names, folders = [], set()
+    try:
+        for entry in storage.list(path):
+            names.append(entry.name)
+            if entry.is_folder:
+                folders.add(f"{path}/{entry.name}")
+    except OSError as error:
+        folder.error = error.strerror or type(error).__name__
+        return folder
+    folder.labels = {name for name in names if name.endswith(".txt")}
+    folder.subfolders = [name for full in folders if (name := full[len(path) + 1 :])[0] != "."]
+    _sort_out(folder, names, folders.__contains__)
+    return folder
 
 
 class Listing:
-    """Folders as they were when first asked for; each is read once."""
+    """Folders as they were when first asked for; each is read once.
 
-    def __init__(self) -> None:
+    Attributes:
+        storage: Where they are.
+    """
+
+    def __init__(self, storage: Storage = LOCAL) -> None:
+        self.storage = storage
         self._folders: dict[str, Folder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
@@ -133,16 +158,19 @@ class Listing:
         """The folder's names; empty, with `error` set, where it cannot be listed."""
         found = self._folders.get(path)
         if found is None:
-            found = self._folders[path] = _list_folder(path)
+            local = not self.storage.remote
+            found = _list_folder(path) if local else _list_remote(self.storage, path)
+            self._folders[path] = found
         return found
 
     def walk(self, root: str) -> Iterator[Folder]:
         """The folder and all below it that are not hidden, through links too, but never into a parent again."""
+        self.storage.expect_walk(root)
         linked = 0
-        waiting: list[tuple[str, tuple[tuple[int, int], ...], bool]] = [(root, (), False)]
+        waiting: list[tuple[str, tuple[Hashable, ...], bool]] = [(root, (), False)]
         while waiting:
             path, parents, by_link = waiting.pop()
-            identity = _identity(path)
+            identity = self.storage.identity(path)
             if identity is None or identity in parents:
                 continue
             if by_link:
@@ -158,17 +186,6 @@ class Listing:
     def count_images(self, root: str) -> int:
         """Number of images that training would find under a folder."""
         return sum(len(folder.images) for folder in self.walk(root))
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""
-    try:
-        status = os.stat(path)
-    except PermissionError:
-        return (0, 0)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 @dataclass(frozen=True, slots=True)

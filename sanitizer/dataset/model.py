@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from sanitizer.dataset.storage import LOCAL, Storage
 from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Split:
         has_image: bool (N,) False for a label without image, which is judged by itself.
         has_label: bool (N,) False where no label file exists.
         odd_labels: Label names that are not the image's with another ending, by pair (archives have such).
+        states: int64 (N, 4) size in bytes and stamp of image and label as a storage's listing has them, -1 where
+            there is no such file or it is not told; None for files that are there to be asked.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Split:
     has_image: NDArray[np.bool_]
     has_label: NDArray[np.bool_]
     odd_labels: Mapping[int, str] = field(default_factory=dict)
+    states: NDArray[np.int64] | None = None
 
     @classmethod
     def build(
@@ -119,7 +123,7 @@ class Split:
     def take(self, pairs: Sequence[int]) -> Split:
         """A split of only these pairs."""
         index = np.asarray(pairs, np.int64)
-        return Split.build(
+        taken = Split.build(
             self.name,
             self.image_dirs,
             self.label_dirs,
@@ -129,6 +133,7 @@ class Split:
             self.has_label[index],
             {n: self.odd_labels[i] for n, i in enumerate(pairs) if i in self.odd_labels},
         )
+        return taken if self.states is None else replace(taken, states=self.states[index])
 
     def part(self, start: int, stop: int) -> Split:
         """A split of pairs start to stop alone."""
@@ -140,6 +145,7 @@ class Split:
             offsets=self.offsets[start : stop + 1] - first,
             has_image=self.has_image[start:stop],
             has_label=self.has_label[start:stop],
+            states=None if self.states is None else self.states[start:stop],
         )
 
     def file_names(self, start: int, stop: int) -> list[str]:
@@ -176,7 +182,7 @@ class Split:
             f"{self.label_dirs[d]}/{name}" if exists else None
             for d, name, exists in zip(folders, label_names, self.has_label[pairs].tolist(), strict=True)
         ]
-        return Chunk(self.name, images, labels)
+        return Chunk(self.name, images, labels, None if self.states is None else self.states[pairs])
 
 
 APPROXIMATE_PAIR_BYTES = 16 * 1024
@@ -217,6 +223,7 @@ class Dataset:
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
         packs: Packed files whose pairs come on top, in the order of their splits, which hold nothing else.
         notes: Sentences on what cannot be looked at in such files.
+        storage: Where all paths are.
     """
 
     root: str
@@ -231,11 +238,23 @@ class Dataset:
     files_only: bool = False
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
+    storage: Storage = LOCAL
 
     def __len__(self) -> int:
         """Number of pairs; of packed files, roughly."""
         packed = sum(pack.size_bytes for pack in self.packs) // APPROXIMATE_PAIR_BYTES
         return packed + sum(len(s) for s in self.splits)
+
+    def tells_changes(self) -> bool:
+        """Whether it is known of every file when it changes, so that what was found in it can be kept."""
+        return all(
+            split.states is None
+            or (
+                ((split.states[:, 1] >= 0) | ~split.has_image).all()
+                and ((split.states[:, 3] >= 0) | ~split.has_label).all()
+            )
+            for split in self.splits
+        )
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
@@ -257,6 +276,33 @@ class Dataset:
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
         return replace(self, splits=tuple(splits))
+
+
+def with_states(split: Split, storage: Storage) -> Split:
+    """The split with sizes and stamps from the storage's listings, so that no file has to be asked for them."""
+    states = np.full((len(split), 4), -1, np.int64)
+    by_folder = np.argsort(split.dir_index, kind="stable")
+    ends = np.searchsorted(split.dir_index[by_folder], np.arange(len(split.image_dirs) + 1)).tolist()
+    for column, folders, exists, names in (
+        (0, split.image_dirs, split.has_image, split.file_names(0, len(split))),
+        (2, split.label_dirs, split.has_label, split.label_names(0, len(split))),
+    ):
+        for d, folder in enumerate(folders):
+            pairs = [i for i in by_folder[ends[d] : ends[d + 1]].tolist() if exists[i]]
+            known = _states_in(folder, storage) if pairs else {}
+            for i in pairs:
+                states[i, column : column + 2] = known.get(names[i], (-1, -1))
+    return replace(split, states=states)
+
+
+def _states_in(folder: str, storage: Storage) -> Mapping[str, tuple[int, int]]:
+    """Size and stamp of each file in a folder, by name; none where there is no such folder."""
+    try:
+        return {
+            entry.name: (entry.size, entry.stamp) for entry in storage.list(folder) if not entry.is_folder
+        }
+    except OSError:
+        return {}
 
 
 def relative_path(root: str, path: str | None) -> str | None:

@@ -172,7 +172,7 @@ class Pairer:
         detail = f"no label file of this name in {self._show(label_dir)}"
         if folder.error is not None:
             absent = f"there is no folder {self._show(label_dir)}"
-            detail += f" ({absent if not os.path.lexists(label_dir) else folder.error})"
+            detail += f" ({absent if not self.listing.storage.lexists(label_dir) else folder.error})"
         detail += ": training reads the image as background"
         advice = "Label the image; if there really is nothing on it, add an empty label file to say so."
         near = self._near_label(folder, wanted)

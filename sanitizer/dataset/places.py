@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.tables import Place
 
 if TYPE_CHECKING:
+    from sanitizer.dataset.storage import Storage
     from sanitizer.findings import Severity
 
 
@@ -36,10 +37,10 @@ def is_inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def find_from(base: str, path: str) -> str:
+def find_from(base: str, path: str, storage: Storage) -> str:
     """Absolute path of `path` seen from `base`, symbolic links resolved, as Ultralytics resolves split paths."""
     joined = os.path.join(base, path)
     try:
-        return os.path.realpath(joined)
+        return storage.realpath(joined)
     except ValueError:  # a NUL or half a surrogate pair, which no file name can hold
         return os.path.normpath(joined)

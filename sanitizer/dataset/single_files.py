@@ -12,6 +12,7 @@ from sanitizer.dataset.listing import IMAGE_ENDINGS, Listing, image_folder, is_i
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.places import place, shown
+from sanitizer.dataset.storage import LOCAL, Storage, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +35,7 @@ def pair_files(paths: Sequence[str], listing: Listing) -> Split:
     for path in paths:
         if is_image_name(os.path.basename(path)):
             expected = _label_of(path)
-            pairs[path] = (path, expected if os.path.lexists(expected) else None)
+            pairs[path] = (path, expected if listing.storage.lexists(expected) else None)
         else:
             found = _image_of(path, listing)
             pairs.setdefault(found or path, (found, path))
@@ -70,7 +71,7 @@ def _image_of(label: str, listing: Listing) -> str | None:
             continue
         for ending in _USUAL_ENDINGS:
             path = f"{image_dir}/{stem}.{ending}"
-            if os.path.lexists(path):
+            if listing.storage.lexists(path):
                 return path
         for other in listing.folder(image_dir).images:
             if other.startswith(f"{stem}.") and other[len(stem) + 1 :].lower() in IMAGE_ENDINGS:
@@ -87,27 +88,27 @@ def unlabelled_files(split: Split, root: str) -> Iterable[Place]:
         yield place("D006", detail, advice, file=image, image=image, split="")
 
 
-def nearest_data_yaml(folder: str) -> DataYaml | None:
+def nearest_data_yaml(folder: str, storage: Storage = LOCAL) -> DataYaml | None:
     """The data.yaml of the dataset that a folder is in: the first one above it, up to the repository's root."""
     for _ in range(_MAX_LEVELS):
-        found = data_yamls_in(folder)
+        found = data_yamls_in(folder, storage)
         if found:
             return found[0]
         parent = os.path.dirname(folder)
-        if parent == folder or os.path.lexists(f"{folder}/.git"):
+        if parent == folder or storage.lexists(f"{folder}/.git"):
             return None
         folder = parent
     return None
 
 
-def data_yamls_in(folder: str) -> list[DataYaml]:
+def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
     """The files of a folder that describe a dataset, the most likely first.
 
     data.yaml, dataset.yaml and a yaml called as the folder are taken at their name, other files when they hold
     `names` or `nc` and are no model.
     """
     try:
-        names = [n for n in os.listdir(folder) if n.endswith((".yaml", ".yml")) and n not in _OTHER_YAML]
+        names = [n for n in storage.names(folder) if n.endswith((".yaml", ".yml")) and n not in _OTHER_YAML]
     except OSError:
         return []
     own = {"data", "dataset", os.path.basename(folder)}
@@ -117,9 +118,9 @@ def data_yamls_in(folder: str) -> list[DataYaml]:
     found = []
     for name in ordered:
         path = os.path.join(folder, name)
-        if not _mentions_classes(path) and name not in usual:
+        if not _mentions_classes(path, storage) and name not in usual:
             continue
-        document = read_data_yaml(path)
+        document = read_data_yaml(path, storage)
         if name in usual or (
             ("names" in document.data or "nc" in document.data) and "backbone" not in document.data
         ):
@@ -127,11 +128,12 @@ def data_yamls_in(folder: str) -> list[DataYaml]:
     return found
 
 
-def _mentions_classes(path: str) -> bool:
+def _mentions_classes(path: str, storage: Storage) -> bool:
     """Cheap look before a yaml is parsed: most yaml files of a repository are about something else."""
     try:
-        with open(path, "rb") as file:
+        with storage.open(path) as file:
             head = file.read(1 << 20)
-    except OSError:
+    except OSError as error:
+        unreadable(storage, path, error)
         return False
     return b"names" in head or b"nc" in head

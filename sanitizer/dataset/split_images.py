@@ -71,10 +71,10 @@ class Gatherer:
         collector = ImageCollector()
         folders, lists = [], []
         for path in dict.fromkeys(split.paths):
-            if os.path.isdir(path):
+            if self.listing.storage.isdir(path):
                 folders.append(path)
                 self._add_folder(collector, split, path)
-            elif os.path.isfile(path) and not is_image_name(path):
+            elif self.listing.storage.isfile(path) and not is_image_name(path):
                 lists.append(path)
                 self._add_list(collector, split, path)
             else:
@@ -88,8 +88,9 @@ class Gatherer:
         return SplitImages(split.name, collector.finish(), folders, lists, split.line)
 
     def _add_folder(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
-        total = 0
+        total = n_folders = 0
         for folder in self.listing.walk(path):
+            n_folders += 1
             if folder.error is not None:
                 detail = f"the folder {self._show(folder.path)} cannot be listed ({folder.error}); training skips it"
                 self._fault(split, detail, "Give yourself the right to read it.", Severity.WARNING)
@@ -98,6 +99,8 @@ class Gatherer:
                 collector.add(folder.path, label_folder(folder.path), folder.images)
             for name in sorted(folder.links):
                 self._check_link(split, f"{folder.path}/{name}")
+        if n_folders > 1:
+            self.listing.storage.expect_walk(label_folder(path))
         if path in self.listing.unfollowed:
             detail = (
                 f"{self._show(path)} holds links to folders without end; {MAX_LINKED_FOLDERS} were followed"
@@ -112,7 +115,7 @@ class Gatherer:
             self._fault(split, f"{detail}; {stops} stops here", advice)
 
     def _check_link(self, split: SplitSources, path: str) -> None:
-        target = os.path.realpath(path)
+        target = self.listing.storage.realpath(path)
         if not is_inside(target, self.root):
             away = shown(os.path.relpath(target, self.root))
             detail = f"{self._show(path)} is a link to {away}, outside the dataset folder"
@@ -120,7 +123,7 @@ class Gatherer:
             self.faults.append(place("D005", detail, advice, file=path, split=split.name))
 
     def _add_list(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
-        found = read_image_list(path, [os.path.dirname(path), *self.bases])
+        found = read_image_list(path, [os.path.dirname(path), *self.bases], self.listing.storage)
         for (folder, label_dir), names in found.groups.items():
             collector.add(folder, label_dir, names)
         if found.error is not None:

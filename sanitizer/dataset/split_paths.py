@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
+    from sanitizer.dataset.storage import Storage
     from sanitizer.dataset.tables import Place
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
@@ -86,14 +87,15 @@ class _Resolver:
     def __init__(self, document: DataYaml, listing: Listing) -> None:
         self.document = document
         self.listing = listing
+        self.storage = listing.storage
         folder = os.path.dirname(document.path)
         declared = document.data.get("path")
         self.declared = declared if isinstance(declared, str) and declared else None
         self.tried_bases = [folder]
         bases = [folder]
         if self.declared is not None:
-            self.tried_bases = _training_bases(self.declared)
-            bases = [self.tried_bases[0], find_from(folder, self.declared), folder]
+            self.tried_bases = _training_bases(self.declared, self.storage)
+            bases = [self.tried_bases[0], find_from(folder, self.declared, self.storage), folder]
             if os.path.isabs(self.declared):
                 bases = [self.declared, folder]
         self.bases = list(dict.fromkeys(os.path.normpath(b) for b in bases))
@@ -106,7 +108,9 @@ class _Resolver:
 
     def _root(self, base: int) -> str:
         chosen = self.bases[base]
-        return os.path.realpath(chosen if os.path.isdir(chosen) else os.path.dirname(self.document.path))
+        return self.storage.realpath(
+            chosen if self.storage.isdir(chosen) else os.path.dirname(self.document.path)
+        )
 
     def add_split(self, name: str, values: list[Any]) -> None:
         """Resolve one split's paths."""
@@ -135,8 +139,8 @@ class _Resolver:
     def _find(self, name: str, value: str, step_up: bool) -> str | None:
         """The path behind a value, from the first base where there is something."""
         for number, base in enumerate(self.bases):
-            for path in _readings(base, value, step_up):
-                if os.path.exists(path):
+            for path in self._readings(base, value, step_up):
+                if self.storage.exists(path):
                     if number:
                         self.elsewhere.setdefault(number, []).append(name)
                     if not self.found_any:
@@ -167,7 +171,9 @@ class _Resolver:
 
     def _report_lost(self, split: SplitSources, value: str, line: int | None) -> None:
         looked = [
-            shown(p, self.result.root) for base in self._looked_from() for p in _readings(base, value, True)
+            shown(p, self.result.root)
+            for base in self._looked_from()
+            for p in self._readings(base, value, True)
         ]
         places = " and ".join(dict.fromkeys(looked))
         guess, phrase = (None, "") if split.paths else self._likely_folder(split.name)
@@ -182,6 +188,13 @@ class _Resolver:
         self._fault("D002", detail, advice, severity, line, split.name)
         self._take_guess(split, guess)
 
+    def _readings(self, base: str, value: str, step_up: bool) -> list[str]:
+        """Where training looks for a split from a base; Roboflow's `../train/images` is also tried without `../`."""
+        paths = [find_from(base, value, self.storage)]
+        if step_up and value.startswith("../"):
+            paths.append(find_from(base, value[3:], self.storage))
+        return paths
+
     def _looked_from(self) -> list[str]:
         return list(dict.fromkeys([*self.tried_bases, *self.bases]))
 
@@ -191,9 +204,9 @@ class _Resolver:
         for base in self.bases:
             for alias in FOLDER_NAMES.get(name, (name,)):
                 for relative in (f"{alias}/images", f"images/{alias}", alias):
-                    path = find_from(base, relative)
+                    path = find_from(base, relative, self.storage)
                     inside = any(is_inside(known, path) for known in found)
-                    if path not in found and not inside and os.path.isdir(path):
+                    if path not in found and not inside and self.storage.isdir(path):
                         count = self.listing.count_images(path)
                         if count:
                             found[path] = (relative, count)
@@ -211,8 +224,8 @@ class _Resolver:
         if guess is None:
             return
         for base in self.bases:
-            path = find_from(base, guess)
-            if os.path.isdir(path):
+            path = find_from(base, guess, self.storage)
+            if self.storage.isdir(path):
                 split.paths.append(path)
                 self.found_any = True
                 return
@@ -284,15 +297,7 @@ class _Resolver:
         )
 
 
-def _readings(base: str, value: str, step_up: bool) -> list[str]:
-    """Where training looks for a split from a base; Roboflow's `../train/images` is also tried without the `../`."""
-    paths = [find_from(base, value)]
-    if step_up and value.startswith("../"):
-        paths.append(find_from(base, value[3:]))
-    return paths
-
-
-def _training_bases(declared: str) -> list[str]:
+def _training_bases(declared: str, storage: Storage) -> list[str]:
     """Where training looks for `path:`: the folder it is started in, then Ultralytics' datasets folder.
 
     The first is the one it settles on from here.
@@ -301,7 +306,7 @@ def _training_bases(declared: str) -> list[str]:
     if os.path.isabs(declared):
         return [here]
     datasets = _datasets_folder()
-    if os.path.exists(here) or datasets is None:
+    if storage.exists(here) or datasets is None:
         return [here]
     return [os.path.normpath(os.path.join(datasets, declared)), here]
 

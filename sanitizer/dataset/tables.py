@@ -265,11 +265,13 @@ class Chunk:
         split: Split name (train, val, test, …), or "" for files given one by one.
         images: Absolute image paths; None for a label without image.
         labels: Absolute label paths; None where an image has no label file.
+        states: As `Split.states` has them for these pairs.
     """
 
     split: str
     images: Sequence[str | None]
     labels: Sequence[str | None]
+    states: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

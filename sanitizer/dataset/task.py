@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -36,14 +37,12 @@ def infer_task(dataset: Dataset) -> tuple[Task, str | None]:
 
 def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """int64 (R,): number of columns of each row in up to `SAMPLE_FILES` label files, spread evenly."""
-    counts: list[int] = []
-    for path in sampled_labels(dataset):
-        counts += [n for line in _read_head(path).splitlines() if (n := len(line.split()))]
+    heads = _read_heads(dataset, list(sampled_labels(dataset)))
     if dataset.packs:
         from sanitizer.dataset.packs.sampling import sample_labels
 
-        for label in sample_labels(dataset, SAMPLE_FILES):
-            counts += [n for line in label.splitlines() if (n := len(line.split()))]
+        heads = itertools.chain(heads, sample_labels(dataset, SAMPLE_FILES))
+    counts = [n for head in heads for line in head.splitlines() if (n := len(line.split()))]
     return np.array(counts, np.int64)
 
 
@@ -55,6 +54,15 @@ def sampled_labels(dataset: Dataset) -> Iterator[str]:
         share = -(-SAMPLE_FILES * len(pairs) // max(total, 1))
         for i in pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]:
             yield split.expected_label_path(int(i))
+
+
+def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
+    """As `_read_head`, of every path."""
+    if not dataset.storage.remote:
+        return map(_read_head, paths)
+    from sanitizer.dataset.remote_reading import first_bytes
+
+    return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))
 
 
 def _read_head(path: str) -> bytes:
@@ -69,4 +77,8 @@ def _read_head(path: str) -> bytes:
         return b""
     finally:
         os.close(fd)
+    return _whole_lines(head)
+
+
+def _whole_lines(head: bytes) -> bytes:
     return head if len(head) < SAMPLE_BYTES else head[: head.rfind(b"\n") + 1]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.layout import DatasetError, find_loose_dataset
+from sanitizer.dataset.storage import refuse_remote
 from sanitizer.fixes.journal import FOLDER, JournalError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def root_with_journal(path: str) -> str:
     Raises:
         JournalError: There is nothing at that path.
     """
+    refuse_remote([path])
     if not os.path.exists(path):
         raise JournalError(f"{path} does not exist")
     folder = os.path.realpath(path)

@@ -30,6 +30,7 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.storage import absolute
 from sanitizer.rules.checks import READER
 from sanitizer.rules.rule import Rule
 from sanitizer.rules.rule_node import RuleNode
@@ -50,7 +51,7 @@ def load_rules(pack_files: Sequence[str] = ()) -> dict[str, Rule]:
     """
     rules = dict(_built_in_rules())
     for path in pack_files:
-        for rule in _read_pack(os.path.abspath(path), built_in=False):
+        for rule in _read_pack(absolute(path), built_in=False):
             _add(rules, rule)
     _check_precedence(rules)
     return dict(sorted(rules.items()))

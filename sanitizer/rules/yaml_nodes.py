@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.dataset.storage import open_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -27,7 +29,7 @@ def compose(path: str) -> yaml.Node | None:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        with open(path, "rb") as file:
+        with open_path(path) as file:
             node: yaml.Node | None = yaml.compose(file.read(), loader)
     except OSError as e:
         raise PackError(f"{path}: cannot read the rule pack: {e.strerror}") from e

@@ -21,6 +21,7 @@ from sanitizer.dataset.packs.tar_chunks import plain_name
 from sanitizer.dataset.packs.tar_walk import TarWalk
 from sanitizer.dataset.places import counted, find_from, place, shown
 from sanitizer.dataset.single_files import nearest_data_yaml
+from sanitizer.dataset.storage import LOCAL
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
@@ -82,7 +83,7 @@ def yaml_names_shards(document: DataYaml) -> bool:
     """Whether a data.yaml names tar shards as its splits."""
     values = [v for key in SPLIT_ORDER for v in _listed_values(document.data.get(key))]
     folder = os.path.dirname(document.path)
-    return any(is_shard(v) or _shards_in(find_from(_base(document, folder), v)) for v in values)
+    return any(is_shard(v) or _shards_in(find_from(_base(document, folder), v, LOCAL)) for v in values)
 
 
 def _listed_values(value: object) -> list[str]:
@@ -94,7 +95,7 @@ def _base(document: DataYaml, folder: str) -> str:
     """The folder that split paths are relative to."""
     declared = document.data.get("path")
     if isinstance(declared, str) and declared:
-        for base in (os.path.abspath(declared), find_from(folder, declared)):
+        for base in (os.path.abspath(declared), find_from(folder, declared, LOCAL)):
             if os.path.isdir(base):
                 return base
     return folder
@@ -163,7 +164,7 @@ def _add_value(
 ) -> None:
     """One path of a data.yaml: a shard, a pattern, or a folder of shards."""
     where = {"file": document.path, "line": document.line(split), "split": split}
-    path = find_from(base, value)
+    path = find_from(base, value, LOCAL)
     if os.path.isdir(path) and (shards := _shards_in(path)):
         paths = shards
     elif is_shard(value):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.storage import StorageError, is_remote
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.escape import encodable
 from sanitizer.findings import Severity, count_by_severity
@@ -160,12 +161,17 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
     without_plots = "the page has no plots of all boxes"
     if report.files_only:
         return None, f"single files were scanned, not a dataset: {without_plots}"
+    if is_remote(report.root):
+        return (
+            None,
+            f"the dataset is not on this disk ({report.root}): the page has no pictures, and no plots",
+        )
     if not os.path.isdir(report.root):
         return None, f"the dataset is no longer at {report.root}: the page has no pictures, and no plots"
     names = [s.split for s in report.summary.splits]
     candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
     for path in candidates:
-        with contextlib.suppress(DatasetError, OSError, ValueError):
+        with contextlib.suppress(DatasetError, StorageError, OSError, ValueError):
             dataset = find_dataset([path])
             if dataset.packs:
                 return None, f"{report.data} is packed: the page has no pictures, and no plots"

@@ -14,10 +14,10 @@ from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.storage import Storage
     from sanitizer.rules.survey import Survey
     from sanitizer.spill import Column
 
@@ -135,23 +135,26 @@ class Copies:
 def _equal_files(survey: Survey, copies: Copies) -> None:
     """Note byte-identical copies, and images that repeat an earlier path."""
     folders: dict[str, str] = {}
-    packed = _packed_contents(survey)
+    packed, storage = _packed_contents(survey), survey.dataset.storage
     for group in _groups(survey.image_digest, survey.image_bytes):
         first_with: dict[bytes, tuple[int, str]] = {}
         seen: set[str] = set()
         for i in group:
             path = survey.image_path(i)
-            content = packed.get(path) if survey.dataset.packs else _content_hash(path)
+            if survey.dataset.packs:
+                content = packed.get(path)
+            else:
+                content = _content_hash(path, int(survey.image_bytes[i]), storage)
             if path is None or content is None:
                 continue
-            real = _real_path(path, folders)
+            real = _real_path(path, folders, storage)
             if real in seen:
                 copies.add_same_path(i)
                 continue
             seen.add(real)
             first, first_path = first_with.setdefault(content, (i, real))
             if first != i:
-                copies.add(Copy(i, first, same_file=_is_link(real, first_path)))
+                copies.add(Copy(i, first, same_file=_is_link(real, first_path, storage)))
 
 
 def _groups(digest: Column, size: Column) -> Iterator[list[int]]:
@@ -189,13 +192,13 @@ def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
     return {path: blake2b(content, digest_size=16).digest() for path, content in read_members(paths)}
 
 
-def _content_hash(path: str | None) -> bytes | None:
+def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None:
     """Hash of all bytes of a file; None where it can no longer be read."""
     if path is None:
         return None
     digest = blake2b(digest_size=16)
     try:
-        with open(path, "rb") as file:
+        with storage.open(path, size) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError:
@@ -203,17 +206,17 @@ def _content_hash(path: str | None) -> bytes | None:
     return digest.digest()
 
 
-def _real_path(path: str, folders: dict[str, str]) -> str:
+def _real_path(path: str, folders: dict[str, str], storage: Storage) -> str:
     """The path with links in its folder resolved, so that one folder under two names is one folder."""
     folder, name = os.path.split(path)
     if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
+        folders[folder] = storage.realpath(folder)
     return os.path.join(folders[folder], name)
 
 
-def _is_link(path: str, other: str) -> bool:
+def _is_link(path: str, other: str, storage: Storage) -> bool:
     try:
-        return os.path.samefile(path, other)
+        return storage.samefile(path, other)
     except OSError:
         return False
 
@@ -252,18 +255,30 @@ class _Thumbnails:
     def of(self, i: int) -> NDArray[np.float32] | None:
         """Gray float32 (1024,), or None where the image can no longer be decoded."""
         if i not in self._kept:
-            from sanitizer.dataset.image_decode import thumbnail
-
             if len(self._kept) >= _THUMBNAILS_HELD:
                 del self._kept[next(iter(self._kept))]
-            source: str | BinaryIO | None = self._survey.image_path(i)
-            if isinstance(source, str) and self._survey.dataset.packs:
-                from sanitizer.dataset.packs.members import open_member
-
-                source = open_member(source)
-            self._kept[i] = None if source is None else thumbnail(source)
+            self._kept[i] = self._read(i)
         kept = self._kept[i]
         return None if kept is None else kept.astype(np.float32).ravel()
+
+    def _read(self, i: int) -> NDArray[np.uint8] | None:
+        from sanitizer.dataset.image_decode import thumbnail
+
+        path, storage = self._survey.image_path(i), self._survey.dataset.storage
+        if path is None:
+            return None
+        if self._survey.dataset.packs:
+            from sanitizer.dataset.packs.members import open_member
+
+            member = open_member(path)
+            return None if member is None else thumbnail(member)
+        if not storage.remote:
+            return thumbnail(path)
+        try:
+            with storage.open(path, int(self._survey.image_bytes[i])) as file:
+                return thumbnail(file)
+        except OSError:
+            return None
 
 
 def _first_alike(thumbnails: _Thumbnails, i: int, candidates: Sequence[int], limits: Likeness) -> Copy | None:

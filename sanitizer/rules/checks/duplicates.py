@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import Place, RowKind
+from sanitizer.dataset.tables import FileStatus, Place, RowKind
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.copies import Copy, Likeness, find_copies
 
@@ -76,8 +76,12 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
     for copy in copies:
         for i in (copy.index, copy.original):
             files.setdefault(survey.label_path(i), len(files))
-    boxes = _boxes_by_file(_read_labels(survey, list(files)))
+    table = _read_labels(survey, list(files))
+    unread = set(np.flatnonzero(table.status == FileStatus.UNREADABLE).tolist())
+    boxes = _boxes_by_file(table)
     for copy in copies:
+        if unread and unread & {files[survey.label_path(i)] for i in (copy.index, copy.original)}:
+            continue  # L001 names the file; nothing can be said about its rows
         mine, other = (boxes[files[survey.label_path(i)]] for i in (copy.index, copy.original))
         agreement = best_match_iou(mine, other)
         limit = params["min_iou"] if copy.mean_difference is None else params["min_iou_reencoded"]
@@ -99,10 +103,10 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
 
 
 def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
-    from sanitizer.dataset.labels import parse_labels, read_labels
+    from sanitizer.dataset.labels import parse_labels, read_labels_in
 
     if not survey.dataset.packs:
-        return read_labels(paths, survey.spec)
+        return read_labels_in(survey.dataset.storage, paths, survey.spec)
     from sanitizer.dataset.packs.members import read_members
 
     contents = dict(read_members(filter(None, paths)))

@@ -1,0 +1,200 @@
+"""Asks a server again where the fault may pass, and says in words of our own what went wrong.
+
+No text of a server or a client library is ever passed on: it may quote keys, tokens and signed URLs.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long a server is asked.
+
+    Attributes:
+        in_flight: Requests that one process has open at a time.
+        tries: Requests in all before a file is given up.
+        first_wait_s: Mean wait before the second try; doubles from try to try. Every wait is drawn from half to
+            one and a half of that, so that many readers do not come back at once.
+        longest_wait_s: No mean wait is longer.
+        timeout_s: A try without a complete answer is given up after this time, and a second more for each
+            `slowest_bytes_per_s` asked for.
+        slowest_bytes_per_s: See `timeout_s`.
+    """
+
+    in_flight: int = 64
+    tries: int = 6
+    first_wait_s: float = 0.25
+    longest_wait_s: float = 8.0
+    timeout_s: float = 30.0
+    slowest_bytes_per_s: int = 100_000
+
+    def wait_s(self, failed: int) -> float:
+        """Seconds to wait after the failed tries so far."""
+        return min(self.first_wait_s * 2.0 ** (failed - 1), self.longest_wait_s) * random.uniform(0.5, 1.5)
+
+    def limit_s(self, n_bytes: int) -> float:
+        """Seconds that one try for so many bytes may take."""
+        return self.timeout_s + n_bytes / self.slowest_bytes_per_s
+
+
+PATIENCE = Patience()
+
+INTERRUPTED = threading.Event()
+"""Set where the user wants to leave: nobody waits any longer, and nothing is tried again."""
+
+
+class IncompleteBodyError(Exception):
+    """Not everything came that was asked for; the text says what did."""
+
+
+class OutOfRangeError(Exception):
+    """The file has no bytes where some were asked for."""
+
+
+def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
+    """What `attempt` returns, tried again after faults that may pass.
+
+    Raises:
+        FileNotFoundError, PermissionError: The server says so; not tried again.
+        OutOfRangeError: There are no such bytes.
+        OSError: It failed to the end; `strerror` says how, without a word of the server's.
+    """
+    patience = patience or PATIENCE
+    for failed in range(1, patience.tries + 1):
+        try:
+            return attempt()
+        except Exception as error:
+            fault = _fault(error)
+        # Raised here, where no exception is being handled, so that no traceback shows the server's words.
+        if not fault.passes:
+            raise fault.error
+        if failed < patience.tries:
+            _wait(patience.wait_s(failed))
+        if INTERRUPTED.is_set():
+            break
+    words = f"{fault.error} ({failed} tries)" if failed > 1 else str(fault.error)
+    raise OSError(errno.EIO, words)
+
+
+def _wait(seconds: float) -> None:
+    INTERRUPTED.wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    error: Exception
+    passes: bool = False
+
+
+def _passing(words: str) -> _Fault:
+    return _Fault(IncompleteBodyError(words), passes=True)
+
+
+def _fault(error: Exception) -> _Fault:
+    """What an exception of some client library comes down to."""
+    if isinstance(error, OutOfRangeError):
+        return _Fault(OutOfRangeError())
+    if isinstance(error, IncompleteBodyError):
+        return _passing(str(error))
+    status = _http_status(error)
+    if status is not None:
+        return _by_status(status)
+    if isinstance(error, FileNotFoundError):
+        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    if isinstance(error, PermissionError):
+        return _Fault(PermissionError(errno.EACCES, "Permission denied"))
+    names = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
+    if names & _TIMEOUTS:
+        return _passing("no answer in time")
+    if names & _BROKEN:
+        return _passing("the connection broke off")
+    if names & _NO_CREDENTIALS:
+        return _Fault(PermissionError(errno.EACCES, "no credentials were found for it"))
+    if isinstance(error, OSError) and error.errno in _PASSING_ERRNO:
+        return _passing("the connection broke off")
+    return _Fault(OSError(errno.EIO, f"the client failed with {type(error).__name__}"))
+
+
+def _by_status(status: int) -> _Fault:
+    if status == 404:
+        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    if status in (401, 403):
+        return _Fault(PermissionError(errno.EACCES, f"Permission denied (the server answered {status})"))
+    if status == 416:
+        return _Fault(OutOfRangeError())
+    words = f"the server answered {status}"
+    return (
+        _passing(words) if status >= 500 or status in (408, 425, 429) else _Fault(OSError(errno.EIO, words))
+    )
+
+
+_TIMEOUTS = frozenset(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"))
+_BROKEN = frozenset(
+    (
+        "ConnectionError",  # built-in, botocore's and requests'
+        "HTTPClientError",  # botocore: everything between it and an answer
+        "IncompleteReadError",
+        "ResponseStreamingError",
+        "ResponseParserError",  # an answer cut off in the middle of its XML
+        "ClientPayloadError",  # aiohttp
+        "ClientConnectionError",
+        "ClientOSError",
+        "ServerDisconnectedError",
+        "IncompleteRead",  # http.client
+        "RemoteDisconnected",
+        "ProtocolError",  # urllib3
+        "HttpProcessingError",
+        "TransferEncodingError",
+        "BadStatusLine",
+    )
+)
+_NO_CREDENTIALS = frozenset(
+    ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError",
+     "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError")
+)  # fmt: skip
+_PASSING_ERRNO = frozenset(
+    (errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EPIPE, errno.EBUSY,
+     errno.EHOSTUNREACH, errno.ENETUNREACH)
+)  # fmt: skip
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it was raised from, a few at most."""
+    each: BaseException | None = error
+    for _ in range(5):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def _http_status(error: Exception) -> int | None:
+    """The status that a server answered with, from botocore's, aiohttp's and Google's exceptions."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):  # botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            code = response.get("Error", {}).get("Code")
+            if isinstance(status, int) and status >= 300:
+                return status
+            # An error in the body of a 200, as S3 sends once it has begun to answer.
+            if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
+                return 503
+        # aiohttp's parser calls a body that is cut off 400, too: that is nobody's answer.
+        name = "code" if type(each).__module__.startswith("gcsfs") else "status"
+        status = getattr(each, name, None)
+        if isinstance(status, int | str) and str(status).isdigit() and 300 <= int(status) < 600:
+            return int(status)
+    return None
