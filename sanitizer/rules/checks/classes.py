@@ -40,11 +40,7 @@ def class_out_of_range(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
     if not len(index):
         return no_hits()
     limit = f"data.yaml names {_counted(spec.nc)}" if spec.nc is not None else "ids start at 0"
-    hint = ""
-    if not (ids == 0).any() and (ids[index] == nc).all():
-        hint = "; no row here has class 0, so ids may have been counted from 1"
-    n = len(index)
-    return Hits(index, ids[index].astype(np.float64), fields={"limit": [limit] * n, "hint": [hint] * n})
+    return Hits(index, ids[index].astype(np.float64), fields={"limit": [limit] * len(index)})
 
 
 def _counted(nc: int) -> str:
@@ -73,13 +69,17 @@ def rare_class(survey: Survey, params: Params) -> Iterator[Place]:
     unused = [c for c, n in counts.items() if n == 0]
     used = {c: n for c, n in counts.items() if n}
     where = survey.dataset.yaml_path
+    hint = ""
+    if 0 in unused and max(survey.class_counts, default=0) == nc:
+        rows = "1 row has" if survey.class_counts[nc] == 1 else f"{survey.class_counts[nc]} rows have"
+        hint = f"; {rows} class {nc}: ids may have been counted from 1"
     if len(unused) > NAMES_SHOWN:
-        yield _place(
-            where, f"{len(unused)} of {nc} classes have no label row: {_listed(unused, names)}", 0, 1
-        )
+        problem = f"{len(unused)} of {nc} classes have no label row: {_listed(unused, names)}{hint}"
+        yield _place(where, problem, 0, 1)
     else:
         for c in unused:
-            yield _place(where, f"class {_named(c, names)} has no label row", 0, 1)
+            problem = f"class {_named(c, names)} has no label row{'' if c else hint}"
+            yield _place(where, problem, 0, 1)
     if not used:
         return
     median = float(np.median(list(used.values())))
