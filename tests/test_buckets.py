@@ -31,6 +31,7 @@ from sanitizer.dataset.retries import Patience, patiently
 from sanitizer.dataset.storage import StorageError
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -235,6 +235,7 @@ def test_an_interrupted_scan_leaves_one_sentence_and_no_process(
     assert are_gone(workers)
 
 
+@pytest.mark.slow
 @forked
 def test_workers_do_not_outlive_a_scan_that_was_killed(long_scan: subprocess.Popen[bytes]) -> None:
     workers = workers_of(long_scan, 3)
@@ -324,6 +325,7 @@ def test_a_reader_that_runs_out_of_memory_counts_as_one_that_ends(
     assert named == ["labels/train/20.txt"]
 
 
+@pytest.mark.slow
 @forked
 def test_files_that_only_together_are_too_much_are_all_judged(
     data_yaml: Path, monkeypatch: pytest.MonkeyPatch
@@ -338,6 +340,7 @@ def test_files_that_only_together_are_too_much_are_all_judged(
     assert scanned(data_yaml, jobs=2).findings == alone.findings
 
 
+@pytest.mark.slow
 @forked
 def test_the_cache_does_not_learn_what_was_left_out(data_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in data_yaml.parent.rglob("*.*"):

@@ -65,6 +65,7 @@ def logged(findings: list[Finding], held: int, runs: int, rows: int, known: froz
         return log.finish(known)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(FINDINGS, max_size=40), st.integers(0, 9), st.integers(2, 4), st.integers(1, 6))
 def test_findings_on_disk_are_those_in_memory(
@@ -92,6 +93,7 @@ def test_findings_on_disk_are_those_in_memory(
     assert tally(found).first == tally(expected).first
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(FINDINGS, max_size=30), st.integers(0, 5), st.data())
 def test_a_baseline_leaves_out_what_it_knows(findings: list[Finding], held: int, data: st.DataObject) -> None:

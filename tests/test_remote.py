@@ -72,6 +72,7 @@ def test_every_rule_finds_its_bad_examples_in_memory_and_in_an_archive(
         same_everywhere(folder, places, task=task, images=mode, jobs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_published_sets(name: str, shared_data: Path, tmp_path: Path) -> None:
     if not (shared_data / name).is_dir():
