@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
 from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, may_be_cut
 from sanitizer.dataset.packs.pairing import is_image_member, is_label_member
-from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
+from sanitizer.dataset.packs.read_ahead import Blocks, ReadAhead, open_unbuffered
 from sanitizer.dataset.packs.reading import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.shard_names import folder_split
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
@@ -46,7 +46,7 @@ def forecast(dataset: Dataset, pack: Pack, mode: ImageMode, opener: Opener = ope
     done, end, whole = 0, 0, False
     try:
         with opener(pack.path) as file:
-            walk = TarWalk(ReadAhead(file, BLOCK, BLOCK))
+            walk = TarWalk(ReadAhead(file, Blocks(BLOCK, BLOCK)))
             for member in walk:
                 _view_headers(played, done, member.start)
                 done = walk.end
