@@ -109,6 +109,16 @@ class PackPiece(Piece):
         return ()
 
 
+REMOTE_PAIRS_PER_CHUNK = 512
+"""Most that a chunk of loose files has behind requests: some are a second's work, and several processes share them."""
+
+
+def mean_length(dataset: Dataset, mode: ImageMode) -> int:
+    """Mean number of pairs of a chunk."""
+    loose_elsewhere = dataset.storage.remote and not dataset.packs
+    return min(PAIRS_PER_CHUNK[mode], REMOTE_PAIRS_PER_CHUNK if loose_elsewhere else PAIRS_PER_CHUNK[mode])
+
+
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """All pieces of a dataset, in its order: pairs known by name, then packed files."""
     yield from _loose_pieces(dataset, mean_length)

@@ -223,7 +223,7 @@ def test_faults_that_pass_leave_no_trace(s3: tuple[Proxy, Path], seed: int) -> N
     proxy, folder = s3
     shard_set(folder / "set", 4, 30, 40_000)
     here = scan(folder / "set/data.yaml", images="header", task="detect")
-    chances = {k: 0.08 for k in ("internal", "slow_down", "too_many", "reset", "cut")}
+    chances = dict.fromkeys(("internal", "slow_down", "too_many", "reset", "cut"), 0.08)
     proxy.reset(Faults(**chances, stall=0.02, stall_s=3.0, seed=seed))
     far = scan(f"s3://{BUCKET}/set/data.yaml", images="header", task="detect", jobs=1)
     assert comparable(far) == comparable(here)
@@ -290,7 +290,7 @@ def test_an_ndjson_that_does_not_come_is_one_sentence(
 
 
 def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    proxy, folder = s3
+    _, folder = s3
     shard_set(folder / "set", 1, 80)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
     monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 1)

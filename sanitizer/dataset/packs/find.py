@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Place
 
 SPLIT_ORDER = ("train", "val", "test", "minival")
-_PEEKED = 8
+MEMBERS_PEEKED = 8
 """Images and labels looked at to see whether a shard holds samples or a tree of images/ and labels/."""
 
 
@@ -265,7 +265,7 @@ def _splits_in(path: str, own: str, storage: Storage, size: int) -> list[str]:
         for number, name in enumerate(_names_of_pairs(TarWalk(ReadAhead(file)))):
             if is_tree_member(name):
                 found.setdefault(folder_split(name, own))
-            elif number >= _PEEKED and not found:
+            elif number >= MEMBERS_PEEKED and not found:
                 return [own]
     return list(found) or [own]
 

@@ -103,7 +103,8 @@ class ReadAhead:
         if offset >= self._start:
             self._adapt(touches)
         start = offset + len(kept)
-        self._window = kept + self._fetch(start, max(stop - start, self._block - len(kept)))
+        length_of_read = min(max(stop - start, self._block - len(kept)), self.size - start)
+        self._window = kept + self._fetch(start, length_of_read)
         self._start = offset
         return self._window[:length]
 
