@@ -132,7 +132,7 @@ def plan_scan(
     volume = _VOLUMES[kind](dataset, mode, sampled)
     pairs = max(volume.images, volume.labels)
     shared = len(dataset.packs) or pairs // mean_length(dataset, mode)
-    processes = min(processes_for(len(dataset), mode, jobs), max(1, shared))
+    processes = min(processes_for(dataset, mode, jobs), max(1, shared))
     rate = rate_of(kind, mode)
     workers = processes if processes > 1 else 0
     return Plan(

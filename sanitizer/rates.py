@@ -90,12 +90,13 @@ def rate_of(kind: str, mode: str) -> Rate:
     """
     known = _load().get(f"{kind}/{mode}", [])
     if known:
-        return Rate(median(t.pairs / (_reading_s(t) * t.jobs) for t in known), len(known))
+        return Rate(median(map(rate_of_one, known)), len(known))
     return Rate((_REFERENCE | _ESTIMATED)[kind, mode], 0)
 
 
-def _reading_s(timing: Timing) -> float:
-    return max(timing.seconds - START_S, timing.seconds / 4)
+def rate_of_one(timing: Timing) -> float:
+    """Pairs a second of one process in a scan, starting it left out."""
+    return timing.pairs / (max(timing.seconds - START_S, timing.seconds / 4) * timing.jobs)
 
 
 def remember(kind: str, mode: str, timing: Timing) -> None:

@@ -130,7 +130,7 @@ def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> No
     from sanitizer.engines.local import processes_for
     from sanitizer.rates import Timing, kind_of, remember
 
-    processes = processes_for(len(job.dataset), job.mode, jobs)
+    processes = processes_for(job.dataset, job.mode, jobs)
     remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
 
 
