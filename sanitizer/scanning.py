@@ -90,7 +90,7 @@ def scan(
     job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
-    builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), 0
+    builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
     from_cache = False
     for result in run_job(job, jobs, progress, engine, notes.append):
         from_cache |= result.from_cache
@@ -130,7 +130,7 @@ def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> No
     from sanitizer.engines.local import processes_for
     from sanitizer.rates import Timing, kind_of, remember
 
-    processes = processes_for(len(job.dataset), job.mode, jobs)
+    processes = processes_for(job.dataset, job.mode, jobs)
     remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
 
 
@@ -153,8 +153,9 @@ def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[st
         return []
     notes = []
     if unread:
+        rules = "D002" if job.dataset.packs or job.dataset.unread else "L001, I001"
         files = "1 file" if unread == 1 else f"{unread:,} files"
-        notes.append(f"{files} could not be read (L001, I001 name them): nothing else is known of them")
+        notes.append(f"{files} could not be read ({rules} name them): nothing else is known of them")
     if not_compared:
         names = ", ".join(filter(None, map(job.dataset.relative, not_compared[:5])))
         more = f" and {len(not_compared) - 5:,} more" if len(not_compared) > 5 else ""

@@ -109,14 +109,31 @@ class PackPiece(Piece):
         return ()
 
 
+REMOTE_PAIRS_PER_CHUNK = 512
+"""Most that a chunk of loose files has behind requests: some are a second's work, and several processes share them."""
+
+
+def mean_length(dataset: Dataset, mode: ImageMode) -> int:
+    """Mean number of pairs of a chunk."""
+    loose_elsewhere = dataset.storage.remote and not dataset.packs
+    return min(PAIRS_PER_CHUNK[mode], REMOTE_PAIRS_PER_CHUNK if loose_elsewhere else PAIRS_PER_CHUNK[mode])
+
+
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
     """All pieces of a dataset, in its order: pairs known by name, then packed files."""
     yield from _loose_pieces(dataset, mean_length)
     if dataset.packs:
         from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, ranges
+        from sanitizer.dataset.packs.read_ahead import opener_in
 
         for number, pack in enumerate(dataset.packs):
-            for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * mean_length):
+            length = mean_length
+            if dataset.storage.remote:
+                length = max(
+                    length, PAIRS_PER_CHUNK["header"]
+                )  # to walk headers costs nearly as much as to read
+            opener = opener_in(dataset.storage, pack.size_bytes)
+            for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * length, opener):
                 yield PackPiece(pack.split, start, stop, number, first_line)
 
 
@@ -212,7 +229,8 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
             tables = named(tables, chunk, read.left_out)
         findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
         findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
-        yield ChunkResult(findings, summarise(tables, spec), read.pairs)
+        unread = read.unread if job.dataset.storage.remote else 0
+        yield ChunkResult(findings, summarise(tables, spec), read.pairs, unread=unread)
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

@@ -334,3 +334,17 @@ def test_a_token_of_a_url_goes_along_and_is_never_shown(
         assert "planted" not in error and KEY not in error and "user:" not in error
     (folder / "sanitize.yaml").unlink()
     assert comparable(scan(signed, cache=False)) == comparable(scan(folder / "data.yaml"))
+
+
+def test_a_few_thousand_pairs_elsewhere_are_shared_by_several_processes() -> None:
+    import fsspec
+
+    from sanitizer import work
+
+    memory = fsspec.filesystem("memory")
+    for i in range(3000):
+        memory.pipe_file(f"/several/labels/train/{i:05}.txt", b"0 0.5 0.5 0.1 0.1\n")
+    dataset = find_dataset(["memory://several"], anywhere=True)
+    parts = list(work.pieces(dataset, work.mean_length(dataset, "header")))
+    assert sum(map(len, parts)) == 3000
+    assert len(parts) >= 3 and max(map(len, parts)) <= 4 * work.REMOTE_PAIRS_PER_CHUNK

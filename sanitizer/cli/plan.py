@@ -48,10 +48,11 @@ def as_text(plan: Plan) -> str:
     """The plan for people."""
     about = "" if plan.exact else "about "
     at_least = "at least " if plan.exact else about
-    what = {"loose": "loose files", "tar": "tar shards", "ndjson": "NDJSON"}[plan.kind]
+    remote, _, kind = plan.kind.rpartition(" ")
+    what = {"loose": "loose files", "tar": "tar shards", "ndjson": "NDJSON"}[kind]
     if plan.packed_files:
         what = f"{plan.packed_files:,} {what.removesuffix('s') if plan.packed_files == 1 else what}"
-    requests = "files opened" if plan.kind == "loose" else "reads"
+    requests = "requests" if remote else "files opened" if kind == "loose" else "reads"
     workers = f"{plan.processes} processes" if plan.processes > 1 else "one process"
     rows = (
         ("dataset", f"{plan.data}: {what}, {_bytes(plan.total_bytes)}"),

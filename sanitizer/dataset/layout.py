@@ -67,12 +67,11 @@ def find_dataset(
     if not anywhere:
         refuse_remote(paths)
     storage, given = find_storage(paths)
-    if not storage.remote:
-        packed = _or_error(lambda: packed_dataset(paths, splits))
+    try:
+        packed = _or_error(lambda: packed_dataset(given if storage.remote else paths, splits, storage))
         if packed is not None:
             _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
             return packed
-    try:
         return _find(Listing(storage), given, paths, splits)
     except BaseException:
         storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
@@ -130,11 +129,10 @@ def _from_yaml(
     faults: Sequence[Place] = (),
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
-    if not listing.storage.remote:
-        packed = _or_error(lambda: shards_of_yaml(document, data, wanted))
-        if packed is not None:
-            _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
-            return replace(packed, faults=[*faults, *packed.faults])
+    packed = _or_error(lambda: shards_of_yaml(document, data, wanted, listing.storage))
+    if packed is not None:
+        _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+        return replace(packed, faults=[*faults, *packed.faults])
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
     if not document.readable:

@@ -224,6 +224,7 @@ class Dataset:
         packs: Packed files whose pairs come on top, in the order of their splits, which hold nothing else.
         notes: Sentences on what cannot be looked at in such files.
         storage: Where all paths are.
+        unread: Packed files that are left out because a remote storage did not hand them over.
     """
 
     root: str
@@ -239,6 +240,7 @@ class Dataset:
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
     storage: Storage = LOCAL
+    unread: int = 0
 
     def __len__(self) -> int:
         """Number of pairs; of packed files, roughly."""

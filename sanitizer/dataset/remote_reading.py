@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 BYTES_IN_FLIGHT = 64 << 20
 """Bytes asked for ahead of what is being judged: bounds memory where images are read whole."""
 
-_HEAD_BYTES = 4 * FIRST_BLOCK
+HEAD_BYTES = 4 * FIRST_BLOCK
 """First request for an image: costs no more than a kilobyte, and holds most headers."""
-_WHOLE_BYTES = 16 << 10
+WHOLE_BYTES = 16 << 10
 """An image up to this size is fetched whole: one request in place of two."""
 _ODD_WHOLE_BYTES = 1 << 20
 """So is one that Pillow has to look at: it asks for many small pieces."""
@@ -180,7 +180,7 @@ def _read_image(
 
 def _ends(storage: RemoteStorage, path: str, size: int, whole: bool) -> tuple[bytes, bytes, int]:
     """(first bytes, last bytes, size); both are the whole file where that is small, or wanted whole."""
-    first = None if whole or 0 <= size <= _WHOLE_BYTES else _HEAD_BYTES
+    first = None if whole or 0 <= size <= WHOLE_BYTES else HEAD_BYTES
     block, told = storage.fetch(path, 0, first, size)
     size = max(size, told)
     if size < 0:

@@ -121,9 +121,22 @@ class RemoteStorage:
             size = self.size(path) if self._known else self.ask_size(path)
         return cast("BinaryIO", io.BufferedReader(RemoteFile(self, path, size), _BUFFER_BYTES))
 
+    def open_raw(self, path: str, size: int = -1) -> io.RawIOBase:
+        """The file, to read in large parts: each read is a request."""
+        return RemoteFile(self, path, size)
+
+    def cost(self, path: str, start: int, stop: int, size: int) -> tuple[int, int]:
+        """(requests, bytes) that fetching bytes start to stop of a file of that size takes where nothing fails."""
+        return (1, stop - start) if stop > start else (0, 0)
+
     def size(self, path: str) -> int:
         """Bytes of a file."""
         return self._entry(path).size
+
+    def known_size(self, path: str) -> int:
+        """As `size`, and asked of the server where its listings do not tell. Raises OSError."""
+        size = self.size(path)
+        return size if size >= 0 else self.ask_size(path)
 
     def mtime(self, path: str) -> float:
         """0: stamps of a listing are no times."""
@@ -238,6 +251,8 @@ class RemoteFile(io.RawIOBase):
     Attributes:
         problem: Why a read failed, or None: libraries that are handed the file hide the exception.
     """
+
+    remote = True
 
     def __init__(self, storage: RemoteStorage, path: str, size: int) -> None:
         super().__init__()

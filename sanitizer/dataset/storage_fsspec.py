@@ -25,7 +25,8 @@ _PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
     "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "oci": "ocifs", "oss": "ossfs", "memory": "fsspec",
 }  # fmt: skip
-_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+                 ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
 
 _MAKING = threading.Lock()
@@ -42,6 +43,8 @@ def open_url(url: str) -> tuple[RemoteStorage, str]:
     """
     storage, path = find_server(url)
     storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
+    if "{" in storage.home:  # of a pattern for shards
+        storage.home = os.path.dirname(storage.home.partition("{")[0])
     return storage, path
 
 

@@ -17,6 +17,8 @@ from sanitizer.dataset.storage import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from _typeshed import WriteableBuffer
+
 _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""
 _USUAL_EXTRA_BYTES = 64
@@ -141,8 +143,31 @@ class ZipStorage(RemoteStorage):
         if len(data) < (stop - start if info.compress_type == zipfile.ZIP_STORED else stop) or (
             whole and zlib.crc32(data) != info.CRC
         ):
-            raise OSError(errno.EIO, "it is damaged in the archive")
+            raise _damaged()
         return (data if info.compress_type == zipfile.ZIP_STORED else data[start:stop]), info.file_size
+
+    def open_raw(self, path: str, size: int = -1) -> io.RawIOBase:
+        """The member, to read in large parts."""
+        info = self._members.get(path)
+        if info is None or info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:
+            return super().open_raw(path, size)
+        return _InflatedFile(self, path, info)
+
+    def cost(self, path: str, start: int, stop: int, size: int) -> tuple[int, int]:
+        """(reads of the archive, bytes of these)."""
+        info = self._members.get(path)
+        if info is None or stop <= start:
+            return 0, 0
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            start, stop = 0, min(info.compress_size, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
+        names = _LOCAL_HEADER.size + len(info.filename.encode("utf-8", "surrogateescape"))
+        if start < 1 << 16:
+            return 1, min(names + _USUAL_EXTRA_BYTES + stop, self._size - info.header_offset)
+        return 2, names + _USUAL_EXTRA_BYTES + stop - start
+
+    def raw(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
+        return self._raw(self._members[path], start, stop)
 
     def _inflated(self, info: zipfile.ZipInfo, stop: int) -> bytes:
         """The first `stop` bytes of a deflated member."""
@@ -154,7 +179,7 @@ class ZipStorage(RemoteStorage):
                 break
             if len(data) == stop:
                 return data
-        raise OSError(errno.EIO, "it is damaged in the archive")
+        raise _damaged()
 
     def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
         """A member in one of the rare compressions."""
@@ -171,7 +196,7 @@ class ZipStorage(RemoteStorage):
         at = info.header_offset
         head = self._at(at, at + guess + (stop if start < 1 << 16 else 0))
         if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\3\4":
-            raise OSError(errno.EIO, "it is damaged in the archive")
+            raise _damaged()
         first = _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(head))
         if len(head) >= first + stop:
             return head[first + start : first + stop]
@@ -184,6 +209,91 @@ class ZipStorage(RemoteStorage):
         with open(self._path, "rb") as file:
             file.seek(start)
             return file.read(stop - start)
+
+
+class _InflatedFile(io.RawIOBase):
+    """A deflated member to read from its start to its end, however large; going back begins anew.
+
+    Attributes:
+        problem: Why a read failed, or None.
+    """
+
+    remote = True
+    _PART_BYTES = 1 << 22
+
+    def __init__(self, storage: ZipStorage, path: str, info: zipfile.ZipInfo) -> None:
+        super().__init__()
+        self._storage, self._path, self._info = storage, path, info
+        self.problem: str | None = None
+        self._at = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._inflate = zlib.decompressobj(-15)
+        self._read = self._done = self._crc = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; nothing is read yet."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._info.file_size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer as far as the member goes."""
+        view = memoryview(buffer).cast("B")
+        if self._at < self._done:
+            self._begin()
+        try:
+            while self._done < min(self._at, self._info.file_size):
+                self._next(min(self._at - self._done, self._PART_BYTES))
+            filled = 0
+            while filled < len(view) and self._done < self._info.file_size:
+                data = self._next(len(view) - filled)
+                view[filled : filled + len(data)] = data
+                filled += len(data)
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
+            self._storage.failed[self._path] = self.problem
+            raise
+        self._at += filled
+        return filled
+
+    def _next(self, at_most: int) -> bytes:
+        """Some bytes more, one at least. Raises OSError."""
+        data = b""
+        while not data:
+            packed = self._inflate.unconsumed_tail
+            if not packed:
+                stop = min(self._read + self._PART_BYTES, self._info.compress_size)
+                packed = self._storage.raw(self._path, self._read, stop) if stop > self._read else b""
+                self._read = stop
+            try:
+                data = self._inflate.decompress(packed, at_most)
+            except zlib.error:
+                raise _damaged() from None
+            if not data and not packed:
+                raise _damaged()
+        self._done += len(data)
+        self._crc = zlib.crc32(data, self._crc)
+        if self._done == self._info.file_size and self._crc != self._info.CRC:
+            raise _damaged()
+        return data
+
+
+def _damaged() -> OSError:
+    return OSError(errno.EIO, "it is damaged in the archive")
 
 
 def _sorted_out(

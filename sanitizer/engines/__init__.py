@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.engines.local import run_locally
-from sanitizer.work import PAIRS_PER_CHUNK, pieces
+from sanitizer.work import mean_length, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ def run_job(
     Raises:
         EngineError: The engine is not there or cannot do it.
     """
-    todo = pieces(job.dataset, PAIRS_PER_CHUNK[job.mode])
+    todo = pieces(job.dataset, mean_length(job.dataset, job.mode))
     if engine == "ray":
         from sanitizer.engines.ray_ import run_on_ray
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sanitizer.cache import ChunkCache
     from sanitizer.dataset.images import ImageMode
+    from sanitizer.dataset.model import Dataset
     from sanitizer.engines.agenda import Judged
     from sanitizer.engines.memory import Probe
     from sanitizer.work import Job, Piece
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 1 if sys.platform == "linux" else 100}
 """Below this, starting processes costs more than it saves. Decoders are what crashes, so where a process costs but
 milliseconds they never run in ours."""
+
+
+REMOTE_PAIRS_WORTH_A_POOL = 1000
+"""The same where a pair is two or three requests: some milliseconds of a client's work."""
 
 
 def run_locally(
@@ -44,7 +49,7 @@ def run_locally(
         tell: Given sentences on how it went, for the report's notes.
         memory: Says how much memory is left.
     """
-    jobs = processes_for(len(job.dataset), job.mode, jobs)
+    jobs = processes_for(job.dataset, job.mode, jobs)
     if jobs > 1:
         # multiprocessing is not worth its time for a handful of files.
         from sanitizer.engines.pool import Pool
@@ -53,11 +58,14 @@ def run_locally(
     return ((piece, judge(job, cache, piece)) for piece in pieces)
 
 
-def processes_for(pairs: int, mode: ImageMode, jobs: int | None) -> int:
-    """How many processes judge that many pairs; None: as many as are worth it."""
+def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
+    """How many processes judge a dataset; None: as many as are worth it."""
     if jobs is not None:
         return jobs
-    return _usable_cores() if pairs >= PAIRS_WORTH_A_POOL[mode] else 1
+    worth = PAIRS_WORTH_A_POOL[mode]
+    if dataset.storage.remote:
+        worth = min(worth, REMOTE_PAIRS_WORTH_A_POOL)
+    return _usable_cores() if len(dataset) >= worth else 1
 
 
 def _usable_cores() -> int:

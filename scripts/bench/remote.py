@@ -121,7 +121,7 @@ def measure(folder: str, server: int, rounds: int) -> list[Sequence[str]]:
     """A row of the table for the disk and for each case."""
     disk: list[dict[str, Any]] = []
     found: dict[Case, list[dict[str, Any]]] = {case: [] for case in CASES}
-    with _ProxyProcess(server) as proxy:
+    with ProxyProcess(server) as proxy:
         for _ in range(rounds):
             disk.append(scan(f"{folder}/data.yaml", 64, None))
             for case in CASES:
@@ -141,16 +141,21 @@ def scan(path: str, in_flight: int, port: int | None) -> dict[str, Any]:
     """Scan in a process of its own, image headers only; what `_SCAN` prints."""
     env = os.environ | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     if port is not None:
-        env |= {
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+        env |= credentials(port)
     command = [sys.executable, "-c", _SCAN, path, "header", str(in_flight)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def credentials(port: int) -> dict[str, str]:
+    """Environment variables by which a client finds the server or proxy at this port."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
 
 
 def _row(name: str, in_flight: str, runs: list[dict[str, Any]]) -> Sequence[str]:
@@ -164,7 +169,7 @@ def _row(name: str, in_flight: str, runs: list[dict[str, Any]]) -> Sequence[str]
     )  # fmt: skip
 
 
-class _ProxyProcess:
+class ProxyProcess:
     """The proxy in a process of its own, so that it does not share the interpreter's lock with a scan."""
 
     def __init__(self, target: int) -> None:
@@ -173,7 +178,7 @@ class _ProxyProcess:
             target=_serve, args=(target, there), daemon=True
         )
 
-    def __enter__(self) -> _ProxyProcess:
+    def __enter__(self) -> ProxyProcess:
         self._process.start()
         self.port: int = self._here.recv()
         return self

@@ -20,6 +20,7 @@ CHUNKS_PER_RANGE = 16
 """Of a large packed file: what is found in so many chunks is handed over at once."""
 SMALLEST_PAIR_BYTES = 2048
 """Two headers, and a block for each of image and label."""
+_FIRST_LOOK = 16
 _LOOKED_AT = 200
 """Samples that show whether an archive keeps the files of a sample together, and how long they are."""
 
@@ -70,6 +71,8 @@ def _borders(archive: ReadAhead, pairs_per_range: int) -> Iterator[int]:
             continue
         new = sample_key(name)
         if new != key:
+            if samples == _FIRST_LOOK and archive.size * samples <= pairs_per_range * member.header // 4:
+                return  # large images: it is far from holding so many samples
             if samples == min(_LOOKED_AT, pairs_per_range):
                 apart = 2 * whole < samples or is_tree_member(name)
                 if apart or archive.size * samples <= 2 * pairs_per_range * member.header:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.places import shown
 from sanitizer.dataset.single_files import data_yamls_in
+from sanitizer.dataset.storage import LOCAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,15 +19,19 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
 
 _PACKED_NAME = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|ndjson)$", re.IGNORECASE)
+_SPLIT_FOLDERS = frozenset(("train", "val", "test", "minival", "valid", "training", "testing"))
 _SPLIT_KEYS = ("train", "val", "test")
 
 
-def packed_dataset(paths: Sequence[str], wanted: Sequence[str] | None) -> Dataset | None:
+def packed_dataset(
+    paths: Sequence[str], wanted: Sequence[str] | None, storage: Storage = LOCAL
+) -> Dataset | None:
     """The dataset in packed files that are named, or lie in a folder whose data.yaml, if any, names no split.
 
     Args:
-        paths: As the user gave them.
+        paths: As the user gave them; absolute where the storage is remote.
         wanted: Names of the splits to look at; all by default.
+        storage: Where they are.
 
     Returns:
         The dataset; None where the paths are about anything else.
@@ -34,37 +40,42 @@ def packed_dataset(paths: Sequence[str], wanted: Sequence[str] | None) -> Datase
         ValueError: They cannot be read together, or are not there; the text is a sentence.
     """
     named = [path for path in paths if _PACKED_NAME.search(path)]
-    if not named and not (len(paths) == 1 and os.path.isdir(paths[0]) and not _names_splits(paths[0])):
+    if not named and not (len(paths) == 1 and storage.isdir(paths[0]) and _may_hold(paths[0], storage)):
         return None
     from sanitizer.dataset.packs.find import from_paths, pack_paths
     from sanitizer.dataset.packs.ndjson_dataset import from_ndjson
 
-    found = pack_paths(paths)
+    found = pack_paths(paths, storage)
     if found is None:
         if named:
             raise ValueError("give packed files (tar shards, .ndjson) by themselves, without other paths")
         return None
-    missing = [path for path in found if not os.path.lexists(path)]
+    missing = [path for path in found if not storage.lexists(path)]
     if missing:
-        raise ValueError(f"{shown(missing[0])} does not exist ({len(missing):,} of {len(found):,} shards)")
+        first = shown(storage.url(missing[0]))
+        raise ValueError(f"{first} does not exist ({len(missing):,} of {len(found):,} shards)")
     lines = [path for path in found if path.lower().endswith(".ndjson")]
     if lines and len(found) > 1:
         raise ValueError("give one .ndjson at a time")
-    data = " ".join(paths)
-    return from_ndjson(lines[0], data, wanted) if lines else from_paths(found, data, wanted)
+    data = " ".join(map(storage.url, paths))
+    if lines:
+        return from_ndjson(lines[0], data, wanted, storage)
+    return from_paths(found, data, wanted, storage)
 
 
-def shards_of_yaml(document: DataYaml, data: str, wanted: Sequence[str] | None) -> Dataset | None:
+def shards_of_yaml(
+    document: DataYaml, data: str, wanted: Sequence[str] | None, storage: Storage = LOCAL
+) -> Dataset | None:
     """The dataset in the shards that a data.yaml names; None where it names none.
 
     Raises:
         ValueError: A pattern stands for too many files.
     """
-    if not document.readable or not any(map(_may_be_shards, _places(document))):
+    if not document.readable or not any(_may_be_shards(p, storage) for p in _places(document, storage)):
         return None
     from sanitizer.dataset.packs.find import from_yaml, yaml_names_shards
 
-    return from_yaml(document, data, wanted) if yaml_names_shards(document) else None
+    return from_yaml(document, data, wanted, storage) if yaml_names_shards(document, storage) else None
 
 
 def unpacked(dataset: Dataset) -> Dataset:
@@ -82,25 +93,36 @@ def unpacked(dataset: Dataset) -> Dataset:
     raise ValueError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
 
 
-def _names_splits(folder: str) -> bool:
-    """Whether a data.yaml in the folder says where the splits are; one that only has names leaves it to the folder."""
-    return any(key in d.data for d in data_yamls_in(folder)[:1] for key in _SPLIT_KEYS)
+def _may_hold(folder: str, storage: Storage) -> bool:
+    """Whether a folder may hold shards: by the names in it, and if a data.yaml there does not say where splits are."""
+    try:
+        names = storage.names(folder)
+    except OSError:
+        return False
+    if not any(name in _SPLIT_FOLDERS or _PACKED_NAME.search(name) for name in names):
+        return False
+    return not any(key in d.data for d in data_yamls_in(folder, storage)[:1] for key in _SPLIT_KEYS)
 
 
-def _places(document: DataYaml) -> Iterator[str]:
+def _places(document: DataYaml, storage: Storage) -> Iterator[str]:
     """Where the paths of a data.yaml may lead."""
     folder, base = os.path.dirname(document.path), str(document.data.get("path") or "")
     for key in _SPLIT_KEYS:
         value = document.data.get(key)
         for path in value if isinstance(value, list) else (value,):
             if isinstance(path, str) and "\0" not in path + base:
-                yield from (os.path.join(folder, base, path), os.path.join(base, path))
+                yield os.path.join(folder, base, path)
+                if not storage.remote:
+                    yield os.path.join(base, path)
 
 
-def _may_be_shards(path: str) -> bool:
-    """By a cheap look: its name, or the first name in it. Most splits are folders of images."""
+def _may_be_shards(path: str, storage: Storage) -> bool:
+    """By a cheap look: its name, or the first names in it. Most splits are folders of images."""
     if _PACKED_NAME.search(path):
         return True
+    if storage.remote:
+        path = os.path.normpath(path)
+        return storage.isdir(path) and any(map(_PACKED_NAME.search, islice(storage.names(path), 100)))
     with contextlib.suppress(OSError), os.scandir(path) as entries:
         first = next(entries, None)
         return first is not None and _PACKED_NAME.search(first.name) is not None

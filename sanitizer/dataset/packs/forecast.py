@@ -1,4 +1,8 @@
-"""What reading a shard will cost: its headers are walked, and the reads that follow from them are played through."""
+"""What reading a packed file will cost: the reads that follow from its headers are played through.
+
+Headers of local shards are walked. Of remote ones, where that would cost as much as to read them, the first few are
+taken for all.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +12,47 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
 from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, may_be_cut
+from sanitizer.dataset.packs.find import MEMBERS_PEEKED
 from sanitizer.dataset.packs.pairing import is_image_member, is_label_member
-from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
+from sanitizer.dataset.packs.read_ahead import (
+    BEHIND_REQUESTS,
+    Blocks,
+    ReadAhead,
+    open_unbuffered,
+    opener_in,
+)
 from sanitizer.dataset.packs.reading import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.shard_names import folder_split
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
 from sanitizer.dataset.packs.tar_walk import BLOCK, Member, TarWalk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset, Pack
     from sanitizer.dataset.packs.read_ahead import Opener
 
+_MEMBERS_KNOWN = 64
+_REQUESTS_TO_KNOW = 8
 APPROXIMATE_STREAMED_PAIR = 32 * 1024
 """Compressed bytes of a pair in a shard that cannot be looked into without reading it whole."""
 
 
 @dataclass(slots=True)
 class Forecast:
-    """What is in one shard, for one split, and what reading it costs; `exact` False is a guess."""
+    """What is in one shard, for one split, and what reading it costs; `exact` False is a guess.
+
+    What sampling its labels costs is apart: few shards are sampled.
+    """
 
     images: int = 0
     labels: int = 0
     bytes_read: int = 0
     requests: int = 0
     exact: bool = True
+    sampling_bytes: int = 0
+    sampling_requests: int = 0
 
 
 def forecast(dataset: Dataset, pack: Pack, mode: ImageMode, opener: Opener = open_unbuffered) -> Forecast:
@@ -46,7 +66,7 @@ def forecast(dataset: Dataset, pack: Pack, mode: ImageMode, opener: Opener = ope
     done, end, whole = 0, 0, False
     try:
         with opener(pack.path) as file:
-            walk = TarWalk(ReadAhead(file, BLOCK, BLOCK))
+            walk = TarWalk(ReadAhead(file, Blocks(BLOCK, BLOCK)))
             for member in walk:
                 _view_headers(played, done, member.start)
                 done = walk.end
@@ -63,6 +83,77 @@ def forecast(dataset: Dataset, pack: Pack, mode: ImageMode, opener: Opener = ope
     return result
 
 
+def forecast_remote(dataset: Dataset, pack: Pack, mode: ImageMode, labels_sampled: int) -> Forecast:
+    """A shard behind requests, by its first members: finding out of which split it is, sampling labels, reading it.
+
+    Args:
+        dataset, pack, mode: The shard, and how its images will be looked at.
+        labels_sampled: How many of its labels will be looked at to tell the task.
+    """
+    if pack.kind == "stream":
+        played = _played(pack)
+        while played.tell() < pack.size_bytes:
+            played.read(10_240)
+        pairs = pack.size_bytes // APPROXIMATE_STREAMED_PAIR + 1
+        return Forecast(pairs, pairs, pack.size_bytes, played.requests, exact=False)
+    try:
+        with opener_in(dataset.storage, pack.size_bytes)(pack.path) as file:
+            known, complete = _first_members(ReadAhead(file))
+    except OSError:
+        known, complete = [], False
+    split = dataset.splits[pack.split].name
+    result = Forecast(exact=complete and not may_be_cut(pack, CHUNKS_PER_RANGE * PAIRS_PER_CHUNK["header"]))
+    read, looked, sampled = _played(pack), _played(pack), _played(pack)
+    n_looked = n_labels = 0
+    done = 0
+    for member in known if complete else _repeated(known, pack.size_bytes):
+        name = plain_name(member.name)
+        _view_headers(read, done, member.start)
+        if n_looked <= MEMBERS_PEEKED:
+            _view_headers(looked, done, member.start)
+        if n_labels < labels_sampled:
+            _view_headers(sampled, done, member.start)
+            if is_label_member(name):
+                sampled.view(member.start, member.size)
+        n_looked += is_image_member(name) or is_label_member(name)
+        n_labels += is_label_member(name)
+        done = member.start + -(-member.size // BLOCK) * BLOCK
+        if pack.only is None or folder_split(name, split) == pack.only:
+            _view_member(read, member, name, mode, result)
+    _view_headers(read, done, min(done + BLOCK, pack.size_bytes))
+    TarWalk(read, done).after_end()
+    result.requests, result.bytes_read = read.requests + looked.requests, read.bytes_read + looked.bytes_read
+    result.sampling_requests, result.sampling_bytes = sampled.requests, sampled.bytes_read
+    return result
+
+
+def _played(pack: Pack) -> ReadAhead:
+    return ReadAhead(cast(BinaryIO, _Blank(pack.size_bytes)), BEHIND_REQUESTS)
+
+
+def _first_members(archive: ReadAhead) -> tuple[list[Member], bool]:
+    """(members at the start, whether these are all)."""
+    known: list[Member] = []
+    for member in TarWalk(archive):
+        known.append(member)
+        if len(known) == _MEMBERS_KNOWN or archive.requests >= _REQUESTS_TO_KNOW:
+            return known, False
+    return known, True
+
+
+def _repeated(known: Sequence[Member], size: int) -> Iterator[Member]:
+    """The same members again and again, as many as an archive of that size holds."""
+    if not known:
+        return
+    last = known[-1]
+    length = last.start + -(-last.size // BLOCK) * BLOCK - known[0].header
+    for shift in range(0, size, length):
+        for member in known:
+            if member.start + member.size + shift > size - 2 * BLOCK:
+                return
+            yield Member(member.name, member.start + shift, member.size, member.header + shift)
+
+
 def _view_headers(played: ReadAhead, start: int, stop: int) -> None:
     for at in range(start, stop, BLOCK):
         played.view(at, BLOCK)
@@ -74,11 +165,12 @@ def _view_member(played: ReadAhead, member: Member, name: str, mode: ImageMode, 
         result.images += 1
         if mode == "none":
             return
+        if mode == "decode":
+            played.view(member.start, member.size)
+            return
         played.view(member.start, min(member.size, FIRST_BLOCK))
         if member.size >= FIRST_BLOCK:
             played.view(member.start + member.size - LAST_BLOCK, LAST_BLOCK)
-        if mode == "decode":
-            played.view(member.start, member.size)
     elif is_label_member(name) and member.size <= MOST_LABEL_BYTES:
         result.labels += 1
         played.view(member.start, member.size)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
+from sanitizer.dataset.packs.pairing import is_image_member
+from sanitizer.dataset.packs.read_ahead import ReadAhead, opener_in
 from sanitizer.dataset.packs.shard_names import is_compressed, is_shard
 from sanitizer.dataset.packs.tar_chunks import plain_name
-from sanitizer.dataset.packs.tar_walk import TarWalk
+from sanitizer.dataset.packs.tar_walk import Member, TarWalk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import BinaryIO
 
-    from sanitizer.dataset.packs.read_ahead import Opener
+    from sanitizer.dataset.model import Dataset
 
 MAX_MEMBER_BYTES = 1 << 29
 
 
-def split_path(path: str) -> tuple[str, str] | None:
+def split_path(path: str, is_file: Callable[[str], bool] = os.path.isfile) -> tuple[str, str] | None:
     """(shard, member) of a path that leads into a shard; None for all others."""
     at = path.find(".tar")
     while at >= 0:
@@ -30,35 +32,78 @@ def split_path(path: str) -> tuple[str, str] | None:
         if slash < 0:
             return None
         shard = path[:slash]
-        if is_shard(shard) and os.path.isfile(shard):
+        if is_shard(shard) and is_file(shard):
             return shard, path[slash + 1 :]
         at = path.find(".tar", slash)
     return None
 
 
-def read_members(paths: Iterable[str], opener: Opener = open_unbuffered) -> Iterator[tuple[str, bytes]]:
+def read_members(paths: Iterable[str], dataset: Dataset) -> Iterator[tuple[str, bytes]]:
     """(path, content) of members, each shard walked once; those that are gone or damaged are left out.
 
     A name that is there twice comes twice: the last counts, as when the shard is unpacked.
     """
+    sizes = {pack.path: pack.size_bytes for pack in dataset.packs}
     wanted: dict[str, dict[str, str]] = {}
     for path in paths:
-        place = split_path(path)
+        place = split_path(path, sizes.__contains__)
         if place is not None:
             wanted.setdefault(place[0], {})[place[1]] = path
     for shard, names in wanted.items():
         try:
-            with opener(shard) as file:
+            with opener_in(dataset.storage, sizes[shard])(shard) as file:
                 contents = _streamed(file, names) if is_compressed(shard) else _walked(file, names)
                 yield from ((names[name], content) for name, content in contents)
         except (OSError, tarfile.TarError, EOFError, zlib.error):
             continue
 
 
-def open_member(path: str, opener: Opener = open_unbuffered) -> BytesIO | None:
-    """One member as a file; None where it is gone or damaged."""
-    content = dict(read_members([path], opener)).get(path)
-    return None if content is None else BytesIO(content)
+class Members:
+    """Single images, one after the other: a shard is walked when the first one in it is asked for, and what is where
+    in the last shards is remembered, of `PLACES_HELD` images in all."""
+
+    PLACES_HELD = 100_000
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._sizes = {pack.path: pack.size_bytes for pack in dataset.packs}
+        self._places: dict[str, dict[str, Member]] = {}
+
+    def open(self, path: str) -> BytesIO | None:
+        """One image as a file; None where it is gone or damaged."""
+        place = split_path(path, self._sizes.__contains__)
+        if place is None:
+            return None
+        shard, name = place
+        content = None
+        if not is_compressed(shard):
+            with contextlib.suppress(OSError), self._opened(shard) as file:
+                content = self._content(file, shard, name)
+        else:
+            content = dict(read_members([path], self._dataset)).get(path)
+        return None if content is None else BytesIO(content)
+
+    def _opened(self, shard: str) -> BinaryIO:
+        return opener_in(self._dataset.storage, self._sizes[shard])(shard)
+
+    def _content(self, file: BinaryIO, shard: str, name: str) -> bytes | None:
+        if shard not in self._places:
+            self._places[shard] = _places_in(ReadAhead(file))
+        member = self._places[shard].get(name)
+        while sum(map(len, self._places.values())) > self.PLACES_HELD:
+            del self._places[next(iter(self._places))]
+        if member is None or member.size > MAX_MEMBER_BYTES:
+            return None
+        archive = ReadAhead(file)
+        # A sparse one is unpacked by a walk that begins at it.
+        walk = TarWalk(archive, member.header, member.header + 1)
+        return next((walk.content(found) for found in walk), None)
+
+
+def _places_in(archive: ReadAhead) -> dict[str, Member]:
+    """Images by name; of two with one name the last, as when the shard is unpacked."""
+    names = ((plain_name(member.name), member) for member in TarWalk(archive))
+    return {name: member for name, member in names if is_image_member(name)}
 
 
 def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
@@ -71,7 +116,8 @@ def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, byt
 
 
 def _streamed(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
+    source = cast("BinaryIO", ReadAhead(file))
+    with tarfile.open(fileobj=source, mode="r|*") as archive:
         for info in archive:
             name = plain_name(info.name)
             archive.members = []  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.packs.pairing import Pair
+from sanitizer.dataset.packs.read_ahead import blocks_of
 from sanitizer.dataset.packs.stored_images import sized_image, stored_table
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, PackChunk, as_split
 from sanitizer.dataset.places import place, shown
@@ -129,6 +130,7 @@ class NdjsonReader:
     opener: Opener
     records_per_chunk: int
     faults: list[Place] = field(default_factory=list)
+    unread: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
 
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
@@ -147,6 +149,7 @@ class NdjsonReader:
                         pending, label_bytes = [], 0
         except OSError as error:
             self._fault(None, f"cannot be read: {error.strerror or type(error).__name__}", "D002")
+            self.unread = 1
         self._report_unnamed()
         if pending or self.faults:
             yield self._chunk(pending)
@@ -210,19 +213,27 @@ class NdjsonReader:
             for r in records
         ]
         faults, self.faults = self.faults, []
+        unread, self.unread = self.unread, 0
         images = [None if self.mode == "none" else sized_image(r.width, r.height) for r in records]
         return PackChunk(
-            as_split(split, self.pack.path, pairs), [r.label for r in records], stored_table(images), faults
+            as_split(split, self.pack.path, pairs),
+            [r.label for r in records],
+            stored_table(images),
+            faults,
+            unread=unread,
         )
 
 
 _TOO_LONG = b"\0"
+_SAMPLED_AT_ONCE = 1 << 20
 
 
-def _lines(raw: BinaryIO, start: int, stop: int, first_line: int) -> Iterator[tuple[int, bytes]]:
+def _lines(
+    raw: BinaryIO, start: int, stop: int, first_line: int, buffer_bytes: int = 1 << 23
+) -> Iterator[tuple[int, bytes]]:
     """(1-based number, bytes) of every line of a range that is not blank; the dataset's record is left out."""
     raw.seek(start)
-    file = io.BufferedReader(raw, 1 << 18)  # type: ignore[type-var]
+    file = io.BufferedReader(raw, min(blocks_of(raw).largest, buffer_bytes))  # type: ignore[type-var]
     number, at, header_seen = first_line, start, start > 0
     while at < stop:
         line = file.readline(MAX_LINE_BYTES)
@@ -251,7 +262,7 @@ def first_labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
     """Labels of the first records that can be read."""
     try:
         with opener(pack.path) as raw:
-            for _, line in _lines(raw, 0, pack.size_bytes, 1):
+            for _, line in _lines(raw, 0, pack.size_bytes, 1, _SAMPLED_AT_ONCE):
                 try:
                     yield read_record(line).label
                 except RecordError:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.packs.ndjson import SPLITS, STOPS, RecordError, first_labels, parse_line
-from sanitizer.dataset.packs.read_ahead import open_unbuffered
+from sanitizer.dataset.packs.read_ahead import blocks_of, open_unbuffered, opener_in
 from sanitizer.dataset.places import place, shown
+from sanitizer.dataset.storage import LOCAL, Storage, unreadable
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from sanitizer.dataset.packs.read_ahead import Opener
+    from sanitizer.dataset.remote_storage import RemoteStorage
     from sanitizer.dataset.tables import Place, Task
 
 RANGE_BYTES = 1 << 26
@@ -28,25 +31,30 @@ _LONGEST_MATCH = 64
 _KEYPOINT_ROWS = 50
 
 
-def from_ndjson(
-    path: str, data: str, wanted: Sequence[str] | None, opener: Opener = open_unbuffered
-) -> Dataset:
+def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Storage = LOCAL) -> Dataset:
     """The dataset in an NDJSON file at an absolute path.
 
     Args:
         path: The file.
         data: As the user gave it.
         wanted: Names of the splits to look at; all by default.
-        opener: Opens it.
+        storage: Where it is.
+
+    Raises:
+        StorageError: A remote storage does not hand it over.
     """
     root = os.path.dirname(path)
+    size, opener = _opened(path, storage)
     faults: list[Place] = []
-    record = _first_record(path, root, faults, opener)
+    try:
+        record = _first_record(path, root, faults, opener)
+        found = _splits(path, opener)
+    except OSError as error:
+        unreadable(storage, path, error)
+        raise
     names = _names(record, path, root, faults)
-    found = _splits(path, opener)
     _report_splits(found, path, root, faults)
     used = [name for name in found if wanted is None or name in wanted]
-    size = os.path.getsize(path)
     packs = [Pack(path, "ndjson", number, name, size) for number, name in enumerate(used)]
     declared: Any = record.get("task", "detect")
     task: Task | None = next((t for t in TASKS if t == declared), None)
@@ -72,7 +80,20 @@ def from_ndjson(
         notes=[
             f"images of {shown(path, root)} are URLs and were not fetched: their sizes are those that its records claim"
         ],
+        storage=storage,
     )
+
+
+def _opened(path: str, storage: Storage) -> tuple[int, Opener]:
+    """(bytes of the file, what opens it)."""
+    if not storage.remote:
+        return storage.size(path), opener_in(storage)
+    try:
+        size = cast("RemoteStorage", storage).known_size(path)
+    except OSError as error:
+        unreadable(storage, path, error)
+        raise
+    return size, opener_in(storage, size)
 
 
 def _first_record(path: str, root: str, faults: list[Place], opener: Opener) -> dict[str, Any]:
@@ -124,7 +145,7 @@ def _splits(path: str, opener: Opener) -> list[str]:
     found: set[bytes] = set()
     with opener(path) as file:
         kept = b""
-        while (part := file.read(_BLOCK)) and len(found) < len(SPLITS):
+        while (part := file.read(block_of(file))) and len(found) < len(SPLITS):
             block = kept + part
             found.update(match[1] for match in _SPLIT.finditer(block))
             kept = block[-_LONGEST_MATCH:]
@@ -184,13 +205,21 @@ def _keypoint_shape(
     return 0, 0
 
 
+def block_of(file: BinaryIO) -> int:
+    """Bytes to read at once from end to end."""
+    return max(_BLOCK, blocks_of(file).largest)
+
+
 def line_ranges(path: str, size: int, opener: Opener = open_unbuffered) -> Iterator[tuple[int, int, int]]:
     """(start, stop, number of the first line) of ranges of whole lines."""
     start, line = 0, 1
+    if 0 < size <= RANGE_BYTES:
+        yield 0, size, 1
+        return
     try:
         with opener(path) as file:
             at = lines = 0
-            while at < size and (block := file.read(_BLOCK)):
+            while at < size and (block := file.read(block_of(file))):
                 if at + len(block) - start >= RANGE_BYTES and (cut := block.rfind(b"\n") + 1):
                     lines += block.count(b"\n")
                     yield start, at + cut, line

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.left_out import NOTHING
-from sanitizer.dataset.packs.read_ahead import open_unbuffered
+from sanitizer.dataset.packs.read_ahead import opener_in
 from sanitizer.dataset.packs.tar_chunks import PackChunk, TarReader
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def pack_chunks(
     part: tuple[int, int, int],
     mode: ImageMode,
     left_out: LeftOut | None = None,
-    opener: Opener = open_unbuffered,
+    opener: Opener | None = None,
 ) -> Iterator[PackChunk]:
     """The pairs of a range of the dataset's packed file of that number.
 
@@ -37,9 +37,10 @@ def pack_chunks(
         part: First byte, byte after the last, and the line that the first byte is in.
         mode: How closely to look at images.
         left_out: Numbers of images and of labels, in the order of the range, that are not to be read.
-        opener: Opens a path for reading, unbuffered.
+        opener: Opens a path for reading, unbuffered; None opens it where the dataset is.
     """
     pack = dataset.packs[number]
+    opener = opener or opener_in(dataset.storage, pack.size_bytes)
     split = dataset.splits[pack.split].name
     start, stop, first_line = part
     if pack.kind == "ndjson":

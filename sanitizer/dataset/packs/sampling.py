@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
+from sanitizer.dataset.packs.read_ahead import ReadAhead, opener_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,19 @@ _MEMBERS_LOOKED_AT = 4000
 _LABEL_BYTES = 1 << 16
 
 
-def sample_labels(dataset: Dataset, at_most: int, opener: Opener = open_unbuffered) -> list[bytes]:
+def sample_labels(dataset: Dataset, at_most: int) -> list[bytes]:
     """Contents of up to `at_most` labels from the starts of up to `SAMPLED_PACKS` packed files."""
-    packs = dataset.packs[:: -(-len(dataset.packs) // SAMPLED_PACKS)]
-    share = -(-at_most // max(len(packs), 1))
     labels: list[bytes] = []
-    for pack in packs:
-        labels += islice(_labels(pack, opener), share)
+    for number, share in labels_of_each(dataset, at_most).items():
+        pack = dataset.packs[number]
+        labels += islice(_labels(pack, opener_in(dataset.storage, pack.size_bytes)), share)
     return labels[:at_most]
+
+
+def labels_of_each(dataset: Dataset, at_most: int) -> dict[int, int]:
+    """How many labels are looked at in which of the packed files, by number."""
+    numbers = range(0, len(dataset.packs), -(-len(dataset.packs) // SAMPLED_PACKS) or 1)
+    return dict.fromkeys(numbers, -(-at_most // max(len(numbers), 1)))
 
 
 def _labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
@@ -41,7 +46,7 @@ def _labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
     try:
         with opener(pack.path) as file:
             if pack.kind == "stream":
-                yield from streamed_labels(file, _MEMBERS_LOOKED_AT)
+                yield from streamed_labels(ReadAhead(file), _MEMBERS_LOOKED_AT)
                 return
             archive = ReadAhead(file)
             for member in islice(TarWalk(archive), _MEMBERS_LOOKED_AT):

@@ -71,6 +71,11 @@ def shard_split(path: str) -> str:
     return "train"
 
 
+def is_split_folder(name: str) -> bool:
+    """Whether a folder is called as a split is."""
+    return shard_split(f"/{name}/0") == name or name in ("valid", "training", "testing")
+
+
 def folder_split(member: str, otherwise: str) -> str:
     """The split that a member's folders say (images/val/a.jpg, val/images/a.jpg)."""
     return next((_SPLITS[part] for part in member.split("/")[:-1] if part in _SPLITS), otherwise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,9 @@ def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
     """
     if mode == "none":
         return StoredImage(_NO_ROW, Verdict(status=ImageStatus.NOT_READ))
+    if mode == "decode" and size <= _MOST_IN_MEMORY:
+        whole = part(0, size)
+        part = partial(_part_of, whole)
     tail = block = part(0, min(size, FIRST_BLOCK))
     if size >= FIRST_BLOCK:
         tail = part(size - LAST_BLOCK, LAST_BLOCK)
@@ -60,6 +64,10 @@ def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
         return StoredImage(row, verdict)
     image_hash, verdict = decode_one(BytesIO(part(0, size)), row, verdict)
     return StoredImage(row, verdict, image_hash)
+
+
+def _part_of(content: bytes, start: int, length: int) -> bytes:
+    return content[start : start + length]
 
 
 def _look_closer(part: Part, size: int, first: bytes) -> Verdict:

@@ -6,7 +6,7 @@ import itertools
 import tarfile
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class PackChunk:
     images: ImageTable
     faults: Sequence[Place]
     left_out: LeftOut = NOTHING
+    unread: int = 0
+    """1 where the file could not be read to its end."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ class TarReader:
     pairs_per_chunk: int
     left_out: LeftOut = NOTHING
     faults: list[Place] = field(default_factory=list)
+    unread: int = 0
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
         """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
@@ -102,7 +105,11 @@ class TarReader:
         n_images = n_labels = 0
         try:
             with self.opener(self.pack.path) as file:
-                members = self._streamed(file) if self.pack.kind == "stream" else self._in(file, start, stop)
+                members = (
+                    self._streamed(ReadAhead(file))
+                    if self.pack.kind == "stream"
+                    else self._in(file, start, stop)
+                )
                 for name, is_image, size, part in members:
                     if self.pack.only is not None and folder_split(name, self.split) != self.pack.only:
                         continue
@@ -121,7 +128,7 @@ class TarReader:
                             f"its label {shown(name)} has {size:,} bytes and was not read", "Repair it."
                         )
         except OSError as error:
-            self._fault(f"cannot be read: {error.strerror or type(error).__name__}", "Make it readable.")
+            self._report_unread(error)
         yield from pairer.finish()
 
     def _in(self, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, bool, int, _Part]]:
@@ -145,13 +152,15 @@ class TarReader:
         content = walk.content(member)
         if content is not None:
             return _Part(content)
+        if archive.failed is not None:
+            raise archive.failed
         self._fault(f"its sparse member {shown(member.name)} cannot be unpacked", "Pack it without holes.")
         return None
 
-    def _streamed(self, file: BinaryIO) -> Iterator[tuple[str, bool, int, _Part]]:
+    def _streamed(self, file: ReadAhead) -> Iterator[tuple[str, bool, int, _Part]]:
         """The same of a compressed archive, from end to end."""
         try:
-            with tarfile.open(fileobj=file, mode="r|*") as archive:
+            with tarfile.open(fileobj=cast("BinaryIO", file), mode="r|*") as archive:
                 for info in archive:
                     name = plain_name(info.name)
                     archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header that it has seen
@@ -173,6 +182,8 @@ class TarReader:
             OSError,
             zlib.error,
         ) as error:
+            if file.failed is not None:
+                raise file.failed from None
             if self.pack.path.lower().endswith(".zst") and isinstance(error, tarfile.ReadError):
                 self._fault(
                     "is compressed with Zstandard, which this Python does not read", "Decompress it: zstd -d."
@@ -180,6 +191,10 @@ class TarReader:
                 return
             words = " ".join(str(error).split())[:200] or type(error).__name__
             self._fault(f"is damaged ({words}); what follows was not read", "Pack it again.")
+
+    def _report_unread(self, error: OSError) -> None:
+        self._fault(f"cannot be read: {error.strerror or type(error).__name__}", "Make it readable.")
+        self.unread = 1
 
     def _report_walk(self, walk: TarWalk, whole: bool) -> None:
         if walk.damage is not None:
@@ -218,6 +233,7 @@ class TarReader:
     def _chunk(self, pairs: Sequence[Pair], pairer: MemberPairer) -> PackChunk:
         faults = [*self.faults, *pairer.faults]
         self.faults, pairer.faults = [], []
+        unread, self.unread = self.unread, 0
         return PackChunk(
             as_split(self.split, self.pack.path, pairs),
             [None if pair.label is UNREAD_LABEL else pair.label for pair in pairs],
@@ -227,6 +243,7 @@ class TarReader:
                 frozenset(i for i, pair in enumerate(pairs) if pair.image is NOT_READ),
                 frozenset(i for i, pair in enumerate(pairs) if pair.label is UNREAD_LABEL),
             ),
+            unread,
         )
 
 
@@ -285,10 +302,10 @@ def _joined(archive: str, folder: str) -> str:
     return f"{archive}/{folder}" if folder else archive
 
 
-def streamed_labels(file: BinaryIO, members: int) -> Iterator[bytes]:
+def streamed_labels(file: ReadAhead, members: int) -> Iterator[bytes]:
     """Labels among the first members of a compressed archive; ends where it is damaged."""
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
+        with tarfile.open(fileobj=cast("BinaryIO", file), mode="r|*") as archive:
             for info in itertools.islice(archive, members):
                 if info.isreg() and is_label_member(plain_name(info.name)) and info.size <= MOST_LABEL_BYTES:
                     content = archive.extractfile(info)

@@ -101,6 +101,8 @@ class TarWalk:
             try:
                 member = self._by_library(at) if found is None else self._take(at, *found)
             except (tarfile.TarError, RecursionError, ValueError, OverflowError, OSError) as error:
+                if self._archive.failed is not None:
+                    raise self._archive.failed from None
                 self._break(at, _words(error))
                 return
             if member is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.packs.members import Members
     from sanitizer.dataset.storage import Storage
     from sanitizer.rules.survey import Survey
     from sanitizer.spill import Column
@@ -189,7 +190,8 @@ def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
 
     groups = _groups(survey.image_digest, survey.image_bytes)
     paths = (path for group in groups for i in group if (path := survey.image_path(i)))
-    return {path: blake2b(content, digest_size=16).digest() for path, content in read_members(paths)}
+    members = read_members(paths, survey.dataset)
+    return {path: blake2b(content, digest_size=16).digest() for path, content in members}
 
 
 def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None:
@@ -251,6 +253,7 @@ class _Thumbnails:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._kept: dict[int, NDArray[np.uint8] | None] = {}
+        self._members: Members | None = None
 
     def of(self, i: int) -> NDArray[np.float32] | None:
         """Gray float32 (1024,), or None where the image can no longer be decoded."""
@@ -268,9 +271,10 @@ class _Thumbnails:
         if path is None:
             return None
         if self._survey.dataset.packs:
-            from sanitizer.dataset.packs.members import open_member
+            from sanitizer.dataset.packs.members import Members
 
-            member = open_member(path)
+            self._members = self._members or Members(self._survey.dataset)
+            member = self._members.open(path)
             return None if member is None else thumbnail(member)
         if not storage.remote:
             return thumbnail(path)

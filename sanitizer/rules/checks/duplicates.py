@@ -109,7 +109,7 @@ def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
         return read_labels_in(survey.dataset.storage, paths, survey.spec)
     from sanitizer.dataset.packs.members import read_members
 
-    contents = dict(read_members(filter(None, paths)))
+    contents = dict(read_members(filter(None, paths), survey.dataset))
     return parse_labels([contents.get(path or "") for path in paths], survey.spec)
 
 
