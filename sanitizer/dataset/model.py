@@ -145,6 +145,7 @@ class Split:
             offsets=self.offsets[start : stop + 1] - first,
             has_image=self.has_image[start:stop],
             has_label=self.has_label[start:stop],
+            odd_labels={i - start: label for i, label in self.odd_labels.items() if start <= i < stop},
             states=None if self.states is None else self.states[start:stop],
         )
 
