@@ -12,7 +12,6 @@ from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.task import infer_task
 from sanitizer.engines import run_job
 from sanitizer.findings_log import FindingLog
-from sanitizer.name_set import NameSetBuilder
 from sanitizer.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings
 from sanitizer.rules.pack import load_rules
@@ -206,6 +205,10 @@ def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str 
 
 def _dropped_images(survey: Survey) -> Set[str]:
     """Paths, relative to the dataset root, of the images that training would leave out."""
+    if not any(split.dropped for split in survey.splits):
+        return frozenset()
+    from sanitizer.name_set import NameSetBuilder
+
     names = NameSetBuilder("the names of images that training would leave out")
     for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
         for pairs in blocks(len(split)):

@@ -32,7 +32,7 @@ PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
 """Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """What is kept of a chunk once it was judged."""
 
@@ -45,7 +45,7 @@ class ChunkResult:
     """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Everything a worker must know to judge any chunk of one dataset."""
 
