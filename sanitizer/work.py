@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.survey import ChunkSummary
 
-PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
-"""Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:

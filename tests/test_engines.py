@@ -21,6 +21,7 @@ from sanitizer import Report, __version__, scan
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.left_out import ENDS_PROCESS, NOTHING
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.engines.agenda import Agenda
 from sanitizer.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.engines.errors import EngineError
@@ -55,7 +56,7 @@ forked = pytest.mark.skipif(
 @pytest.fixture
 def data_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A set of many small pieces, with something to find in every sixth label."""
-    monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 4)
+    monkeypatch.setitem(PAIRS_PER_CHUNK, "header", 4)
     folder = tmp_path / "set"
     for kind in ("images", "labels"):
         (folder / kind / "train").mkdir(parents=True)

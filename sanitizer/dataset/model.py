@@ -186,6 +186,9 @@ class Split:
         return Chunk(self.name, images, labels, None if self.states is None else self.states[pairs])
 
 
+PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
+"""Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
+
 APPROXIMATE_PAIR_BYTES = 16 * 1024
 """Of a packed file: only to judge, before it is read, whether the work is worth sharing out."""
 

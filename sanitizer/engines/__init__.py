@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.engines.local import run_locally
-from sanitizer.work import PAIRS_PER_CHUNK, pieces
+from sanitizer.work import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

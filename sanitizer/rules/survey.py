@@ -13,7 +13,7 @@ from sanitizer.rules.sketch import merge_sketches
 from sanitizer.spill import ColumnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -266,11 +266,3 @@ class _SplitCounter:
 
 
 _SKETCHES_HELD = 64
-
-
-def merge(dataset: Dataset, spec: TaskSpec, summaries: Iterable[ChunkSummary]) -> Survey:
-    """The survey of these chunks, which are all of the dataset in its order."""
-    builder = SurveyBuilder(dataset, spec)
-    for summary in summaries:
-        builder.add(summary)
-    return builder.finish()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, may_be_cut
 from sanitizer.dataset.packs.pairing import is_image_member, is_label_member
 from sanitizer.dataset.packs.read_ahead import ReadAhead, open_unbuffered
-from sanitizer.dataset.packs.reading import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.shard_names import folder_split
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
 from sanitizer.dataset.packs.tar_walk import BLOCK, Member, TarWalk
