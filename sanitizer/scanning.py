@@ -97,7 +97,7 @@ def scan(
         log.extend(result.findings)
         unread += result.unread
     survey = builder.finish()
-    if not from_cache and engine == "local":
+    if cache and not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     failed = set(getattr(dataset.storage, "failed", ()))
     log.extend(dataset_findings(survey, ruleset))
