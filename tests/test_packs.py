@@ -430,6 +430,7 @@ def test_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     shard = str(write_tar(tmp_path / "train-0.tar", samples(1)))
     for arguments, words in (
         ([f"{tmp_path}/no-{{0..3}}.tar"], "does not exist (4 of 4 shards)"),
+        ([f"{tmp_path}/no.tar"], "no.tar does not exist\n"),
         ([shard, str(tmp_path)], "by themselves"),
         ([shard, "--split", "dev"], "no split 'dev'"),
     ):
@@ -447,6 +448,9 @@ def test_commands_that_need_loose_files_refuse(
     model = [] if command == "fix" else ["--model", "yolov8n.yaml"]
     assert main([command, shard, *model]) == 2
     assert "unpack it (`tar -xf train-0.tar -C FOLDER`)" in capsys.readouterr().err
+    write_tar(tmp_path / "val-0.tar", samples(1))
+    assert main([command, str(tmp_path), *model]) == 2
+    assert "into a folder of its own (`tar -xf train-0.tar -C FOLDER/train`)" in capsys.readouterr().err
 
 
 def test_the_same_report_from_several_processes(tmp_path: Path) -> None:

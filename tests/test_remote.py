@@ -241,10 +241,10 @@ def test_an_archive_that_is_damaged_is_named(tmp_path: Path, capsys: pytest.Capt
 def test_only_scan_reads_elsewhere(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = zipped(flawed_set(tmp_path / "set"), tmp_path / "set.zip")
     model = ["--model", "yolo11n.pt"] if command in ("probe", "preflight", "train") else []
-    for path in (str(archive), "s3://bucket/set/data.yaml"):
+    for path, advice in ((str(archive), f"unpack {archive}"), ("s3://bucket/set/data.yaml", "copy this one")):
         assert main([command, path, *model]) == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "only `sanitize scan` reads datasets" in error
+        assert error.count("\n") == 1 and "only `sanitize scan` reads datasets" in error and advice in error
 
 
 @pytest.mark.parametrize(
