@@ -347,6 +347,20 @@ def test_what_a_node_refuses_is_said_here(
         scan(shared_data / "ultralytics_coco8", engine="ray")
 
 
+def test_a_node_whose_version_does_not_know_what_it_is_handed_says_so(
+    cluster: Cluster, shared_data: Path
+) -> None:
+    from sanitizer.engines.errors import EngineError
+
+    def set_up() -> None:
+        import sanitizer.engines.ray_
+
+        del sanitizer.engines.ray_.Parcel
+
+    with connected_through(set_up), pytest.raises(EngineError, match="has another sanitize: `pip install"):
+        scan(shared_data / "ultralytics_coco8", engine="ray")
+
+
 def test_images_are_measured_by_actors_as_they_are_here(cluster: Cluster, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the probe extra")
     pytest.importorskip("ultralytics", reason="needs the probe extra")

@@ -243,14 +243,16 @@ class _Cluster:
 
     def _explained(self, error: Exception) -> Exception:
         """The error that a node had, or what to do about it."""
+        same = f"`pip install sanitize-yolo=={__version__}` on every node"
         if "No module named 'sanitizer'" in str(error):
-            return EngineError(
-                f"a node of the Ray cluster has no sanitize: `pip install sanitize-yolo=={__version__}` on every node"
-            )
+            return EngineError(f"a node of the Ray cluster has no sanitize: {same}")
+        # Another version may not even know what it is handed, and so never come to say which one it is.
+        if "No module named 'sanitizer." in str(error) or "on <module 'sanitizer." in str(error):
+            return EngineError(f"a node of the Ray cluster has another sanitize: {same}")
         cause = getattr(error, "cause", None)
-        if isinstance(cause, Exception):
+        if isinstance(cause, Exception) and not isinstance(cause, self._ray.exceptions.RayError):
             return cause
-        return EngineError(f"Ray: {(str(error).splitlines() or [type(error).__name__])[0]}")
+        return EngineError(f"Ray: {_first_line(cause or error)}")
 
 
 def _place_of(dataset: Dataset) -> str | None:
