@@ -49,7 +49,8 @@ def scan(
     """Find everything in a dataset that training would drop, misread or choke on. Reads only.
 
     Args:
-        paths: A data.yaml, a dataset folder, or label and image files.
+        paths: A data.yaml, a dataset folder, label and image files, tar shards, or an .ndjson. But for packed files,
+            URLs and .zip archives, too.
         config: Rules to run and their parameters; None looks for sanitize.yaml or pyproject.toml.
         task: What rows are judged as; "auto" asks the data.yaml, then the labels.
         images: "header" reads sizes and marks of damage, "decode" every pixel (finds near-duplicates and hidden
@@ -57,7 +58,8 @@ def scan(
         splits: Only these splits.
         jobs: Worker processes; None takes the cores there are, when the dataset is worth it. Under "ray", tasks at
             a time; None takes the cores of the cluster.
-        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths.
+        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths, or reach
+            the same URL.
         cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
         progress: Show a bar on stderr.
         baseline: File of known findings to leave out; None takes the configuration's.
@@ -67,6 +69,8 @@ def scan(
 
     Raises:
         DatasetError: Nothing could be read at all.
+        StorageError: A place elsewhere cannot be reached.
+        SpillError: What is large does not fit into a temporary file.
         ConfigError, PackError: The configuration or a rule pack is wrong.
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """

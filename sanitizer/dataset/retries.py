@@ -143,9 +143,7 @@ def _by_status(status: int) -> _Fault:
 
 
 _TIMEOUTS = frozenset(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"))
-_NOBODY = frozenset(
-    ("ConnectionRefusedError", "gaierror", "EndpointConnectionError", "ClientConnectorDNSError")
-)
+_NOBODY = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
 _BROKEN = frozenset(
     (
         "ConnectionError",  # built-in, botocore's and requests'
