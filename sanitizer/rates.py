@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from sanitizer.atomic import write_atomically
@@ -90,6 +89,8 @@ def rate_of(kind: str, mode: str) -> Rate:
     """
     known = _load().get(f"{kind}/{mode}", [])
     if known:
+        from statistics import median  # not worth its time for a scan that only remembers
+
         return Rate(median(map(rate_of_one, known)), len(known))
     return Rate((_REFERENCE | _ESTIMATED)[kind, mode], 0)
 

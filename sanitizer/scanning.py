@@ -12,7 +12,6 @@ from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.task import infer_task
 from sanitizer.engines import run_job
 from sanitizer.findings_log import FindingLog
-from sanitizer.name_set import NameSetBuilder
 from sanitizer.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings
 from sanitizer.rules.pack import load_rules
@@ -50,7 +49,8 @@ def scan(
     """Find everything in a dataset that training would drop, misread or choke on. Reads only.
 
     Args:
-        paths: A data.yaml, a dataset folder, or label and image files.
+        paths: A data.yaml, a dataset folder, label and image files, tar shards, or an .ndjson. But for packed files,
+            URLs and .zip archives, too.
         config: Rules to run and their parameters; None looks for sanitize.yaml or pyproject.toml.
         task: What rows are judged as; "auto" asks the data.yaml, then the labels.
         images: "header" reads sizes and marks of damage, "decode" every pixel (finds near-duplicates and hidden
@@ -58,7 +58,8 @@ def scan(
         splits: Only these splits.
         jobs: Worker processes; None takes the cores there are, when the dataset is worth it. Under "ray", tasks at
             a time; None takes the cores of the cluster.
-        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths.
+        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths, or reach
+            the same URL.
         cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
         progress: Show a bar on stderr.
         baseline: File of known findings to leave out; None takes the configuration's.
@@ -68,6 +69,8 @@ def scan(
 
     Raises:
         DatasetError: Nothing could be read at all.
+        StorageError: A place elsewhere cannot be reached.
+        SpillError: What is large does not fit into a temporary file.
         ConfigError, PackError: The configuration or a rule pack is wrong.
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
@@ -98,7 +101,7 @@ def scan(
         log.extend(result.findings)
         unread += result.unread
     survey = builder.finish()
-    if not from_cache and engine == "local":
+    if cache and not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     failed = set(getattr(dataset.storage, "failed", ()))
     log.extend(dataset_findings(survey, ruleset))
@@ -207,6 +210,10 @@ def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str 
 
 def _dropped_images(survey: Survey) -> Set[str]:
     """Paths, relative to the dataset root, of the images that training would leave out."""
+    if not any(split.dropped for split in survey.splits):
+        return frozenset()
+    from sanitizer.name_set import NameSetBuilder
+
     names = NameSetBuilder("the names of images that training would leave out")
     for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
         for pairs in blocks(len(split)):

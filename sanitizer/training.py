@@ -32,7 +32,7 @@ _DROPPED_STATUS = (FileStatus.UNREADABLE, FileStatus.NOT_TEXT, FileStatus.LFS_PO
 _BACKGROUND_STATUS = (FileStatus.MISSING, FileStatus.EMPTY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
     """What training does with each image/label pair of a chunk. F pairs.
 

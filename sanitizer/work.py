@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import parse_labels, read_labels
-from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES
+from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
 
@@ -28,11 +28,8 @@ if TYPE_CHECKING:
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.survey import ChunkSummary
 
-PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
-"""Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """What is kept of a chunk once it was judged."""
 
@@ -45,7 +42,7 @@ class ChunkResult:
     """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Everything a worker must know to judge any chunk of one dataset."""
 
@@ -129,9 +126,8 @@ def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
         for number, pack in enumerate(dataset.packs):
             length = mean_length
             if dataset.storage.remote:
-                length = max(
-                    length, PAIRS_PER_CHUNK["header"]
-                )  # to walk headers costs nearly as much as to read
+                # To walk headers costs nearly as much as to read.
+                length = max(length, PAIRS_PER_CHUNK["header"])
             opener = opener_in(dataset.storage, pack.size_bytes)
             for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * length, opener):
                 yield PackPiece(pack.split, start, stop, number, first_line)

@@ -36,5 +36,5 @@ def small_limits() -> Iterator[None]:
 @contextlib.contextmanager
 def small_chunks() -> Iterator[None]:
     """Many chunks, whatever is read of images: messages may speak of what else is in their chunk."""
-    with patch.dict("sanitizer.work.PAIRS_PER_CHUNK", {"none": 16, "header": 16, "decode": 16}):
+    with patch.dict("sanitizer.dataset.model.PAIRS_PER_CHUNK", {"none": 16, "header": 16, "decode": 16}):
         yield

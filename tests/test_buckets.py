@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,9 @@ def test_what_may_pass_is_tried_again_and_the_rest_is_not(monkeypatch: pytest.Mo
     assert patiently(call, patience) == "there" and not left
     assert all(0.5 * mean <= wait <= 1.5 * mean for wait, mean in zip(waits, (1, 2, 3, 3), strict=True))
     call, left = attempts(*[ConnectionResetError(SECRET)] * 9)
+    with pytest.raises(OSError, match=r"no server answers there \(2 tries\)"):
+        patiently(attempts(*[ConnectionRefusedError()] * 2)[0], replace(patience, tries=2))
+    waits.clear()
     with pytest.raises(OSError, match=r"the connection broke off \(5 tries\)") as caught:
         patiently(call, patience)
     assert len(left) == 4 and caught.value.__context__ is None and caught.value.__cause__ is None

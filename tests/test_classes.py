@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from row_findings import codes, findings, tables_of, task_spec
+from surveys import surveyed
 
 from sanitizer.dataset.model import Dataset
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.rules.checks.classes import rare_class
 from sanitizer.rules.engine import summarise
 from sanitizer.rules.hits import Params
-from sanitizer.rules.survey import Survey, merge
+
+if TYPE_CHECKING:
+    from sanitizer.rules.survey import Survey
 
 NO_YAML = task_spec("detect", nc=None)
 BOX = "0.5 0.5 0.4 0.3"
@@ -70,7 +75,7 @@ def test_ids_counted_from_one_are_recognised(text: str, hinted: bool) -> None:
 def survey_of(text: str, nc: int | None) -> Survey:
     spec = TaskSpec("detect", nc, {i: f"n{i}" for i in range(nc or 0)})
     dataset = Dataset("/d", "data.yaml", "/d/data.yaml", [], None, nc, spec.names)
-    return merge(dataset, spec, [summarise(tables_of([text], spec), spec)])
+    return surveyed(dataset, spec, [summarise(tables_of([text], spec), spec)])
 
 
 def rare(text: str, nc: int | None) -> list[str]:

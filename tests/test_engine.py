@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from surveys import surveyed
 
 from sanitizer.config import Config, ConfigError, RuleConfig
 from sanitizer.dataset.images import read_images
@@ -17,13 +18,14 @@ from sanitizer.dataset.model import Dataset
 from sanitizer.dataset.tables import Chunk, ChunkTables, Fault, Place, TaskSpec
 from sanitizer.findings import MAX_PER_FILE, Finding, Severity
 from sanitizer.rules import checks, engine
-from sanitizer.rules.engine import CheckError, RuleSet, run_chunk, run_dataset, summarise
+from sanitizer.rules.engine import CheckError, RuleSet, dataset_findings, run_chunk, summarise
 from sanitizer.rules.hits import Hits, Params
 from sanitizer.rules.rule import Rule
-from sanitizer.rules.survey import Survey, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from sanitizer.rules.survey import Survey
 
 ROOT = "/data/set"
 DETECT = TaskSpec("detect", 3, {0: "cat", 1: "dog", 2: "crack"})
@@ -541,7 +543,7 @@ def survey(*faults: Place, files_only: bool = False) -> Survey:
         faults=faults,
         files_only=files_only,
     )
-    return merge(dataset, DETECT, [summarise(tables(SQUARE + LONG, SQUARE, ""), DETECT)])
+    return surveyed(dataset, DETECT, [summarise(tables(SQUARE + LONG, SQUARE, ""), DETECT)])
 
 
 def test_a_fault_of_the_dataset_names_its_file() -> None:
@@ -557,14 +559,17 @@ def test_a_fault_of_the_dataset_names_its_file() -> None:
         Place("X1", file="/elsewhere/list.txt", values={"what": "c"}, severity=Severity.INFO),
     )
     whole = rule(scope="dataset", check="reader", message="{what}")
-    findings = run_dataset(survey(*places), ruleset(whole))
+    findings = list(dataset_findings(survey(*places), ruleset(whole)))
     assert [(f.file, f.line, f.split, f.message, f.value, f.severity) for f in findings] == [
         ("data.yaml", 3, None, "no names", 2.0, Severity.WARNING),
         ("labels/a.txt", None, "val", "b", None, Severity.WARNING),
         ("../../elsewhere/list.txt", None, None, "c", None, Severity.INFO),
     ]
-    assert run_dataset(survey(*places), ruleset(whole, ignore=("X1",))) == []
-    assert len(run_dataset(survey(*places), ruleset(whole, per_path_ignores={"labels/*": ("X",)}))) == 2
+    assert list(dataset_findings(survey(*places), ruleset(whole, ignore=("X1",)))) == []
+    assert (
+        len(list(dataset_findings(survey(*places), ruleset(whole, per_path_ignores={"labels/*": ("X",)}))))
+        == 2
+    )
 
 
 def test_a_dataset_check_runs_on_the_survey_but_not_for_single_files(named_check: Any) -> None:
@@ -574,9 +579,9 @@ def test_a_dataset_check_runs_on_the_survey_but_not_for_single_files(named_check
     counting = rule(
         scope="dataset", check=named_check("dataset", check), params={"limit": 5.0}, message="{n} of {limit}"
     )
-    (finding,) = run_dataset(survey(), ruleset(counting))
+    (finding,) = dataset_findings(survey(), ruleset(counting))
     assert finding.message == "3 of 5"
-    assert run_dataset(survey(files_only=True), ruleset(counting)) == []
+    assert not list(dataset_findings(survey(files_only=True), ruleset(counting)))
 
 
 def test_a_dataset_check_that_fails_is_named(named_check: Any) -> None:
@@ -584,7 +589,7 @@ def test_a_dataset_check_that_fails_is_named(named_check: Any) -> None:
     with pytest.raises(
         CheckError, match=r"rule X1 failed .*data\.yaml \(ZeroDivisionError: division by zero\)"
     ):
-        run_dataset(survey(), ruleset(broken))
+        list(dataset_findings(survey(), ruleset(broken)))
 
 
 def test_a_chunk_is_summed_up() -> None:

@@ -21,13 +21,14 @@ from sanitizer import Report, __version__, scan
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.left_out import ENDS_PROCESS, NOTHING
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.engines.agenda import Agenda
 from sanitizer.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.engines.errors import EngineError
 from sanitizer.engines.local import run_locally
 from sanitizer.engines.memory import Memory, Throttle, memory_left
 from sanitizer.engines.pool import PIECES_PER_WORKER
-from sanitizer.engines.ray_ import judge_on_node
+from sanitizer.engines.ray_ import Parcel, judge_on_node
 from sanitizer.rules.engine import CheckError, RuleSet
 from sanitizer.rules.pack import load_rules
 from sanitizer.work import Job, Piece, judge, pieces
@@ -55,7 +56,7 @@ forked = pytest.mark.skipif(
 @pytest.fixture
 def data_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A set of many small pieces, with something to find in every sixth label."""
-    monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 4)
+    monkeypatch.setitem(PAIRS_PER_CHUNK, "header", 4)
     folder = tmp_path / "set"
     for kind in ("images", "labels"):
         (folder / kind / "train").mkdir(parents=True)
@@ -468,20 +469,20 @@ def test_ray_that_is_not_installed_is_said_to_be(data_yaml: Path, monkeypatch: p
 
 def test_a_node_of_another_version_or_without_the_files_says_so(data_yaml: Path, tmp_path: Path) -> None:
     job = job_for(data_yaml)
-    split = job.dataset.splits[0].part(0, 4)
+    parcel = Parcel.of(job.dataset, Piece(0, 0, 4))
     with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks: install the same"):
-        judge_on_node(job, "0.0.0", str(tmp_path), split, NOTHING)
+        judge_on_node(job, "0.0.0", str(tmp_path), parcel, NOTHING)
     with pytest.raises(EngineError, match="does not see /nowhere: all nodes need the dataset"):
-        judge_on_node(job, __version__, "/nowhere", split, NOTHING)
+        judge_on_node(job, __version__, "/nowhere", parcel, NOTHING)
 
 
 def test_a_piece_judged_on_its_own_is_the_piece_judged_in_its_split(data_yaml: Path, tmp_path: Path) -> None:
     job = job_for(data_yaml)
     bare = replace(job, dataset=replace(job.dataset, splits=()))
     for piece in pieces(job.dataset, 4):
-        part = job.dataset.splits[piece.split].part(piece.start, piece.stop)
-        assert len(part) == len(piece)
-        (there,) = judge_on_node(bare, __version__, str(tmp_path), part, NOTHING)
+        parcel = Parcel.of(job.dataset, piece)
+        assert [len(split) for split in parcel.splits] == [len(piece)]
+        (there,) = judge_on_node(bare, __version__, str(tmp_path), parcel, NOTHING)
         (here,) = judge(job, None, piece)
         assert there.findings == here.findings
         assert np.array_equal(there.summary.label_digest, here.summary.label_digest)

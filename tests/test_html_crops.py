@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import warnings
 import zlib
 from io import BytesIO
@@ -17,19 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sanitizer.dataset import image_decode
 from sanitizer.reports.html import crops
 from sanitizer.reports.html.crops import LONGEST_SIDE_PX, cut_out, window_around
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def plain_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once imported, Ultralytics replaces Image.open by one that installs packages when a file is no image."""
-    patches = sys.modules.get("ultralytics.utils.patches")
-    if patches is not None:
-        monkeypatch.setattr(Image, "open", patches._image_open)
 
 
 def shown(path: Path, folder: Path, box: crops.Box | None = None) -> np.ndarray:
@@ -246,8 +238,8 @@ def test_findings_on_one_image_share_decoding_and_files(
 ) -> None:
     picture((400, 300)).save(tmp_path / "a.jpg")
     opened = []
-    original = Image.open
-    monkeypatch.setattr(Image, "open", lambda path, *a, **k: opened.append(path) or original(path, *a, **k))
+    original = image_decode.open_image
+    monkeypatch.setattr(image_decode, "open_image", lambda path: opened.append(path) or original(path))
     box, other = (0.4, 0.4, 0.5, 0.5), (0.1, 0.1, 0.2, 0.2)
     (tmp_path / "out").mkdir()
     cut = cut_out(os.fspath(tmp_path / "a.jpg"), [box, other, box, None, None], os.fspath(tmp_path / "out"))

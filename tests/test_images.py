@@ -316,6 +316,19 @@ def no_installs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.ultralytics
+def test_no_package_is_installed_for_what_pillow_cannot_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ultralytics.utils.checks as checks
+
+    asked: list[object] = []
+    monkeypatch.setattr(checks, "check_requirements", asked.append)
+    table = read_one(tmp_path, "text.jpg", b"no picture")
+    assert table.detail[0] == "its content is text"
+    assert not asked
+
+
+@pytest.mark.ultralytics
 @pytest.mark.usefixtures("no_installs")
 @pytest.mark.parametrize("mode", ["header", "decode"])
 def test_every_example_as_ultralytics_does_it(tmp_path: Path, mode: str) -> None:

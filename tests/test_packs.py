@@ -16,13 +16,15 @@ from packed_sets import GOOD, ZERO, comparable, folders_of, pack_samples, pictur
 from PIL import Image
 from tiny_sets import tiny_set
 
-import sanitizer.work
 from sanitizer.cli import main
 from sanitizer.dataset.layout import DatasetError, find_dataset
-from sanitizer.dataset.packs import cut, reading
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
+from sanitizer.dataset.packs import cut
 from sanitizer.dataset.packs.find import pack_paths
+from sanitizer.dataset.packs.reading import pack_chunks
 from sanitizer.dataset.packs.shard_names import expand, folder_split, shard_split
 from sanitizer.scanning import scan
+from sanitizer.work import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -300,12 +302,12 @@ def test_large_shards_are_cut_between_samples(tmp_path: Path, monkeypatch: pytes
     shard = write_tar(tmp_path / "0.tar", members)
     whole = report_of(shard)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
-    monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 1)
-    monkeypatch.setitem(reading.PAIRS_PER_CHUNK, "header", 4)
+    monkeypatch.setattr(cut, "CHUNKS_PER_RANGE", 4)
+    monkeypatch.setitem(PAIRS_PER_CHUNK, "header", 4)
     dataset = find_dataset([str(shard)])
     parts = list(cut.ranges(dataset.packs[0], 16))
     assert len(parts) == 4
-    assert len(list(sanitizer.work.pieces(dataset, 1))) == 4
+    assert len(list(pieces(dataset, 4))) == 4
     assert len(list(cut.ranges(dataset.packs[0], 32))) == 1, "not worth it"
     assert [p[0] for p in parts[1:]] == [p[1] for p in parts[:-1]]
     assert report_of(shard).findings == whole.findings
@@ -350,7 +352,7 @@ def test_only_headers_labels_and_ends_of_images_are_read(tmp_path: Path) -> None
 
     dataset = find_dataset([str(shard)])
     part = (0, dataset.packs[0].size_bytes, 1)
-    chunks = list(reading.pack_chunks(dataset, 0, part, "header", opener=Counted))  # type: ignore[arg-type]
+    chunks = list(pack_chunks(dataset, 0, part, "header", opener=Counted))  # type: ignore[arg-type]
     assert sum(len(c.pairs) for c in chunks) == 50
     assert (chunks[0].images.width == 40).all()
     assert sum(read) < 0.05 * dataset.packs[0].size_bytes
@@ -428,6 +430,7 @@ def test_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     shard = str(write_tar(tmp_path / "train-0.tar", samples(1)))
     for arguments, words in (
         ([f"{tmp_path}/no-{{0..3}}.tar"], "does not exist (4 of 4 shards)"),
+        ([f"{tmp_path}/no.tar"], "no.tar does not exist\n"),
         ([shard, str(tmp_path)], "by themselves"),
         ([shard, "--split", "dev"], "no split 'dev'"),
     ):
@@ -445,6 +448,9 @@ def test_commands_that_need_loose_files_refuse(
     model = [] if command == "fix" else ["--model", "yolov8n.yaml"]
     assert main([command, shard, *model]) == 2
     assert "unpack it (`tar -xf train-0.tar -C FOLDER`)" in capsys.readouterr().err
+    write_tar(tmp_path / "val-0.tar", samples(1))
+    assert main([command, str(tmp_path), *model]) == 2
+    assert "into a folder of its own (`tar -xf train-0.tar -C FOLDER/train`)" in capsys.readouterr().err
 
 
 def test_the_same_report_from_several_processes(tmp_path: Path) -> None:

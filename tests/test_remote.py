@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import build, task_of
+from published_sets import PUBLISHED_SETS
 from remote_places import (
     KEY,
     SECRET,
@@ -32,7 +33,7 @@ from sanitizer.cli import main
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.remote_reading import read_chunk, read_remote_images
-from sanitizer.dataset.storage import open_storage
+from sanitizer.dataset.storage import StorageError, open_storage
 from sanitizer.rules.pack import load_rules
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
@@ -40,11 +41,6 @@ pytest.importorskip("fsspec", reason="needs the remote extra")
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-SETS = ("ultralytics_coco8", "ultralytics_coco8-pose", "ultralytics_coco8-seg", "ultralytics_dota8", "bccd",
-        "ships_dirty", "neudet600", "mcore14_obb", "nuinsseg18_seg", "ltvideo12_pose", "lfs_pointers20",
-        "visdrone_val_labels", "crackseg_test_labels", "dronetraffic")  # fmt: skip
 
 
 # Rules about symbolic links have nothing to say where there are none.
@@ -73,7 +69,7 @@ def test_every_rule_finds_its_bad_examples_in_memory_and_in_an_archive(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", PUBLISHED_SETS)
 def test_published_sets(name: str, shared_data: Path, tmp_path: Path) -> None:
     if not (shared_data / name).is_dir():
         pytest.skip(f"{name} is not in {shared_data}")
@@ -149,6 +145,22 @@ def test_a_dataset_elsewhere_can_be_sent_to_a_worker(tmp_path: Path) -> None:
             near = read_chunk(dataset.storage, here.chunk(0, len(here)), spec, "header")
             assert (far.labels.digest == near.labels.digest).all() and near.labels.digest.any()
             assert (far.images.width == near.images.width).all() and (near.images.width > 0).any()
+
+
+def test_another_machine_is_told_an_address_without_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp", reason="needs aiohttp")
+    archive = zipped(flawed_set(tmp_path / "set"), tmp_path / "set.cbz")
+    monkeypatch.chdir(tmp_path)
+    storage, path = open_storage("zip://images::set.cbz")
+    assert storage.address() == f"zip://{archive}"
+    assert open_storage(storage.address())[0].isdir(path)
+    assert open_storage("http://localhost:9/set")[0].address() == "http://localhost:9"
+    for secret in ("http://user:planted@localhost:9/set", "http://localhost:9/set?token=planted"):
+        with pytest.raises(StorageError, match="not sent to other machines") as refused:
+            open_storage(secret)[0].address()
+        assert "planted" not in str(refused.value)
 
 
 def test_paths_of_several_places_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,10 +242,10 @@ def test_an_archive_that_is_damaged_is_named(tmp_path: Path, capsys: pytest.Capt
 def test_only_scan_reads_elsewhere(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = zipped(flawed_set(tmp_path / "set"), tmp_path / "set.zip")
     model = ["--model", "yolo11n.pt"] if command in ("probe", "preflight", "train") else []
-    for path in (str(archive), "s3://bucket/set/data.yaml"):
+    for path, advice in ((str(archive), f"unpack {archive}"), ("s3://bucket/set/data.yaml", "copy this one")):
         assert main([command, path, *model]) == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "only `sanitize scan` reads datasets" in error
+        assert error.count("\n") == 1 and "only `sanitize scan` reads datasets" in error and advice in error
 
 
 @pytest.mark.parametrize(

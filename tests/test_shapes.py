@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_findings import SPEC, tables_of
+from surveys import surveyed
 
 from sanitizer.dataset.model import Dataset, Split
 from sanitizer.rules.checks.shapes import shape_outliers
 from sanitizer.rules.engine import summarise
 from sanitizer.rules.hits import Params
 from sanitizer.rules.sketch import AREA, KEPT_PER_END, ShapeSketch, collect, merge_sketches
-from sanitizer.rules.survey import merge
 
 if TYPE_CHECKING:
     from sanitizer.dataset.tables import Place
@@ -72,7 +72,7 @@ def outliers(chunks: list[list[str]]) -> list[Place]:
     names = [f"{i}.jpg" for i in range(n)]
     split = Split.build("train", ["/d/images"], ["/d/labels"], np.zeros(n, np.int32), names, here, here)
     dataset = Dataset("/d", "data.yaml", "/d/data.yaml", [split], None, 3, SPEC.names)
-    survey = merge(dataset, SPEC, [summarise(tables_of(c), SPEC) for c in chunks])
+    survey = surveyed(dataset, SPEC, [summarise(tables_of(c), SPEC) for c in chunks])
     return list(shape_outliers(survey, Params({"max_z": 8, "min_boxes": 50})))
 
 

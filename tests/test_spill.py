@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from published_sets import PUBLISHED_SETS
 from small_limits import LIMITS, small_chunks, small_limits
 
 import sanitizer.scanning
@@ -43,23 +44,6 @@ if TYPE_CHECKING:
 pytest.importorskip("pyarrow", reason="needs pyarrow (the parquet extra)")
 
 # --- the whole scan ------------------------------------------------------------------------------------------
-
-SETS = (
-    "bccd",
-    "crackseg_test_labels",
-    "dronetraffic",
-    "lfs_pointers20",
-    "ltvideo12_pose",
-    "mcore14_obb",
-    "neudet600",
-    "nuinsseg18_seg",
-    "ships_dirty",
-    "ultralytics_coco8",
-    "ultralytics_coco8-pose",
-    "ultralytics_coco8-seg",
-    "ultralytics_dota8",
-    "visdrone_val_labels",
-)
 
 
 def everything_said(report: Report, folder: Path) -> dict[str, Any]:
@@ -104,7 +88,7 @@ def test_a_flawed_set_is_reported_the_same_from_disk(flawed_set: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["header", "decode", "none"])
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", PUBLISHED_SETS)
 def test_published_sets_are_reported_the_same_from_disk(
     name: str, mode: str, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -104,8 +104,8 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
     made = write_page(report, page, os.path.join(args.html, "crops"), wants_bar(args))
     for note in made.notes:
         _say(args, f"note: {note}")
-    pictures = _counted(made.crops, "picture")
-    _say(args, f"{page}: {_counted(made.findings, 'finding')} with {pictures} (in {args.html}/crops)")
+    pictures = f" with {_counted(made.crops, 'picture')} (in {args.html}/crops)" if made.crops else ""
+    _say(args, f"{page}: {_counted(made.findings, 'finding')}{pictures}")
 
 
 def _export(report: Report, args: argparse.Namespace) -> None:

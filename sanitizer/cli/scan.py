@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
         help="local, or ray: on the cluster of RAY_ADDRESS, or else one that runs here; all nodes must see the "
-        "files under the same paths (pip install 'sanitize-yolo[ray]')")  # fmt: skip
+        "files under the same paths, or reach the same URL (pip install 'sanitize-yolo[ray]')")  # fmt: skip
     add("--no-cache", action="store_true", help="read everything again, remember nothing")
     add("--plan", action="store_true", help="read no label and no image: say what the scan will cost")
 

@@ -6,6 +6,7 @@ Nothing here writes: a JPEG that training would re-encode in place is re-encoded
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from contextlib import nullcontext
 from io import BytesIO
@@ -59,13 +60,26 @@ def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
         return _check_image(source, block)
 
 
-def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
+def open_image(source: str | BinaryIO) -> PillowImage:
+    """An image, opened by Pillow alone; a file is wound back, as every look begins at its start.
+
+    Where Ultralytics is imported it has put into the place of `Image.open` a function of its own, which installs a
+    package over every file that Pillow cannot identify, and then says something else about it.
+    """
     from PIL import Image
 
+    if not isinstance(source, str):
+        source.seek(0)
+    patches = sys.modules.get("ultralytics.utils.patches")
+    opened: PillowImage = getattr(patches, "_image_open", Image.open)(source)
+    return opened
+
+
+def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
     verdict = Verdict()
     try:
         _open_heif_too(block)
-        image = Image.open(_from_start(source))
+        image = open_image(source)
     except Exception as error:
         return _not_opened(error, block)
     with image:
@@ -161,13 +175,6 @@ def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
     return pack(orientation, number, channels, bits)
 
 
-def _from_start(source: str | BinaryIO) -> str | BinaryIO:
-    """The same; a file is wound back, as every look begins at its start."""
-    if not isinstance(source, str):
-        source.seek(0)
-    return source
-
-
 def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
     """Training re-encodes a JPEG whose last two bytes are not its end marker, and drops it if that fails."""
     with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
@@ -196,9 +203,9 @@ _END_SEARCHED = 1 << 16
 
 def _reencode(source: str | BinaryIO) -> None:
     """Decode a JPEG and encode it again as check_image does, into memory; raises whatever that raises."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    with Image.open(_from_start(source)) as image:
+    with open_image(source) as image:
         upright = ImageOps.exif_transpose(image)
         # Decoding the whole is the test; a corner is enough to see that the mode can be encoded.
         upright.crop((0, 0, 16, 16)).save(BytesIO(), "JPEG", subsampling=0, quality=100)
@@ -253,7 +260,7 @@ def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> P
     """
     from PIL import Image
 
-    with Image.open(_from_start(source)) as image:
+    with open_image(source) as image:
         # Pillow turns a TIFF by itself.
         orientation = 0 if image.format == "TIFF" else _orientation(image)
         if fast:

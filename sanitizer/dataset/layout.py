@@ -51,7 +51,7 @@ def find_dataset(
 
     Args:
         paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
-            without the data.yaml that they belong to).
+            without the data.yaml that they belong to), or packed files: tar shards, one .ndjson.
         splits: Names of the splits to look at; all by default.
         anywhere: The dataset may lie elsewhere than on this disk: behind a URL, or in an archive.
 

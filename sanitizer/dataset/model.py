@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """The image/label pairs of one split, about thirty bytes a pair: names stay in one buffer.
 
@@ -145,6 +145,7 @@ class Split:
             offsets=self.offsets[start : stop + 1] - first,
             has_image=self.has_image[start:stop],
             has_label=self.has_label[start:stop],
+            odd_labels={i - start: label for i, label in self.odd_labels.items() if start <= i < stop},
             states=None if self.states is None else self.states[start:stop],
         )
 
@@ -184,6 +185,9 @@ class Split:
         ]
         return Chunk(self.name, images, labels, None if self.states is None else self.states[pairs])
 
+
+PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
+"""Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
 
 APPROXIMATE_PAIR_BYTES = 16 * 1024
 """Of a packed file: only to judge, before it is read, whether the work is worth sharing out."""

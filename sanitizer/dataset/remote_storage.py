@@ -109,6 +109,14 @@ class RemoteStorage:
         """The path as a person would name it, without credentials."""
         raise NotImplementedError
 
+    def address(self) -> str:
+        """A URL, without credentials, from which `open_storage` opens this place in another process.
+
+        Raises:
+            StorageError: None leads there.
+        """
+        return self.url(self.anchor)
+
     def forget(self) -> None:
         """Drop all listings: they are large, and of no use once the dataset is found."""
         self._known.clear()

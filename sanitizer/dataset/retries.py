@@ -118,6 +118,8 @@ def _fault(error: Exception) -> _Fault:
     names = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
     if names & _TIMEOUTS:
         return _passing("no answer in time")
+    if names & _NOBODY:
+        return _passing("no server answers there")
     if names & _BROKEN:
         return _passing("the connection broke off")
     if names & _NO_CREDENTIALS:
@@ -141,6 +143,7 @@ def _by_status(status: int) -> _Fault:
 
 
 _TIMEOUTS = frozenset(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"))
+_NOBODY = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
 _BROKEN = frozenset(
     (
         "ConnectionError",  # built-in, botocore's and requests'

@@ -189,10 +189,11 @@ def is_remote(path: str) -> bool:
 def refuse_remote(paths: Sequence[str]) -> None:
     """StorageError where a path leads elsewhere than to this disk."""
     for path in filter(is_remote, paths):
-        place = "in an archive" if "://" not in path else f"behind {path.partition('://')[0]}://"
-        raise StorageError(
-            f"only `sanitize scan` reads datasets {place}: copy it to this disk for anything else"
-        )
+        if "://" in path:
+            place, advice = f"behind {path.partition('://')[0]}://", "copy this one to this disk"
+        else:
+            place, advice = "in an archive", f"unpack {path}"
+        raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
 
 
 def open_storage(path: str) -> tuple[RemoteStorage, str]:

@@ -159,6 +159,16 @@ class FsspecStorage(RemoteStorage):
         """The path as the file system names it."""
         return path if self.protocol == "memory" else path[1:]
 
+    def address(self) -> str:
+        """The bucket.
+
+        Raises:
+            StorageError: It is in this process's memory.
+        """
+        if self.protocol == "memory":
+            raise StorageError("what is behind memory:// is in this process alone")
+        return super().address()
+
     def url(self, path: str) -> str:
         """Protocol and path."""
         return f"{self.protocol}:/{path}"

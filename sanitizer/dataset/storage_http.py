@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names
 from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.dataset.storage import StorageError
 from sanitizer.dataset.storage_fsspec import FsspecStorage
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ class HttpStorage(FsspecStorage):
     def url(self, path: str) -> str:
         """The address without user, password and query."""
         return f"{self.protocol}:/{path}"
+
+    def address(self) -> str:
+        """The server, where it takes requests without credentials of the URL.
+
+        Raises:
+            StorageError: It does not, and credentials are not handed on.
+        """
+        if self._query or self._server != self._host:
+            raise StorageError(
+                f"{self.url(self.home)} is read with credentials from its URL, and these are not sent to other machines"
+            )
+        return super().address()
 
     def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
         """(bytes, size of the file): folders do not tell sizes, answers do."""

@@ -123,6 +123,13 @@ class ZipStorage(RemoteStorage):
         inner = path[len(self.anchor) + 1 :]
         return f"zip://{inner}::{self._shown}" if inner else self._shown
 
+    def address(self) -> str:
+        """The archive, whatever its name ends with and whatever folder the other process is in."""
+        if self._outer is None:
+            return f"zip://{self._path}"
+        self._outer.address()  # raises where none leads there
+        return f"zip://{self._shown}"
+
     def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
         """(bytes, size of the member)."""
         info = self._members.get(path)

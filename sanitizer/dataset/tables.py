@@ -144,7 +144,7 @@ class Place:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LabelTable:
     """Every label row of a chunk, in columns. R rows, T tokens, F files.
 
@@ -211,7 +211,7 @@ IMAGE_FORMATS: tuple[str, ...] = (
 """What `ImageTable.format` indexes. "" is unknown; "other" opens in Pillow but training refuses it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ImageTable:
     """Header facts of every image of a chunk. F images.
 
@@ -277,7 +277,7 @@ class Chunk:
         return len(self.images)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkTables:
     """Everything read from one chunk: what rules of scope `row` and `file` look at."""
 

@@ -10,6 +10,7 @@ from sanitizer.work import mean_length, pieces
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sanitizer.dataset.model import Dataset
     from sanitizer.engines.agenda import Judged
     from sanitizer.work import ChunkResult, Job
 
@@ -35,26 +36,35 @@ def run_job(
     if engine == "ray":
         from sanitizer.engines.ray_ import run_on_ray
 
-        for _, results in _with_bar(run_on_ray(job, todo, jobs, tell), len(job.dataset), progress):
+        for _, results in _with_bar(run_on_ray(job, todo, jobs, tell), job.dataset, progress):
             yield from results
         return
     cache = job.cache()
     n_pieces = 0
-    for _, results in _with_bar(run_locally(job, cache, todo, jobs, tell), len(job.dataset), progress):
+    for _, results in _with_bar(run_locally(job, cache, todo, jobs, tell), job.dataset, progress):
         n_pieces += 1
         yield from results
     if cache is not None:
         cache.prune(n_pieces)
 
 
-def _with_bar(judged: Iterable[Judged], total: int, progress: bool) -> Iterator[Judged]:
-    """Pass results through; with a bar on stderr that counts image/label pairs."""
+def _with_bar(judged: Iterable[Judged], dataset: Dataset, progress: bool) -> Iterator[Judged]:
+    """Pass results through; with a bar on stderr, which counts image/label pairs where their number is known."""
     if not progress:
         yield from judged
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=" files", unit_scale=True, leave=False, desc="scanning", delay=0.5) as bar:
+    layout = "{l_bar}{bar}| {elapsed}<{remaining}" if dataset.packs else None
+    with tqdm(
+        total=len(dataset),
+        unit=" files",
+        unit_scale=True,
+        leave=False,
+        desc="scanning",
+        delay=0.5,
+        bar_format=layout,
+    ) as bar:
         for piece, results in judged:
             bar.update(len(piece))
             yield piece, results

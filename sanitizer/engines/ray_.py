@@ -1,6 +1,7 @@
 """The engine on a Ray cluster: pieces as tasks. Workers and nodes may be lost on the way, and nothing is lost by it.
 
-Every node needs this version of sanitize, and must see the dataset under the same paths.
+Every node needs this version of sanitize, and must see the dataset under the same paths. Of one behind a URL a node is
+told the URL alone: credentials are found where the node's own clients find them, and never sent.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import logging
 import os
 import sys
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer import __version__
 from sanitizer.dataset.left_out import NOTHING, LeftOut
+from sanitizer.dataset.model import Dataset, Split
+from sanitizer.dataset.storage import LOCAL, StorageError, open_storage
 from sanitizer.engines.agenda import Agenda
 from sanitizer.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.engines.errors import EngineError
-from sanitizer.work import Piece, judge
+from sanitizer.work import PackPiece, Piece, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sanitizer.dataset.model import Split
+    from sanitizer.dataset.model import Pack
+    from sanitizer.dataset.remote_storage import RemoteStorage
     from sanitizer.engines.agenda import Judged, Task
     from sanitizer.work import ChunkResult, Job
 
@@ -55,23 +59,62 @@ def run_on_ray(
         yield from _Cluster(ray, job, jobs).run(pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A piece, and what a node needs of the dataset to judge it: not the names of all other files.
+
+    Attributes:
+        piece: Counted within `splits` and `packs`.
+        splits: The piece's pairs alone; of a packed file's piece, the names of all splits.
+        packs: The packed file that the piece is in.
+    """
+
+    piece: Piece
+    splits: Sequence[Split]
+    packs: Sequence[Pack] = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset, piece: Piece) -> Parcel:
+        """What is to be sent for a piece of this dataset."""
+        if isinstance(piece, PackPiece):
+            splits = [Split.empty(split.name) for split in dataset.splits]
+            return cls(replace(piece, pack=0), splits, [dataset.packs[piece.pack]])
+        part = dataset.splits[piece.split].part(piece.start, piece.stop)
+        return cls(Piece(0, 0, len(part)), [part])
+
+
 def judge_on_node(
-    job: Job, version: str, root: str | None, split: Split, left_out: LeftOut
+    job: Job, version: str, place: str | None, parcel: Parcel, left_out: LeftOut
 ) -> list[ChunkResult]:
-    """Judge a piece where this runs: all pairs of a split that holds no others. `root` must be a folder here.
+    """Judge a piece where this runs.
+
+    Args:
+        job: Its dataset has no pairs, and the local disk for its storage.
+        version: Of sanitize, where the job comes from.
+        place: A folder that must be here, or the URL of the storage; None where there is nothing to check.
+        parcel: The piece.
+        left_out: Files that are not to be read.
 
     Raises:
         EngineError: This node has another version, or does not see the dataset.
     """
     if version != __version__:
         raise EngineError(f"node {_node()} has sanitize {__version__} where {version} asks: install the same")
-    if root is not None and not os.path.isdir(root):
+    storage = LOCAL if place is None or "://" not in place else _reached(place)
+    if storage is LOCAL and place is not None and not os.path.isdir(place):
         raise EngineError(
-            f"node {_node()} does not see {root}: all nodes need the dataset under the same path, as on a shared disk"
+            f"node {_node()} does not see {place}: all nodes need the dataset under the same path, as on a shared disk"
         )
-    return judge(
-        replace(job, dataset=replace(job.dataset, splits=(split,))), None, Piece(0, 0, len(split)), left_out
-    )
+    dataset = replace(job.dataset, splits=parcel.splits, packs=parcel.packs, storage=storage)
+    return judge(replace(job, dataset=dataset), None, parcel.piece, left_out)
+
+
+def _reached(url: str) -> RemoteStorage:
+    """The storage of a URL, as this node reaches it: one in each process, whatever the number of pieces."""
+    try:
+        return open_storage(url)[0]
+    except StorageError as error:
+        raise EngineError(f"node {_node()} does not reach the dataset: {error}") from None
 
 
 def _node() -> str:
@@ -93,9 +136,10 @@ class _Cluster:
 
     def __init__(self, ray: Any, job: Job, jobs: int | None) -> None:
         self._ray, self._jobs = ray, jobs
-        self._splits = job.dataset.splits
-        self._root = job.dataset.root if os.path.isdir(job.dataset.root) else None
-        self._bare_job = replace(job, dataset=replace(job.dataset, splits=(), faults=()))
+        self._dataset = job.dataset
+        self._place = _place_of(job.dataset)
+        bare = replace(job.dataset, splits=(), packs=(), faults=(), storage=LOCAL)
+        self._bare_job = replace(job, dataset=bare)
         self._job = ray.put(self._bare_job)
         # Retries are counted here: Ray's own would not tell a lost node from a file that ends every process.
         self._judge = ray.remote(num_cpus=1, max_retries=0)(judge_on_node)
@@ -147,8 +191,8 @@ class _Cluster:
         return self._at_once
 
     def _submit(self, piece: Piece, left_out: LeftOut) -> Any:
-        part = self._splits[piece.split].part(piece.start, piece.stop)
-        return self._judge.remote(self._job, __version__, self._root, part, left_out)
+        parcel = Parcel.of(self._dataset, piece)
+        return self._judge.remote(self._job, __version__, self._place, parcel, left_out)
 
     def _collect(self, agenda: Agenda) -> None:
         """Wait for one task and keep its results."""
@@ -199,14 +243,30 @@ class _Cluster:
 
     def _explained(self, error: Exception) -> Exception:
         """The error that a node had, or what to do about it."""
+        same = f"`pip install sanitize-yolo=={__version__}` on every node"
         if "No module named 'sanitizer'" in str(error):
-            return EngineError(
-                f"a node of the Ray cluster has no sanitize: `pip install sanitize-yolo=={__version__}` on every node"
-            )
+            return EngineError(f"a node of the Ray cluster has no sanitize: {same}")
+        # Another version may not even know what it is handed, and so never come to say which one it is.
+        if "No module named 'sanitizer." in str(error) or "on <module 'sanitizer." in str(error):
+            return EngineError(f"a node of the Ray cluster has another sanitize: {same}")
         cause = getattr(error, "cause", None)
-        if isinstance(cause, Exception):
+        if isinstance(cause, Exception) and not isinstance(cause, self._ray.exceptions.RayError):
             return cause
-        return EngineError(f"Ray: {(str(error).splitlines() or [type(error).__name__])[0]}")
+        return EngineError(f"Ray: {_first_line(cause or error)}")
+
+
+def _place_of(dataset: Dataset) -> str | None:
+    """The URL of a storage, or the folder that every node must see; None where there is no such folder here either.
+
+    Raises:
+        EngineError: No other machine can read there.
+    """
+    if not dataset.storage.remote:
+        return dataset.root if os.path.isdir(dataset.root) else None
+    try:
+        return cast("RemoteStorage", dataset.storage).address()
+    except StorageError as error:
+        raise EngineError(f"--engine ray: {error}") from None
 
 
 def _import_ray() -> Any:

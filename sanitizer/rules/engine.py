@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sanitizer.rules.rule import Rule
     from sanitizer.rules.survey import Survey
 
-__all__ = ["CheckError", "RuleSet", "dataset_findings", "run_chunk", "run_dataset", "summarise"]
+__all__ = ["CheckError", "RuleSet", "dataset_findings", "run_chunk", "summarise"]
 
 
 MANY_ROWS = 1_000_000
@@ -157,11 +157,6 @@ class _Judge:
             return None if expression is None else expression(names, len(columns))[index]
 
         return Hits(index, measured("value"), measured("threshold"))
-
-
-def run_dataset(survey: Survey, ruleset: RuleSet) -> list[Finding]:
-    """All that `dataset_findings` gives."""
-    return list(dataset_findings(survey, ruleset))
 
 
 def dataset_findings(survey: Survey, ruleset: RuleSet) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sanitizer.findings import Severity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Hits:
     """Where a rule of scope `row` or `file` fires. K hits.
 

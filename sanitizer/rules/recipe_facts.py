@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAN = math.nan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RecipeFacts:
     """A training recipe, resolved. Numbers that nobody knows are NaN, and rules are silent about them.
 

@@ -33,7 +33,7 @@ _BINS = 1024
 _MAX_CLASS = 2**31
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ShapeSketch:
     """Histograms of H occupied bins and E extreme boxes.
 

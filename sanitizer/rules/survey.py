@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.rules.sketch import merge_sketches
-from sanitizer.rules.split_parts import SplitBuilder, with_found
 from sanitizer.spill import ColumnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.rules.sketch import ShapeSketch
+    from sanitizer.rules.split_parts import SplitBuilder
     from sanitizer.spill import Column
 
 PAIRS_HELD = 200_000
 """Image/label pairs whose columns (about sixty bytes a pair) stay in memory; those of more go to files."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkSummary:
     """One chunk, summed up. F images; all arrays are aligned with the chunk's pairs.
 
@@ -85,7 +85,7 @@ class SplitSums:
         self.rewritten += int(chunk.rewritten[pairs].sum())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Survey:
     """The whole dataset, summed up. Pair i counts through the splits in order. N pairs.
 
@@ -117,7 +117,7 @@ class Survey:
     n_label_files: int
     n_boxes: int
     splits: Sequence[SplitSums] = ()
-    answers: dict[object, Any] = field(default_factory=dict, compare=False)
+    answers: dict[object, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image_digest)
@@ -199,6 +199,8 @@ class SurveyBuilder:
         """The survey of all that was added. Its dataset has the pairs that came with chunks, too."""
         dataset = self._dataset
         if self._splits.found:
+            from sanitizer.rules.split_parts import with_found
+
             dataset = replace(dataset, splits=with_found(dataset.splits, self._splits.found.values()))
         starts = np.zeros(len(dataset.splits) + 1, np.int64)
         np.cumsum([len(s) for s in dataset.splits], out=starts[1:])
@@ -236,7 +238,11 @@ class _SplitCounter:
             return
         if len(pairs) != n:
             raise ValueError(f"a chunk of {n} pairs comes with {len(pairs)} of split {pairs.name!r}")
-        self.found.setdefault(pairs.name, SplitBuilder(pairs.name)).add(pairs)
+        if pairs.name not in self.found:
+            from sanitizer.rules.split_parts import SplitBuilder
+
+            self.found[pairs.name] = SplitBuilder(pairs.name)
+        self.found[pairs.name].add(pairs)
         self._of(pairs.name).add(chunk, slice(0, n), pairs.has_image)
 
     def spill(self) -> None:
@@ -260,11 +266,3 @@ class _SplitCounter:
 
 
 _SKETCHES_HELD = 64
-
-
-def merge(dataset: Dataset, spec: TaskSpec, summaries: Iterable[ChunkSummary]) -> Survey:
-    """The survey of these chunks, which are all of the dataset in its order."""
-    builder = SurveyBuilder(dataset, spec)
-    for summary in summaries:
-        builder.add(summary)
-    return builder.finish()

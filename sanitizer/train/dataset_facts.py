@@ -10,10 +10,11 @@ import numpy as np
 from sanitizer.dataset.images import read_images
 from sanitizer.dataset.labels import read_labels
 from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import RowKind
 from sanitizer.dataset.task import infer_task
 from sanitizer.training import verdicts
-from sanitizer.work import PAIRS_PER_CHUNK, pieces
+from sanitizer.work import pieces
 
 if TYPE_CHECKING:
     import os

@@ -23,8 +23,8 @@ from measure import ROOT, machine, table, versions
 
 sys.path.insert(0, str(ROOT / "tests"))
 from packed_sets import pack_samples, write_ndjson  # type: ignore[import-not-found]
-from remote import BUCKET, ProxyProcess, credentials
-from remote_places import rclone, s3_server  # type: ignore[import-not-found]
+from remote import ProxyProcess, credentials
+from remote_places import BUCKET, rclone, s3_server  # type: ignore[import-not-found]
 
 from sanitizer.dataset.layout import find_dataset
 

@@ -53,7 +53,8 @@ def packed_dataset(
     missing = [path for path in found if not storage.lexists(path)]
     if missing:
         first = shown(storage.url(missing[0]))
-        raise ValueError(f"{first} does not exist ({len(missing):,} of {len(found):,} shards)")
+        of_how_many = f" ({len(missing):,} of {len(found):,} shards)" if len(found) > 1 else ""
+        raise ValueError(f"{first} does not exist{of_how_many}")
     lines = [path for path in found if path.lower().endswith(".ndjson")]
     if lines and len(found) > 1:
         raise ValueError("give one .ndjson at a time")
@@ -89,7 +90,12 @@ def unpacked(dataset: Dataset) -> Dataset:
     first = dataset.packs[0]
     how = "let `yolo train` convert it, then name the data.yaml that it wrote"
     if first.kind != "ndjson":
-        how = f"unpack it (`tar -xf {shown(os.path.basename(first.path))} -C FOLDER`), then name that folder"
+        unpack = f"`tar -xf {shown(os.path.basename(first.path))} -C FOLDER"
+        how = f"unpack it ({unpack}`), then name that folder"
+        if first.only is None and len({pack.split for pack in dataset.packs}) > 1:
+            # Shards of two splits may well hold members of the same name.
+            split = shown(dataset.splits[first.split].name)
+            how = f"unpack each split's shards into a folder of its own ({unpack}/{split}`), named by a data.yaml"
     raise ValueError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
 
 

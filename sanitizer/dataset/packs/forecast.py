@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.cut import CHUNKS_PER_RANGE, may_be_cut
 from sanitizer.dataset.packs.find import MEMBERS_PEEKED
 from sanitizer.dataset.packs.pairing import is_image_member, is_label_member
@@ -21,7 +22,6 @@ from sanitizer.dataset.packs.read_ahead import (
     open_unbuffered,
     opener_in,
 )
-from sanitizer.dataset.packs.reading import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.shard_names import folder_split
 from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
 from sanitizer.dataset.packs.tar_walk import BLOCK, Member, TarWalk

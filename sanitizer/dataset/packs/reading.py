@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.left_out import NOTHING
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.dataset.packs.read_ahead import opener_in
 from sanitizer.dataset.packs.tar_chunks import PackChunk, TarReader
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset, Pack
     from sanitizer.dataset.packs.read_ahead import Opener
     from sanitizer.dataset.tables import TaskSpec
-
-PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
 
 
 def pack_chunks(

@@ -84,7 +84,7 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
     Raises:
         OSError: A crop cannot be written. Nothing that an image is raises anything.
     """
-    from PIL import Image
+    from sanitizer.dataset.image_decode import open_image
 
     nothing = [None] * len(boxes)
     with warnings.catch_warnings():
@@ -93,7 +93,7 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
         try:
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return Cut(None, nothing, nothing, "The image cannot be read: it is no regular file.")
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 turn = _turn(image)
                 size = image.size[::-1] if turn in _SIDEWAYS else image.size
                 windows = [window_around(box, size) for box in boxes]

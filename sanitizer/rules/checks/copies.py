@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.rules.checks.near_hashes import Originals, near_originals
 from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
@@ -234,6 +233,10 @@ def _alike(survey: Survey, limits: Likeness, copies: Copies) -> None:
             parts.append(part.start + here)
             hashes.append(survey.phash[part][here])
     index = np.concatenate(parts)
+    if len(index) < 2:
+        return
+    from sanitizer.rules.checks.near_hashes import Originals, near_originals
+
     thumbnails = _Thumbnails(survey)
     originals = Originals()
     for position, candidates in near_originals(np.concatenate(hashes), limits.max_hash_distance, originals):

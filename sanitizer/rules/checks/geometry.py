@@ -39,7 +39,7 @@ def row_image_size(tables: ChunkTables) -> tuple[NDArray[np.float64], NDArray[np
     return np.where(known, width, np.nan)[file], np.where(known, height, np.nan)[file]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vertices:
     """The vertices of P polygons, one after the other. V vertices.
 

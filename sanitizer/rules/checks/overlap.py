@@ -37,7 +37,7 @@ _X_BITS = 24
 _X_MASK = (1 << _X_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
     """N boxes to compare, in order of file and line. All arrays (N,).
 
@@ -58,7 +58,7 @@ class Boxes:
         return len(self.row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Search:
     """What makes two boxes partners.
 
@@ -78,7 +78,7 @@ class Search:
     within: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """Boxes to compare each entry with: a stretch of a list. E entries, T places in the list.
 
