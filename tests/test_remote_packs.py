@@ -19,7 +19,7 @@ import sanitizer.work
 from sanitizer import scan
 from sanitizer.cli import main
 from sanitizer.dataset.layout import find_dataset
-from sanitizer.dataset.packs import cut, reading
+from sanitizer.dataset.packs import cut
 from sanitizer.dataset.packs.read_ahead import BEHIND_REQUESTS
 from sanitizer.dataset.retries import Patience
 
@@ -294,7 +294,6 @@ def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest
     shard_set(folder / "set", 1, 80)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
     monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 1)
-    monkeypatch.setitem(reading.PAIRS_PER_CHUNK, "header", 4)
     url = f"s3://{BUCKET}/set/shards/train-000000.tar"
     dataset = find_dataset([url], anywhere=True)
     assert len(list(sanitizer.work.pieces(dataset, 1))) >= 4
