@@ -12,7 +12,7 @@ import pytest
 from packed_sets import GOOD, ZERO, pack_samples, picture, samples, write_ndjson, write_tar
 from remote_places import BUCKET, Faults, Proxy, comparable, in_memory, zipped
 from test_buckets import bucket, s3  # noqa: F401
-from test_remote import web_server  # noqa: F401
+from test_remote import _Quiet, web_server  # noqa: F401
 
 import sanitizer.dataset.retries as retries
 import sanitizer.work
@@ -107,6 +107,22 @@ def test_shards_on_a_web_server(web_server: str, tmp_path: Path) -> None:  # noq
     folder = shard_set(tmp_path / "set")
     for entry in ENTRIES[:4]:
         same(f"{folder}{entry}", f"http://{web_server}/set{entry}", images="header")
+
+
+def test_a_server_that_sends_no_parts_sends_a_shard_once(
+    web_server: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("aiohttp", reason="needs aiohttp")
+    folder = shard_set(tmp_path / "set", 2, 40, 60_000)
+    asked: list[str] = []
+    really = _Quiet.do_GET
+    monkeypatch.setattr(_Quiet, "do_GET", lambda self: (asked.append(self.path), really(self)))
+    entry = "/shards/train-000000.tar"
+    same(f"{folder}{entry}", f"http://{web_server}/set{entry}", images="header", task="detect")
+    # For its size, for its split, to read it, and to compare those that look alike.
+    assert asked.count(f"/set{entry}") <= 5
 
 
 def test_ndjson_elsewhere(tmp_path: Path, shared_data: Path, web_server: str) -> None:  # noqa: F811
@@ -259,7 +275,10 @@ def test_a_shard_that_does_not_come_is_named_and_the_rest_goes_on(
     report = scan(url, images="header", task="detect")
     (named,) = [f for f in report.findings if "cannot be read" in f.message]
     assert named.rule == "D002" and report.unread == 1
-    assert len({f.label for f in report.findings if (f.label or "").startswith("train-000001.tar/")}) >= 1
+    mine = [f for f in report.findings if "train-000001.tar/" in f"{f.label} {f.image}"]
+    assert "B002" in {f.rule for f in mine}
+    # That the rest did not come makes no image lack its label, and no label its image.
+    assert not {"D006", "D007"} & {f.rule for f in mine}
 
 
 def _refusing(name: str, at: int) -> Any:

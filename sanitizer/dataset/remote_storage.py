@@ -129,7 +129,7 @@ class RemoteStorage:
             size = self.size(path) if self._known else self.ask_size(path)
         return cast("BinaryIO", io.BufferedReader(RemoteFile(self, path, size), _BUFFER_BYTES))
 
-    def open_raw(self, path: str, size: int = -1) -> io.RawIOBase:
+    def open_raw(self, path: str, size: int = -1) -> io.IOBase:
         """The file, to read in large parts: each read is a request."""
         return RemoteFile(self, path, size)
 

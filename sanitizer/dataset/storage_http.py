@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import html
 import importlib
+import io
 import os
 import re
 from functools import partial
@@ -29,6 +30,7 @@ class HttpStorage(FsspecStorage):
     def __init__(self, protocol: str, server: str, query: str) -> None:
         self._server, self._query = server, query
         self._host = server.rpartition("@")[2]
+        self._sends_ranges = True
         super().__init__(protocol, f"/{self._host}", "")
 
     def is_named_by(self, place: SplitResult) -> bool:
@@ -83,6 +85,7 @@ class HttpStorage(FsspecStorage):
             total = headers.get("Content-Range", "").rpartition("/")[2]
             size = int(total) if total.isdigit() else -1
         else:
+            self._sends_ranges &= start == 0 and stop is None
             size = len(data)
             if start > 0 and start >= size:
                 raise OutOfRangeError
@@ -106,6 +109,10 @@ class HttpStorage(FsspecStorage):
             if answer.status >= 400:
                 raise _StatusError(answer.status)
             return answer.status, answer.headers, await answer.read()
+
+    def open_raw(self, path: str, size: int = -1) -> io.IOBase:
+        """The file to read in large parts; whole in memory from a server that does not send parts."""
+        return super().open_raw(path, size) if self._sends_ranges else _Whole(self.fetch(path, 0, None)[0])
 
     def ask_size(self, path: str) -> int:
         """Bytes of a file, from the answer to a request for its first."""
@@ -132,6 +139,12 @@ class HttpStorage(FsspecStorage):
             elif name and "/" not in name:
                 found.add(name, -1, -1)
         return found
+
+
+class _Whole(io.BytesIO):
+    """All of a file that came by one request."""
+
+    remote = True
 
 
 class _StatusError(Exception):

@@ -153,7 +153,7 @@ class ZipStorage(RemoteStorage):
             raise _damaged()
         return (data if info.compress_type == zipfile.ZIP_STORED else data[start:stop]), info.file_size
 
-    def open_raw(self, path: str, size: int = -1) -> io.RawIOBase:
+    def open_raw(self, path: str, size: int = -1) -> io.IOBase:
         """The member, to read in large parts."""
         info = self._members.get(path)
         if info is None or info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:

@@ -99,13 +99,18 @@ class MemberPairer:
         self._refuse_second(name, self._labels, self._waiting_labels)
         self._labels[name] = label
 
-    def finish(self) -> Iterator[Pair]:
-        """The pairs of which a part was waiting: images in order of name, then labels without image."""
+    def finish(self, torn: bool = False) -> Iterator[Pair]:
+        """The pairs of which a part was waiting: images in order of name, then labels without image.
+
+        Where the archive is `torn`, the other part of these may be in what could not be read: they are left out.
+        """
         yield from self._end_sample()
         labels, used = self._waiting_labels, set[str]()
         first_with: dict[str, str] = {}
         for name, image in sorted(self._waiting_images.items()):
             wanted = next((w for w in _wanted(name) if w in labels), None)
+            if wanted is None and torn:
+                continue
             if wanted is None:
                 used |= self._unlabelled(name)
                 yield Pair(name, image, None, None)
@@ -113,7 +118,7 @@ class MemberPairer:
             self._same_stem(first_with, name, wanted)
             used.add(wanted)
             yield Pair(name, image, wanted, labels[wanted])
-        orphans = sorted(labels.keys() - used)
+        orphans = [] if torn else sorted(labels.keys() - used)
         self._report_orphans(orphans)
         for name in orphans:
             yield Pair(None, None, name, labels[name])

@@ -129,7 +129,7 @@ class TarReader:
                         )
         except OSError as error:
             self._report_unread(error)
-        yield from pairer.finish()
+        yield from pairer.finish(torn=bool(self.unread))
 
     def _in(self, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, bool, int, _Part]]:
         """(name, whether it is an image, size, reader of a part) of every image and label in a byte range."""
