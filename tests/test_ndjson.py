@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,7 +175,9 @@ def convert(path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     client.ClientSession = _Session  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "aiohttp", client)
     monkeypatch.setattr(converter, "check_requirements", lambda *_: True)
-    return str(asyncio.run(converter.convert_ndjson_to_yolo(path, out)))
+    # Browser tests leave an event loop running in this thread.
+    with ThreadPoolExecutor(1) as pool:
+        return str(pool.submit(asyncio.run, converter.convert_ndjson_to_yolo(path, out)).result())
 
 
 @pytest.mark.ultralytics
