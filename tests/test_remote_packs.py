@@ -24,6 +24,7 @@ from sanitizer.dataset.packs.read_ahead import BEHIND_REQUESTS
 from sanitizer.dataset.retries import Patience
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,6 +19,7 @@ from sanitizer.dataset.storage_zip import ZipStorage
 from sanitizer.planning import plan_scan
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from pathlib import Path
