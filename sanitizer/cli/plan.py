@@ -59,7 +59,7 @@ def as_text(plan: Plan) -> str:
         ("images", f"{about}{plan.images:,} ({_MODES[plan.mode]})"),
         ("labels", f"{about}{plan.labels:,}"),
         ("to read", f"{at_least}{_bytes(plan.read_bytes)} in {plan.requests:,} {requests}"),
-        ("time", f"about {_time(plan.seconds)} with {workers}"),
+        ("time", f"{_time(plan.seconds)} with {workers}"),
         ("memory", f"about {plan.memory_mib:,} MiB in all"),
         ("rate", f"{plan.pairs_per_s:,.0f} pairs/s a process, from {plan.rate_source}"),
     )
@@ -74,6 +74,8 @@ def _bytes(number: int) -> str:
 
 
 def _time(seconds: float) -> str:
+    if seconds < 1:
+        return "under a second"
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
