@@ -230,14 +230,39 @@ def test_a_node_lost_in_the_middle_changes_nothing(
     monkeypatch.setattr(
         ray_._Cluster, "_count_loss", lambda self, n: (losses.append(n), count_loss(self, n))[1]
     )
-    doomed = cluster.add_node(num_cpus=2)
-    judged = []
-    for number, (piece, results) in enumerate(run_on_ray(job, iter(todo), None, pytest.fail)):
-        judged.append((piece, [r.findings for r in results]))
-        if number == len(todo) // 4:
-            cluster.remove_node(doomed, allow_graceful=False)
-    assert losses, "the node had nothing to do when it was killed"
-    assert judged == [(piece, [r.findings for r in judge(job, None, piece)]) for piece in todo]
+    expected = [(piece, [r.findings for r in judge(job, None, piece)]) for piece in todo]
+    # A node that was added needs some seconds before it has workers: the others must not be done by then.
+    for pause_s in (0.1, 0.4, 1.6):
+        doomed = cluster.add_node(num_cpus=2)
+        judged = []
+        with connected_through(slow_reading(pause_s)):
+            for number, (piece, results) in enumerate(run_on_ray(job, iter(todo), None, pytest.fail)):
+                judged.append((piece, [r.findings for r in results]))
+                if number == len(todo) // 2:
+                    cluster.remove_node(doomed, allow_graceful=False)
+        assert judged == expected
+        if losses:
+            return
+    pytest.fail("the node had nothing to do when it was killed")
+
+
+def slow_reading(pause_s: float) -> Callable[[], None]:
+    """What makes a worker take so many seconds more over each piece."""
+
+    def set_up() -> None:
+        import time
+
+        from sanitizer import work
+
+        real = work.read_labels
+
+        def read(*arguments: Any) -> Any:
+            time.sleep(pause_s)
+            return real(*arguments)
+
+        work.read_labels = read
+
+    return set_up
 
 
 def test_files_that_end_their_worker_are_named_and_the_rest_is_judged(
