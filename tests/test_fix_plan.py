@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flawed_labels import label_texts
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from row_findings import images_of, task_spec
 
@@ -318,6 +318,7 @@ REREADING = {code for code, repairs in REPAIRS.items() if any(r.rereads for r in
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(label_texts(), st.booleans(), st.sampled_from([DETECT, DETECT, SEGMENT, POSE, OBB]))
+@example("0 320.00 476.36 320.00 7.27 0.50 0.50 2.00\n0 3.20 2.40 6.40 4.80\n", True, POSE)
 def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
     """After a fix none of what it settled is found, nothing new is, and a second fix finds nothing to do."""
     before = text.encode()
@@ -336,7 +337,10 @@ def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
     if not rereads:
         for code, n in settled.items():
             assert is_found[code] <= max(0, was_found[code] - n), code
-    assert not {f.rule for f in now} & settled.keys() & {"B010", "B011", "L005"}
+    # Rows that read well neither way, such as pixels beside keypoints that are shares, stay as they are.
+    for code in settled.keys() & {"B010", "B011", "L005"}:
+        was_n, is_n = (sum(f.rule == code for f in found) for found in (was, now))
+        assert is_n <= max(0, was_n - settled[code]), code
     if not unsafe:
         assert all(least_level(code) == "safe" for code in settled)
         assert not any(step.loses_box for step in result.steps)
