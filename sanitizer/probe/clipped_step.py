@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed as dist
 
+from sanitizer.probe.ranks import of_each_rank, several_ranks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
@@ -211,11 +213,7 @@ class ClippedStep(_Trainer):
 
     def images_of_all_ranks(self) -> tuple[str, ...]:
         """The images of the step being gathered, from all processes; every process has to call it."""
-        if not several_ranks():
-            return tuple(self._images)
-        gathered: list[list[str]] = [[] for _ in range(dist.get_world_size())]
-        dist.all_gather_object(gathered, self._images)
-        return tuple(image for images in gathered for image in images)
+        return tuple(image for images in of_each_rank(self._images) for image in images)
 
 
 class _RunningStatistics:
@@ -253,8 +251,3 @@ def weight_lr(optimizer: torch.optim.Optimizer) -> float:
     """Learning rate of the weights. Biases warm up from another end, and some heads get a multiple."""
     groups = [g for g in optimizer.param_groups if g.get("param_group") in ("weight", "muon") and g["params"]]
     return float((groups or optimizer.param_groups)[-1]["lr"])
-
-
-def several_ranks() -> bool:
-    """Whether this is one of several processes that train one model."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

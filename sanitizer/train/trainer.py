@@ -20,14 +20,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import distributed as dist
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models import yolo
 from ultralytics.utils import LOGGER, RANK
 
 from sanitizer.probe.adaptive_clip import AdaptiveClip
-from sanitizer.probe.clipped_step import ClippedStep, images_of, several_ranks
+from sanitizer.probe.clipped_step import ClippedStep, images_of
+from sanitizer.probe.ranks import any_rank, from_rank_0, of_each_rank, several_ranks
 from sanitizer.train.clipping import DEFAULTS, keep_clipping
 from sanitizer.train.culprits import not_finite_alone, single_images
 from sanitizer.train.snapshot import Snapshot, is_finite
@@ -38,6 +37,8 @@ from sanitizer.train.step_log import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import torch
 
     from sanitizer.probe.clipped_step import StepRecord
 
@@ -184,7 +185,7 @@ class ClippedTrainer(ClippedStep):
         if RANK in (-1, 0):
             self.log = StepLog(self.save_dir, self.start_epoch if self.resume else None)
             keep_clipping(self.save_dir, {key: getattr(self, key) for key in DEFAULTS})
-        norms, self.steps_done = self._from_rank_0((self.log.norms, self.log.next_step) if self.log else None)
+        norms, self.steps_done = from_rank_0((self.log.norms, self.log.next_step) if self.log else None)
         for norm in norms:
             self.spikes.judge(norm)
         if self.adaptive_clip:
@@ -227,7 +228,7 @@ class ClippedTrainer(ClippedStep):
         """Log a step; roll back once too many in a row were not finite."""
         spike = self.spikes.judge(record.grad_norm)  # every process sees the same norm, so all say the same
         if spike:
-            record = replace(record, images=self._of_all_ranks(record.images))
+            record = replace(record, images=_of_all_ranks(record.images))
         suspects = _files(self._suspects)
         if self.log:
             shown = replace(record, images=self._shown(record.images))
@@ -319,7 +320,7 @@ class ClippedTrainer(ClippedStep):
         self.scheduler.base_lrs = [lr * self.lr_factor for lr in self.scheduler.base_lrs]
         self.args.lr0 *= self.lr_factor  # kept in the checkpoint, so a resumed run starts from it
         self.args.warmup_bias_lr *= self.lr_factor
-        left_out = self._shown(self._leave_out(self._of_all_ranks(self._images_at_fault())))
+        left_out = self._shown(self._leave_out(_of_all_ranks(self._images_at_fault())))
         if self.log:
             self.log.rolled_back(self.steps_done, self.epoch, left_out)
         self._bad_streak, self._suspects, self._last_batch = 0, [], None
@@ -362,33 +363,20 @@ class ClippedTrainer(ClippedStep):
             self.train_loader.iterator = self.train_loader._get_iterator()
         return tuple(images)
 
-    # Several GPUs: all processes have to decide alike.
-
     def _any_rank(self, flag: bool) -> bool:
-        """Whether the flag is set on any process; every process has to call it."""
-        if not several_ranks():
-            return flag
-        flags = torch.tensor([flag], dtype=torch.int32, device=self.device)
-        dist.all_reduce(flags, dist.ReduceOp.MAX)
-        return bool(flags.item())
-
-    def _from_rank_0(self, value: Any) -> Any:
-        if not several_ranks():
-            return value
-        values = [value]
-        dist.broadcast_object_list(values, 0)
-        return values[0]
-
-    def _of_all_ranks(self, images: tuple[str, ...]) -> tuple[str, ...]:
-        if not several_ranks():
-            return images
-        gathered: list[tuple[str, ...]] = [()] * dist.get_world_size()
-        dist.all_gather_object(gathered, images)
-        return tuple(dict.fromkeys(image for images in gathered for image in images))
+        """Whether the flag is set on any process: all of them have to decide alike."""
+        return any_rank(flag, self.device)
 
     def _say(self, sentence: str) -> None:
         if RANK in (-1, 0):
             LOGGER.warning(sentence)
+
+
+def _of_all_ranks(images: tuple[str, ...]) -> tuple[str, ...]:
+    """The images of all processes, each once."""
+    if not several_ranks():
+        return images
+    return tuple(dict.fromkeys(image for of_rank in of_each_rank(images) for image in of_rank))
 
 
 def _files(batches: Iterable[dict[str, Any]]) -> tuple[str, ...]:
