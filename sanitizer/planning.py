@@ -124,7 +124,7 @@ def plan_scan(
     from sanitizer.scanning import affordable_mode
     from sanitizer.work import mean_length
 
-    dataset = find_dataset(list(paths), splits, anywhere=True).without_repeats()
+    dataset = find_dataset(list(paths), splits).without_repeats()
     dataset.storage.forget()
     mode = affordable_mode(dataset)[0] if images == "auto" else images
     kind = kind_of(dataset)

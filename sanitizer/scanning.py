@@ -75,7 +75,7 @@ def scan(
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
     started = time.perf_counter()
-    dataset = find_dataset([os.fspath(p) for p in paths], splits, anywhere=True).without_repeats()
+    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
     config = config or nearby_config(dataset)
     dataset.storage.forget()
     ruleset = RuleSet.build(load_rules(config.packs), config)

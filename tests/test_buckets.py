@@ -145,7 +145,7 @@ def test_listings_go_page_by_page(s3: tuple[Proxy, Path]) -> None:
     (folder / "set/labels/train/deep").mkdir()
     (folder / "set/labels/train/deep/x.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     proxy.reset(Faults(internal=0.1, slow_down=0.1, reset=0.1, cut=0.1, always="list-type", seed=3))
-    (split,) = find_dataset([f"s3://{BUCKET}/set"], anywhere=True).splits
+    (split,) = find_dataset([f"s3://{BUCKET}/set"]).splits
     (local,) = find_dataset([str(folder / "set")]).splits
     assert split.names == local.names and len(split) == 2501
     assert split.states is not None and (split.states[:, 2] == 18).all() and (split.states[:, 3] >= 0).all()

@@ -136,7 +136,7 @@ def test_a_hook_with_files_in_an_archive(tmp_path: Path) -> None:
 def test_a_dataset_elsewhere_can_be_sent_to_a_worker(tmp_path: Path) -> None:
     folder = flawed_set(tmp_path / "set")
     for url in (in_memory(folder), str(zipped(folder, tmp_path / "set.zip"))):
-        dataset = find_dataset([url], anywhere=True)
+        dataset = find_dataset([url])
         dataset.storage.forget()
         sent = pickle.loads(pickle.dumps(dataset))
         for here, there in zip(dataset.splits, sent.splits, strict=True):
@@ -356,7 +356,7 @@ def test_a_few_thousand_pairs_elsewhere_are_shared_by_several_processes() -> Non
     memory = fsspec.filesystem("memory")
     for i in range(3000):
         memory.pipe_file(f"/several/labels/train/{i:05}.txt", b"0 0.5 0.5 0.1 0.1\n")
-    dataset = find_dataset(["memory://several"], anywhere=True)
+    dataset = find_dataset(["memory://several"])
     parts = list(work.pieces(dataset, work.mean_length(dataset, "header")))
     assert sum(map(len, parts)) == 3000
     assert len(parts) >= 3 and max(map(len, parts)) <= 4 * work.REMOTE_PAIRS_PER_CHUNK

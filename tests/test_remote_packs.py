@@ -315,7 +315,7 @@ def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
     monkeypatch.setitem(sanitizer.work.PAIRS_PER_CHUNK, "header", 1)
     url = f"s3://{BUCKET}/set/shards/train-000000.tar"
-    dataset = find_dataset([url], anywhere=True)
+    dataset = find_dataset([url])
     assert len(list(sanitizer.work.pieces(dataset, 1))) >= 4
     here = scan(folder / "set/shards/train-000000.tar", images="header", task="detect")
     for jobs in (1, 2):

@@ -44,16 +44,14 @@ class DatasetError(Exception):
     """There is nothing to scan at the given paths; the text is one sentence for the user."""
 
 
-def find_dataset(
-    paths: Sequence[str], splits: Sequence[str] | None = None, anywhere: bool = False
-) -> Dataset:
+def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
     """Find the images and labels behind the paths of a command line.
 
     Args:
         paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
-            without the data.yaml that they belong to), or packed files: tar shards, one .ndjson.
+            without the data.yaml that they belong to), or packed files: tar shards, one .ndjson. They may lie
+            elsewhere than on this disk: behind a URL, or in an archive.
         splits: Names of the splits to look at; all by default.
-        anywhere: The dataset may lie elsewhere than on this disk: behind a URL, or in an archive.
 
     Returns:
         The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
@@ -64,8 +62,6 @@ def find_dataset(
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
-    if not anywhere:
-        refuse_remote(paths)
     storage, given = find_storage(paths)
     try:
         packed = _or_error(lambda: packed_dataset(given if storage.remote else paths, splits, storage))
@@ -108,7 +104,9 @@ def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None
 
     Raises:
         DatasetError: As `find_dataset`, and for packed files: the text says what to do.
+        StorageError: They lie elsewhere than on this disk.
     """
+    refuse_remote(paths)
     dataset = find_dataset(paths, splits)
     return _or_error(lambda: unpacked(dataset))
 

@@ -10,11 +10,12 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import DatasetError, find_dataset
-from sanitizer.dataset.storage import StorageError, is_remote
+from sanitizer.dataset.storage import is_remote
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.escape import encodable
 from sanitizer.findings import Severity, count_by_severity
@@ -170,8 +171,8 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
         return None, f"the dataset is no longer at {report.root}: the page has no pictures, and no plots"
     names = [s.split for s in report.summary.splits]
     candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
-    for path in candidates:
-        with contextlib.suppress(DatasetError, StorageError, OSError, ValueError):
+    for path in filterfalse(is_remote, candidates):
+        with contextlib.suppress(DatasetError, OSError, ValueError):
             dataset = find_dataset([path])
             if dataset.packs:
                 return None, f"{report.data} is packed: the page has no pictures, and no plots"
