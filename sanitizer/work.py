@@ -112,8 +112,8 @@ REMOTE_PAIRS_PER_CHUNK = 512
 
 def mean_length(dataset: Dataset, mode: ImageMode) -> int:
     """Mean number of pairs of a chunk."""
-    loose_elsewhere = dataset.storage.remote and not dataset.packs
-    return min(PAIRS_PER_CHUNK[mode], REMOTE_PAIRS_PER_CHUNK if loose_elsewhere else PAIRS_PER_CHUNK[mode])
+    usual = PAIRS_PER_CHUNK[mode]
+    return min(usual, REMOTE_PAIRS_PER_CHUNK) if dataset.storage.remote and not dataset.packs else usual
 
 
 def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
