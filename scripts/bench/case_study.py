@@ -33,7 +33,7 @@ import numpy as np
 from case_outcomes import Case, Outcome, effects, read_logs, table
 from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
-from measure import ROOT, machine, versions
+from measure import command_line, machine, versions
 
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.findings import Severity
@@ -234,10 +234,9 @@ def counted(dataset: str, sets: dict[str, str], args: argparse.Namespace) -> str
 
 def heading(args: argparse.Namespace) -> str:
     """How and where it was measured, and how to read it."""
-    command = f"python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}"
     return f"""# Case study: labels, learning rate, clipping
 
-`{command}`, {datetime.date.today()}
+`{command_line()}`, {datetime.date.today()}
 
 {machine()}; {versions("numpy", "torch", "ultralytics")}
 

@@ -23,7 +23,17 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from measure import ROOT, SANITIZE, Run, machine, median_ratio, median_seconds, run, table, versions
+from measure import (
+    SANITIZE,
+    Run,
+    command_line,
+    machine,
+    median_ratio,
+    median_seconds,
+    run,
+    table,
+    versions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +60,8 @@ def main() -> None:
     if find_spec("ray"):
         engines |= {f"ray, {n} task{'s' * (n > 1)} at a time": ("ray", n) for n in args.jobs}
 
-    command = f"python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}"
     text = (
-        f"# Engines\n\n`{command}`, {datetime.date.today()}\n\n"
+        f"# Engines\n\n`{command_line()}`, {datetime.date.today()}\n\n"
         f"{machine()}; {versions('numpy', 'pillow', 'ray')}; load average before {os.getloadavg()[0]:.1f}\n"
     )
     for dataset in args.datasets:

@@ -42,6 +42,12 @@ class Run:
     stdout: str
 
 
+def command_line() -> str:
+    """How this script was called, for the results file."""
+    script = Path(sys.argv[0]).resolve().relative_to(ROOT)
+    return " ".join(["python", str(script), *sys.argv[1:]])
+
+
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """What commands run in: this checkout, compiled once as an installed package is."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

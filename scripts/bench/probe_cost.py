@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import ROOT, machine, versions
+from measure import command_line, machine, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def save(lines: list[str], args: argparse.Namespace) -> None:
     """Write the table so far under results/."""
     text = f"""# What attribution costs
 
-`python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {" ".join(sys.argv[1:])}`, {datetime.date.today()}
+`{command_line()}`, {datetime.date.today()}
 
 {machine()}; {versions("torch", "ultralytics")}; device {args.device}, batch {args.batch}, {args.rounds} rounds
 

@@ -29,7 +29,7 @@ from injection.probe_adapter import probe_scores
 from injection.rows import InjectionError
 from injection.tables import dataset_tables
 from injection.training import train
-from measure import ROOT, machine, versions
+from measure import command_line, machine, versions
 
 if TYPE_CHECKING:
     from injection.scores import Scores
@@ -114,10 +114,9 @@ def counted(sets: list[Injected], seeds: list[int]) -> str:
 
 def heading(args: argparse.Namespace) -> str:
     """How and where it was measured, and how to read it."""
-    command = f"python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}"
     return f"""# Label errors put into real sets, and what finds them again
 
-`{command}`, {datetime.date.today()}
+`{command_line()}`, {datetime.date.today()}
 
 {machine()}; {versions("numpy", "torch", "ultralytics")}{cleanlab_version(args.cleanlab_python)}
 

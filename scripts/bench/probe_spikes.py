@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from injection.errors import NAMES
 from injection.inject import inject
-from measure import ROOT, machine, versions
+from measure import command_line, machine, versions
 
 from sanitizer.probe.robust import OUTLIER_Z, robust_z
 
@@ -70,7 +70,7 @@ def main() -> None:
             print(lines[-1], file=sys.stderr)
     text = f"""# Label errors and gradient norms
 
-`python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {" ".join(sys.argv[1:])}`, {datetime.date.today()}
+`{command_line()}`, {datetime.date.today()}
 
 {machine()}; {versions("torch", "ultralytics")}; device {args.device}, {args.imgsz} px, batch {args.batch},
 {args.epochs} epochs, seeds {", ".join(map(str, args.seeds))}

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import (
-    ROOT,
     SANITIZE,
     Run,
+    command_line,
     compile_c,
     machine,
     median_ratio,
@@ -160,9 +160,9 @@ def report(
             f"Ultralytics: {share}its label scan alone, without imports, took {alone_s:.1f} s, "
             f"{alone_s / scans[0].seconds:.1f} times the whole `sanitize scan` process.",
         ]
-    command = f"python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}"
     return (
-        f"# {n_images:,} images, warm page cache\n\n`{command}`, {len(scans)} rounds, {datetime.date.today()}\n\n"
+        f"# {n_images:,} images, warm page cache\n\n"
+        f"`{command_line()}`, {len(scans)} rounds, {datetime.date.today()}\n\n"
         f"{machine()}; {versions('numpy', 'pillow', 'ultralytics', 'torch')}\n\n"
         f"{table(header, rows)}" + "".join(f"\n{note}\n" for note in notes)
     )
