@@ -18,6 +18,7 @@ from tiny_sets import tiny_set
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from spoilt_trainers import AllBad, OneBadImage  # noqa: E402
 from ultralytics import YOLO  # noqa: E402
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402
 
@@ -150,17 +151,6 @@ def rows_stripped(path: Path) -> list[dict[str, str]]:
     return [{k.strip(): v.strip() for k, v in row.items()} for row in rows(path)]
 
 
-class OneBadImage(ClippedTrainer):
-    """Whatever batch 3.jpg is in, its pixels are NaN."""
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        batch = super().preprocess_batch(batch)
-        for i, file in enumerate(batch["im_file"]):
-            if Path(file).name == "3.jpg":
-                batch["img"][i] = math.nan
-        return batch
-
-
 def test_an_image_that_ruins_every_step_is_left_out(tmp_path: Path, heard: Callable[[], list[str]]) -> None:
     data = tiny_set(tmp_path / "set")
     options = {"epochs": 6, "batch": 4, "nbs": 4, "mosaic": 0.0, "lr0": 0.02}
@@ -209,12 +199,6 @@ def test_weights_that_explode_bring_the_learning_rate_down(
 
 
 def test_a_run_that_cannot_be_saved_stops_with_a_sentence(tmp_path: Path) -> None:
-    class AllBad(ClippedTrainer):
-        def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-            batch = super().preprocess_batch(batch)
-            batch["img"][:] = math.nan
-            return batch
-
     with pytest.raises(
         RuntimeError, match=r"Training stopped in epoch \d+: 2 steps in a row .* after 1 rollbacks"
     ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
 import os
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from tiny_sets import tiny_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
+
+from spoilt_trainers import AllBad, OneBadImage  # noqa: E402
 
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.dataset.layout import find_dataset  # noqa: E402
@@ -213,17 +214,6 @@ def test_what_a_run_came_to_is_one_line(tmp_path: Path) -> None:
     )
 
 
-class OneBadImage(ClippedTrainer):
-    """Whatever batch the image 3.jpg is in, its pixels are NaN."""
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        batch = super().preprocess_batch(batch)
-        for i, file in enumerate(batch["im_file"]):
-            if Path(file).name == "3.jpg":
-                batch["img"][i] = math.nan
-        return batch
-
-
 def test_a_nan_is_survived_and_the_users_own_image_is_named(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,19 +236,14 @@ def test_a_nan_is_survived_and_the_users_own_image_is_named(
 def test_a_run_that_cannot_be_saved_ends_with_a_sentence(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class AllBad(ClippedTrainer):
+    class Hopeless(AllBad):
         max_rollbacks = 1
-
-        def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-            batch = super().preprocess_batch(batch)
-            batch["img"][:] = math.nan
-            return batch
 
         @classmethod
         def configured(cls, **settings: Any) -> Any:
             return super().configured(**settings, max_rollbacks=1, bad_steps=2)
 
-    monkeypatch.setattr("sanitizer.train.trainer.ClippedTrainer", AllBad)
+    monkeypatch.setattr("sanitizer.train.trainer.ClippedTrainer", Hopeless)
     status, _ = run(data, "epochs=4")
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
