@@ -6,7 +6,7 @@ for. They have no name where the system allows it, and go with their last user h
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, overload
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Column: TypeAlias = "NDArray[Any] | FileColumn"
     """Numbers that are asked for by index or by slice: those in memory and those in a file alike."""
+
+_Part = TypeVar("_Part", bytes, "NDArray[Any]")
 
 BLOCK = 65_536
 """Numbers that are read at a time by who goes through a column."""
@@ -159,46 +161,16 @@ class FileBytes:
         return content.tobytes()
 
 
-class ColumnBuilder:
-    """A column made of parts, in memory until it is told to go to a file."""
-
-    def __init__(self, dtype: Any, holds: str) -> None:
-        self._dtype, self._holds = np.dtype(dtype), holds
-        self._parts: list[NDArray[Any]] = []
-        self._file: SpillFile | None = None
-
-    def add(self, part: NDArray[Any]) -> None:
-        """Put numbers at the end."""
-        if self._file is None:
-            self._parts.append(part)
-        else:
-            self._file.append(np.ascontiguousarray(part, self._dtype))
-
-    def spill(self) -> None:
-        """Move what there is to a file, where all that comes later goes, too."""
-        if self._file is None:
-            self._file = SpillFile(self._holds)
-            for part in self._parts:
-                self._file.append(np.ascontiguousarray(part, self._dtype))
-            self._parts = []
-
-    def finish(self) -> Column:
-        """The whole column."""
-        if self._file is None:
-            return np.concatenate([np.zeros(0, self._dtype), *self._parts])
-        return FileColumn(self._file, self._dtype)
-
-
-class BytesBuilder:
-    """Bytes made of parts, in memory until they are told to go to a file."""
+class _Builder(Generic[_Part]):
+    """Parts, in memory until they are told to go to a file."""
 
     def __init__(self, holds: str) -> None:
         self._holds = holds
-        self._parts: list[bytes] = []
+        self._parts: list[_Part] = []
         self._file: SpillFile | None = None
 
-    def add(self, part: bytes) -> None:
-        """Put bytes at the end."""
+    def add(self, part: _Part) -> None:
+        """Put a part at the end."""
         if self._file is None:
             self._parts.append(part)
         else:
@@ -211,6 +183,28 @@ class BytesBuilder:
             for part in self._parts:
                 self._file.append(part)
             self._parts = []
+
+
+class ColumnBuilder(_Builder["NDArray[Any]"]):
+    """A column made of parts."""
+
+    def __init__(self, dtype: Any, holds: str) -> None:
+        super().__init__(holds)
+        self._dtype = np.dtype(dtype)
+
+    def add(self, part: NDArray[Any]) -> None:
+        """Put numbers at the end."""
+        super().add(np.ascontiguousarray(part, self._dtype))
+
+    def finish(self) -> Column:
+        """The whole column."""
+        if self._file is None:
+            return np.concatenate([np.zeros(0, self._dtype), *self._parts])
+        return FileColumn(self._file, self._dtype)
+
+
+class BytesBuilder(_Builder[bytes]):
+    """Bytes made of parts."""
 
     def finish(self) -> bytes | FileBytes:
         """All bytes."""
