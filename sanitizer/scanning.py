@@ -103,9 +103,9 @@ def scan(
     survey = builder.finish()
     if cache and not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
-    failed = set(getattr(dataset.storage, "failed", ()))
+    failed = set(dataset.storage.failed)
     log.extend(dataset_findings(survey, ruleset))
-    not_compared = set(getattr(dataset.storage, "failed", ())) - failed
+    not_compared = dataset.storage.failed.keys() - failed
     notes += _remote_notes(job, unread, sorted(not_compared))
     findings, suppressed = log.finish(known)
     notes += [log.note] if log.note else []

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from sanitizer.dataset.remote_storage import RemoteStorage
 
@@ -43,6 +43,11 @@ class Storage(Protocol):
 
     remote: bool
     """It is a `RemoteStorage`: files come by requests, or out of an archive."""
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Files that stopped coming while they were read in this process, and why; a disk tells at once."""
+        ...
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
         """The file, to read and seek in; `size` in bytes, where known, saves a question.
@@ -112,6 +117,7 @@ class LocalStorage:
     """The local disk: the functions of `os` themselves, so that nothing stands between them and the caller."""
 
     remote = False
+    failed: Mapping[str, str] = {}
     isdir = staticmethod(os.path.isdir)
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
