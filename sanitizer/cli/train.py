@@ -117,6 +117,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
             unsafe=args.unsafe,
             decisions=args.decisions,
             exclude=args.exclude,
+            trust_weights=args.trust_weights,
             progress=not args.quiet and sys.stderr.isatty(),
         )
     assert ready.view is not None
@@ -143,7 +144,7 @@ def _resumed(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
     if args.data and not args.quiet:
         _say(f"note: the run goes on with its own view of the dataset, not with {args.data} as it is now")
     resume = overrides.pop("resume")
-    return resumed_run(resume if isinstance(resume, str) else args.model, overrides)
+    return resumed_run(resume if isinstance(resume, str) else args.model, overrides, args.trust_weights)
 
 
 def _is_there(folder: str, name: str) -> bool:

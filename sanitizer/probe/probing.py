@@ -23,7 +23,7 @@ from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.judge import Judgement, scan_codes
 from sanitizer.probe.measure import Measured, on_common_scale
-from sanitizer.probe.model import ModelError, build_model
+from sanitizer.probe.model import ModelError, build_model, check_model_file
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.samples import read_samples
 from sanitizer.probe.silence import silent_ultralytics
@@ -124,6 +124,9 @@ def probe(
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
     dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
+    check_model_file(
+        model, trust_weights
+    )  # a model that cannot be used is said before the scan, which may be long
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
     max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))

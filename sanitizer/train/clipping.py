@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.atomic import write_atomically
+from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ def keep_clipping(folder: str | os.PathLike[str], clipping: Mapping[str, Any]) -
 
 def kept_clipping(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings that a run in this folder was started with; empty where it kept none."""
-    with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, SETTINGS), "rb") as file:
-        kept = json.load(file)
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        kept = json.loads(read_bounded(os.path.join(folder, SETTINGS), MIB))
         return {key: kept[key] for key in DEFAULTS if key in kept}
     return {}

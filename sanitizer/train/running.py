@@ -12,7 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.escape import legible
 from sanitizer.fixes.view import fix_into_view
 from sanitizer.train.arguments import ArgumentError, resolve_arguments
 from sanitizer.train.clipping import DEFAULTS, kept_clipping
@@ -43,6 +45,7 @@ class Run:
         arguments: For Ultralytics.
         clipping: For `ClippedTrainer.configured`.
         view: The clean view that it trains on; None for a resumed run, which has its own already.
+        trust_weights: Load whatever the weights carry.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Run:
     arguments: Mapping[str, Any]
     clipping: Mapping[str, Any]
     view: View | None = None
+    trust_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def prepare_run(
     unsafe: bool = False,
     decisions: str | None = None,
     exclude: str | None = None,
+    trust_weights: bool = False,
     progress: bool = False,
 ) -> Run:
     """Choose the run's folder and write the clean view beside it. The dataset is only read.
@@ -104,6 +109,7 @@ def prepare_run(
         unsafe: Also repair, in the view, what removes or reinterprets boxes.
         decisions: An annotator's reviewed CSV to carry out instead.
         exclude: A file that names images to leave out, see `read_exclusions`.
+        trust_weights: Load whatever the weights carry.
         progress: Show a bar on stderr while scanning.
 
     Raises:
@@ -132,7 +138,7 @@ def prepare_run(
                 f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
             )
     arguments |= {"data": view.data_yaml, "save_dir": save_dir}
-    return Run(model, save_dir, arguments, clipping, view)
+    return Run(model, save_dir, arguments, clipping, view, trust_weights)
 
 
 def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -166,29 +172,68 @@ def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:
     return str(save_dir)
 
 
-def resumed_run(checkpoint: str, overrides: Mapping[str, Any]) -> Run:
-    """A run that was cut off, to go on from its checkpoint with its own view and its own clipping.
+def resumed_run(checkpoint: str, overrides: Mapping[str, Any], trust_weights: bool = False) -> Run:
+    """A run that was cut off, to go on in its own folder, from its checkpoint, with its own view and its own clipping.
 
     Raises:
         ArgumentError: There is no such argument.
-        TrainError: There is no checkpoint.
+        ModelError: The checkpoint cannot be used.
+        TrainError: There is no checkpoint, or what it was trained on is not here.
     """
     if not os.path.isfile(checkpoint):
         raise TrainError(f"{checkpoint}: there is no such checkpoint: name the run's weights/last.pt")
     save_dir = os.path.dirname(os.path.dirname(os.path.abspath(checkpoint)))
     arguments, clipping = split_arguments(overrides)
     clipping |= {key: value for key, value in kept_clipping(save_dir).items() if key not in overrides}
-    return Run(checkpoint, save_dir, arguments | {"resume": checkpoint}, clipping)
+    # In its own folder, whatever the checkpoint says: its paths are those of the machine that it was made on.
+    arguments |= {"resume": checkpoint, "save_dir": save_dir}
+    if not trust_weights:
+        _check_resumable(checkpoint)
+    return Run(checkpoint, save_dir, arguments, clipping, trust_weights=trust_weights)
+
+
+def _check_resumable(checkpoint: str) -> None:
+    """Refuse a checkpoint whose arguments would have Ultralytics download or run something."""
+    from sanitizer.probe.checkpoint import read_checkpoint
+
+    arguments = read_checkpoint(checkpoint).arguments
+    data = arguments.get("data")
+    if not isinstance(data, str) or not os.path.isfile(data):
+        raise TrainError(
+            f"{checkpoint}: the dataset that it was trained on is not here: {legible(str(data))}"
+        )
+    if read_data_yaml(os.path.abspath(data)).data.get("download"):
+        raise TrainError(
+            f"{checkpoint}: {legible(data)} has a `download:`, which training may run; take it out, and resume again"
+        )
+    _check_weights(arguments, "distill_model")
+    if arguments.get("augmentations"):
+        raise TrainError(
+            f"{checkpoint}: it carries its own `augmentations`, which are made by name; if you know who made the file, "
+            "--trust-weights allows that"
+        )
+
+
+def _check_weights(arguments: Mapping[str, Any], *keys: str) -> None:
+    """Refuse files that arguments name beside the model, for whatever `check_model_file` refuses."""
+    from sanitizer.probe.model import check_model_file
+
+    for key in keys:
+        value = arguments.get(key)
+        if isinstance(value, str | os.PathLike):
+            check_model_file(os.fspath(value))
 
 
 def train(run: Run) -> Outcome:
     """Start the run and see it through. Ultralytics' log goes to stderr.
 
     Raises:
+        ModelError: Weights that it names cannot be used.
         TrainError, TrainingStoppedError: The run came to nothing.
     """
     from ultralytics.models import YOLO
 
+    _check_files(run)
     trainer = _trainer(run.clipping)
     with _log_on_stderr():
         try:
@@ -199,6 +244,15 @@ def train(run: Run) -> Outcome:
             first = _COLOURS.sub("", (str(error).splitlines() or [type(error).__name__])[0])
             raise TrainError(f"training stopped: {first} (SANITIZE_TRACEBACK=1 shows where)") from error
     return outcome(run.save_dir)
+
+
+def _check_files(run: Run) -> None:
+    """Judge all weights before Ultralytics sees them: it loads them without any restriction."""
+    from sanitizer.probe.model import check_model_file
+
+    check_model_file(run.model, run.trust_weights)
+    if not run.trust_weights:
+        _check_weights(resolve_arguments(run.arguments), "pretrained", "distill_model")
 
 
 def _trainer(clipping: Mapping[str, Any]) -> type[Any]:

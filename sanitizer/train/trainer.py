@@ -34,6 +34,7 @@ from sanitizer.train.sources import SourceDataset
 from sanitizer.train.spike_attribution import attribute_steps
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -192,7 +193,7 @@ class ClippedTrainer(ClippedStep):
             self.adaptive_clip.learn(norms)
         names = self.save_dir / LEFT_OUT
         if self.resume and names.exists():
-            self._leave_out(names.read_text(encoding="utf-8").splitlines())
+            self._leave_out(read_bounded(str(names), 64 * MIB).decode().splitlines())
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Ultralytics' dataset; the training set names the sources of its samples."""
