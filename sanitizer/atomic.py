@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PART = ".part"
+_STALE_AFTER_S = 24 * 3600
+"""A temporary file may lie in a folder that other machines use, too: age alone says that its writer is gone."""
 
 
 def write_atomically(path: str, content: bytes) -> None:
@@ -20,12 +27,14 @@ def write_atomically(path: str, content: bytes) -> None:
 def open_atomically(path: str) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of the one at `path` once the block ends well.
 
-    It is a temporary file beside it, flushed to disk first. A link stays a link: what it leads to is replaced. When
+    It is a temporary file of a new name beside it, flushed to disk first; those that killed writers left there long ago
+    are removed. A link stays a link: what it leads to is replaced. When
     that cannot be done, or the block raises, the old file is as it was and no temporary file is left. Raises OSError,
     naming `path`, for what goes wrong with the temporary file.
     """
     target = os.path.realpath(path)
-    temporary = f"{target}.{os.getpid()}.part"
+    temporary = unused_name(target, PART)
+    _remove_stale(target)
     with _blaming(temporary, path):
         descriptor = os.open(
             temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
@@ -40,6 +49,32 @@ def open_atomically(path: str) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def unused_name(path: str, ending: str) -> str:
+    """A path beside `path` that nothing has yet, and nobody can foretell."""
+    return f"{path}.{os.urandom(8).hex()}{ending}"
+
+
+def stale_names(path: str, ending: str) -> list[str]:
+    """Paths that `unused_name` gave to writers of this path, that are no links, and that nobody touched for a day."""
+    folder, name = os.path.split(path)
+    pattern = re.compile(re.escape(f"{name}.") + "[0-9a-f]{16}" + re.escape(ending))
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [(e.path, e.stat(follow_symlinks=False)) for e in entries if pattern.fullmatch(e.name)]
+        return [p for p, s in found if _is_stale(s)]
+    return []
+
+
+def _is_stale(status: os.stat_result) -> bool:
+    age_s = time.time() - max(status.st_mtime, status.st_ctime)
+    return not stat.S_ISLNK(status.st_mode) and age_s > _STALE_AFTER_S
+
+
+def _remove_stale(target: str) -> None:
+    for path in stale_names(target, PART):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 @contextlib.contextmanager

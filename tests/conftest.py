@@ -26,8 +26,9 @@ SHARED_DATA = Path(os.environ.get("SANITIZE_TEST_DATA", Path(__file__).parents[2
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's own scan cache."""
+    """No test reads or writes the user's own scan cache, or the key that signs his journals."""
     monkeypatch.setenv("SANITIZE_CACHE_DIR", str(tmp_path_factory.mktemp("scan-cache")))
+    monkeypatch.setenv("SANITIZE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture(scope="session")

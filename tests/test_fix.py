@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import build
@@ -399,7 +399,7 @@ def test_names_that_are_no_text(dataset: Callable[..., Path]) -> None:
 class Disk:
     """Counts what a fix writes, flushes, renames and removes, and refuses the n-th such call, or all from it on."""
 
-    CALLS = ("fsync", "replace", "rename", "unlink", "utime", "makedirs", "chmod")
+    CALLS = ("fsync", "replace", "rename", "unlink", "utime", "makedirs", "chmod", "mkdir", "rmdir", "link")
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls, self.refused, self.lasting, self.code = 0, 0, False, errno.ENOSPC
@@ -412,7 +412,7 @@ class Disk:
     def wrapped(self, function: Callable[..., object]) -> Callable[..., object]:
         def call(path: object, *args: object, **options: object) -> object:
             self.calls += 1
-            is_removal = function.__name__ == "unlink"  # a full disk lets go of files
+            is_removal = function.__name__ in ("unlink", "rmdir")  # a full disk lets go of files
             if self.refused and (
                 self.calls == self.refused or (self.lasting and self.calls > self.refused and not is_removal)
             ):
@@ -520,10 +520,10 @@ def test_staged_bytes_are_flushed_before_any_file_changes(
     seen = []
     real = staging.write_beside
 
-    def watch(path: str, temporary: str, content: bytes) -> None:
+    def watch(*given: Any) -> None:
         runs = read_runs(str(folder))
         seen.append((len(runs), (folder / LABEL).read_text()))
-        real(path, temporary, content)
+        real(*given)
 
     monkeypatch.setattr("sanitizer.fixes.apply.write_beside", watch)
     fix(folder)
@@ -536,9 +536,9 @@ def test_a_file_changed_while_the_fix_is_at_work(
     folder = dataset(files={"images/train/b.jpg": {"image": "64x48"}, "labels/train/b.txt": FLAWED})
     real = staging.write_beside
 
-    def edit_other(path: str, temporary: str, content: bytes) -> None:
+    def edit_other(*given: Any) -> None:
         (folder / LABEL).write_text("edited\n")
-        real(path, temporary, content)
+        real(*given)
 
     monkeypatch.setattr("sanitizer.fixes.apply.write_beside", edit_other)
     with pytest.raises(JournalError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,3 +69,26 @@ def test_writing_through_a_link_keeps_the_link_and_honours_the_umask(tmp_path: P
     assert (tmp_path / "link.json").is_symlink()
     assert (tmp_path / "real.json").read_bytes() == b"{}"
     assert stat.S_IMODE((tmp_path / "real.json").stat().st_mode) == 0o640
+
+
+def test_what_a_killed_write_of_the_same_process_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """In a container the program has the same process number each time."""
+    (tmp_path / f"f.json.{os.getpid()}.part").write_text("half")
+    write_atomically(str(tmp_path / "f.json"), b"new")
+    assert (tmp_path / "f.json").read_bytes() == b"new"
+
+
+def test_parts_of_long_ago_are_removed_and_those_of_today_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of today may be another process's, on this machine or on another."""
+    stale = tmp_path / f"f.json.{'a' * 16}.part"
+    others = [tmp_path / name for name in ("g.json." + "a" * 16 + ".part", "f.json.part", "f.json.1.part")]
+    for path in (stale, *others):
+        path.write_text("half")
+    write_atomically(str(tmp_path / "f.json"), b"new")
+    assert stale.exists()
+    now = time.time
+    monkeypatch.setattr("time.time", lambda: now() + 2 * 86400)
+    write_atomically(str(tmp_path / "f.json"), b"new")
+    assert not stale.exists() and all(path.exists() for path in others)

@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import FOLDER, Entry, JournalError, digest, located, sync_folder, write_run
-from sanitizer.fixes.staging import is_another_file, write_beside
+from sanitizer.fixes.journal import FOLDER, Entry, JournalError, digest, located, write_run
+from sanitizer.fixes.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.undo import clear_temporaries, restore
+from sanitizer.util.folder import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,20 +67,20 @@ def apply_changes(root: str, changes: Sequence[Change]) -> Run:
 
 
 def _entry(root: str, change: Change) -> Entry:
-    path = os.path.join(root, change.path)
-    stat = os.stat(path)
-    with open(path, "rb") as file:
-        if file.read() != change.before:
+    with folder_of(root, change.path) as (folder, name):
+        with folder.open(name) as file:
+            status = os.fstat(file.fileno())
+            if file.read(len(change.before) + 1) != change.before:
+                raise JournalError(
+                    f"{change.path} was changed while the fix was planned; nothing was changed by it"
+                )
+        if change.renamed_to and holds_another(folder, name, os.path.basename(change.renamed_to)):
             raise JournalError(
-                f"{change.path} was changed while the fix was planned; nothing was changed by it"
+                f"{change.path} cannot become {change.renamed_to}, which exists; nothing was changed"
             )
-    if change.renamed_to and is_another_file(path, os.path.join(root, change.renamed_to)):
-        raise JournalError(
-            f"{change.path} cannot become {change.renamed_to}, which exists; nothing was changed"
-        )
     after = None if change.after is None else digest(change.after)
-    times = (stat.st_atime_ns, stat.st_mtime_ns)
-    mode = stat.st_mode & 0o777
+    times = (status.st_atime_ns, status.st_mtime_ns)
+    mode = status.st_mode & 0o777
     return Entry(change.path, digest(change.before), after, change.renamed_to, mode, *times, change.derived)
 
 
@@ -87,32 +88,29 @@ def _stage(run: Run, changes: Sequence[Change]) -> None:
     """Write all new bytes to disk, beside the files."""
     for number, (entry, change) in enumerate(zip(run.entries, changes, strict=True)):
         if change.after is not None:
-            path, temporary = run.absolute(entry.path), run.temporary(number, entry.path)
-            write_beside(path, temporary, change.after)
-            os.utime(temporary)
+            with folder_of(run.root, entry.path) as (folder, name):
+                write_beside(folder, name, run.temporary(number), change.after)
 
 
 def _commit(run: Run, begun: list[Entry]) -> None:
     """Put the staged bytes in place; each entry enters `begun` before its file is touched."""
-    folders = set()
     for number, entry in enumerate(run.entries):
-        path = run.absolute(entry.path)
-        folders.add(os.path.dirname(path))
-        with open(path, "rb") as file:
-            if digest(file.read()) != entry.before:
+        with folder_of(run.root, entry.path) as (folder, name):
+            if digest_of(folder, name) != entry.before:
                 raise JournalError(
                     f"{entry.path} was changed while the fix was at work; the fix was taken back"
                 )
-        begun.append(entry)
-        if entry.after is None:
-            os.unlink(path)
-            continue
-        target = run.absolute(entry.renamed_to or entry.path)
-        os.replace(run.temporary(number, entry.path), target)
-        if target != path and is_another_file(target, path):
-            os.unlink(path)
-    for folder in folders:
-        sync_folder(folder)
+            begun.append(entry)
+            if entry.after is None:
+                folder.unlink(name)
+                continue
+            target = os.path.basename(entry.renamed_to or entry.path)
+            folder.replace(run.temporary(number), target)
+            if target != name and holds_another(folder, target, name):
+                folder.unlink(name)
+    for folder_name in {os.path.dirname(entry.path) for entry in run.entries}:
+        with open_folder(run.root, folder_name) as folder:
+            folder.sync()
 
 
 def _take_back(run: Run, n_begun: int, error: BaseException) -> None:

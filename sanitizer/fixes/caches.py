@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.apply import Change
+from sanitizer.fixes.journal import MAX_FILE_BYTES
+from sanitizer.fixes.staging import folder_of
+from sanitizer.util.folder import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def label_caches(root: str, changed: Iterable[str]) -> list[Change]:
+def label_caches(root: str, changed: Iterable[str]) -> tuple[list[Change], list[str]]:
     """Caches in the folders of changed labels, and beside them under their name or that of no folder.
 
     Ultralytics writes labels/train.cache for labels/train, or one cache named after whichever folder comes first.
@@ -19,28 +23,45 @@ def label_caches(root: str, changed: Iterable[str]) -> list[Change]:
     Args:
         root: Real root of the dataset.
         changed: Label files, relative to it.
+
+    Returns:
+        The caches to set aside, and sentences on those that are left where they are.
+
+    Raises:
+        OSError: A folder of changed labels is gone, or is a link now.
     """
-    folders = {os.path.dirname(path) for path in changed}
     found: dict[str, None] = {}
-    for folder in sorted(folders):
+    for folder in sorted({os.path.dirname(path) for path in changed}):
         parent, name = os.path.split(folder)
         for place in (folder, parent):
-            for cache in _caches_in(os.path.join(root, place)):
+            for cache in _caches_in(root, place):
                 stem = cache.removesuffix(".cache")
                 of_other = (
                     place == parent and stem != name and os.path.isdir(os.path.join(root, parent, stem))
                 )
                 if not of_other:
                     found[os.path.join(place, cache).replace(os.sep, "/")] = None
-    changes = []
+    changes: list[Change] = []
+    notes = []
+    left = MAX_FILE_BYTES
     for path in found:
-        with open(os.path.join(root, path), "rb") as file:
-            changes.append(Change(path, file.read(), None, derived=True))
-    return changes
+        try:
+            with folder_of(root, path) as (opened, name):
+                content = opened.read(name, left)
+        except OSError as error:
+            notes.append(
+                f"{path} is stale now and stays, as it cannot be set aside ({error.strerror}): remove it"
+            )
+            continue
+        left -= len(content)
+        changes.append(Change(path, content, None, derived=True))
+    return changes, notes
 
 
-def _caches_in(folder: str) -> list[str]:
-    with os.scandir(folder) as entries:
+def _caches_in(root: str, folder: str) -> list[str]:
+    with open_folder(root, folder) as opened:
         return sorted(
-            e.name for e in entries if e.name.endswith(".cache") and e.is_file(follow_symlinks=False)
+            name
+            for name in opened.names()
+            if name.endswith(".cache") and stat.S_ISREG(opened.status(name).st_mode)
         )

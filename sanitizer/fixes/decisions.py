@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from sanitizer.fixes.repairs import can_repair
 from sanitizer.reports.csv_ import text_of
 from sanitizer.suggest import did_you_mean
+from sanitizer.util.bounded_read import MIB, TooLargeError, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ _MARKS = "\ufeffï»¿"
 """The byte-order mark, as such and read as if it were Latin letters."""
 _ZIP = b"PK\x03\x04"
 _MAX_HEAD = 1000
+_MAX_SHEET_BYTES = 64 * MIB
 _ON_IMAGES = ("I", "D")
 """How codes of rules begin that look at pixels when they may."""
 
@@ -123,8 +125,10 @@ def read_decisions(path: str) -> list[Decided]:
         DecisionsError: The file is no such sheet, holds an unknown decision, or decides one finding in two ways.
         OSError: It cannot be read.
     """
-    with open(path, "rb") as file:
-        text = _decoded(file.read(), path)
+    try:
+        text = _decoded(read_bounded(path, _MAX_SHEET_BYTES), path)
+    except TooLargeError as error:
+        raise DecisionsError(f"{path}: {error.strerror}: keep only the rows with a decision in it") from error
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     names: list[str] = []
     rows = []

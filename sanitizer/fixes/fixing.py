@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
-from sanitizer.fixes.journal import JournalError, locked, read_runs
+from sanitizer.fixes.journal import JournalError, interrupted_runs, located, locked
 from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
 from sanitizer.fixes.roots import journal_root, root_of
 from sanitizer.fixes.undo import restore
@@ -97,7 +97,7 @@ def fix(
     Raises:
         DatasetError, ConfigError, PackError: As for `scan`.
         DecisionsError: The sheet cannot be used.
-        JournalError: The fix could not be carried out; nothing was changed.
+        JournalError: The fix could not be carried out, or somebody else's was interrupted; nothing was changed.
     """
     given = [os.fspath(p) for p in paths]
     dataset = find_loose_dataset(given, splits)
@@ -116,25 +116,32 @@ def fix(
     with locked(root):
         notes = _take_back_interrupted(root)
         planned = plan(find_loose_dataset(given, splits) if notes else dataset)
-        caches = label_caches(root, [c.path for c in planned.changes])
-        result = _result(root, planned, notes, [c.path for c in caches])
+        try:
+            caches, left = label_caches(root, [c.path for c in planned.changes])
+        except OSError as error:
+            raise JournalError(f"{located(root, error)}: {error.strerror}; nothing was changed") from error
+        result = _result(root, planned, [*notes, *left], [c.path for c in caches])
         if not planned.changes:
             return result
         return replace(result, run=apply_changes(root, [*planned.changes, *caches]).id)
 
 
 def _take_back_interrupted(root: str) -> list[str]:
-    """A killed fix is taken back, so that one undo leads to the originals."""
+    """A killed fix is taken back, so that one undo leads to the originals. JournalError where it is somebody else's."""
     notes = []
-    for run in reversed(read_runs(root)):
-        if not run.is_done:
-            try:
-                restore(run, force=False)
-            except JournalError as error:
-                raise JournalError(
-                    f"an earlier fix (run {run.id}) was interrupted: settle that with `sanitize undo` first ({error})"
-                ) from error
-            notes.append(f"an earlier fix (run {run.id}) had been interrupted and was taken back first")
+    for run in interrupted_runs(root):
+        try:
+            restore(run, force=False)
+        except OSError as error:
+            raise JournalError(
+                f"an earlier fix (run {run.id}) was interrupted, and cannot be taken back now: {located(root, error)}:"
+                f" {error.strerror}; its originals are safe in the journal"
+            ) from error
+        except JournalError as error:
+            raise JournalError(
+                f"an earlier fix (run {run.id}) was interrupted: settle that with `sanitize undo` first ({error})"
+            ) from error
+        notes.append(f"an earlier fix (run {run.id}) had been interrupted and was taken back first")
     return notes
 
 

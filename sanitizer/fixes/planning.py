@@ -112,13 +112,13 @@ def plan_fix(
     codes = frozenset(RuleSet.build(rules, config).rules)
     policy = Policy(unsafe, codes, _known(config), reviewed.decided)
     wanted = [f for f in report.findings if _concerns(f, policy)]
-    targets = find_targets(wanted, dataset.root, os.path.realpath(dataset.root))
+    targets, unreadable = find_targets(wanted, dataset.root, os.path.realpath(dataset.root))
     planned = Planned(
         dataset,
         report.task,  # type: ignore[arg-type]
         repairable=sum(can_repair(f.rule) for f in report.findings),
         excluded=reviewed.excluded,
-        refused=reviewed.refused,
+        refused=[*reviewed.refused, *unreadable],
     )
     # A repair may lead to any finding: all rules judge it, whichever were selected.
     every_rule = RuleSet.build(rules, replace(config, select=None, ignore=()))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sanitizer.fixes.journal import MAX_FILE_BYTES
+from sanitizer.fixes.manifest import path_problem
 from sanitizer.fixes.repairs import TEXT_RULE
+from sanitizer.util.bounded_read import open_regular, read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,8 +44,10 @@ class Target:
     refusal: str | None
 
 
-def find_targets(findings: Iterable[Finding], dataset_root: str, real_root: str) -> list[Target]:
-    """The files behind these findings, each once however many names lead to it; unreadable ones are left out."""
+def find_targets(
+    findings: Iterable[Finding], dataset_root: str, real_root: str
+) -> tuple[list[Target], list[str]]:
+    """The files behind these findings, each once however many names lead to it; and sentences on unreadable ones."""
     images: dict[str, dict[str | None, None]] = {}
     misnamed = set()
     for f in findings:
@@ -52,15 +56,17 @@ def find_targets(findings: Iterable[Finding], dataset_root: str, real_root: str)
         if f.rule == TEXT_RULE and not f.label.endswith(".txt"):
             misnamed.add(f.label)
     targets: dict[str, Target] = {}
+    refused = []
     for label, of_label in images.items():
         absolute = os.path.normpath(os.path.join(dataset_root, label))
         real = os.path.realpath(absolute)
         if real in targets:
             continue
         try:
-            with open(real, "rb") as file:
-                status, content = os.fstat(file.fileno()), file.read()
-        except OSError:
+            with open_regular(real, follow_links=False) as file:
+                status, content = os.fstat(file.fileno()), read_stream(file, MAX_FILE_BYTES, real)
+        except OSError as error:
+            refused.append(f"{label} cannot be read any more ({error.strerror}): not changed")
             continue
         named = [i for i in of_label if i is not None]
         path = os.path.relpath(real, real_root).replace(os.sep, "/")
@@ -74,22 +80,27 @@ def find_targets(findings: Iterable[Finding], dataset_root: str, real_root: str)
             one_image=len(of_label) == 1,
             renamed_to=renamed_to,
             is_link=os.path.islink(absolute),
-            refusal=_refusal(label, path, status, os.path.islink(absolute) and renamed_to is not None),
+            refusal=_refusal(label, path, status, os.path.islink(absolute), renamed_to is not None),
         )
-    return list(targets.values())
+    return list(targets.values()), refused
 
 
-def _refusal(label: str, path: str, status: os.stat_result, renames_link: bool) -> str | None:
+def _refusal(label: str, path: str, status: os.stat_result, is_link: bool, is_renamed: bool) -> str | None:
     """Why this file must not be changed."""
     if path.startswith("../") or os.path.isabs(path):
         return f"{label} lies outside the dataset's folder ({path}): not changed; run fix on the dataset it belongs to"
-    if not stat.S_ISREG(status.st_mode):
-        return f"{label} is no regular file: not changed"
+    problem = path_problem(path)
+    if problem:
+        return (
+            f"{label} is a link to {path}, {problem}: not changed"
+            if is_link
+            else f"{label}: {path}, {problem}: not changed"
+        )
     if status.st_nlink > 1:
         return (
             f"{label} has {status.st_nlink} hard links: not changed, as its other names would keep the old rows;"
             " replace it by a copy of its own first"
         )
-    if renames_link:
+    if is_link and is_renamed:
         return f"{label} is a link with a wrong ending: not changed; rename the link"
     return None

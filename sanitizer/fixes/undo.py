@@ -7,16 +7,23 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import FOLDER, JournalError, digest, located, locked, read_runs, sync_folder
+from sanitizer.escape import legible
+from sanitizer.fixes.journal import FOLDER, JournalError, located, locked, read_runs, run_ids
 from sanitizer.fixes.roots import root_with_journal
-from sanitizer.fixes.staging import write_beside
+from sanitizer.fixes.staging import digest_of, folder_of, holds_another, write_beside
+from sanitizer.util.bounded_read import NotRegularError
+from sanitizer.util.folder import NoFolderError, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sanitizer.fixes.journal import Entry, Run
 
 _NAMES_SHOWN = 5
+_FOREIGN_MODE = 0o666
+"""What somebody else's run may give of permissions: no file becomes a program."""
+_ODD = ""
+"""Stands for the hash of what is no regular file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,32 @@ class Undone:
     restored: Sequence[str]
 
 
-def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = False) -> Undone:
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """One file that taking a run back would write.
+
+    Attributes:
+        path: POSIX path relative to the dataset's root, as the journal has it: escape it before you print it.
+        n_bytes: Its size.
+        mode: Permission bits that it would get.
+        in_place_of: The file that would be removed for it, as `path`; None where there is none.
+        is_cache: Whether it is a label cache of training, which is a pickle.
+    """
+
+    path: str
+    n_bytes: int
+    mode: int
+    in_place_of: str | None
+    is_cache: bool
+
+
+def undo(
+    path: str | os.PathLike[str],
+    run_id: str | None = None,
+    force: bool = False,
+    trust_journal: bool = False,
+    confirm: Callable[[str, Sequence[Restoration]], bool] | None = None,
+) -> Undone:
     """Restore, byte for byte, what a run of `fix` changed; one that was killed half-way, too.
 
     >>> from sanitizer import undo
@@ -37,25 +69,37 @@ def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = 
         path: The data.yaml, folder or label file that was fixed.
         run_id: The run, or the start of its id; None takes the latest.
         force: Overwrite files that were edited since: these changes are lost.
+        trust_journal: Also take back a run that this user did not make on this machine, or made with a version that
+            did not sign its runs. It may have come with the dataset.
+        confirm: Asked, before such a run is taken back, with its id and what would be written: False leaves
+            everything as it is. None takes it back unasked.
 
     Returns:
         The run, and the files that were restored.
 
     Raises:
-        JournalError: There is no such run, or files were edited since; nothing was changed. Or a file cannot be
-            written: nothing is lost, and undo can be run again.
+        JournalError: There is no such run, or files were edited since, or the run was made by somebody else; nothing
+            was changed. Or a file cannot be written: nothing is lost, and undo can be run again.
     """
     root = root_with_journal(os.fspath(path))
     if not os.path.isdir(os.path.join(root, FOLDER)):
         raise JournalError(f"nothing to undo: no fix is on record in {root}")
     with locked(root):
-        runs = read_runs(root)
-        run = _chosen(runs, run_id, root)
-        later = [r for r in runs[runs.index(run) + 1 :] if _files(r) & _files(run)]
-        if later and not force:
-            ids = ", ".join(r.id for r in reversed(later))
+        run, *later = read_runs(root, since=_chosen(run_ids(root), run_id, root))
+        if not run.is_own and not trust_journal:
+            raise JournalError(
+                f"run {run.id} was not made by you on this machine and with this version: it may have come with the"
+                " dataset. `sanitize undo --trust-journal` shows what taking it back would write, and takes it back"
+            )
+        touching = [r for r in later if _files(r) & _files(run)]
+        if touching and not force:
+            ids = ", ".join(r.id for r in reversed(touching))
             raise JournalError(f"run {run.id} changed files that were fixed again later: undo {ids} first")
         try:
+            if not run.is_own and confirm is not None:
+                _refuse_edited(run, force)
+                if not confirm(run.id, _restorations(run)):
+                    raise JournalError(f"run {run.id} was not taken back: nothing was changed")
             return Undone(run.id, restore(run, force))
         except OSError as error:
             raise JournalError(
@@ -64,14 +108,14 @@ def undo(path: str | os.PathLike[str], run_id: str | None = None, force: bool = 
             ) from error
 
 
-def _chosen(runs: Sequence[Run], run_id: str | None, root: str) -> Run:
-    if not runs:
+def _chosen(ids: Sequence[str], run_id: str | None, root: str) -> str:
+    if not ids:
         raise JournalError(f"nothing to undo: no fix is on record in {root}")
     if run_id is None:
-        return runs[-1]
-    fitting = [r for r in runs if r.id.startswith(run_id)]
+        return ids[-1]
+    fitting = [i for i in ids if i.startswith(run_id)]
     if len(fitting) != 1:
-        known = ", ".join(r.id for r in runs)
+        known = ", ".join(ids)
         raise JournalError(
             f"{'several runs begin' if fitting else 'no run begins'} with {run_id!r}: there are {known}"
         )
@@ -82,6 +126,14 @@ def _files(run: Run) -> set[str]:
     return {path for e in run.entries if not e.derived for path in (e.path, e.renamed_to) if path}
 
 
+def _restorations(run: Run) -> list[Restoration]:
+    """What `restore` would write."""
+    return [
+        Restoration(e.path, run.original_size(e), _mode(run, e), e.renamed_to, e.derived)
+        for _, e in _to_restore(run)
+    ]
+
+
 def restore(run: Run, force: bool) -> list[str]:
     """Restore every file of a run and forget the run; the paths of those that were changed.
 
@@ -90,13 +142,8 @@ def restore(run: Run, force: bool) -> list[str]:
         OSError: A file cannot be written. What is restored stays restored, and the journal stays.
     """
     clear_temporaries(run)
-    edited = [entry.path for entry in run.entries if not _is_ours(run, entry)]
-    if edited and not force:
-        raise JournalError(
-            f"{_listed(edited)} changed since the fix: nothing was undone (--force takes the fix back all the same,"
-            " and loses these changes)"
-        )
-    todo = [(number, entry) for number, entry in enumerate(run.entries) if not _is_restored(run, entry)]
+    _refuse_edited(run, force)
+    todo = _to_restore(run)
     try:
         for number, entry in todo:
             _stage(run, number, entry)
@@ -105,8 +152,9 @@ def restore(run: Run, force: bool) -> list[str]:
     except BaseException:
         clear_temporaries(run)
         raise
-    for folder in {os.path.dirname(run.absolute(entry.path)) for _, entry in todo}:
-        sync_folder(folder)
+    for folder_name in {os.path.dirname(entry.path) for _, entry in todo}:
+        with open_folder(run.root, folder_name) as folder:
+            folder.sync()
     run.remove()
     return [entry.path for _, entry in todo]
 
@@ -114,58 +162,76 @@ def restore(run: Run, force: bool) -> list[str]:
 def clear_temporaries(run: Run) -> None:
     """Remove new bytes that were staged and never put in place."""
     for number, entry in enumerate(run.entries):
-        _unlink(run.temporary(number, entry.path))
+        with (
+            contextlib.suppress(FileNotFoundError, NoFolderError),
+            folder_of(run.root, entry.path) as (folder, _),
+        ):
+            folder.unlink(run.temporary(number))
+
+
+def _refuse_edited(run: Run, force: bool) -> None:
+    edited = [legible(entry.path) for entry in run.entries if not _is_ours(run, entry)]
+    if edited and not force:
+        raise JournalError(
+            f"{_listed(edited)} changed since the fix: nothing was undone (--force takes the fix back all the same,"
+            " and loses these changes)"
+        )
 
 
 def _is_ours(run: Run, entry: Entry) -> bool:
     """Whether the file is as it was before the run or as the run left it."""
     if entry.derived:
         return True
-    names = dict.fromkeys((entry.path, entry.renamed_to or entry.path))
-    found = [_digest_of(run.absolute(name)) for name in names]
-    present = [d for d in found if d is not None]
-    return bool(present) and all(d in (entry.before, entry.after) for d in present)
+    found = [d for d in _hashes(run, entry) if d is not None]
+    return bool(found) and all(d in (entry.before, entry.after) for d in found)
+
+
+def _to_restore(run: Run) -> list[tuple[int, Entry]]:
+    return [(number, entry) for number, entry in enumerate(run.entries) if not _is_restored(run, entry)]
 
 
 def _is_restored(run: Run, entry: Entry) -> bool:
-    if _digest_of(run.absolute(entry.path)) != entry.before:
-        return False
-    return not entry.renamed_to or not os.path.lexists(run.absolute(entry.renamed_to))
+    return _hashes(run, entry) in ([entry.before], [entry.before, None])
+
+
+def _hashes(run: Run, entry: Entry) -> list[str | None]:
+    """SHA-256 of what has the entry's path now, and of what has its path after the run, where that is another."""
+    return [_hash_of(run.root, path) for path in (entry.path, entry.renamed_to) if path is not None]
+
+
+def _hash_of(root: str, path: str) -> str | None:
+    try:
+        with folder_of(root, path) as (folder, name):
+            return digest_of(folder, name)
+    except FileNotFoundError:
+        return None
+    except (NotRegularError, NoFolderError):
+        return _ODD
+
+
+def _mode(run: Run, entry: Entry) -> int:
+    return entry.mode if run.is_own else entry.mode & _FOREIGN_MODE
 
 
 def _stage(run: Run, number: int, entry: Entry) -> None:
-    path, temporary = run.absolute(entry.path), run.temporary(number, entry.path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_beside(path, temporary, run.original(entry))
-    os.chmod(temporary, entry.mode & 0o777)
-    os.utime(temporary, ns=(entry.atime_ns, entry.mtime_ns))
+    content = run.original(entry)
+    with folder_of(run.root, entry.path, make=True) as (folder, name):
+        times_ns = (entry.atime_ns, entry.mtime_ns)
+        write_beside(folder, name, run.temporary(number), content, _mode(run, entry), times_ns)
 
 
 def _put_back(run: Run, number: int, entry: Entry) -> None:
-    path = run.absolute(entry.path)
-    if entry.renamed_to:
-        other = run.absolute(entry.renamed_to)
-        if os.path.exists(path) and os.path.lexists(other) and os.path.samefile(path, other):
-            os.rename(other, path)  # one file where case does not count: give it its name back
-            other = path
-        os.replace(run.temporary(number, entry.path), path)
-        if other != path:
-            _unlink(other)
-    else:
-        os.replace(run.temporary(number, entry.path), path)
-
-
-def _digest_of(path: str) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            return digest(file.read())
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    with folder_of(run.root, entry.path) as (folder, name):
+        if entry.renamed_to:
+            other = os.path.basename(entry.renamed_to)
+            if folder.holds(other) and not holds_another(folder, name, other):
+                folder.replace(other, name)  # one file where case does not count: give it its name back
+                other = name
+            folder.replace(run.temporary(number), name)
+            if other != name:
+                folder.unlink(other)
+        else:
+            folder.replace(run.temporary(number), name)
 
 
 def _listed(paths: Sequence[str]) -> str:

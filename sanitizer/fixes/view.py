@@ -26,7 +26,7 @@ from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
 from sanitizer.escape import encodable
 from sanitizer.fixes.fixing import journal_root, plan_fix
-from sanitizer.fixes.journal import JournalError, read_runs
+from sanitizer.fixes.journal import MAX_FILE_BYTES, JournalError, interrupted_runs
 from sanitizer.fixes.view_names import ViewNames
 from sanitizer.fixes.view_place import ViewError, built_beside, checked_place
 from sanitizer.fixes.view_yaml import view_yaml
@@ -34,6 +34,7 @@ from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.pack import load_rules
 from sanitizer.training import verdicts
+from sanitizer.util.bounded_read import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,9 +116,8 @@ def fix_into_view(
     """
     given = [os.fspath(p) for p in paths]
     root = journal_root(given)
-    for run in read_runs(root):
-        if not run.is_done:
-            raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
+    for run in interrupted_runs(root):
+        raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
     plan = plan_fix(
         given, config, task, unsafe=unsafe, decisions=decisions, progress=progress, in_place=False
     )
@@ -255,7 +255,7 @@ class _Writer:
     def _label(self, path: str) -> tuple[bytes | None, bytes | None]:
         """(bytes of the label as it is, as the view has it); None where there is none."""
         exists = os.path.isfile(path)
-        before = _read(path) if exists else None
+        before = read_bounded(path, MAX_FILE_BYTES) if exists else None
         after = self.changed.get(path)
         if after is None and exists and self.changed:
             after = self.changed.get(os.path.realpath(path))
@@ -326,11 +326,6 @@ class _Pair:
     content: bytes | None = None
     rewritten: bool = False
     boxes: int = 0
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _link(image: str, target: str) -> None:

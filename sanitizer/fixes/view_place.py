@@ -8,7 +8,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from sanitizer.atomic import stale_names, unused_name
 from sanitizer.dataset.places import is_inside
+from sanitizer.util.bounded_read import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,10 +81,9 @@ def _refuse_strange_content(real: str, out: str) -> None:
 def _written_there(folder: str) -> set[str] | None:
     """Names that an earlier view has in its folder; None where it is no view."""
     try:
-        with open(os.path.join(folder, MARK), "rb") as file:
-            mark = json.loads(file.read(_MAX_MARK_BYTES))
+        mark = json.loads(read_bounded(os.path.join(folder, MARK), _MAX_MARK_BYTES, follow_links=False))
         return set(map(str, mark["holds"])) if mark["tool"] == "sanitize" else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -97,8 +98,12 @@ def built_beside(place: str, origin: str) -> Iterator[str]:
         origin: What it is a view of, for those who find it.
     """
     folder, name = os.path.split(place)
-    part = os.path.join(folder, f".{name}.{os.getpid()}.part")
-    old = os.path.join(folder, f".{name}.{os.getpid()}.old")
+    hidden = os.path.join(folder, f".{name}")
+    part, old = unused_name(hidden, ".part"), unused_name(hidden, ".old")
+    for kind in (".part", ".old"):
+        for stale in stale_names(hidden, kind):
+            if os.path.isdir(stale) and (kind == ".part" or os.path.lexists(place)):
+                shutil.rmtree(stale, ignore_errors=True)
     os.mkdir(part)
     try:
         yield part

@@ -30,25 +30,26 @@ class TooLargeError(OSError):
     """The file is larger than its limit."""
 
 
-def open_regular(path: str, *, follow_links: bool = True) -> BinaryIO:
+def open_regular(path: str, *, follow_links: bool = True, dir_fd: int | None = None) -> BinaryIO:
     """Open a regular file for reading, buffered, without ever waiting for it.
 
     Args:
         path: Where it lies.
         follow_links: Whether the last part of the path may be a symbolic link.
+        dir_fd: Descriptor of the folder that a relative path is relative to; None for the current one.
 
     Raises:
         NotRegularError: It is no regular file.
         OSError: It cannot be opened.
     """
-    descriptor = open_descriptor(path, follow_links=follow_links)
+    descriptor = open_descriptor(path, follow_links=follow_links, dir_fd=dir_fd)
     return os.fdopen(descriptor, "rb")
 
 
-def open_descriptor(path: str, *, follow_links: bool = True) -> int:
+def open_descriptor(path: str, *, follow_links: bool = True, dir_fd: int | None = None) -> int:
     """As `open_regular`, for a file descriptor, which the caller closes."""
     try:
-        descriptor = os.open(path, OPEN_FLAGS | (0 if follow_links else _NOFOLLOW))
+        descriptor = os.open(path, OPEN_FLAGS | (0 if follow_links else _NOFOLLOW), dir_fd=dir_fd)
     except OSError as error:
         if error.errno == errno.ELOOP and not follow_links:
             raise NotRegularError(errno.ELOOP, "it is a link, and none may be here", path) from None
