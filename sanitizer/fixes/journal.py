@@ -257,6 +257,11 @@ def _in_sentences() -> Iterator[None]:
     """Make what goes wrong while the journal is read a JournalError: what a fix has written there can be read."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise JournalError(
+            f"{error.filename} is missing, so that this run cannot be used; nothing was changed. To go on without it,"
+            " remove its folder in .sanitize/runs"
+        ) from error
     except OSError as error:
         raise JournalError(
             f"{error.filename}: {error.strerror}; the journal has nothing like that, and nothing was changed:"

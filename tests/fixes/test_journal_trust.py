@@ -260,6 +260,16 @@ def test_a_run_json_that_is_none_is_a_sentence(content: bytes, folder: Path) -> 
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("name", ["run.json", "blobs/*"])
+def test_a_run_with_something_missing_says_what(name: str, folder: Path) -> None:
+    run = folder / f".sanitize/runs/{fix(folder).run}"
+    (missing,) = run.glob(name)
+    missing.unlink()
+    with pytest.raises(JournalError, match=f"{missing.name} is missing, .*To go on without it"):
+        undo(folder)
+    assert (folder / LABEL).read_text() == FIXED
+
+
 def test_two_entries_on_one_file_are_refused(folder: Path) -> None:
     ship_run(folder, [entry(), entry()])
     with pytest.raises(JournalError, match=f"names {re.escape(LABEL)} twice"):
