@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import parse_labels, read_labels
+from sanitizer.dataset.labels import parse_arriving, read_labels
 from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
@@ -218,7 +218,8 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
     part = (piece.start, piece.stop, piece.first_line)
     for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
         chunk = read.pairs.chunk(0, len(read.pairs))
-        tables = ChunkTables(chunk, parse_labels(read.labels, spec), read.images)
+        labels = parse_arriving(read.labels, len(read.labels), spec)
+        tables = ChunkTables(chunk, labels, read.images)
         if left_out:
             from sanitizer.dataset.left_out import named
 
