@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from sanitizer.util.bounded_read import TooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -63,12 +65,17 @@ class OutOfRangeError(Exception):
     """The file has no bytes where some were asked for."""
 
 
+class RefusedAnswerError(Exception):
+    """An answer that is not taken, whatever is asked again; the text says why, in words of our own."""
+
+
 def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
     """What `attempt` returns, tried again after faults that may pass.
 
     Raises:
         FileNotFoundError, PermissionError: The server says so; not tried again.
         OutOfRangeError: There are no such bytes.
+        TooLargeError: There are more bytes than may come.
         OSError: It failed to the end; `strerror` says how, without a word of the server's.
     """
     patience = patience or PATIENCE
@@ -108,6 +115,10 @@ def _fault(error: Exception) -> _Fault:
         return _Fault(OutOfRangeError())
     if isinstance(error, IncompleteBodyError):
         return _passing(str(error))
+    if isinstance(error, TooLargeError):
+        return _Fault(error)
+    if isinstance(error, RefusedAnswerError):
+        return _Fault(OSError(errno.EIO, str(error)))
     status = _http_status(error)
     if status is not None:
         return _by_status(status)

@@ -20,11 +20,11 @@ IMAGE_BYTES = 256 * MIB
 LISTING_BYTES = 64 * MIB
 """The page on which a web server lists a folder: about half a million names."""
 
-BODY_BYTES = 256 * MIB
-"""An answer whose length nobody knows: a file on a web server that sends no parts of files."""
+BODY_BYTES = 64 * MIB
+"""An answer whose length is not known before it comes, as all files of a web server: eight may come at a time."""
 
-SMALL_BODY_BYTES = MIB
-"""Of answers of unknown length, as many may come at a time as requests are open; a longer one comes alone."""
+CHUNK_LABEL_BYTES = 64 * MIB
+"""Labels that are judged at once: as tables, they take up to ten times as much."""
 
 LISTED_NAMES = 5_000_000
 """Files and folders that the listings of one server or archive hold. The largest public detection sets have 4 million
@@ -42,8 +42,14 @@ MEMBER_NAME_BYTES = 4096
 MEMBER_DEPTH = 100
 """Folders within folders in an archive."""
 
-ZIP_DIRECTORY_BYTES = 512 * MIB
-"""The directory at the end of a zip archive: 5 million members take 450 MB."""
+ZIP_MEMBERS = 1_500_000
+"""Members of a zip archive, each of which takes some 500 bytes of memory."""
+
+ZIP_DIRECTORY_BYTES = 256 * MIB
+"""The directory at the end of a zip archive: some 100 bytes a member."""
+
+ZIP_FOLDERS_BYTES = 128 * MIB
+"""Memory for the folders of a zip archive: a quarter of a million."""
 
 DICTIONARY_BYTES = 128 * MIB
 """What an xz or LZMA stream may ask for to unpack it: `xz -9` asks for 64 MB."""

@@ -119,16 +119,27 @@ class Unpacked:
         return self._at
 
 
-class _Decompressor(Protocol):
+class Decompressor(Protocol):
     """What the standard library's decompressors have in common, but for zlib's."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """The compressed stream is over."""
+        ...
+
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """Nothing more comes without more data."""
+        ...
+
     @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    def unused_data(self) -> bytes:
+        """What was given and belongs to no stream."""
+        ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Some unpacked bytes, no more than `max_length`."""
+        ...
 
 
 class _Gzip:
@@ -223,11 +234,12 @@ def _words(error: Exception) -> str:
     return "the compressed data is damaged"
 
 
-def _xz() -> _Decompressor:
+def _xz() -> Decompressor:
     return lzma.LZMADecompressor(memlimit=limits.DICTIONARY_BYTES + (1 << 20))
 
 
-def _zstd() -> _Decompressor:
+def zstd_decompressor() -> Decompressor:
+    """Raises DamagedError where this Python has none."""
     try:
         zstd: Any = importlib.import_module("compression.zstd")  # Python 3.14
     except ImportError:
@@ -235,19 +247,19 @@ def _zstd() -> _Decompressor:
             "it is compressed with Zstandard, which this Python does not read: `zstd -d` unpacks it"
         ) from None
     log = limits.DICTIONARY_BYTES.bit_length() - 1
-    made: _Decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: log})
+    made: Decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: log})
     return made
 
 
-_MAGIC: Mapping[bytes, Callable[[], _Decompressor]] = {
+_MAGIC: Mapping[bytes, Callable[[], Decompressor]] = {
     b"\x1f\x8b": _Gzip,
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\0": _xz,
     b"\x5d\0\0": _xz,
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": zstd_decompressor,
 }
 
 
-def _decompressor(head: bytes) -> Callable[[], _Decompressor]:
+def _decompressor(head: bytes) -> Callable[[], Decompressor]:
     """What makes a decompressor for data that begins so."""
     return next((make for magic, make in _MAGIC.items() if head.startswith(magic)), _Plain)
