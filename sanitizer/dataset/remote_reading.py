@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import threading
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -91,7 +92,7 @@ def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator
 def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
     """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
     open_at_once = retries.PATIENCE.in_flight
-    retries.INTERRUPTED.clear()
+    abandoned = threading.Event()
     threads = _threads(os.getpid(), open_at_once)
     waiting: deque[tuple[Future[R], int]] = deque()
     total = 0
@@ -103,14 +104,12 @@ def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T
                 future, done = waiting.popleft()
                 total -= done
                 yield future.result()
-            waiting.append((threads.submit(call, item), heavy))
+            waiting.append((threads.submit(retries.until, abandoned, call, item), heavy))
             total += heavy
         while waiting:
             yield waiting.popleft()[0].result()
-    except KeyboardInterrupt:
-        retries.INTERRUPTED.set()  # threads are waited for at exit, and may have many tries before them
-        raise
     finally:
+        abandoned.set()  # where not all was asked for: threads are waited for at exit, and may have many tries left
         for future, _ in waiting:
             future.cancel()
 

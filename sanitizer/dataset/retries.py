@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -53,8 +54,19 @@ class Patience:
 
 PATIENCE = Patience()
 
-INTERRUPTED = threading.Event()
-"""Set where the user wants to leave: nobody waits any longer, and nothing is tried again."""
+_THREAD = threading.local()
+_NEVER = threading.Event()
+
+
+def until(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
+    """`call(item)` in a thread of many: once the event is set, it waits no longer, and nothing is tried again."""
+    _THREAD.abandoned = abandoned
+    return call(item)
+
+
+def _abandoned() -> threading.Event:
+    event: threading.Event = getattr(_THREAD, "abandoned", _NEVER)
+    return event
 
 
 class IncompleteBodyError(Exception):
@@ -89,14 +101,14 @@ def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
             raise fault.error
         if failed < patience.tries:
             _wait(patience.wait_s(failed))
-        if INTERRUPTED.is_set():
+        if _abandoned().is_set():
             break
     words = f"{fault.error} ({failed} tries)" if failed > 1 else str(fault.error)
     raise OSError(errno.EIO, words)
 
 
 def _wait(seconds: float) -> None:
-    INTERRUPTED.wait(seconds)
+    _abandoned().wait(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,20 +219,10 @@ class ZipStorage(RemoteStorage):
             raise too_large(limits.IMAGE_BYTES, path)
         packed = self._raw(member, 0, member.packed)
         try:
-            if member.method == _LZMA:
-                data = _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)
-            elif member.method in (_BZIP2, _ZSTD):
-                decompressor = bz2.BZ2Decompressor() if member.method == _BZIP2 else zstd_decompressor()
-                data = decompressor.decompress(packed, member.size)
-            else:
-                raise OSError(
-                    errno.EIO, f"it is packed in an unknown way (method {member.method}) in the archive"
-                )
+            data = _unpack(packed, member)
         except DamagedError as error:
             raise OSError(errno.EIO, str(error)) from None
-        except OSError:
-            raise
-        except Exception:
+        except Exception:  # each library has its own for damage
             raise _damaged() from None
         if len(data) < member.size:
             raise _damaged()
@@ -347,6 +337,17 @@ def _damaged() -> OSError:
 _BZIP2, _LZMA, _ZSTD = 12, 14, 93
 _LZMA_HEADER = Struct("<2xHBL")
 """Length of the properties, and these: one byte for three numbers, and the size of the dictionary."""
+
+
+def _unpack(packed: bytes, member: Member) -> bytes:
+    """What a member in a rare compression holds, up to its size. Raises any exception where it is damaged."""
+    if member.method == _LZMA:
+        return _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)
+    if member.method == _BZIP2:
+        return bz2.BZ2Decompressor().decompress(packed, member.size)
+    if member.method == _ZSTD:
+        return zstd_decompressor().decompress(packed, member.size)
+    raise DamagedError(f"it is packed in an unknown way in the archive (method {member.method})")
 
 
 def _lzma(packed: bytes, size: int) -> Decompressor:

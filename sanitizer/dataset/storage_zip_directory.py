@@ -138,7 +138,7 @@ class Directory:
             if path is None:
                 continue
             if path in self._number:
-                detail = f"{shown(name)} is there twice in {self._shown()}: unpacking keeps only the last"
+                detail = f"{_in_short(name)} is there twice in {self._shown()}: unpacking keeps only the last"
                 self._fault("D008", detail, "Pack it once.", path)
             self._number[path] = len(self._columns["offset"])
             for column, value in zip(
@@ -155,7 +155,7 @@ class Directory:
         if problem:
             rule, words, advice = problem
             self._fault(
-                rule, f"the member {shown(name[:200])} of {self._shown()} {words}", advice, self._anchor
+                rule, f"the member {_in_short(name)} of {self._shown()} {words}", advice, self._anchor
             )
             return None
         folder = self._anchor
@@ -210,6 +210,13 @@ _FOLDER_BYTES = 500
 """Memory that an empty folder takes."""
 _SPANS = ("offset", "name", "packed")
 _LARGEST = (1 << 63) - 1
+
+
+def _in_short(name: str) -> str:
+    return shown(name) if len(name) <= _SHOWN else f"{shown(name[:_SHOWN])}…"
+
+
+_SHOWN = 100
 
 
 def _odd(name: str, folders: list[str], base: str) -> tuple[str, str, str] | None:

@@ -61,8 +61,11 @@ UNPACKED_TIMES = 100
 """An archive may hold so many times its own bytes (see `UNPACKED_FLOOR_BYTES`). Images do not become smaller by
 packing; a shard of label files alone may reach 30."""
 
-UNPACKED_FLOOR_BYTES = 512 * MIB
+UNPACKED_FLOOR_BYTES = 256 * MIB
 """Whatever its ratio, an archive may hold this much."""
+
+SAMPLED_BYTES = 16 * MIB
+"""Of a packed file, where only a few labels at its start are looked at."""
 
 WAITING_LABEL_BYTES = 256 * MIB
 """Labels of a tar archive that wait until its images come by."""

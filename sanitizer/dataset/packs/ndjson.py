@@ -279,7 +279,6 @@ def _label(record: Record) -> bytes | OSError:
 
 _TOO_LONG = b"\0"
 _SAMPLED_AT_ONCE = 1 << 20
-_SAMPLED_BYTES = 1 << 24
 
 
 def _lines(
@@ -320,7 +319,7 @@ def first_labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
     """Labels of the first records that can be read."""
     try:
         with opener(pack.path) as raw:
-            for _, line in _lines(raw, 0, min(pack.size_bytes, _SAMPLED_BYTES), 1, _SAMPLED_AT_ONCE):
+            for _, line in _lines(raw, 0, min(pack.size_bytes, limits.SAMPLED_BYTES), 1, _SAMPLED_AT_ONCE):
                 try:
                     yield read_record(line).label
                 except RecordError:

@@ -342,7 +342,7 @@ def _odd_name(name: str) -> str | None:
 
 def streamed_labels(file: ReadAhead, members: int) -> Iterator[bytes]:
     """Labels among the first members of a compressed archive; ends where it is damaged."""
-    walk = TarWalk(Unpacked(file))
+    walk = TarWalk(Unpacked(file, limits.SAMPLED_BYTES))
     for member in itertools.islice(walk, members):
         if is_label_member(plain_name(member.name)) and member.size <= limits.LABEL_BYTES:
             content = walk.content(member)

@@ -96,7 +96,7 @@ class TarWalk:
             if head == _ZEROS:
                 return
             if len(head) < BLOCK:
-                self._break(at, self._cut_off(len(head)))
+                self._break(min(at, self._archive.size), self._cut_off(len(head)))
                 return
             found = None if self._everything_by_library else _plain(head)
             try:

@@ -42,12 +42,13 @@ class Unpacked:
         extension_limit: Bytes of extended headers that are read in all: they take long to read, and are packed best.
     """
 
-    def __init__(self, file: ReadAhead) -> None:
+    def __init__(self, file: ReadAhead, limit: int | None = None) -> None:
+        """Begin; at most `limit` bytes are unpacked, or as many as the file's size allows."""
         self._stream: _Stream | None = None
         self._file = file
         self.size = _UNKNOWN_SIZE
         self.problem: str | None = None
-        self._limit = limits.unpacked_limit(file.size)
+        self._limit = limit or limits.unpacked_limit(file.size)
         self.extension_limit = limits.EXTENSIONS_FLOOR_BYTES + limits.EXTENSIONS_TIMES * file.size
         self._window = b""
         self._start = self._at = self._unpacked = 0
