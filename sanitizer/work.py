@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import parse_labels, read_labels
+from sanitizer.dataset.labels import parse_arriving, read_labels
 from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,6 +171,8 @@ def judge(
     split = job.dataset.splits[piece.split]
     if left_out:
         return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
+    if _is_heavy(split, piece):
+        return [result for half in piece.halves() for result in judge(job, cache, half)]
     if cache is None:
         return [_judge_files(job, split.chunk(piece.start, piece.stop))]
     key = cache.key(split, piece.start, piece.stop)
@@ -181,6 +184,14 @@ def judge(
         return [result]
     cache.store(key, result.findings, result.summary)
     return [result]
+
+
+def _is_heavy(split: Split, piece: Piece) -> bool:
+    """Whether its labels, of which a listing tells the sizes, are too many bytes to be judged at once."""
+    if split.states is None or len(piece) < 2:
+        return False
+    sizes = split.states[piece.start : piece.stop, 2]
+    return int(sizes[sizes <= limits.LABEL_BYTES].sum()) > limits.CHUNK_LABEL_BYTES
 
 
 def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
@@ -218,7 +229,8 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
     part = (piece.start, piece.stop, piece.first_line)
     for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
         chunk = read.pairs.chunk(0, len(read.pairs))
-        tables = ChunkTables(chunk, parse_labels(read.labels, spec), read.images)
+        labels = parse_arriving(read.labels, len(read.labels), spec)
+        tables = ChunkTables(chunk, labels, read.images)
         if left_out:
             from sanitizer.dataset.left_out import named
 

@@ -67,8 +67,9 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         packed = _or_error(lambda: packed_dataset(given if storage.remote else paths, splits, storage))
         if packed is not None:
             _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-            return packed
-        return _find(Listing(storage), given, paths, splits)
+            return replace(packed, faults=[*storage.faults, *packed.faults])
+        dataset = _find(Listing(storage), given, paths, splits)
+        return replace(dataset, faults=[*storage.faults, *dataset.faults])
     except BaseException:
         storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
         raise

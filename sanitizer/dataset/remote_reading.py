@@ -5,8 +5,10 @@ What comes is judged by the functions that judge local files, so that a report d
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import threading
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,8 +19,9 @@ from sanitizer.dataset import retries
 from sanitizer.dataset.image_verdict import Verdict
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK, decode_one, judge_ends, read_images, tabulate
 from sanitizer.dataset.labels import parse_arriving
-from sanitizer.dataset.remote_storage import RemoteFile
 from sanitizer.dataset.tables import ChunkTables, ImageStatus
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import as_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,7 +58,19 @@ def read_remote_labels(
     """Label files as `read_labels` reads them; `sizes` are their bytes, -1 where unknown."""
     sizes = sizes or [-1] * len(paths)
     contents = concurrently(partial(_whole, storage), list(zip(paths, sizes, strict=True)), _label_weight)
-    return parse_arriving(contents, len(paths), spec)
+    return parse_arriving(_as_many_as_fit(contents), len(paths), spec)
+
+
+def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:
+    """The contents, up to `CHUNK_LABEL_BYTES` of them; what is more is named as not read."""
+    total = 0
+    for content in contents:
+        total += len(content) if isinstance(content, bytes) else 0
+        if isinstance(content, bytes) and total > limits.CHUNK_LABEL_BYTES:
+            held = as_size(limits.CHUNK_LABEL_BYTES)
+            yield OSError(errno.ENOMEM, f"labels around it take more than the {held} that are judged at once")
+        else:
+            yield content
 
 
 def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator[bytes]:
@@ -77,7 +92,7 @@ def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator
 def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
     """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
     open_at_once = retries.PATIENCE.in_flight
-    retries.INTERRUPTED.clear()
+    abandoned = threading.Event()
     threads = _threads(os.getpid(), open_at_once)
     waiting: deque[tuple[Future[R], int]] = deque()
     total = 0
@@ -89,14 +104,12 @@ def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T
                 future, done = waiting.popleft()
                 total -= done
                 yield future.result()
-            waiting.append((threads.submit(call, item), heavy))
+            waiting.append((threads.submit(retries.until, abandoned, call, item), heavy))
             total += heavy
         while waiting:
             yield waiting.popleft()[0].result()
-    except KeyboardInterrupt:
-        retries.INTERRUPTED.set()  # threads are waited for at exit, and may have many tries before them
-        raise
     finally:
+        abandoned.set()  # where not all was asked for: threads are waited for at exit, and may have many tries left
         for future, _ in waiting:
             future.cancel()
 
@@ -107,8 +120,12 @@ def _threads(_process: int, number: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(number, thread_name_prefix="sanitize-fetch")
 
 
+_UNKNOWN_WEIGHT = 1 << 20
+"""For a file of unknown size: so many of the largest that may come fit into memory."""
+
+
 def _label_weight(item: tuple[str | None, int]) -> int:
-    return max(item[1], 1024)
+    return max(item[1], 1024) if item[1] >= 0 else _UNKNOWN_WEIGHT
 
 
 def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | None:
@@ -120,7 +137,7 @@ def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | 
     if path in remote.kept:
         return remote.kept.pop(path)
     try:
-        return remote.fetch(path, 0, None, size)[0]
+        return remote.fetch(path, 0, None, size, limits.LABEL_BYTES)[0]
     except OSError as error:
         return error
 
@@ -152,7 +169,7 @@ def read_remote_images(
 
 def _image_weight(item: tuple[str | None, int]) -> int:
     """A picture is held packed and unpacked."""
-    return 8 * max(item[1], 1024)
+    return 8 * _label_weight(item)
 
 
 def _read_image(
@@ -219,4 +236,4 @@ class _Look:
             self._content = self.first(self._size)
         if self._content is not None:
             return io.BytesIO(self._content)
-        return cast("BinaryIO", io.BufferedReader(RemoteFile(self._storage, self._path, self._size), 1 << 16))
+        return self._storage.open(self._path, self._size)

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from sanitizer.dataset.places import is_inside
 from sanitizer.dataset.retries import OutOfRangeError
 from sanitizer.dataset.storage import Entry, StorageError
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from _typeshed import WriteableBuffer
+
+    from sanitizer.dataset.tables import Place
 
 _BUFFER_BYTES = 1 << 16
 
@@ -65,6 +68,7 @@ class RemoteStorage:
 
     Attributes:
         anchor: Folder that all paths are below (a bucket, a server, an archive); it is taken to exist.
+        faults: What has no place among its files, and so is in no listing.
         home: Folder that the user named last. A listing below it that fails is an error; elsewhere it is a folder that
             is not there, as credentials may well end at the dataset.
         has_folders: An empty folder is a folder, as in an archive; else it is nothing, as in a bucket.
@@ -77,6 +81,8 @@ class RemoteStorage:
         self.anchor = anchor
         self.home = home
         self._known: dict[str, Names | None] = {}
+        self._listed_names = self._listed_folders = 0
+        self.faults: Sequence[Place] = ()
         self.kept: dict[str, bytes] = {}
         """Whole files that were read once to look at a sample, and will be read again."""
         self.failed: dict[str, str] = {}
@@ -93,10 +99,19 @@ class RemoteStorage:
         """All folders at and below this one by few requests; None where that is no cheaper than one by one."""
         return None
 
-    def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
-        """(bytes start to stop of a file, its size), retried; `size` is the size if known, else -1.
+    def fetch(
+        self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.IMAGE_BYTES
+    ) -> tuple[bytes, int]:
+        """(bytes start to stop of a file, its size), retried.
+
+        Args:
+            path: The file.
+            start, stop: Which bytes; None for all to the end.
+            size: Bytes of the file if known, else -1.
+            limit: The most bytes that may be handed over.
 
         Raises:
+            TooLargeError: There are more.
             OSError: It cannot be read; `strerror` says why.
         """
         raise NotImplementedError
@@ -120,8 +135,22 @@ class RemoteStorage:
     def forget(self) -> None:
         """Drop all listings: they are large, and of no use once the dataset is found."""
         self._known.clear()
+        self._listed_names = self._listed_folders = 0
         self.kept.clear()
         self.failed.clear()
+
+    def note_listed(self, n_names: int) -> None:
+        """Take notice of so many names more that a server listed.
+
+        Raises:
+            StorageError: They are more than any dataset has: a server may invent them without end.
+        """
+        self._listed_names += n_names
+        if self._listed_names > limits.LISTED_NAMES:
+            raise StorageError(
+                f"{self.url(self.home)} lists more than {limits.LISTED_NAMES:,} names: name the dataset's own folder,"
+                " or pack it into tar shards"
+            )
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
         """The file, to read and seek in: each read is a request, short ones are joined."""

@@ -11,10 +11,13 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from sanitizer.util.bounded_read import TooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -51,8 +54,19 @@ class Patience:
 
 PATIENCE = Patience()
 
-INTERRUPTED = threading.Event()
-"""Set where the user wants to leave: nobody waits any longer, and nothing is tried again."""
+_THREAD = threading.local()
+_NEVER = threading.Event()
+
+
+def until(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
+    """`call(item)` in a thread of many: once the event is set, it waits no longer, and nothing is tried again."""
+    _THREAD.abandoned = abandoned
+    return call(item)
+
+
+def _abandoned() -> threading.Event:
+    event: threading.Event = getattr(_THREAD, "abandoned", _NEVER)
+    return event
 
 
 class IncompleteBodyError(Exception):
@@ -63,12 +77,17 @@ class OutOfRangeError(Exception):
     """The file has no bytes where some were asked for."""
 
 
+class RefusedAnswerError(Exception):
+    """An answer that is not taken, whatever is asked again; the text says why, in words of our own."""
+
+
 def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
     """What `attempt` returns, tried again after faults that may pass.
 
     Raises:
         FileNotFoundError, PermissionError: The server says so; not tried again.
         OutOfRangeError: There are no such bytes.
+        TooLargeError: There are more bytes than may come.
         OSError: It failed to the end; `strerror` says how, without a word of the server's.
     """
     patience = patience or PATIENCE
@@ -82,14 +101,14 @@ def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
             raise fault.error
         if failed < patience.tries:
             _wait(patience.wait_s(failed))
-        if INTERRUPTED.is_set():
+        if _abandoned().is_set():
             break
     words = f"{fault.error} ({failed} tries)" if failed > 1 else str(fault.error)
     raise OSError(errno.EIO, words)
 
 
 def _wait(seconds: float) -> None:
-    INTERRUPTED.wait(seconds)
+    _abandoned().wait(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +127,10 @@ def _fault(error: Exception) -> _Fault:
         return _Fault(OutOfRangeError())
     if isinstance(error, IncompleteBodyError):
         return _passing(str(error))
+    if isinstance(error, TooLargeError):
+        return _Fault(error)
+    if isinstance(error, RefusedAnswerError):
+        return _Fault(OSError(errno.EIO, str(error)))
     status = _http_status(error)
     if status is not None:
         return _by_status(status)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from sanitizer.dataset.remote_storage import RemoteStorage
+    from sanitizer.dataset.tables import Place
 
 
 class StorageError(Exception):
@@ -43,6 +44,11 @@ class Storage(Protocol):
 
     remote: bool
     """It is a `RemoteStorage`: files come by requests, or out of an archive."""
+
+    @property
+    def faults(self) -> Sequence[Place]:
+        """What has no place among its files, and so is in no listing: members of an archive with odd names."""
+        ...
 
     @property
     def failed(self) -> Mapping[str, str]:
@@ -118,6 +124,7 @@ class LocalStorage:
 
     remote = False
     failed: Mapping[str, str] = {}
+    faults: Sequence[Place] = ()
     isdir = staticmethod(os.path.isdir)
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)

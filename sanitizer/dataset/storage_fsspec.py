@@ -14,6 +14,8 @@ from sanitizer.dataset import retries
 from sanitizer.dataset.remote_storage import Names, RemoteStorage, stamp_of
 from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
 from sanitizer.dataset.storage import StorageError
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -191,20 +193,27 @@ class FsspecStorage(RemoteStorage):
         data: bytes = self.call("cat_file", self.key(path), start=start, end=stop, n_bytes=n_bytes)
         return data
 
-    def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
+    def fetch(
+        self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.IMAGE_BYTES
+    ) -> tuple[bytes, int]:
         """(bytes, size of the file or -1)."""
         if size >= 0:
             stop = size if stop is None else min(stop, size)
             if start >= stop:
                 return b"", size
+        if stop is not None and stop - start > limit:
+            raise too_large(limit, path)
         try:
-            return patiently(partial(self._fetch_once, path, start, stop, size)), size
+            data = patiently(partial(self._fetch_once, path, start, stop, size, limit))
         except OutOfRangeError:
             return b"", size
+        if len(data) > limit:
+            raise too_large(limit, path)
+        return data, size
 
-    def _fetch_once(self, path: str, start: int, stop: int | None, size: int) -> bytes:
+    def _fetch_once(self, path: str, start: int, stop: int | None, size: int, limit: int) -> bytes:
         length = (stop if stop is not None else max(size, 0)) - start
-        data = self.read_once(path, start, stop, length)
+        data = self.read_once(path, start, start + limit + 1 if stop is None else stop, length)
         if stop is not None and len(data) > stop - start:
             data = data[start:stop]
         if size >= 0 and len(data) != length:
@@ -220,7 +229,9 @@ class FsspecStorage(RemoteStorage):
         """The folder's names."""
         found = Names()
         key = self.key(path)
-        for info in patiently(lambda: self.call("ls", key, detail=True)):
+        entries = patiently(lambda: self.call("ls", key, detail=True))
+        self.note_listed(len(entries))
+        for info in entries:
             full = str(info["name"]).rstrip("/")
             if full.strip("/") == key.strip("/"):
                 if info["type"] == "file" and not str(info["name"]).endswith("/"):

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from sanitizer.dataset import retries
+from sanitizer.dataset.http_answers import allowed_target, read_body
 from sanitizer.dataset.remote_storage import Names
-from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.dataset.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, patiently
 from sanitizer.dataset.storage import StorageError
 from sanitizer.dataset.storage_fsspec import FsspecStorage
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +50,8 @@ class HttpStorage(FsspecStorage):
         timeout = importlib.import_module("aiohttp").ClientTimeout(
             total=None, sock_connect=retries.PATIENCE.timeout_s, sock_read=retries.PATIENCE.timeout_s
         )
-        return {"encoded": True, "client_kwargs": {"timeout": timeout}}
+        # A few bytes of a compressed answer can stand for gigabytes: it is unpacked within the limit, or not at all.
+        return {"encoded": True, "client_kwargs": {"timeout": timeout, "auto_decompress": False}}
 
     def key(self, path: str) -> str:
         """The address, with all that the server needs to know."""
@@ -70,20 +74,25 @@ class HttpStorage(FsspecStorage):
             )
         return super().address()
 
-    def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
+    def fetch(
+        self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.BODY_BYTES
+    ) -> tuple[bytes, int]:
         """(bytes, size of the file): folders do not tell sizes, answers do."""
         if 0 <= size <= start:
             return b"", size
         try:
-            return patiently(partial(self._get_once, path, start, stop))
+            return patiently(partial(self._get_once, path, start, stop, limit))
         except OutOfRangeError:
             return b"", max(size, 0)
 
-    def _get_once(self, path: str, start: int, stop: int | None) -> tuple[bytes, int]:
-        status, headers, data = self.run(self._get, path, start, stop, n_bytes=max(0, (stop or 0) - start))
+    def _get_once(self, path: str, start: int, stop: int | None, limit: int) -> tuple[bytes, int]:
+        n_bytes = max(0, (stop or 0) - start)
+        if n_bytes > limit:
+            raise too_large(limit, path)
+        status, headers, data = self.run(self._get, path, start, stop, limit, n_bytes=n_bytes)
         if status == 206:
             total = headers.get("Content-Range", "").rpartition("/")[2]
-            size = int(total) if total.isdigit() else -1
+            size = int(total) if total.isascii() and total.isdigit() and len(total) < _SIZE_DIGITS else -1
         else:
             self._sends_ranges &= start == 0 and stop is None
             size = len(data)
@@ -95,7 +104,9 @@ class HttpStorage(FsspecStorage):
             raise IncompleteBodyError(f"{len(data)} of {expected} bytes came")
         return data, size
 
-    async def _get(self, path: str, start: int, stop: int | None) -> tuple[int, Mapping[str, str], bytes]:
+    async def _get(
+        self, path: str, start: int, stop: int | None, limit: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
         session = await self.filesystem().set_session()
         ranged = (
             {}
@@ -104,11 +115,23 @@ class HttpStorage(FsspecStorage):
         )
         # A compressed answer would have another length than the file.
         headers = {"Accept-Encoding": "identity", **ranged}
-        address = importlib.import_module("yarl").URL(self.key(path), encoded=True)
-        async with session.get(address, headers=headers) as answer:
-            if answer.status >= 400:
-                raise _StatusError(answer.status)
-            return answer.status, answer.headers, await answer.read()
+        make_url = importlib.import_module("yarl").URL
+        address = make_url(self.key(path), encoded=True)
+        for _ in range(_MOST_REDIRECTS + 1):
+            async with session.get(address, headers=headers, allow_redirects=False) as answer:
+                if answer.status in (301, 302, 303, 307, 308):
+                    target = await allowed_target(str(address), answer.headers.get("Location", ""))
+                    address = make_url(target, encoded=True)
+                    continue
+                if answer.status >= 400:
+                    raise _StatusError(answer.status)
+                most = (
+                    stop - start
+                    if answer.status == 206 and stop is not None
+                    else max(limit, limits.BODY_BYTES)
+                )
+                return answer.status, answer.headers, await read_body(answer, most, path)
+        raise RefusedAnswerError(f"the server redirects more than {_MOST_REDIRECTS} times")
 
     def open_raw(self, path: str, size: int = -1) -> io.IOBase:
         """The file to read in large parts; whole in memory from a server that does not send parts."""
@@ -121,16 +144,22 @@ class HttpStorage(FsspecStorage):
     def list_once(self, path: str) -> Names:
         """The names that the folder's page links to."""
         try:
-            page, _ = patiently(partial(self._get_once, path + "/", 0, None))
+            page, _ = patiently(partial(self._get_once, path + "/", 0, None, limits.LISTING_BYTES))
         except FileNotFoundError:
             if path == self.home:
                 raise OSError(errno.ENOENT, "the server has no page that lists this folder") from None
             raise
+        self._note_folder(path)
         found = Names()
         base = self.key(path + "/").partition("?")[0]
         below = urlsplit(base).path
-        for link in dict.fromkeys(_LINK.findall(page.decode("utf-8", "replace"))):
-            target = urlsplit(urljoin(base, html.unescape(link)))
+        links = dict.fromkeys(match[1] for match in _LINK.finditer(page))
+        self.note_listed(len(links))
+        for link in links:
+            try:
+                target = urlsplit(urljoin(base, html.unescape(link.decode("utf-8", "replace"))))
+            except ValueError:  # no address at all
+                continue
             if target.netloc.rpartition("@")[2] != self._host or not target.path.startswith(below):
                 continue
             name = unquote(target.path[len(below) :])
@@ -139,6 +168,17 @@ class HttpStorage(FsspecStorage):
             elif name and "/" not in name:
                 found.add(name, -1, -1)
         return found
+
+    def _note_folder(self, path: str) -> None:
+        """Raises StorageError where a server goes on and on with folders in folders, as one does that invents them."""
+        self._listed_folders += 1
+        if self._listed_folders > limits.LISTED_FOLDERS:
+            words = f"lists more than {limits.LISTED_FOLDERS:,} folders"
+        elif path.count("/") - self.home.count("/") > limits.LISTED_DEPTH:
+            words = f"lists folders in folders, more than {limits.LISTED_DEPTH} deep"
+        else:
+            return
+        raise StorageError(f"{self.url(self.home)} {words}: name the dataset's own folder or its data.yaml")
 
 
 class _Whole(io.BytesIO):
@@ -155,4 +195,7 @@ class _StatusError(Exception):
         self.status = status
 
 
-_LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'#?]+)""", re.IGNORECASE)
+_LINK = re.compile(rb"""<a\s[^<>]*?href\s*=\s*["']([^"'#?<>]{1,8192})""", re.IGNORECASE)
+"""No `<` within: after each `<a`, the search would go through all that follows."""
+_MOST_REDIRECTS = 5
+_SIZE_DIGITS = 19

@@ -75,6 +75,7 @@ class S3Storage(FsspecStorage):
         arguments: dict[str, Any] = {"Bucket": self.anchor[1:], "Prefix": prefix, "Delimiter": delimiter}
         while True:
             page = patiently(partial(self._page, arguments))
+            self.note_listed(len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ())))
             yield page
             if not page.get("IsTruncated"):
                 return

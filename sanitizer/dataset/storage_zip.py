@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import io
+import lzma
 import os
-import zipfile
 import zlib
 from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sanitizer.dataset.remote_storage import Names, RemoteFile, RemoteStorage, stamp_of
+from sanitizer.dataset.packs.unpacking import DamagedError, zstd_decompressor
+from sanitizer.dataset.remote_storage import Names, RemoteFile, RemoteStorage
 from sanitizer.dataset.storage import StorageError
+from sanitizer.dataset.storage_zip_directory import DEFLATED, STORED, Directory, DirectoryError, Member
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import open_regular, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from _typeshed import WriteableBuffer
+
+    from sanitizer.dataset.packs.unpacking import Decompressor
 
 _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""
 _USUAL_EXTRA_BYTES = 64
 _DEFLATE_OVERHEAD_BYTES = 512
 """Compressed bytes, beside the plain ones, that surely hold the start of a member: its code tables."""
+_INFLATED_AT_ONCE = 1 << 22
 
 
 def open_zip(url: str) -> tuple[RemoteStorage, str]:
@@ -86,33 +92,30 @@ class ZipStorage(RemoteStorage):
             self._path, self._shown = os.path.abspath(outer), outer
         anchor = f"/{os.path.splitext(os.path.basename(self._path))[0]}"
         super().__init__(anchor, anchor)
-        self._members, self._tree, self._size = self._read_directory()
+        self._directory = self._read_directory()
+        self.faults = self._directory.faults
 
-    def _read_directory(self) -> tuple[Mapping[str, zipfile.ZipInfo], dict[str, Names], int]:
-        """(path to member, folder to names, bytes of the archive)."""
+    def _read_directory(self) -> Directory:
         try:
-            with self._open_archive() as file, zipfile.ZipFile(file) as archive:
-                infos = archive.infolist()
-                size = file.seek(0, os.SEEK_END)
-        except zipfile.BadZipFile:
-            problem = "is no zip archive, or its directory at the end is cut off"
+            with self._open_archive() as file:
+                return Directory(file, self.anchor)
+        except DirectoryError as error:
+            problem = str(error)
         except OSError as error:
             problem = f"cannot be read: {error.strerror or type(error).__name__}"
-        else:
-            return *_sorted_out(infos, self.anchor), size
         raise StorageError(f"{self._shown} {problem}")
 
     def _open_archive(self) -> BinaryIO:
         if self._outer is not None:
             file = RemoteFile(self._outer, self._path, self._outer.ask_size(self._path))
             return cast("BinaryIO", io.BufferedReader(file, 1 << 16))
-        return open(self._path, "rb")
+        return open_regular(self._path)
 
     def list_once(self, path: str) -> Names:
         """The folder's names, from the archive's directory."""
-        if path not in self._tree:
+        if path not in self._directory.tree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return self._tree[path]
+        return self._directory.tree[path]
 
     def ask_size(self, path: str) -> int:
         """Bytes of a member, from the archive's directory."""
@@ -130,77 +133,105 @@ class ZipStorage(RemoteStorage):
         self._outer.address()  # raises where none leads there
         return f"zip://{self._shown}"
 
-    def fetch(self, path: str, start: int, stop: int | None, size: int = -1) -> tuple[bytes, int]:
+    def fetch(
+        self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.IMAGE_BYTES
+    ) -> tuple[bytes, int]:
         """(bytes, size of the member)."""
-        info = self._members.get(path)
-        if info is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        stop = info.file_size if stop is None else min(stop, info.file_size)
+        member = self._readable(path)
+        stop = member.size if stop is None else min(stop, member.size)
         if start >= stop:
-            return b"", info.file_size
-        if info.flag_bits & 1:
-            raise OSError(errno.EACCES, "it is encrypted in the archive")
-        if info.compress_type == zipfile.ZIP_STORED:
-            data = self._raw(info, start, stop)
-        elif info.compress_type == zipfile.ZIP_DEFLATED:
-            data = self._inflated(info, stop)
+            return b"", member.size
+        if stop - start > limit:
+            raise too_large(limit, path)
+        whole = start == 0 and stop == member.size
+        if member.method == STORED:
+            data = self._raw(member, start, stop)
+        elif member.method == DEFLATED:
+            data = self._inflated(path, member, start, stop)
         else:
-            data = self._unpacked(info)
-        whole = start == 0 and stop == info.file_size
-        if len(data) < (stop - start if info.compress_type == zipfile.ZIP_STORED else stop) or (
-            whole and zlib.crc32(data) != info.CRC
-        ):
+            data = self._unpacked(path, member)[start:stop]
+        if len(data) < stop - start or (whole and zlib.crc32(data) != member.crc):
             raise _damaged()
-        return (data if info.compress_type == zipfile.ZIP_STORED else data[start:stop]), info.file_size
+        return data, member.size
+
+    def _readable(self, path: str) -> Member:
+        """The member. Raises OSError where there is none that can be read."""
+        member = self._directory.member(path)
+        if member is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if member.problem is not None:
+            raise OSError(errno.EIO, member.problem)
+        return member
+
+    def open(self, path: str, size: int = -1) -> BinaryIO:
+        """The member, to read and seek in: what is packed is unpacked once, and then in memory."""
+        member = self._readable(path)
+        if member.method == STORED:
+            return super().open(path, size)
+        return io.BytesIO(self.fetch(path, 0, None, limit=limits.IMAGE_BYTES)[0])
 
     def open_raw(self, path: str, size: int = -1) -> io.IOBase:
         """The member, to read in large parts."""
-        info = self._members.get(path)
-        if info is None or info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:
+        member = self._readable(path)
+        if member.method != DEFLATED:
             return super().open_raw(path, size)
-        return _InflatedFile(self, path, info)
+        if member.size > (limit := limits.unpacked_limit(member.packed)):
+            raise too_large(limit, path)
+        return _InflatedFile(self, path, member)
 
     def cost(self, path: str, start: int, stop: int, size: int) -> tuple[int, int]:
         """(reads of the archive, bytes of these)."""
-        info = self._members.get(path)
-        if info is None or stop <= start:
+        member = self._directory.member(path)
+        if member is None or stop <= start:
             return 0, 0
-        if info.compress_type == zipfile.ZIP_DEFLATED:
-            start, stop = 0, min(info.compress_size, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
-        names = _LOCAL_HEADER.size + len(info.filename.encode("utf-8", "surrogateescape"))
+        if member.method == DEFLATED:
+            start, stop = 0, min(member.packed, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
+        names = _LOCAL_HEADER.size + member.name_bytes
         if start < 1 << 16:
-            return 1, min(names + _USUAL_EXTRA_BYTES + stop, self._size - info.header_offset)
+            return 1, min(names + _USUAL_EXTRA_BYTES + stop, self._directory.size - member.offset)
         return 2, names + _USUAL_EXTRA_BYTES + stop - start
 
-    def raw(self, path: str, start: int, stop: int) -> bytes:
+    def raw(self, member: Member, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
-        return self._raw(self._members[path], start, stop)
+        return self._raw(member, start, stop)
 
-    def _inflated(self, info: zipfile.ZipInfo, stop: int) -> bytes:
-        """The first `stop` bytes of a deflated member."""
-        at_first = min(info.compress_size, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
-        for n_bytes in dict.fromkeys((at_first, info.compress_size)):
+    def _inflated(self, path: str, member: Member, start: int, stop: int) -> bytes:
+        """Bytes start to stop of a deflated member; no more of it is held."""
+        if stop > _INFLATED_AT_ONCE:
+            if member.size > limits.IMAGE_BYTES:
+                raise too_large(limits.IMAGE_BYTES, path)
+            file = _InflatedFile(self, path, member)
+            file.seek(start)
+            return file.read(stop - start) or b""
+        at_first = min(member.packed, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
+        for n_bytes in dict.fromkeys((at_first, member.packed)):
             try:
-                data = zlib.decompressobj(-15).decompress(self._raw(info, 0, n_bytes), stop)
+                data = zlib.decompressobj(-15).decompress(self._raw(member, 0, n_bytes), stop)
             except zlib.error:
                 break
             if len(data) == stop:
-                return data
+                return data[start:]
         raise _damaged()
 
-    def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
+    def _unpacked(self, path: str, member: Member) -> bytes:
         """A member in one of the rare compressions."""
+        if max(member.size, member.packed) > limits.IMAGE_BYTES:
+            raise too_large(limits.IMAGE_BYTES, path)
+        packed = self._raw(member, 0, member.packed)
         try:
-            with self._open_archive() as file, zipfile.ZipFile(file) as archive:
-                return archive.read(info)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
-            raise OSError(errno.EIO, "it is damaged in the archive, or packed in an unknown way") from None
+            data = _unpack(packed, member)
+        except DamagedError as error:
+            raise OSError(errno.EIO, str(error)) from None
+        except Exception:  # each library has its own for damage
+            raise _damaged() from None
+        if len(data) < member.size:
+            raise _damaged()
+        return data
 
-    def _raw(self, info: zipfile.ZipInfo, start: int, stop: int) -> bytes:
+    def _raw(self, member: Member, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive."""
-        names = len(info.filename.encode("utf-8", "surrogateescape"))
-        guess = _LOCAL_HEADER.size + names + _USUAL_EXTRA_BYTES
-        at = info.header_offset
+        guess = _LOCAL_HEADER.size + member.name_bytes + _USUAL_EXTRA_BYTES
+        at = member.offset
         head = self._at(at, at + guess + (stop if start < 1 << 16 else 0))
         if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\3\4":
             raise _damaged()
@@ -212,8 +243,8 @@ class ZipStorage(RemoteStorage):
     def _at(self, start: int, stop: int) -> bytes:
         """Bytes of the archive itself."""
         if self._outer is not None:
-            return self._outer.fetch(self._path, start, stop, self._size)[0]
-        with open(self._path, "rb") as file:
+            return self._outer.fetch(self._path, start, stop, self._directory.size)[0]
+        with open_regular(self._path) as file:
             file.seek(start)
             return file.read(stop - start)
 
@@ -228,9 +259,9 @@ class _InflatedFile(io.RawIOBase):
     remote = True
     _PART_BYTES = 1 << 22
 
-    def __init__(self, storage: ZipStorage, path: str, info: zipfile.ZipInfo) -> None:
+    def __init__(self, storage: ZipStorage, path: str, member: Member) -> None:
         super().__init__()
-        self._storage, self._path, self._info = storage, path, info
+        self._storage, self._path, self._member = storage, path, member
         self.problem: str | None = None
         self._at = 0
         self._begin()
@@ -249,7 +280,7 @@ class _InflatedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; nothing is read yet."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._info.file_size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._member.size}[whence]
         self._at = max(0, base + offset)
         return self._at
 
@@ -263,10 +294,10 @@ class _InflatedFile(io.RawIOBase):
         if self._at < self._done:
             self._begin()
         try:
-            while self._done < min(self._at, self._info.file_size):
+            while self._done < min(self._at, self._member.size):
                 self._next(min(self._at - self._done, self._PART_BYTES))
             filled = 0
-            while filled < len(view) and self._done < self._info.file_size:
+            while filled < len(view) and self._done < self._member.size:
                 data = self._next(len(view) - filled)
                 view[filled : filled + len(data)] = data
                 filled += len(data)
@@ -283,8 +314,8 @@ class _InflatedFile(io.RawIOBase):
         while not data:
             packed = self._inflate.unconsumed_tail
             if not packed:
-                stop = min(self._read + self._PART_BYTES, self._info.compress_size)
-                packed = self._storage.raw(self._path, self._read, stop) if stop > self._read else b""
+                stop = min(self._read + self._PART_BYTES, self._member.packed)
+                packed = self._storage.raw(self._member, self._read, stop) if stop > self._read else b""
                 self._read = stop
             try:
                 data = self._inflate.decompress(packed, at_most)
@@ -294,7 +325,7 @@ class _InflatedFile(io.RawIOBase):
                 raise _damaged()
         self._done += len(data)
         self._crc = zlib.crc32(data, self._crc)
-        if self._done == self._info.file_size and self._crc != self._info.CRC:
+        if self._done == self._member.size and self._crc != self._member.crc:
             raise _damaged()
         return data
 
@@ -303,22 +334,28 @@ def _damaged() -> OSError:
     return OSError(errno.EIO, "it is damaged in the archive")
 
 
-def _sorted_out(
-    infos: Sequence[zipfile.ZipInfo], anchor: str
-) -> tuple[Mapping[str, zipfile.ZipInfo], dict[str, Names]]:
-    """(path to member, folder to names). Of members with one name the last counts; odd paths have no place."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    tree = {anchor: Names()}
-    for info in {info.filename: info for info in infos}.values():
-        parts = info.filename.split("/")
-        if any(part in ("", ".", "..") for part in parts[:-1]):
-            continue
-        folder = anchor
-        for part in parts[:-1]:
-            tree[folder].folders[part] = None
-            folder = f"{folder}/{part}"
-            tree.setdefault(folder, Names())
-        if parts[-1] not in ("", ".", ".."):
-            tree[folder].add(parts[-1], info.file_size, stamp_of(f"{info.CRC}-{info.file_size}"))
-            members[f"{folder}/{parts[-1]}"] = info
-    return members, tree
+_BZIP2, _LZMA, _ZSTD = 12, 14, 93
+_LZMA_HEADER = Struct("<2xHBL")
+"""Length of the properties, and these: one byte for three numbers, and the size of the dictionary."""
+
+
+def _unpack(packed: bytes, member: Member) -> bytes:
+    """What a member in a rare compression holds, up to its size. Raises any exception where it is damaged."""
+    if member.method == _LZMA:
+        return _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)
+    if member.method == _BZIP2:
+        return bz2.BZ2Decompressor().decompress(packed, member.size)
+    if member.method == _ZSTD:
+        return zstd_decompressor().decompress(packed, member.size)
+    raise DamagedError(f"it is packed in an unknown way in the archive (method {member.method})")
+
+
+def _lzma(packed: bytes, size: int) -> Decompressor:
+    """What unpacks a member with LZMA (APPNOTE.TXT 5.8.8). Raises any exception where its header is damaged."""
+    _, numbers, dictionary = _LZMA_HEADER.unpack_from(packed)
+    rest, lc = divmod(numbers, 9)
+    pb, lp = divmod(rest, 5)
+    # No match reaches further back than the member has bytes.
+    dict_size = max(4096, min(dictionary, size))
+    filters = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": dict_size}]
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)

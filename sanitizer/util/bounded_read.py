@@ -97,8 +97,13 @@ def read_stream(file: BinaryIO, limit: int, name: str) -> bytes:
         parts.append(part)
         left -= len(part)
     if not left:
-        raise TooLargeError(errno.EFBIG, f"larger than the limit of {as_size(limit)}", name)
+        raise too_large(limit, name)
     return b"".join(parts)
+
+
+def too_large(limit: int, name: str) -> TooLargeError:
+    """The error for what has more bytes than its limit; `name` is its path."""
+    return TooLargeError(errno.EFBIG, f"larger than the limit of {as_size(limit)}", name)
 
 
 def as_size(n_bytes: int) -> str:

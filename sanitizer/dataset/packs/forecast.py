@@ -23,8 +23,9 @@ from sanitizer.dataset.packs.read_ahead import (
     opener_in,
 )
 from sanitizer.dataset.packs.shard_names import folder_split
-from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, plain_name
+from sanitizer.dataset.packs.tar_chunks import plain_name
 from sanitizer.dataset.packs.tar_walk import BLOCK, Member, TarWalk
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,7 +172,7 @@ def _view_member(played: ReadAhead, member: Member, name: str, mode: ImageMode, 
         played.view(member.start, min(member.size, FIRST_BLOCK))
         if member.size >= FIRST_BLOCK:
             played.view(member.start + member.size - LAST_BLOCK, LAST_BLOCK)
-    elif is_label_member(name) and member.size <= MOST_LABEL_BYTES:
+    elif is_label_member(name) and member.size <= limits.LABEL_BYTES:
         result.labels += 1
         played.view(member.start, member.size)
 

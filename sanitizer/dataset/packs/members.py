@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tarfile
-import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sanitizer.dataset.packs.pairing import is_image_member
 from sanitizer.dataset.packs.read_ahead import ReadAhead, opener_in
 from sanitizer.dataset.packs.shard_names import is_compressed, is_shard
 from sanitizer.dataset.packs.tar_chunks import plain_name
 from sanitizer.dataset.packs.tar_walk import Member, TarWalk
+from sanitizer.dataset.packs.unpacking import Unpacked
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import BinaryIO
 
     from sanitizer.dataset.model import Dataset
-
-MAX_MEMBER_BYTES = 1 << 29
 
 
 def split_path(path: str, is_file: Callable[[str], bool] = os.path.isfile) -> tuple[str, str] | None:
@@ -52,9 +50,10 @@ def read_members(paths: Iterable[str], dataset: Dataset) -> Iterator[tuple[str, 
     for shard, names in wanted.items():
         try:
             with opener_in(dataset.storage, sizes[shard])(shard) as file:
-                contents = _streamed(file, names) if is_compressed(shard) else _walked(file, names)
+                archive = ReadAhead(file)
+                contents = _walked(Unpacked(archive) if is_compressed(shard) else archive, names)
                 yield from ((names[name], content) for name, content in contents)
-        except (OSError, tarfile.TarError, EOFError, zlib.error):
+        except OSError:
             continue
 
 
@@ -92,7 +91,7 @@ class Members:
         member = self._places[shard].get(name)
         while sum(map(len, self._places.values())) > self.PLACES_HELD:
             del self._places[next(iter(self._places))]
-        if member is None or member.size > MAX_MEMBER_BYTES:
+        if member is None or member.size > limits.IMAGE_BYTES:
             return None
         archive = ReadAhead(file)
         # A sparse one is unpacked by a walk that begins at it.
@@ -106,22 +105,10 @@ def _places_in(archive: ReadAhead) -> dict[str, Member]:
     return {name: member for name, member in names if is_image_member(name)}
 
 
-def _walked(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    walk = TarWalk(ReadAhead(file))
+def _walked(archive: ReadAhead | Unpacked, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    walk = TarWalk(archive)
     for member in walk:
         name = plain_name(member.name)
-        content = walk.content(member) if name in names and member.size <= MAX_MEMBER_BYTES else None
+        content = walk.content(member) if name in names and member.size <= limits.IMAGE_BYTES else None
         if content is not None:
             yield name, content
-
-
-def _streamed(file: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    source = cast("BinaryIO", ReadAhead(file))
-    with tarfile.open(fileobj=source, mode="r|*") as archive:
-        for info in archive:
-            name = plain_name(info.name)
-            archive.members = []  # type: ignore[attr-defined]
-            if info.isreg() and name in names and info.size <= MAX_MEMBER_BYTES:
-                content = archive.extractfile(info)
-                if content is not None:
-                    yield name, content.read()

@@ -6,17 +6,21 @@ their sizes are those that the records claim. What makes the converter stop is r
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import reprlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.packs.pairing import Pair
 from sanitizer.dataset.packs.read_ahead import blocks_of
 from sanitizer.dataset.packs.stored_images import sized_image, stored_table
-from sanitizer.dataset.packs.tar_chunks import MOST_LABEL_BYTES, PackChunk, as_split
+from sanitizer.dataset.packs.tar_chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
 from sanitizer.dataset.places import place, shown
 from sanitizer.findings import Severity
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Place
 
 SPLITS = ("train", "val", "test")
-MAX_LINE_BYTES = 1 << 28
+MAX_LINE_BYTES = limits.NDJSON_LINE_BYTES
+MAX_BAD_LINES = 10_000
+"""Lines of a range that the converter cannot take, each named; where there are more, the range is read no further."""
 STOPS = "Ultralytics' converter stops here"
 
 
@@ -77,9 +83,10 @@ def read_record(line: bytes) -> Record:
     value = parse_line(line)
     split, file = value.get("split"), value.get("file")
     if split not in SPLITS:
-        raise RecordError(f"has the split {split!r}, which is none of train, val and test", "D002")
+        raise RecordError(f"has the split {in_short(split)}, which is none of train, val and test", "D002")
     if not isinstance(file, str) or not file:
-        raise RecordError(f"has no file name (`file` is {file!r})")
+        raise RecordError(f"has no file name (`file` is {in_short(file)})")
+    _check_name(file)
     annotations = value.get("annotations", {})
     if not isinstance(annotations, dict):
         raise RecordError(f"`annotations` is a {type(annotations).__name__}, not an object")
@@ -87,19 +94,46 @@ def read_record(line: bytes) -> Record:
         ids = frozenset(int(row[0]) for rows in annotations.values() for row in rows if row)
         kinds = list(annotations)
         rows = [" ".join(map(str, row)) for row in annotations[kinds[0]]] if kinds else []
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError):
         raise RecordError("has annotations that are no lists of numbers with a class id first") from None
     text = "\n".join(rows) + "\n" if rows else ""
+    try:
+        label = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RecordError("has annotations with half a surrogate pair, which no file can hold") from None
     width, height = _side(value.get("width")), _side(value.get("height"))
     return Record(
         split,
         file,
-        text.encode("utf-8", "surrogatepass"),
+        label,
         ids,
         width,
         height,
         [k for k in kinds[1:] if annotations[k]],
     )
+
+
+def in_short(value: object) -> str:
+    """A value of a record as a sentence may hold it."""
+    return shown(_SHORT.repr(value))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = 60
+
+
+def _check_name(file: str) -> None:
+    """Raises RecordError where no file can have that name."""
+    try:
+        n_bytes = len(file.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise RecordError(f"has half a surrogate pair in its file name {in_short(file)}") from None
+    if "\0" in file:
+        raise RecordError(f"has a NUL in its file name {in_short(file)}")
+    if n_bytes > limits.NDJSON_NAME_BYTES:
+        raise RecordError(f"has a file name of {n_bytes:,} bytes")
+    if file.count("/") > limits.MEMBER_DEPTH:
+        raise RecordError(f"has a file name that is {file.count('/'):,} folders deep")
 
 
 def _side(value: object) -> int:
@@ -131,6 +165,7 @@ class NdjsonReader:
     records_per_chunk: int
     faults: list[Place] = field(default_factory=list)
     unread: int = 0
+    _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
 
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
@@ -144,7 +179,14 @@ class NdjsonReader:
                     if record is not None:
                         pending.append(record)
                         label_bytes += len(record.label)
-                    if len(pending) == self.records_per_chunk or label_bytes > MOST_LABEL_BYTES:
+                    if self._bad_lines > MAX_BAD_LINES:
+                        self._fault(
+                            number,
+                            "and over 10,000 lines before it are no records: what follows was not read",
+                            "D001",
+                        )
+                        break
+                    if len(pending) == self.records_per_chunk or label_bytes > LABEL_BYTES_PER_CHUNK:
                         yield self._chunk(pending)
                         pending, label_bytes = [], 0
         except OSError as error:
@@ -164,6 +206,7 @@ class NdjsonReader:
                 raise RecordError(f"is longer than {MAX_LINE_BYTES:,} bytes")
             record = read_record(line)
         except RecordError as error:
+            self._bad_lines += 1
             if self.pack.split == 0:
                 self._fault(number, f"{error}; {STOPS}", error.rule)
             return None
@@ -178,6 +221,9 @@ class NdjsonReader:
                 "D001",
                 Severity.WARNING,
             )
+        if record.file.startswith("/") or ".." in record.file.split("/"):
+            detail = f"names the file {in_short(record.file)}, which leads out of the folder that the converter fills"
+            self._fault(number, detail, "D005")
         for class_id in record.class_ids - self.names if self.names else ():
             self._unnamed.setdefault(class_id, number)
         return record
@@ -186,8 +232,8 @@ class NdjsonReader:
         added = {c: n for c, n in self._unnamed.items() if c >= 0}
         if not added:
             return
-        listed = ", ".join(map(str, sorted(added)[:10])) + (" and more" if len(added) > 10 else "")
-        first = f"class{min(added)}"
+        listed = ", ".join(map(in_short, sorted(added)[:10])) + (" and more" if len(added) > 10 else "")
+        first = f"class{in_short(min(added))}"
         detail = (
             f"uses class ids without a name ({listed}): the converter adds classes, the first called {first}"
         )
@@ -217,11 +263,18 @@ class NdjsonReader:
         images = [None if self.mode == "none" else sized_image(r.width, r.height) for r in records]
         return PackChunk(
             as_split(split, self.pack.path, pairs),
-            [r.label for r in records],
+            [_label(r) for r in records],
             stored_table(images),
             faults,
             unread=unread,
         )
+
+
+def _label(record: Record) -> bytes | OSError:
+    """The label's bytes, or that they are too many."""
+    if len(record.label) > limits.LABEL_BYTES:
+        return too_large(limits.LABEL_BYTES, record.file)
+    return record.label
 
 
 _TOO_LONG = b"\0"
@@ -231,14 +284,18 @@ _SAMPLED_AT_ONCE = 1 << 20
 def _lines(
     raw: BinaryIO, start: int, stop: int, first_line: int, buffer_bytes: int = 1 << 23
 ) -> Iterator[tuple[int, bytes]]:
-    """(1-based number, bytes) of every line of a range that is not blank; the dataset's record is left out."""
+    """(1-based number, bytes) of every line of a range that is not blank; the dataset's record is left out.
+
+    Raises:
+        OSError: The file cannot be read, or not as far as the range goes.
+    """
     raw.seek(start)
     file = io.BufferedReader(raw, min(blocks_of(raw).largest, buffer_bytes))  # type: ignore[type-var]
     number, at, header_seen = first_line, start, start > 0
     while at < stop:
         line = file.readline(MAX_LINE_BYTES)
         if not line:
-            return
+            raise OSError(errno.EIO, "it became shorter while it was read")
         at += len(line)
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
             while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
@@ -262,7 +319,7 @@ def first_labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
     """Labels of the first records that can be read."""
     try:
         with opener(pack.path) as raw:
-            for _, line in _lines(raw, 0, pack.size_bytes, 1, _SAMPLED_AT_ONCE):
+            for _, line in _lines(raw, 0, min(pack.size_bytes, limits.SAMPLED_BYTES), 1, _SAMPLED_AT_ONCE):
                 try:
                     yield read_record(line).label
                 except RecordError:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.dataset.model import Dataset, Pack, Split
-from sanitizer.dataset.packs.ndjson import SPLITS, STOPS, RecordError, first_labels, parse_line
+from sanitizer.dataset.packs.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.dataset.packs.read_ahead import blocks_of, open_unbuffered, opener_in
 from sanitizer.dataset.places import place, shown
 from sanitizer.dataset.storage import LOCAL, Storage, unreadable
@@ -29,6 +29,7 @@ _FIRST_LINE_BYTES = 1 << 24
 _SPLIT = re.compile(rb'"split"\s*:\s*"(train|val|test)"')
 _LONGEST_MATCH = 64
 _KEYPOINT_ROWS = 50
+_MOST_KEYPOINTS = 10_000
 
 
 def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Storage = LOCAL) -> Dataset:
@@ -59,7 +60,8 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
     declared: Any = record.get("task", "detect")
     task: Task | None = next((t for t in TASKS if t == declared), None)
     if task is None:
-        detail = f"{shown(path, root)} is a dataset for the task {declared!r}, whose records hold no boxes to judge"
+        where = f"{shown(path, root)} is a dataset for the task {in_short(declared)}"
+        detail = f"{where}, whose records hold no boxes to judge"
         faults.append(
             place(
                 "D001", detail, "Scan detect, segment, pose or obb sets.", Severity.WARNING, file=path, line=1
@@ -125,10 +127,10 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) ->
     """Class names, the gaps filled as the converter fills them."""
     given = record.get("class_names", {})
     try:
-        names = {int(key): str(name) for key, name in given.items()}
+        names = {int(key): _text(name) for key, name in given.items()}
         if names and not 0 <= min(names) <= max(names) < 1_000_000:
             raise ValueError("out of range")
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         detail = f"`class_names` of {shown(path, root)} is no mapping of class ids to names; {STOPS}"
         advice = 'Write "class_names": {"0": "first", "1": "second"}.'
         faults.append(place("D003", detail, advice, Severity.ERROR, file=path, line=1))
@@ -139,6 +141,11 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) ->
         detail = f"`class_names` of {where} has no name for id {gaps[0]}: the converter calls it {added}"
         faults.append(place("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
     return {i: names.get(i, f"class{i}") for i in range(max(names, default=-1) + 1)}
+
+
+def _text(name: object) -> str:
+    """A class name; what no file can hold of it stands escaped."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _splits(path: str, opener: Opener) -> list[str]:
@@ -178,7 +185,7 @@ def _keypoint_shape(
     if (
         isinstance(given, list)
         and len(given) == 2
-        and all(type(n) is int and n > 0 for n in given)
+        and all(type(n) is int and 0 < n <= _MOST_KEYPOINTS for n in given)
         and given[1] in (2, 3)
     ):
         return given[0], given[1]

@@ -6,6 +6,7 @@ no partner there waits for one until the end: an image under images/ for its lab
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.places import counted, place, shown
 from sanitizer.dataset.tables import Place
 from sanitizer.findings import Severity
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import as_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +31,8 @@ class Pair:
     image_name: str | None
     image: StoredImage | None
     label_name: str | None
-    label: bytes | None
+    label: bytes | OSError | None
+    """Its bytes, or why they were not read."""
 
 
 def is_image_member(name: str) -> bool:
@@ -81,9 +85,10 @@ class MemberPairer:
     faults: list[Place] = field(default_factory=list)
     _key: str | None = None
     _images: dict[str, StoredImage] = field(default_factory=dict)
-    _labels: dict[str, bytes] = field(default_factory=dict)
+    _labels: dict[str, bytes | OSError] = field(default_factory=dict)
     _waiting_images: dict[str, StoredImage] = field(default_factory=dict)
-    _waiting_labels: dict[str, bytes] = field(default_factory=dict)
+    _waiting_labels: dict[str, bytes | OSError] = field(default_factory=dict)
+    _waiting_bytes: int = 0
     _seen_image: bool = False
 
     def add_image(self, name: str, image: StoredImage) -> Iterator[Pair]:
@@ -93,7 +98,7 @@ class MemberPairer:
         self._refuse_second(name, self._images, self._waiting_images)
         self._images[name] = image
 
-    def add_label(self, name: str, label: bytes) -> Iterator[Pair]:
+    def add_label(self, name: str, label: bytes | OSError) -> Iterator[Pair]:
         """Take the next member, a label; gives the pairs of the sample before it, where it begins another."""
         yield from self._begin(name)
         self._refuse_second(name, self._labels, self._waiting_labels)
@@ -151,7 +156,16 @@ class MemberPairer:
                 self._waiting_images[name] = image
         for name, label in labels.items():
             if name not in used:
-                self._waiting_labels[name] = label
+                self._let_wait(name, label)
+
+    def _let_wait(self, name: str, label: bytes | OSError) -> None:
+        """Keep a label until its image comes, or only why it was not kept."""
+        if isinstance(label, bytes):
+            self._waiting_bytes += len(label)
+            if self._waiting_bytes > limits.WAITING_LABEL_BYTES:
+                held = as_size(limits.WAITING_LABEL_BYTES)
+                label = OSError(errno.ENOMEM, f"labels far from their images take more than {held} here")
+        self._waiting_labels[name] = label
 
     def _same_stem(self, first_with: dict[str, str], name: str, label: str) -> None:
         """D008 for the second image with a label."""

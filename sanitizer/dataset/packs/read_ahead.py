@@ -9,9 +9,13 @@ than a round trip, or the time of a megabyte that nobody needs.
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from sanitizer.util.bounded_read import open_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +47,8 @@ BEHIND_REQUESTS = Blocks(1 << 16, 1 << 23, 1 << 20)
 
 
 def open_unbuffered(path: str) -> BinaryIO:
-    """The file itself: `ReadAhead` is the only buffer."""
-    return open(path, "rb", buffering=0)
+    """The file itself, a regular one: `ReadAhead` is the only buffer. Raises OSError."""
+    return cast("BinaryIO", io.FileIO(open_descriptor(path), "rb"))
 
 
 def opener_in(storage: Storage, size: int = -1) -> Opener:
@@ -71,7 +75,12 @@ class ReadAhead:
         requests: Number of reads so far.
         bytes_read: Number of bytes that these brought.
         failed: Why a read failed, once one did: whoever is handed this as a file may hide the exception.
+        problem: None: as much is read as the file has.
+        extension_limit: Bytes of extended headers that are read in all: as many as there are.
     """
+
+    problem: str | None = None
+    extension_limit = sys.maxsize
 
     def __init__(self, file: BinaryIO, blocks: Blocks | None = None) -> None:
         self._file = file

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.image_verdict import Verdict
 from sanitizer.dataset.images import FIRST_BLOCK, LAST_BLOCK, Row, decode_one, judge_ends, tabulate
 from sanitizer.dataset.tables import ImageStatus
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import as_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     Part = Callable[[int, int], bytes]
 
 _NO_ROW: Row = (-1, -1, 0, -1, 0)
-_MOST_IN_MEMORY = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
     """
     if mode == "none":
         return StoredImage(_NO_ROW, Verdict(status=ImageStatus.NOT_READ))
-    if mode == "decode" and size <= _MOST_IN_MEMORY:
+    if mode == "decode" and size <= limits.IMAGE_BYTES:
         whole = part(0, size)
         part = partial(_part_of, whole)
     tail = block = part(0, min(size, FIRST_BLOCK))
@@ -62,6 +63,8 @@ def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
     row, verdict = judge_ends(block, tail, size, more, look)
     if mode != "decode":
         return StoredImage(row, verdict)
+    if size > limits.IMAGE_BYTES:
+        return StoredImage(row, verdict or _too_large(row))
     image_hash, verdict = decode_one(BytesIO(part(0, size)), row, verdict)
     return StoredImage(row, verdict, image_hash)
 
@@ -71,12 +74,22 @@ def _part_of(content: bytes, start: int, length: int) -> bytes:
 
 
 def _look_closer(part: Part, size: int, first: bytes) -> Verdict:
-    if size > _MOST_IN_MEMORY:
-        words = f"{size:,} bytes are too many to look at inside another file"
-        return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+    if size > limits.IMAGE_BYTES:
+        return _too_large(_NO_ROW)
     from sanitizer.dataset.image_decode import check_image
 
     return check_image(BytesIO(part(0, size)), first)
+
+
+def _too_large(row: Row) -> Verdict:
+    words = f"larger than the {as_size(limits.IMAGE_BYTES)} that are looked at inside another file"
+    return Verdict(*row[:3], status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+
+
+def not_judged(problem: OSError) -> StoredImage:
+    """An image that is there and cannot be looked at."""
+    words = problem.strerror or type(problem).__name__
+    return StoredImage(_NO_ROW, Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words))
 
 
 def sized_image(width: int, height: int) -> StoredImage | None:

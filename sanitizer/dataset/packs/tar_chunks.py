@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
-import tarfile
-import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,24 +21,29 @@ from sanitizer.dataset.packs.pairing import (
 )
 from sanitizer.dataset.packs.read_ahead import ReadAhead
 from sanitizer.dataset.packs.shard_names import folder_split
-from sanitizer.dataset.packs.stored_images import NOT_READ, read_stored, stored_table
-from sanitizer.dataset.packs.tar_walk import MAX_UNPACKED_BYTES, Damage, Member, TarWalk
+from sanitizer.dataset.packs.stored_images import NOT_READ, not_judged, read_stored, stored_table
+from sanitizer.dataset.packs.tar_walk import Damage, Member, TarWalk
+from sanitizer.dataset.packs.unpacking import Unpacked
 from sanitizer.dataset.places import counted, place, shown
 from sanitizer.findings import Severity
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
 
     from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Pack
     from sanitizer.dataset.packs.read_ahead import Opener
+    from sanitizer.dataset.packs.stored_images import StoredImage
     from sanitizer.dataset.tables import ImageTable, Place
 
 UNREAD_LABEL = b"not read: left out"
 """Stands for the content of a label that is left out; told by identity."""
-MOST_LABEL_BYTES = 1 << 26
-"""A longer label is no label; it is named and left out."""
+LABEL_BYTES_PER_CHUNK = 2 * limits.LABEL_BYTES
+"""A chunk with more bytes of labels ends early."""
+_NAMED_MEMBERS = 1000
+"""Members that are not read are named up to this number, and counted from there on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,14 @@ class PackChunk:
 
     Attributes:
         pairs: Their names and folders; paths go on from the packed file's as if it were a folder.
-        labels: Bytes of each label; None where there is none.
+        labels: Bytes of each label, or why it was not read; None where there is none.
         images: Facts of each image.
         faults: What is wrong with the file or with single members (D002, D005–D008, L009).
         left_out: Pairs whose image or label was not read, by number.
     """
 
     pairs: Split
-    labels: Sequence[bytes | None]
+    labels: Sequence[bytes | OSError | None]
     images: ImageTable
     faults: Sequence[Place]
     left_out: LeftOut = NOTHING
@@ -86,6 +90,8 @@ class TarReader:
     left_out: LeftOut = NOTHING
     faults: list[Place] = field(default_factory=list)
     unread: int = 0
+    _torn: bool = False
+    _n_odd: int = 0
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
         """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
@@ -94,8 +100,8 @@ class TarReader:
         label_bytes = 0
         for pair in self._pairs(pairer, start, stop):
             pending.append(pair)
-            label_bytes += len(pair.label or b"")
-            if len(pending) == self.pairs_per_chunk or label_bytes > MOST_LABEL_BYTES:
+            label_bytes += len(pair.label) if isinstance(pair.label, bytes) else 0
+            if len(pending) == self.pairs_per_chunk or label_bytes > LABEL_BYTES_PER_CHUNK:
                 yield self._chunk(pending, pairer)
                 pending, label_bytes = [], 0
         if pending or pairer.faults or self.faults:
@@ -105,99 +111,88 @@ class TarReader:
         n_images = n_labels = 0
         try:
             with self.opener(self.pack.path) as file:
-                members = (
-                    self._streamed(ReadAhead(file))
-                    if self.pack.kind == "stream"
-                    else self._in(file, start, stop)
-                )
-                for name, is_image, size, part in members:
+                compressed = self.pack.kind == "stream"
+                archive = ReadAhead(file)
+                for member in self._streamed(archive) if compressed else self._in(archive, start, stop):
+                    name = member.name
                     if self.pack.only is not None and folder_split(name, self.split) != self.pack.only:
                         continue
                     if name.startswith("/") or ".." in name.split("/"):
                         self._report_outside(name)
-                    n_images, n_labels = n_images + is_image, n_labels + (not is_image)
-                    if is_image:
-                        unread = n_images - 1 in self.left_out.images
-                        image = NOT_READ if unread else read_stored(size, part, self.mode)
+                    if is_image_member(name):
+                        unread = n_images in self.left_out.images
+                        n_images += 1
+                        image = NOT_READ if unread else member.image(self.mode)
                         yield from pairer.add_image(name, image)
-                    elif size <= MOST_LABEL_BYTES:
-                        unread = n_labels - 1 in self.left_out.labels
-                        yield from pairer.add_label(name, UNREAD_LABEL if unread else part(0, size))
                     else:
-                        self._fault(
-                            f"its label {shown(name)} has {size:,} bytes and was not read", "Repair it."
-                        )
+                        unread = n_labels in self.left_out.labels
+                        n_labels += 1
+                        yield from pairer.add_label(name, UNREAD_LABEL if unread else member.label())
         except OSError as error:
             self._report_unread(error)
-        yield from pairer.finish(torn=bool(self.unread))
+        yield from pairer.finish(torn=self._torn or bool(self.unread))
 
-    def _in(self, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, bool, int, _Part]]:
-        """(name, whether it is an image, size, reader of a part) of every image and label in a byte range."""
-        archive = ReadAhead(file)
+    def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_Found]:
+        """Every image and label in a byte range."""
         walk = TarWalk(archive, start, min(stop, archive.size))
-        for member in walk:
-            name = plain_name(member.name)
-            is_image = is_image_member(name)
-            if is_image or is_label_member(name):
-                part = self._part_of(archive, walk, member)
-                if part is not None:
-                    yield name, is_image, member.size, part
+        for name, member in self._wanted(walk):
+            if member.sparse is None:
+                yield _Found(name, member.size, _Part(archive, member.start))
+            else:
+                yield self._whole(name, member, walk)
         if not archive.size:
             walk.damage = Damage(0, "it has zero bytes")
+        elif archive.size < self.pack.size_bytes and walk.damage is None:
+            walk.damage = Damage(archive.size, "it became shorter while it was read")
         self._report_walk(walk, whole=stop >= archive.size)
 
-    def _part_of(self, archive: ReadAhead, walk: TarWalk, member: Member) -> _Part | None:
-        if member.sparse is None:
-            return _Part(archive, member.start)
-        content = walk.content(member)
-        if content is not None:
-            return _Part(content)
-        if archive.failed is not None:
-            raise archive.failed
-        self._fault(f"its sparse member {shown(member.name)} cannot be unpacked", "Pack it without holes.")
-        return None
-
-    def _streamed(self, file: ReadAhead) -> Iterator[tuple[str, bool, int, _Part]]:
+    def _streamed(self, file: ReadAhead) -> Iterator[_Found]:
         """The same of a compressed archive, from end to end."""
-        try:
-            with tarfile.open(fileobj=cast("BinaryIO", file), mode="r|*") as archive:
-                for info in archive:
-                    name = plain_name(info.name)
-                    archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header that it has seen
-                    if not info.isreg() or not (is_image_member(name) or is_label_member(name)):
-                        continue
-                    content = archive.extractfile(info) if info.size <= MAX_UNPACKED_BYTES else None
-                    if content is None:
-                        self._fault(
-                            f"its member {shown(name)} of {info.size:,} bytes was not read", "Repair it."
-                        )
-                    else:
-                        yield name, is_image_member(name), info.size, _Part(content.read())
-        except (
-            tarfile.TarError,
-            EOFError,
-            ValueError,
-            OverflowError,
-            RecursionError,
-            OSError,
-            zlib.error,
-        ) as error:
-            if file.failed is not None:
-                raise file.failed from None
-            if self.pack.path.lower().endswith(".zst") and isinstance(error, tarfile.ReadError):
-                self._fault(
-                    "is compressed with Zstandard, which this Python does not read", "Decompress it: zstd -d."
-                )
-                return
-            words = " ".join(str(error).split())[:200] or type(error).__name__
-            self._fault(f"is damaged ({words}); what follows was not read", "Pack it again.")
+        archive = Unpacked(file)
+        walk = TarWalk(archive)
+        for name, member in self._wanted(walk):
+            found = self._whole(name, member, walk)
+            if found.part is not None or not archive.ended:  # where it ends within a member, the walk says so
+                yield found
+        self._report_walk(walk, whole=True)
+
+    def _wanted(self, walk: TarWalk) -> Iterator[tuple[str, Member]]:
+        """(plain name, member) of images and labels."""
+        for member in walk:
+            name = plain_name(member.name)
+            if is_image_member(name) or is_label_member(name):
+                if len(name) > _USUAL_NAME and (problem := _odd_name(name)):
+                    self._report_odd(name, problem)
+                else:
+                    yield name, member
+
+    def _whole(self, name: str, member: Member, walk: TarWalk) -> _Found:
+        """A member that must be held as a whole; without content where it cannot be."""
+        limit = limits.IMAGE_BYTES if is_image_member(name) else limits.LABEL_BYTES
+        if member.size > limit:
+            return _Found(name, member.size, None, too_large(limit, name))
+        content = walk.content(member)
+        if content is None:
+            problem = OSError(errno.EIO, "it is a sparse file, and its map of holes is damaged")
+            return _Found(name, member.size, None, problem)
+        return _Found(name, member.size, _Part(content))
+
+    def _report_odd(self, name: str, problem: str) -> None:
+        self._n_odd += 1
+        if self._n_odd <= _NAMED_MEMBERS:
+            detail = f"has a member {problem}, which was not read: {shown(name[:100])}…"
+            self._fault(detail, "Pack it under a shorter name.")
 
     def _report_unread(self, error: OSError) -> None:
         self._fault(f"cannot be read: {error.strerror or type(error).__name__}", "Make it readable.")
         self.unread = 1
 
     def _report_walk(self, walk: TarWalk, whole: bool) -> None:
+        if self._n_odd > _NAMED_MEMBERS:
+            rest = counted(self._n_odd - _NAMED_MEMBERS, "more member")
+            self._fault(f"has {rest} with such names, which were not read", "Pack them under shorter names.")
         if walk.damage is not None:
+            self._torn = True
             at, reason = walk.damage.offset, walk.damage.reason
             detail = f"is damaged at byte {at:,}: {reason}; what follows was not read"
             self._fault(detail, "Pack it again, or copy it again from where it is whole.")
@@ -245,6 +240,37 @@ class TarReader:
             ),
             unread,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An image or a label of an archive.
+
+    Attributes:
+        name: Plain.
+        size: Bytes.
+        part: Reads ranges of it; None where it cannot be read.
+        problem: Why it cannot.
+    """
+
+    name: str
+    size: int
+    part: _Part | None
+    problem: OSError | None = None
+
+    def image(self, mode: ImageMode) -> StoredImage:
+        """What an image is."""
+        if self.part is None:
+            return not_judged(self.problem or OSError())
+        return read_stored(self.size, self.part, mode)
+
+    def label(self) -> bytes | OSError:
+        """Bytes of a label, or why it is not read."""
+        if self.part is None:
+            return self.problem or OSError()
+        if self.size > limits.LABEL_BYTES:
+            return too_large(limits.LABEL_BYTES, self.name)
+        return self.part(0, self.size)
 
 
 class _Part:
@@ -302,14 +328,23 @@ def _joined(archive: str, folder: str) -> str:
     return f"{archive}/{folder}" if folder else archive
 
 
+_USUAL_NAME = 100
+
+
+def _odd_name(name: str) -> str | None:
+    """What keeps a name from being the path of any file, or None."""
+    n_bytes = len(name.encode("utf-8", "surrogateescape"))
+    if n_bytes > limits.MEMBER_NAME_BYTES:
+        return f"with a name of {n_bytes:,} bytes"
+    depth = name.count("/")
+    return f"that lies {depth:,} folders deep" if depth > limits.MEMBER_DEPTH else None
+
+
 def streamed_labels(file: ReadAhead, members: int) -> Iterator[bytes]:
     """Labels among the first members of a compressed archive; ends where it is damaged."""
-    try:
-        with tarfile.open(fileobj=cast("BinaryIO", file), mode="r|*") as archive:
-            for info in itertools.islice(archive, members):
-                if info.isreg() and is_label_member(plain_name(info.name)) and info.size <= MOST_LABEL_BYTES:
-                    content = archive.extractfile(info)
-                    if content is not None:
-                        yield content.read()
-    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, OSError, zlib.error):
-        return
+    walk = TarWalk(Unpacked(file, limits.SAMPLED_BYTES))
+    for member in itertools.islice(walk, members):
+        if is_label_member(plain_name(member.name)) and member.size <= limits.LABEL_BYTES:
+            content = walk.content(member)
+            if content is not None:
+                yield content

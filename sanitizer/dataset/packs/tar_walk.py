@@ -11,20 +11,19 @@ import os
 import re
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from zlib import adler32
+
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sanitizer.dataset.packs.read_ahead import ReadAhead
+    from sanitizer.dataset.packs.unpacking import Unpacked
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
-MAX_EXTENSION_BYTES = 1 << 20
-"""Long names and pax records are read as a whole: one that claims more is refused."""
-MAX_UNPACKED_BYTES = 1 << 28
-"""A sparse file may claim any size: beyond this it is not unpacked."""
 _ADLER = 65521
 _REGULAR = frozenset(b"0\x007")
 _WITHOUT_DATA = frozenset(b"12346")
@@ -77,7 +76,7 @@ class TarWalk:
         skipped: Number of members so far that are links, devices or pipes.
     """
 
-    def __init__(self, archive: ReadAhead, start: int = 0, stop: int | None = None) -> None:
+    def __init__(self, archive: ReadAhead | Unpacked, start: int = 0, stop: int | None = None) -> None:
         self._archive = archive
         self._stop = archive.size if stop is None else stop
         self.end = start
@@ -85,6 +84,8 @@ class TarWalk:
         self.skipped = 0
         self._library: tarfile.TarFile | None = None
         self._everything_by_library = False
+        self._last: Member | None = None
+        self._extension_bytes = 0
 
     def __iter__(self) -> Iterator[Member]:
         """Regular files in order. Ends at the end mark, at `stop`, or at damage; never raises for what is stored."""
@@ -95,7 +96,7 @@ class TarWalk:
             if head == _ZEROS:
                 return
             if len(head) < BLOCK:
-                self._break(at, f"{len(head)} bytes where a header of {BLOCK} should be")
+                self._break(min(at, self._archive.size), self._cut_off(len(head)))
                 return
             found = None if self._everything_by_library else _plain(head)
             try:
@@ -109,22 +110,41 @@ class TarWalk:
                 continue
             if member.start + member.size > self._archive.size and member.sparse is None:
                 lacking = member.start + member.size - self._archive.size
-                self._break(at, f"the archive ends {lacking:,} bytes before its member {member.name!r} does")
+                self._break(at, _ends_early(lacking, member))
                 return
+            self._last = member
             yield member
 
     def content(self, member: Member) -> bytes | None:
-        """All bytes of a member; None where a sparse one is too large to unpack, or damaged."""
-        if member.sparse is None:
-            return self._archive.view(member.start, member.size)
-        if member.size > MAX_UNPACKED_BYTES or self._library is None:
+        """All bytes of a member; None where it is not there as a whole, or a sparse one is too large or damaged.
+
+        Raises:
+            OSError: The archive cannot be read.
+        """
+        if member.sparse is not None:
+            return self._unfolded(member, member.sparse)
+        content = self._archive.view(member.start, member.size)
+        return content if len(content) == member.size else None
+
+    def _unfolded(self, member: Member, sparse: tarfile.TarInfo) -> bytes | None:
+        """A sparse member with its holes."""
+        if member.size > limits.IMAGE_BYTES:
             return None
-        try:
-            self._library.fileobj = self._archive  # type: ignore[assignment]
-            file = self._library.extractfile(member.sparse)
-            return None if file is None else file.read()
-        except (tarfile.TarError, OSError, ValueError):
-            return None
+        content = bytearray(member.size)
+        at, end = member.start, 0
+        pieces = cast("list[tuple[int, int]]", sparse.sparse)
+        for start, length in pieces:
+            if not length:
+                continue
+            if not end <= start < start + length <= member.size:
+                return None
+            part = self._archive.view(at, length)
+            if len(part) < length:
+                return None
+            end = start + length
+            content[start:end] = part
+            at += length
+        return bytes(content)
 
     def after_end(self) -> bool:
         """Whether something follows the end mark: members that no usual reader sees."""
@@ -147,6 +167,15 @@ class TarWalk:
         self.skipped += kind != _FOLDER
         return None
 
+    def _cut_off(self, found: int) -> str:
+        """Why there is no whole header where one should be."""
+        if self._archive.problem is not None:
+            return self._archive.problem
+        last = self._last
+        if last is not None and (lacking := last.start + last.size - self._archive.size) > 0:
+            return _ends_early(lacking, last)
+        return f"{found} bytes where a header of {BLOCK} should be"
+
     def _break(self, offset: int, reason: str) -> None:
         self.damage = Damage(offset, reason)
 
@@ -155,9 +184,12 @@ class TarWalk:
             # An empty archive, so that nothing is read yet.
             self._library = tarfile.open(fileobj=io.BytesIO(bytes(2 * BLOCK)), mode="r:")  # noqa: SIM115
         library = self._library
-        library.fileobj = _Careful(self._archive)  # type: ignore[assignment]
-        library.fileobj.seek(at)
-        info = tarfile.TarInfo.fromtarfile(library)
+        file = library.fileobj = _Careful(self._archive)  # type: ignore[assignment]
+        file.seek(at)
+        info = _read_header(library)
+        self._extension_bytes += limits.EXTENSION_BYTES - file.left
+        if self._extension_bytes > self._archive.extension_limit:
+            raise tarfile.ReadError("more bytes of extended headers than any archive needs")
         if library.offset <= at or info.size < 0:
             raise tarfile.ReadError("a member of negative size")
         self.end = library.offset
@@ -172,16 +204,36 @@ _LONGEST_PADDING = 1 << 20
 
 
 class _Careful:
-    """The archive as tarfile sees it: no read that a hostile header could make as large as it likes."""
+    """The archive as tarfile sees it while it reads one header: no more than a hostile one may claim.
 
-    def __init__(self, archive: ReadAhead) -> None:
+    Attributes:
+        left: Bytes that may still be read.
+    """
+
+    def __init__(self, archive: ReadAhead | Unpacked) -> None:
         self._archive = archive
         self.seek, self.tell = archive.seek, archive.tell
+        self.left = limits.EXTENSION_BYTES
 
     def read(self, length: int) -> bytes:
-        if length > MAX_EXTENSION_BYTES:
+        if length > self.left:
             raise tarfile.ReadError(f"an extended header of {length:,} bytes")
+        self.left -= length
         return self._archive.read(length)
+
+
+def _read_header(library: tarfile.TarFile) -> tarfile.TarInfo:
+    """The next member as tarfile reads it. Raises tarfile.TarError, OSError, ValueError or RecursionError."""
+    try:
+        return tarfile.TarInfo.fromtarfile(library)
+    except (tarfile.TarError, OSError, RecursionError):
+        raise
+    except Exception as error:  # tarfile does not expect every header that can be made
+        raise tarfile.ReadError(str(error) or type(error).__name__) from None
+
+
+def _ends_early(lacking: int, member: Member) -> str:
+    return f"the archive ends {lacking:,} bytes before its member {member.name[:200]!r} does"
 
 
 def _words(error: Exception) -> str:
