@@ -266,7 +266,9 @@ scan(sys.argv[1], jobs=2, images="header", cache=False)
 
 @forked
 @pytest.mark.parametrize("how", BUSY)
-def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(data_yaml: Path, tmp_path: Path, how: str) -> None:
+def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(
+    data_yaml: Path, tmp_path: Path, how: str
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     script = _SCAN.format(busy=BUSY[how])
     process = subprocess.Popen((sys.executable, "-c", script, str(data_yaml), str(tmp_path / "fifo")))

@@ -45,7 +45,9 @@ class Worker:
         self.connection, theirs = context.Pipe()
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
         ours = self.connection if START_METHOD == "fork" else None
-        self._process = context.Process(target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True
+        )
         with _interrupts_put_off():
             self._process.start()
         theirs.close()
