@@ -1,44 +1,54 @@
 """What scans found, kept per chunk in the user's cache folder so that a rescan only has to stat the files.
 
-A chunk's entry is taken only if path, size and modification time of every file, the rules, and the version of
-sanitize are what they were. An entry whose checksum is wrong is treated as absent. Nothing is ever unpickled.
+A chunk's entry is taken only if the state of every file, the dataset's root, the rules, and the versions of all that
+reads are what they were. An entry that is not sound in every respect is treated as absent. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import __version__ as pillow_version
 
 from sanitizer import __version__
-from sanitizer.findings import Finding, Severity
-from sanitizer.rules.sketch import STORED as SKETCHES
-from sanitizer.rules.survey import ChunkSummary
+from sanitizer.cache_entry import EntryError, decode, encode
+from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.model import Split
+    from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.findings import Finding
+    from sanitizer.rules.survey import ChunkSummary
 
-MAGIC = b"sanitize-chunk-1\n"
+MAGIC = b"sanitize-chunk-2\n"
 DIGEST_BYTES = 16
+MOST_BYTES = 32 * MIB
+"""Of an entry. It is larger only where nearly every row of a chunk is faulty; such a chunk is read again instead."""
 RULE_SETS_KEPT = 4
+UNUSED_KEPT_S = 30 * 24 * 3600
+"""How long entries of splits are kept that no scan asked for."""
+HALF_WRITTEN_KEPT_S = 3600
 SETTLED_AFTER_S = 2.0
 """A file changed more recently than this may change again within its clock's tick, unseen: not stored."""
 
-_STORED = {cls.__name__: cls for cls in (Finding, ChunkSummary, *SKETCHES)}
-_SEVERITY_FIELD = [f.name for f in fields(Finding)].index("severity")
+_NEW = ".new-"
+_NAME = re.compile(r"[0-9a-f]{24}")
+_ENTRY = re.compile(r"[0-9a-f]{24}-[0-9a-f]{24}")
+"""A folder, and an entry: its split and its chunk. Nothing else in the cache is ever thrown away."""
 
 
 def cache_root() -> str:
@@ -51,12 +61,29 @@ def cache_root() -> str:
     return user_cache_dir("sanitize", appauthor=False)
 
 
+def lies_in(dataset: Dataset) -> bool:
+    """Whether the cache folder lies inside a dataset on this disk, where a scan never writes."""
+    if dataset.storage.remote:
+        return False
+    above, path = set[object](), os.path.realpath(cache_root())
+    while True:
+        above.add(dataset.storage.identity(path))
+        parent = os.path.dirname(path)
+        if parent == path:
+            break
+        path = parent
+    above -= {None}
+    folders = {dataset.root, *(d for split in dataset.splits for d in (*split.image_dirs, *split.label_dirs))}
+    return not above.isdisjoint(map(dataset.storage.identity, folders))
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """Names one chunk's entry: where it lies, and the state of the files it is good for."""
 
     slot: str
     state: bytes
+    n_pairs: int
     newest_mtime_s: float
 
 
@@ -66,15 +93,27 @@ class ChunkCache:
 
     Attributes:
         folder: Where entries lie; made when the first one is stored.
+        codes: Codes of the rules that may have found something.
     """
 
     folder: str
+    codes: frozenset[str]
 
     @classmethod
-    def open(cls, dataset: str, rules: Sequence[str]) -> ChunkCache:
-        """The store for the dataset at this absolute path, under rules described by these texts."""
-        engine = (__version__, _source_state(), sys.byteorder, np.__version__, *rules)
-        return cls(os.path.join(cache_root(), "scan", _name(dataset), _name(*engine)))
+    def open(cls, dataset: str, depends_on: Sequence[str], codes: frozenset[str]) -> ChunkCache:
+        """The store for a dataset.
+
+        Args:
+            dataset: Absolute path or URL of its data.yaml, or of its folder.
+            depends_on: Texts that describe all that findings depend on, but for files and programs: the root that
+                paths are relative to, rules, task, what is read of images.
+            codes: As the attribute.
+        """
+        programs = (__version__, _source_state(), sys.version, sys.byteorder, np.__version__, pillow_version)
+        opens_heif = str(find_spec("pi_heif") is not None)
+        described = _name(*programs, opens_heif, *depends_on)
+        folder = os.path.join(cache_root(), "scan", _name(dataset), described)
+        return cls(folder, codes)
 
     def key(self, split: Split, start: int, stop: int) -> Key:
         """Stat every file of a split's pairs start to stop, or take what a listing said of them."""
@@ -83,22 +122,25 @@ class ChunkCache:
         has_image, has_label = split.has_image[pairs], split.has_label[pairs]
         if split.states is None:
             state = _ask_disk(split, start, stop, dirs, folders)
-            newest_mtime_s = float(state[:, [1, 3]].max(initial=0)) / 1e9
+            newest_mtime_s = float(state[:, [0, 2]].max(initial=0)) / 1e9
         else:  # stamps of a listing are no times, and tell every change
             state, newest_mtime_s = split.states[pairs], 0.0
         described = blake2b(digest_size=16)
-        for part in (state, folders, has_image, has_label):
+        lengths = np.diff(split.offsets[start : stop + 1])
+        for part in (state, folders, has_image, has_label, lengths):
             described.update(part.tobytes())
+        odd = {i - start: label for i, label in split.odd_labels.items() if start <= i < stop}
+        described.update(repr(sorted(odd.items())).encode("utf-8", "surrogateescape"))
         paths = (path for d in dirs.tolist() for path in (split.image_dirs[d], split.label_dirs[d]))
         blob = split.names[split.offsets[start] : split.offsets[stop]]
-        slot = _name(split.name, *paths, blob.decode("latin-1"))
-        return Key(slot, described.digest(), newest_mtime_s)
+        slot = f"{_name(split.name)}-{_name(*paths, blob.decode('latin-1'))}"
+        return Key(slot, described.digest(), stop - start, newest_mtime_s)
 
     def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
         """What was stored for exactly this state; None where there is nothing, or nothing sound."""
+        path = os.path.join(self.folder, key.slot)
         try:
-            with open(os.path.join(self.folder, key.slot), "rb") as f:
-                content = f.read()
+            content = read_bounded(path, MOST_BYTES, follow_links=False)
         except OSError:
             return None
         head = len(MAGIC) + DIGEST_BYTES
@@ -107,19 +149,23 @@ class ChunkCache:
         if content[head : head + len(key.state)] != key.state:
             return None
         try:
-            findings, summary = _decode(content[head + len(key.state) :])
-        except (ValueError, KeyError, TypeError, IndexError):
+            known = decode(content[head + len(key.state) :], key.n_pairs, self.codes)
+        except EntryError:
             return None
-        return findings, summary
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return known
 
     def store(self, key: Key, findings: Sequence[Finding], summary: ChunkSummary) -> None:
         """Write the entry, whole or not at all. A cache that cannot be written is no error."""
         if time.time() - key.newest_mtime_s < SETTLED_AFTER_S:
             return
-        body = key.state + _encode((list(findings), summary))
+        body = key.state + encode(findings, summary)
+        if len(body) > MOST_BYTES - len(MAGIC) - DIGEST_BYTES:
+            return
         with contextlib.suppress(OSError):
             os.makedirs(self.folder, exist_ok=True)
-            fd, temporary = tempfile.mkstemp(dir=self.folder, prefix=".new-")
+            fd, temporary = tempfile.mkstemp(dir=self.folder, prefix=_NEW)
             try:
                 with os.fdopen(fd, "wb") as f:
                     f.write(MAGIC + _digest(body) + body)
@@ -127,21 +173,37 @@ class ChunkCache:
             except OSError:
                 os.unlink(temporary)
 
-    def prune(self, entries_in_use: int) -> None:
-        """Forget entries of chunks that are no more, and rule sets that were not used lately."""
+    def prune(self, in_use: Mapping[str, int]) -> None:
+        """Forget what is of no use any more: entries of chunks, and rule sets.
+
+        Args:
+            in_use: Name of each split that was scanned, to the number of its chunks. Entries of other splits stay
+                for a month after their last use.
+        """
         with contextlib.suppress(OSError):
+            if os.path.islink(self.folder):
+                return
             os.utime(self.folder)
-            stored = _by_age(self.folder)
-            for entry in stored[: max(0, len(stored) - 2 * entries_in_use - 16)]:
-                os.unlink(entry)
-            for folder in _by_age(os.path.dirname(self.folder))[:-RULE_SETS_KEPT]:
-                shutil.rmtree(folder, ignore_errors=True)
+            of_split: dict[str, list[os.DirEntry[str]]] = {}
+            for entry in _by_age(self.folder):
+                if _ENTRY.fullmatch(entry.name):
+                    of_split.setdefault(entry.name.partition("-")[0], []).append(entry)
+                elif entry.name.startswith(_NEW) and _age_s(entry) > HALF_WRITTEN_KEPT_S:
+                    _unlink(entry)
+            kept = {_name(split): 2 * n + 16 for split, n in in_use.items()}
+            for split, entries in of_split.items():
+                n_old = sum(_age_s(entry) > UNUSED_KEPT_S for entry in entries)
+                for entry in entries[: max(0, len(entries) - kept[split]) if split in kept else n_old]:
+                    _unlink(entry)
+            rule_sets = [e for e in _by_age(os.path.dirname(self.folder)) if _NAME.fullmatch(e.name)]
+            for folder in rule_sets[:-RULE_SETS_KEPT]:
+                shutil.rmtree(folder.path, ignore_errors=True)  # a link is left alone
 
 
 def _ask_disk(
     split: Split, start: int, stop: int, dirs: NDArray[np.int32], folders: NDArray[np.intp]
 ) -> NDArray[np.int64]:
-    """int64 (stop - start, 4): size and modification time in ns of image and label of each pair."""
+    """int64 (stop - start, 4): of image and label of each pair what `_states` tells."""
     pairs = slice(start, stop)
     has_image, has_label = split.has_image[pairs], split.has_label[pairs]
     image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
@@ -151,28 +213,41 @@ def _ask_disk(
     for n, d in enumerate(dirs.tolist()):
         here = by_folder[ends[n] : ends[n + 1]]
         images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
-        state[here, :2] = _sizes_and_times(split.image_dirs[d], images, has_image[here])
-        state[here, 2:] = _sizes_and_times(split.label_dirs[d], labels, has_label[here])
+        state[here, :2] = _states(split.image_dirs[d], images, has_image[here])
+        state[here, 2:] = _states(split.label_dirs[d], labels, has_label[here])
     return state
 
 
-def _sizes_and_times(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """int64 (N, 2): size in bytes and modification time in ns of each name; -1 where there is no such file."""
+def _states(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64 (N, 2): of each name the modification time in ns, and the sum of change time and size; -1 for no file.
+
+    The change time moves with all that findings depend on: content, rights, kind of file. Nobody can set it. (Windows
+    has none: there it is the size that counts.)
+    """
     result = np.full((len(names), 2), -1, np.int64)
     if not exists.all():
         at = np.flatnonzero(exists)
         if len(at):
-            result[at] = _sizes_and_times(folder, [names[i] for i in at.tolist()], exists[at])
+            result[at] = _states(folder, [names[i] for i in at.tolist()], exists[at])
         return result
     with _stat_in(folder) as stat:
         try:
-            result[:] = [(s.st_size, s.st_mtime_ns) for s in map(stat, names)]
+            result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map(stat, names)]
         except (OSError, ValueError):  # one of them is gone or odd: find out which
             for i, name in enumerate(names):
-                with contextlib.suppress(OSError, ValueError):
-                    s = stat(name)
-                    result[i] = s.st_size, s.st_mtime_ns
+                result[i] = _odd_state(folder, name)
     return result
+
+
+def _odd_state(folder: str, name: str) -> tuple[int, int]:
+    """As a row of `_states`; of a link that leads nowhere, the state of the link: findings say where it leads."""
+    path = f"{folder}/{name}"
+    with contextlib.suppress(OSError, ValueError):
+        s = os.stat(path)
+        return s.st_mtime_ns, s.st_ctime_ns + s.st_size
+    with contextlib.suppress(OSError, ValueError):
+        return -1, os.lstat(path).st_ctime_ns
+    return -1, -1
 
 
 @contextlib.contextmanager
@@ -189,10 +264,19 @@ def _stat_in(path: str) -> Iterator[Callable[[str], os.stat_result]]:
         os.close(descriptor)
 
 
-def _by_age(folder: str) -> list[str]:
-    """Paths in a folder, the longest unchanged first."""
+def _by_age(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, the longest unchanged first; of links, the link."""
     with os.scandir(folder) as entries:
-        return [path for _, path in sorted((e.stat().st_mtime_ns, e.path) for e in entries)]
+        return sorted(entries, key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
+
+
+def _age_s(entry: os.DirEntry[str]) -> float:
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime
+
+
+def _unlink(entry: os.DirEntry[str]) -> None:
+    with contextlib.suppress(OSError):  # a folder, or another scan was quicker
+        os.unlink(entry.path)
 
 
 def _source_state() -> str:
@@ -214,53 +298,3 @@ def _name(*parts: str) -> str:
 
 def _digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=DIGEST_BYTES).digest()
-
-
-def _encode(value: object) -> bytes:
-    """Plain values, arrays and the dataclasses of `_STORED`: a line of JSON, then the arrays' bytes."""
-    arrays: list[bytes] = []
-    text = json.dumps(_flatten(value, arrays)).encode()
-    return b"%d\n%b%b" % (len(text), text, b"".join(arrays))
-
-
-def _flatten(value: Any, arrays: list[bytes]) -> Any:
-    if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            raise TypeError("only arrays of plain numbers can be cached")
-        arrays.append(value.tobytes())
-        return {"array": [value.dtype.str, list(value.shape), len(arrays[-1])]}
-    if is_dataclass(value):
-        return {type(value).__name__: [_flatten(getattr(value, f.name), arrays) for f in fields(value)]}
-    if isinstance(value, dict):
-        return {"map": [[_flatten(k, arrays), _flatten(v, arrays)] for k, v in value.items()]}
-    if isinstance(value, (list, tuple)):
-        return [_flatten(v, arrays) for v in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
-
-
-def _decode(content: bytes) -> Any:
-    length, _, rest = content.partition(b"\n")
-    text, raw = rest[: int(length)], memoryview(rest)[int(length) :]
-    position = 0
-
-    def restore(value: Any) -> Any:
-        nonlocal position
-        if isinstance(value, list):
-            return [restore(v) for v in value]
-        if not isinstance(value, dict):
-            return value
-        ((kind, parts),) = value.items()
-        if kind == "array":
-            dtype, shape, size = parts
-            position += size
-            return np.frombuffer(raw[position - size : position], np.dtype(dtype)).reshape(shape)
-        if kind == "map":
-            return {restore(k): restore(v) for k, v in parts}
-        if kind == "Finding":
-            parts[_SEVERITY_FIELD] = Severity(parts[_SEVERITY_FIELD])
-            return Finding(*parts)
-        return _STORED[kind](*[restore(p) for p in parts])
-
-    return restore(json.loads(text))

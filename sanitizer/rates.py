@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sanitizer.atomic import write_atomically
 from sanitizer.cache import cache_root
+from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,9 @@ _ESTIMATED = {
 }
 """The same elsewhere: guesses, as the place and the way to it decide. 20 ms and 50 MB/s were assumed, images of 150 kB,
 and of loose files what a client on loopback reached at that latency."""
+
+
+_BEYOND_REASON = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ def remember(kind: str, mode: str, timing: Timing) -> None:
     content = {key: [asdict(t) for t in timings] for key, timings in known.items()}
     with contextlib.suppress(OSError):
         os.makedirs(cache_root(), exist_ok=True)
+        if os.path.islink(_path()):  # what it leads to is not ours
+            os.unlink(_path())
         write_atomically(_path(), json.dumps(content).encode())
 
 
@@ -118,10 +124,14 @@ def _path() -> str:
 def _load() -> dict[str, Sequence[Timing]]:
     """What is known, by kind and mode; nothing where the file is absent or odd."""
     try:
-        with open(_path(), "rb") as file:
-            content: dict[str, list[dict[str, Any]]] = json.loads(file.read(1 << 20))
+        content: dict[str, list[dict[str, Any]]] = json.loads(read_bounded(_path(), MIB, follow_links=False))
         timings = {key: [Timing(**t) for t in values] for key, values in content.items()}
-        sound = all(t.pairs > 0 and t.seconds > 0 and t.jobs > 0 for ts in timings.values() for t in ts)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    return dict(timings) if sound else {}
+    return dict(timings) if all(_is_sound(t) for ts in timings.values() for t in ts) else {}
+
+
+def _is_sound(timing: Timing) -> bool:
+    numbers = (timing.pairs, timing.jobs, timing.seconds)
+    types = all(type(n) is int for n in numbers[:2]) and type(timing.seconds) in (int, float)
+    return types and all(0 < n < _BEYOND_REASON for n in numbers)

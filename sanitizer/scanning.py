@@ -90,7 +90,9 @@ def scan(
         mode, why = affordable_mode(dataset)
         notes += [why] if why else []
 
-    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
+    keeps, why = _may_keep(dataset) if cache and not dataset.files_only else (False, None)
+    notes += [why] if why else []
+    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=keeps)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
@@ -101,7 +103,7 @@ def scan(
         log.extend(result.findings)
         unread += result.unread
     survey = builder.finish()
-    if cache and not from_cache and engine == "local":
+    if keeps and not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     failed = set(dataset.storage.failed)
     log.extend(dataset_findings(survey, ruleset))
@@ -123,6 +125,18 @@ def scan(
         files_only=dataset.files_only,
         dropped=_dropped_images(survey),
         unread=unread + len(not_compared),
+    )
+
+
+def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:
+    """(whether anything may be written for later scans, why not): never inside the dataset."""
+    from sanitizer.cache import cache_root, lies_in  # not worth its time for a handful of files
+
+    if not lies_in(dataset):
+        return True, None
+    return False, (
+        f"nothing was kept for a quick rescan: the cache folder {cache_root()} lies inside the dataset, where a scan "
+        "never writes (SANITIZE_CACHE_DIR names another folder)"
     )
 
 

@@ -59,8 +59,11 @@ class Job:
             return None
         from sanitizer.cache import ChunkCache
 
-        rules = (self.ruleset.digest, repr(self.spec), self.mode)
-        return ChunkCache.open(self.dataset.storage.url(self.dataset.yaml_path or self.dataset.root), rules)
+        root = self.dataset.storage.url(self.dataset.root)
+        yaml_path = self.dataset.yaml_path
+        name = self.dataset.storage.url(yaml_path) if yaml_path else root
+        depends_on = (root, self.ruleset.digest, repr(self.spec), self.mode)
+        return ChunkCache.open(name, depends_on, frozenset(self.ruleset.rules))
 
 
 @dataclass(frozen=True, slots=True)

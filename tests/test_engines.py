@@ -244,6 +244,74 @@ def test_workers_do_not_outlive_a_scan_that_was_killed(long_scan: subprocess.Pop
     assert are_gone(workers)
 
 
+BUSY = {
+    "waits": "def busy(*_): os.read(os.pipe()[0], 1)",
+    "waits for a FIFO": "def busy(*_): open(FIFO)",
+    "computes": "def busy(*_):\n    while True: pass",
+    "computes and lets nobody else in": "def busy(*_): sum(range(10**12))",
+    "heeds no signal": "def busy(*_):\n    signal.signal(15, signal.SIG_IGN)\n    os.read(os.pipe()[0], 1)",
+}
+_SCAN = """
+import os, signal, sys
+import sanitizer.work
+from sanitizer import scan
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
+PAIRS_PER_CHUNK["header"] = 4  # both have work
+FIFO = sys.argv[2]
+{busy}
+sanitizer.work.read_images = busy
+scan(sys.argv[1], jobs=2, images="header", cache=False)
+"""
+
+
+@forked
+@pytest.mark.parametrize("how", BUSY)
+def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(
+    data_yaml: Path, tmp_path: Path, how: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    script = _SCAN.format(busy=BUSY[how])
+    process = subprocess.Popen((sys.executable, "-c", script, str(data_yaml), str(tmp_path / "fifo")))
+    try:
+        workers = workers_of(process, 2)
+        time.sleep(0.3)  # they are at it
+        process.kill()
+        process.wait()
+        assert are_gone(workers)
+    finally:
+        process.kill()
+        process.wait()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@forked
+def test_a_worker_notices_by_itself_that_who_started_it_is_gone() -> None:
+    script = """
+import os, sys, time
+from sanitizer.engines.parent import watch_parent
+parent = os.getpid()
+child = os.fork()
+if child:
+    print(child, flush=True)
+    time.sleep(60)
+watch_parent(parent)
+time.sleep(60)
+"""
+    process = subprocess.Popen((sys.executable, "-c", script), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    child = process.stdout.readline().decode().strip()
+    try:
+        time.sleep(0.3)
+        process.kill()
+        process.communicate()
+        assert are_gone([child])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+
+
 # --- processes that end ---
 
 

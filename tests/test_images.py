@@ -399,3 +399,52 @@ def test_published_images_as_ultralytics_does_them(shared_data: Path, tmp_path: 
         shutil.copyfile(path, copy)
         ours = (bool(table.dropped[number]), bool(table.rewritten[number]))
         assert ours == what_ultralytics_does(copy), path
+
+
+# --- decoders that fail in ways of their own ---
+
+RAISED = [
+    MemoryError(),
+    RecursionError("too deep"),
+    OverflowError("too large"),
+    SyntaxError("broken PNG file"),
+    struct.error("unpack requires a buffer of 4 bytes"),
+    ZeroDivisionError("division by zero"),
+    Image.DecompressionBombError("too many pixels"),
+    KeyError("ImageWidth"),
+    AssertionError(),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method", ["open", "verify", "getexif", "load", "draft", "tag_v2", "convert"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "bmp"])
+def test_whatever_a_decoder_raises_is_said_of_its_image_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, method: str, error: Exception
+) -> None:
+    paths = [str(tmp_path / name) for name in (f"a.{kind}", "b.jpg")]
+    for path, side in zip(paths, (64, 48), strict=True):
+        Image.new("RGB", (side, side)).save(path)
+    real = Image.open
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    def open_one(file: object, *args: object, **kwargs: object) -> Image.Image:
+        image = real(file, *args, **kwargs)  # type: ignore[arg-type]
+        if image.size == (64, 64):
+            if method == "open":
+                raise error
+            if method == "tag_v2":
+                monkeypatch.setattr(type(image), method, property(fail), raising=False)
+            else:
+                monkeypatch.setattr(image, method, fail, raising=False)
+        return image
+
+    monkeypatch.setattr(Image, "open", open_one)
+    for mode in ("header", "decode"):
+        table = read_images(paths, mode)  # type: ignore[arg-type]
+        assert table.status[1] == ImageStatus.OK
+        assert table.status[0] in (ImageStatus.OK, ImageStatus.UNDECODABLE, ImageStatus.NOT_IMAGE)
+        assert table.status[0] == ImageStatus.OK or table.detail[0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from strange_files import STRANGE, put, within
 
 from sanitizer.dataset import listing as listing_module
 from sanitizer.dataset.layout import DatasetError, find_dataset
@@ -587,6 +589,41 @@ def test_label_caches_are_judged_by_age_and_paths_and_never_loaded(
     assert (fault.rule, fault.severity, fault.file) == ("D011", severity, str(cache))
     assert words in detail(fault)
     assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("name", ["train.cache", "train.cache.cache", "other.cache"])
+@pytest.mark.parametrize("kind", [kind for kind in STRANGE if kind != "gone"])
+def test_what_is_called_a_label_cache_and_is_no_file_neither_hangs_nor_ends_the_scan(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    make(tmp_path, yaml=YAML)
+    cache = tmp_path / "labels" / name
+    put(kind, cache)
+    with within(10):
+        (fault,) = faults(find(tmp_path / "data.yaml"))
+    assert (fault.rule, fault.severity, fault.file) == ("D011", Severity.WARNING, str(cache))
+    words = {
+        "link loop": "cannot be read",
+        "link to nowhere": "cannot be read",
+        "sparse file of 64 GB": "from elsewhere",
+    }
+    assert words.get(kind, "is no file but a folder, pipe or device") in detail(fault)
+
+
+def test_a_label_cache_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, yaml=YAML)
+    cache = tmp_path / "labels" / "train.cache"
+    cache.write_bytes(b"x")
+    real = os.open
+
+    def refuse(path: object, *args: object, **options: object) -> int:  # as root every file can be read
+        if path == str(cache):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    (fault,) = faults(find(tmp_path / "data.yaml"))
+    assert "cannot be read (Permission denied)" in detail(fault)
 
 
 # --- single files -----------------------------------------------------------------------------------------

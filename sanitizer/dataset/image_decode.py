@@ -53,11 +53,19 @@ def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
     Args:
         source: Path of a regular file that can be read, or the file itself.
         block: Its first bytes, to say what it is when Pillow cannot open it.
+
+    Raises:
+        OSError: The file cannot be read any more.
     """
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large images; training carries on, and so do we.
         warnings.simplefilter("ignore")
-        return _check_image(source, block)
+        try:
+            return _check_image(source, block)
+        except OSError:
+            raise
+        except Exception as error:  # a decoder may raise anything: it is about this image alone
+            return _damaged(Verdict(), error)
 
 
 def open_image(source: str | BinaryIO) -> PillowImage:

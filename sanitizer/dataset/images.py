@@ -25,6 +25,7 @@ from sanitizer.dataset.image_header import (
 )
 from sanitizer.dataset.image_verdict import Verdict
 from sanitizer.dataset.tables import ImageStatus, ImageTable
+from sanitizer.util.bounded_read import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -164,9 +165,10 @@ def _not_read(path: str, error: OSError | ValueError) -> Verdict:
     """Why a path cannot be opened or read, in words."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if isinstance(error, FileNotFoundError):
-        if not os.path.islink(path):
+        try:
+            target = os.readlink(path)
+        except OSError:
             return Verdict(status=ImageStatus.MISSING, dropped=True, detail="there is no such file")
-        target = os.readlink(path)
         words = f"a link to {target}, which does not exist"
         return Verdict(status=ImageStatus.BROKEN_LINK, dropped=True, detail=words)
     if os.path.isdir(path):
@@ -178,7 +180,7 @@ def _look_closer(path: str, block: bytes) -> Verdict:
     """The verdict on a file that is not plainly a healthy JPEG or PNG."""
     try:
         kind = os.stat(path).st_mode
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return _not_read(path, error)
     if not S_ISREG(kind):
         words = "it is a folder" if S_ISDIR(kind) else "it is no regular file (a pipe, socket or device)"
@@ -188,7 +190,11 @@ def _look_closer(path: str, block: bytes) -> Verdict:
         return verdict
     from sanitizer.dataset.image_decode import check_image
 
-    return check_image(path, block)
+    try:
+        with open_regular(path) as file:
+            return check_image(file, block)
+    except (OSError, ValueError) as error:
+        return _not_read(path, error)
 
 
 def judge_start(block: bytes) -> Verdict | None:
@@ -205,9 +211,14 @@ def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int
     """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
     hashes: dict[int, int] = {}
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
-        if path is None:
+        known = verdicts.get(number)
+        if path is None or (known is not None and known.status is not ImageStatus.OK):
             continue
-        image_hash, verdict = decode_one(path, row, verdicts.get(number))
+        try:
+            with open_regular(path) as file:
+                image_hash, verdict = decode_one(file, row, known)
+        except (OSError, ValueError) as error:
+            image_hash, verdict = None, _not_read(path, error)
         if image_hash is not None:
             hashes[number] = image_hash
         if verdict is not None:

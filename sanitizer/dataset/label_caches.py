@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.places import place, shown
 from sanitizer.findings import Severity
+from sanitizer.util.bounded_read import NotRegularError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,8 +41,12 @@ def _judge(path: str, splits: Sequence[Split], listing: Listing, root: str) -> P
         with listing.storage.open(path) as file:
             head = file.read(_HEAD_BYTES)
         made_at = listing.storage.mtime(path)
-    except OSError as error:
-        return place("D011", f"{name} cannot be read ({error.strerror})", advice, Severity.WARNING, file=path)
+    except NotRegularError:
+        detail = f"{name} is no file but a folder, pipe or device: training stops or hangs where it expects its cache"
+        return place("D011", detail, "Remove it.", Severity.WARNING, file=path)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        return place("D011", f"{name} cannot be read ({problem})", advice, Severity.WARNING, file=path)
     if not any(os.fsencode(folder) + b"/" in head for folder in image_dirs):
         detail = f"{name} is a label cache from elsewhere (it names no image of this dataset): training unpickles it,"
         detail += " and a pickle can run any code"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
+from sanitizer.util.bounded_read import open_regular
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
@@ -138,8 +140,8 @@ class LocalStorage:
         return "LOCAL"
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in."""
-        return open(path, "rb")
+        """The file, to read and seek in; a FIFO or a device is an OSError."""
+        return open_regular(path)
 
     def list(self, path: str) -> Iterator[Entry]:
         """Everything in a folder; what a broken link leads to has size and stamp -1."""

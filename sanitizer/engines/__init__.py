@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.engines.local import run_locally
@@ -40,12 +41,12 @@ def run_job(
             yield from results
         return
     cache = job.cache()
-    n_pieces = 0
-    for _, results in _with_bar(run_locally(job, cache, todo, jobs, tell), job.dataset, progress):
-        n_pieces += 1
+    pieces_of = Counter[str]()
+    for piece, results in _with_bar(run_locally(job, cache, todo, jobs, tell), job.dataset, progress):
+        pieces_of[job.dataset.splits[piece.split].name] += 1
         yield from results
     if cache is not None:
-        cache.prune(n_pieces)
+        cache.prune(pieces_of)
 
 
 def _with_bar(judged: Iterable[Judged], dataset: Dataset, progress: bool) -> Iterator[Judged]:

@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.engines.parent import end_with_parent
 from sanitizer.work import judge
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Worker:
         self.connection, theirs = context.Pipe()
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
         ours = self.connection if START_METHOD == "fork" else None
-        self._process = context.Process(target=_serve, args=(theirs, ours, job, cache), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True
+        )
         with _interrupts_put_off():
             self._process.start()
         theirs.close()
@@ -100,8 +103,11 @@ def _interrupts_put_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, ours: Connection | None, job: Job, cache: ChunkCache | None) -> None:
+def _serve(
+    parent: int, connection: Connection, ours: Connection | None, job: Job, cache: ChunkCache | None
+) -> None:
     """The worker, from inside: judge what comes until nobody is there to ask."""
+    end_with_parent(parent)
     if ours is not None:
         ours.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts us all; who asked ends us

@@ -65,10 +65,6 @@ class ShapeSketch:
         return middles, self.count[low:high]
 
 
-STORED = (ShapeSketch,)
-"""What the scan cache has to be able to store of a sketch."""
-
-
 def collect(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> ShapeSketch:
     """Sketch of one chunk. Boxes with next to no size, and rows that are no normalised box, are left out.
 

@@ -141,7 +141,7 @@ class Survey:
         return self.dataset.splits[s].label_path(i - int(self.split_start[s]))
 
 
-_COLUMNS = {
+COLUMNS = {
     "image_digest": np.uint64,
     "label_digest": np.uint64,
     "phash": np.uint64,
@@ -163,7 +163,7 @@ class SurveyBuilder:
         self._dataset, self._spec = dataset, spec
         self._columns = {
             name: ColumnBuilder(dtype, "what rules over the whole dataset need")
-            for name, dtype in _COLUMNS.items()
+            for name, dtype in COLUMNS.items()
         }
         self._splits = _SplitCounter(dataset.splits)
         self._n = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
+from sanitizer.util.bounded_read import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -194,17 +195,18 @@ def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
 
 
 def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None:
-    """Hash of all bytes of a file; None where it can no longer be read."""
+    """Hash of all bytes of a file; None where it can no longer be read, or has another size by now."""
     if path is None:
         return None
-    digest = blake2b(digest_size=16)
+    digest, left = blake2b(digest_size=16), size
     try:
         with storage.open(path, size) as file:
-            while block := file.read(1 << 20):
+            while left >= 0 and (block := file.read(min(left + 1, MIB))):
                 digest.update(block)
-    except OSError:
+                left -= len(block)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
-    return digest.digest()
+    return None if left else digest.digest()
 
 
 def _real_path(path: str, folders: dict[str, str], storage: Storage) -> str:
@@ -279,12 +281,10 @@ class _Thumbnails:
             self._members = self._members or Members(self._survey.dataset)
             member = self._members.open(path)
             return None if member is None else thumbnail(member)
-        if not storage.remote:
-            return thumbnail(path)
         try:
             with storage.open(path, int(self._survey.image_bytes[i])) as file:
                 return thumbnail(file)
-        except OSError:
+        except (OSError, ValueError):
             return None
 
 
