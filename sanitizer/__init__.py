@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sanitizer.findings.report import Report as Report
     from sanitizer.fixes.fixing import fix as fix
     from sanitizer.fixes.undo import undo as undo
-    from sanitizer.report import Report as Report
-    from sanitizer.scanning import scan as scan
-    from sanitizer.train.attach import attach as attach
+    from sanitizer.preflight.attach import attach as attach
+    from sanitizer.scanner.run import scan as scan
 
 _HOME = {
-    "Report": "sanitizer.report",
-    "attach": "sanitizer.train.attach",
+    "Report": "sanitizer.findings.report",
+    "attach": "sanitizer.preflight.attach",
     "fix": "sanitizer.fixes.fixing",
-    "scan": "sanitizer.scanning",
+    "scan": "sanitizer.scanner.run",
     "undo": "sanitizer.fixes.undo",
 }
 """Public name to its module. No module or package directly under `sanitizer` may have such a name: importing it

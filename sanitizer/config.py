@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sanitizer.dataset.storage import LOCAL, Storage, absolute, open_path
-from sanitizer.findings import Severity
-from sanitizer.suggest import did_you_mean
+from sanitizer.findings.finding import Severity
+from sanitizer.storage.places import LOCAL, Storage, absolute, open_path
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

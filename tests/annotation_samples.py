@@ -9,12 +9,12 @@ from PIL import Image
 from report_samples import finding
 
 from sanitizer import scan
-from sanitizer.findings import fingerprinted
+from sanitizer.findings.finding import fingerprinted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 NAMES = ("<script>alert(1)</script>", 'K&D "Straße"', "$findings")
 

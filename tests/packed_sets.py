@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
 
 
 ZERO = b"0 0.5 0.5 0 0.2\n"

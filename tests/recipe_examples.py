@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.config import Config
-from sanitizer.rules.pack import load_rules
+from sanitizer.preflight.dataset_facts import DatasetFacts
+from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
+from sanitizer.preflight.recipe import check_recipe
+from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
-from sanitizer.train.arguments import parse_arguments
-from sanitizer.train.dataset_facts import DatasetFacts
-from sanitizer.train.model_facts import DeviceFacts, ModelFacts
-from sanitizer.train.recipe import check_recipe
+from sanitizer.ultra.arguments import parse_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
 
 KEYS = {"about", "recipe", "model", "device", "images", "classes", "box_side", "suggests"}
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 KEY, SECRET = "AKIAPLANTEDKEY000001", "planted/secret+key000000000000000000001"
 BUCKET = "data"
@@ -117,7 +117,7 @@ def s3_server(program: str, root: Path, names_kept_s: int = 0) -> Iterator[int]:
 
     The server keeps names of files for a while; with 0 s a test may change files under its feet.
     """
-    from sanitizer.dataset import storage_fsspec
+    from sanitizer.storage import fsspec_ as storage_fsspec
 
     storage_fsspec._bucket.cache_clear()  # what is known of the bucket is known of another server
     port = free_port()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sanitizer.findings import Finding, Severity, fingerprinted
-from sanitizer.report import Report, SplitCounts, Summary
-from sanitizer.rules.pack import Rule
+from sanitizer.findings.finding import Finding, Severity, fingerprinted
+from sanitizer.findings.report import Report, SplitCounts, Summary
+from sanitizer.rules.language.pack import Rule
 
 ROOT = "/data/ships"
 NAMES = {0: "ship", 1: "=buoy", 2: "quay"}

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.config import Config
-from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.tables import Chunk, ChunkTables, ImageTable, Task, TaskSpec
+from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import RuleSet, run_chunk
-from sanitizer.rules.pack import load_rules
+from sanitizer.rules.language.pack import load_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.config import RuleConfig
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
 
 SPEC = TaskSpec("detect", 3, {0: "a", 1: "b", 2: "c"})
 GEOMETRY = ("B", "C", "S", "K", "O")

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMITS = {
-    "sanitizer.findings_log.FINDINGS_HELD": 7,
-    "sanitizer.findings_log.MOST_RUNS": 3,
-    "sanitizer.findings_file.ROWS_AT_ONCE": 3,
-    "sanitizer.findings_file.ROWS_OF_GROUP": 5,
+    "sanitizer.findings.findings_log.FINDINGS_HELD": 7,
+    "sanitizer.findings.findings_log.MOST_RUNS": 3,
+    "sanitizer.findings.findings_file.ROWS_AT_ONCE": 3,
+    "sanitizer.findings.findings_file.ROWS_OF_GROUP": 5,
     "sanitizer.rules.survey.PAIRS_HELD": 5,
-    "sanitizer.spill.BLOCK": 13,
-    "sanitizer.spill.ROWS_HELD": 10,
+    "sanitizer.util.spill.BLOCK": 13,
+    "sanitizer.util.spill.ROWS_HELD": 10,
     "sanitizer.rules.checks.copies.ROWS_HELD": 10,
-    "sanitizer.name_set.NAMES_HELD": 4,
+    "sanitizer.util.name_set.NAMES_HELD": 4,
     "sanitizer.reports.stock.UNITS_HELD": 3,
     "sanitizer.reports.parquet.ROWS_AT_ONCE": 3,
 }

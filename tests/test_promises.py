@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from tiny_sets import tiny_set
 
 from sanitizer.dataset.tables import TaskSpec
-from sanitizer.rules.pack import load_rules
+from sanitizer.rules.language.pack import load_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from sanitizer import __version__
-from sanitizer.suggest import did_you_mean
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def _sentence(error: Exception) -> str:
 
 def _fail(sentence: str, who: str, status: int = FAILED) -> int:
     """Print one line on stderr."""
-    from sanitizer.escape import legible
+    from sanitizer.util.escape import legible
 
     # Where even stderr is gone, the status says it.
     with contextlib.suppress(OSError, UnicodeError):

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the dataset, scan it, say what to try next. Its findings are the point: the exit status is 0."""
     from sanitizer.config import Config
-    from sanitizer.scanning import scan
+    from sanitizer.scanner.run import scan
 
     data, is_new = _dataset(args.folder or _default_folder())
     made = (
@@ -60,7 +60,7 @@ def _default_folder() -> str:
 
 def _dataset(folder: str) -> tuple[str, bool]:
     """(path of its data.yaml, whether it was made just now). FileExistsError where the folder holds something else."""
-    from sanitizer.demo import make_demo
+    from sanitizer.cli.demo_dataset import make_demo
 
     data = os.path.join(folder, "data.yaml")
     if os.path.isfile(data):

@@ -129,8 +129,8 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if args.split:
         raise UsageError("a view holds every split, or training would miss some: leave --split out")
 
-    from sanitizer.fixes.view import fix_into_view
-    from sanitizer.fixes.view_text import view_summary
+    from sanitizer.view.text import view_summary
+    from sanitizer.view.write import fix_into_view
 
     view = fix_into_view(
         *args.paths,
@@ -248,7 +248,7 @@ def _counted(n: int, what: str, many: str | None = None) -> str:
 
 
 def _say(text: str) -> None:
-    from sanitizer.escape import legible
+    from sanitizer.util.escape import legible
 
     shown = "\n".join(map(legible, text.split("\n")))
     print(shown.encode(errors="replace").decode(), file=sys.stderr)

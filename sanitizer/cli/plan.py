@@ -11,7 +11,7 @@ from sanitizer.cli import OK, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from sanitizer.planning import Plan
+    from sanitizer.scanner.plan import Plan
 
 _MODES = {
     "header": "first and last bytes of every image",
@@ -29,7 +29,7 @@ def run_plan(args: argparse.Namespace) -> int:
             "--plan finds nothing that could be written: leave out --output and --write-baseline"
         )
     from sanitizer.cli.scan import print_as_terminal, print_bytes
-    from sanitizer.planning import plan_scan
+    from sanitizer.scanner.plan import plan_scan
 
     plan = plan_scan(args.paths, args.images, args.split, args.jobs, args.task != "auto")
     if args.format == "json":

@@ -24,12 +24,12 @@ from sanitizer.cli.scan import (
     wants_colour,
 )
 from sanitizer.config import Config, load_config
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     import argparse
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 USAGE = "sanitize preflight data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
     config = configured(load_config(config_folder([args.data]), args.config), args)
     if args.fix_recipe:
         return fix_recipe(args, overrides, config)
-    from sanitizer.train.checklist import checklist, headline, preflight_record
-    from sanitizer.train.preflight import preflight
+    from sanitizer.preflight.checklist import checklist, headline, preflight_record
+    from sanitizer.preflight.flight import preflight
 
     flight = preflight(
         args.data,
@@ -136,7 +136,7 @@ def need_torch(what: str) -> None:
 
 def train_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """The train arguments of a command line, `--device` among them."""
-    from sanitizer.train.arguments import parse_arguments
+    from sanitizer.ultra.arguments import parse_arguments
 
     overrides = parse_arguments(args.overrides)
     for key in overrides.keys() & NOT_AS_ARGUMENT.keys():
@@ -151,9 +151,9 @@ def train_arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 def fix_recipe(args: argparse.Namespace, overrides: dict[str, Any], config: Config) -> int:
     """Print the train command with every suggestion applied; on stderr what each is for."""
-    from sanitizer.escape import legible
-    from sanitizer.train.correction import train_command
-    from sanitizer.train.preflight import read_recipe
+    from sanitizer.preflight.correction import train_command
+    from sanitizer.preflight.flight import read_recipe
+    from sanitizer.util.escape import legible
 
     recipe, *_ = read_recipe(
         args.data, args.model, overrides, task=args.task, trust_weights=args.trust_weights, config=config

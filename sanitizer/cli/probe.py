@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     args.imgsz = None
     config = configured(load_config(config_folder([args.data]), args.config), args)
     from sanitizer.probe.probing import probe
-    from sanitizer.train.arguments import parse_arguments
+    from sanitizer.ultra.arguments import parse_arguments
 
     overrides = parse_arguments(args.overrides)
     for key in overrides.keys() & GIVEN_ELSEWHERE.keys():
@@ -118,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
 
 def ranking(result: ProbeResult) -> str:
     """The images most worth a look, as text: what was measured, and why each stands where it does."""
-    from sanitizer.escape import legible
     from sanitizer.probe.tables import images_table
+    from sanitizer.util.escape import legible
 
     rows = [row for row in images_table(result) if row["reasons"]][:SHOWN]
     steps = result.steps

@@ -13,7 +13,7 @@ from sanitizer.cli.scan import wants_bar
 if TYPE_CHECKING:
     import argparse
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
     from sanitizer.reports.flagged import Exported
 
 USAGE = "sanitize report FINDINGS.json --html DIR | --csv FILE | --label-studio FILE.json | --cvat FILE.zip"
@@ -140,7 +140,7 @@ def _counted(n: int, what: str) -> str:
 
 
 def _say(args: argparse.Namespace, sentence: str) -> None:
-    from sanitizer.escape import legible
+    from sanitizer.util.escape import legible
 
     if not args.quiet:
         print(legible(sentence).encode(errors="replace").decode(), file=sys.stderr)

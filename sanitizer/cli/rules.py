@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.cli import OK, UsageError
 from sanitizer.cli.arguments import one_of
 from sanitizer.config import load_config
-from sanitizer.escape import legible
 from sanitizer.reports.common import plain
-from sanitizer.rules import pack
-from sanitizer.suggest import did_you_mean
+from sanitizer.rules.language import pack
+from sanitizer.util.escape import legible
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sanitizer.rules.pack import Rule
+    from sanitizer.rules.language.pack import Rule
 
 USAGE = "sanitize rules [CODE] [options]"
 EPILOG = None

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import FOUND, OK, UsageError, silence_stdout
 from sanitizer.cli.arguments import comma_list, one_of, positive_int, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
-from sanitizer.dataset.storage import absolute, find_storage, is_remote, refuse_remote
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.reports import FORMATS, format_of, pieces, write
+from sanitizer.storage.places import absolute, find_storage, is_remote, refuse_remote
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
     AsText = Callable[[Report], str]
 
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     if config.source:
         say(f"configuration: {_near(config.source)}")
 
-    from sanitizer.scanning import scan
+    from sanitizer.scanner.run import scan
 
     report = scan(
         *args.paths,
@@ -270,7 +270,7 @@ def check_outputs(args: argparse.Namespace) -> None:
 
 def _put_off(report: Report, path: str) -> Report:
     """Write all findings to a baseline; the report that is left has none."""
-    from sanitizer.baseline import write_baseline
+    from sanitizer.findings.baseline import write_baseline
 
     write_baseline(report.findings, path)
     return replace(report, findings=[], suppressed=len(report.findings))
@@ -331,7 +331,7 @@ def _to_stdout(write: Callable[..., object], *content: bytes) -> bool:
 
 
 def _note(sentence: str) -> None:
-    from sanitizer.escape import legible
+    from sanitizer.util.escape import legible
 
     print(f"note: {legible(sentence)}".encode(errors="replace").decode(), file=sys.stderr)
 

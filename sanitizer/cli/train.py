@@ -13,7 +13,7 @@ from sanitizer.cli import OK, UsageError
 from sanitizer.cli.preflight import add_run_options, need_torch, train_arguments
 from sanitizer.cli.scan import config_folder
 from sanitizer.config import load_config
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     import argparse
@@ -92,11 +92,11 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
     if not args.data:
         raise UsageError("name what to train on: sanitize train data.yaml --model …")
     from sanitizer.cli.fix import tally_of
-    from sanitizer.fixes.view_text import view_summary
-    from sanitizer.probe.silence import silent_ultralytics
+    from sanitizer.preflight.flight import read_recipe
     from sanitizer.train.clipping import DEFAULTS
-    from sanitizer.train.preflight import read_recipe
     from sanitizer.train.running import prepare_run
+    from sanitizer.ultra.silence import silent_ultralytics
+    from sanitizer.view.text import view_summary
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
@@ -152,7 +152,7 @@ def _is_there(folder: str, name: str) -> bool:
 
 
 def _say(text: str) -> None:
-    from sanitizer.escape import legible
+    from sanitizer.util.escape import legible
 
     shown = "\n".join(map(legible, text.split("\n")))
     print(shown.encode(errors="replace").decode(), file=sys.stderr)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK
-from sanitizer.escape import legible
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     import argparse

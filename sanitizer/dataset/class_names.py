@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
-from sanitizer.dataset.places import place
-from sanitizer.findings import Severity
+from sanitizer.dataset.dataset_faults import place
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

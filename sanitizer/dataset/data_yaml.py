@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sanitizer.dataset.places import place
-from sanitizer.dataset.storage import LOCAL, Storage, unreadable
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.tables import Place
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
+from sanitizer.storage.places import LOCAL, Storage, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.places import place, shown
-from sanitizer.findings import Severity
+from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.places import place, shown
-from sanitizer.findings import Severity
+from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import NotRegularError
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
+from sanitizer.dataset.dataset_faults import place, shown
 from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, with_states
-from sanitizer.dataset.packs.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.pairing import Pairer
-from sanitizer.dataset.places import place, shown
 from sanitizer.dataset.single_files import (
     data_yamls_in,
     is_annotation_file,
@@ -25,9 +25,9 @@ from sanitizer.dataset.single_files import (
 )
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
-from sanitizer.dataset.storage import Storage, find_storage, refuse_remote
 from sanitizer.dataset.tables import TASKS
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
+from sanitizer.storage.places import Storage, find_storage, refuse_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.dataset.dataset_faults import counted, place, shown
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.places import counted, place, shown
 from sanitizer.dataset.tables import Place
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

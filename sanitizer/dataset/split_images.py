@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.dataset_faults import counted, is_inside, place, shown
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
     MAX_LINKED_FOLDERS,
@@ -16,8 +17,7 @@ from sanitizer.dataset.listing import (
     is_image_name,
     label_folder,
 )
-from sanitizer.dataset.places import counted, is_inside, place, shown
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

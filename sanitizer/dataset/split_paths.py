@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.places import counted, find_from, is_inside, place, shown
-from sanitizer.findings import Severity
+from sanitizer.dataset.dataset_faults import counted, find_from, is_inside, place, shown
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
-    from sanitizer.dataset.storage import Storage
     from sanitizer.dataset.tables import Place
+    from sanitizer.storage.places import Storage
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
 FOLDER_NAMES = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import MAX_PER_FILE, Severity
+from sanitizer.findings.finding import MAX_PER_FILE, Severity
 from sanitizer.fixes.document import Document, Step
 from sanitizer.fixes.policy import Orders, place_of, stands_for_many
 from sanitizer.fixes.repairs import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.fixes.document import Line
     from sanitizer.fixes.policy import Policy
     from sanitizer.fixes.repairs import Repair

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.row_kinds import BOX_COLUMNS
 from sanitizer.fixes.rows import MAX_DECIMALS, Row, written
+from sanitizer.labels.row_kinds import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

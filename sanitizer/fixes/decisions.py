@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, cast
 
 from sanitizer.fixes.repairs import can_repair
 from sanitizer.reports.csv_ import text_of
-from sanitizer.suggest import did_you_mean
 from sanitizer.util.bounded_read import MIB, TooLargeError, read_bounded
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sanitizer.dataset.images import ImageMode
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
     from sanitizer.fixes.policy import Decision
-    from sanitizer.report import Report
+    from sanitizer.images.image_files import ImageMode
 
 DECISIONS = ("fix", "drop", "keep")
 _NEEDED = ("rule", "fingerprint", "decision")

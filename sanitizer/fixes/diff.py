@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sanitizer.dataset.encodings import UTF8_MARK
+from sanitizer.labels.encodings import UTF8_MARK
 
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _TOKEN = re.compile(r"\S+")

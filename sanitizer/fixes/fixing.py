@@ -13,7 +13,7 @@ from sanitizer.fixes.journal import JournalError, interrupted_runs, located, loc
 from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
 from sanitizer.fixes.roots import journal_root, root_of
 from sanitizer.fixes.undo import restore
-from sanitizer.scanning import nearby_config
+from sanitizer.scanner.run import nearby_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.tables import Chunk, ChunkTables
 from sanitizer.fixes.plan import Source
+from sanitizer.images.image_files import read_images
+from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import run_chunk
-from sanitizer.training import verdicts
+from sanitizer.ultra.label_check import verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import ImageTable, TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.fixes.targets import Target
     from sanitizer.rules.engine import RuleSet
 

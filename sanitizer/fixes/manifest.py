@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

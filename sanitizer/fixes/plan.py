@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.fixes.document import Step
     from sanitizer.fixes.policy import Policy
 

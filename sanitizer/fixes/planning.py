@@ -15,20 +15,20 @@ from sanitizer.fixes.policy import Policy
 from sanitizer.fixes.repairs import can_repair
 from sanitizer.fixes.targets import find_targets
 from sanitizer.rules.engine import RuleSet
-from sanitizer.rules.pack import load_rules
-from sanitizer.scanning import nearby_config, scan
+from sanitizer.rules.language.pack import load_rules
+from sanitizer.scanner.run import nearby_config, scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sanitizer.config import Config
-    from sanitizer.dataset.images import ImageMode
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
     from sanitizer.fixes.plan import FilePlan
     from sanitizer.fixes.targets import Target
-    from sanitizer.report import Report
+    from sanitizer.images.image_files import ImageMode
 
 _FILES_AT_ONCE = 500
 
@@ -138,7 +138,7 @@ def plan_fix(
 def _known(config: Config) -> frozenset[str]:
     if config.baseline is None:
         return frozenset()
-    from sanitizer.baseline import read_baseline
+    from sanitizer.findings.baseline import read_baseline
 
     return read_baseline(config.baseline)
 

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.findings import fingerprinted
+from sanitizer.findings.finding import fingerprinted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.fixes.repairs import Level
 
 Decision = Literal["fix", "drop", "keep"]

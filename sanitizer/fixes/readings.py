@@ -6,9 +6,9 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, pose_columns
 from sanitizer.fixes.document import with_tokens
 from sanitizer.fixes.rows import MIN_DECIMALS, NUMBER, Row, written
+from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

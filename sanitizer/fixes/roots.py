@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.layout import DatasetError, find_loose_dataset
-from sanitizer.dataset.storage import refuse_remote
 from sanitizer.fixes.journal import FOLDER, JournalError
+from sanitizer.storage.places import refuse_remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
+from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

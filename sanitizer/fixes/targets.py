@@ -14,7 +14,7 @@ from sanitizer.util.bounded_read import open_regular, read_stream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
 from sanitizer.fixes.journal import FOLDER, JournalError, located, locked, read_runs, run_ids
 from sanitizer.fixes.roots import root_with_journal
 from sanitizer.fixes.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.util.bounded_read import NotRegularError
+from sanitizer.util.escape import legible
 from sanitizer.util.folder import NoFolderError, open_folder
 
 if TYPE_CHECKING:

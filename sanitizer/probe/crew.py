@@ -9,17 +9,17 @@ import torch
 from ultralytics.cfg import get_cfg
 from ultralytics.utils import DEFAULT_CFG
 
-from sanitizer.engines.errors import EngineError
-from sanitizer.probe.data import ReadOnlyDataset
 from sanitizer.probe.devices import replicas
 from sanitizer.probe.measure import Measured, Measurer
-from sanitizer.probe.silence import silent_ultralytics
+from sanitizer.scanner.engines.errors import EngineError
+from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.silence import silent_ultralytics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.probe.samples import Sample
+    from sanitizer.ultra.samples import Sample
 
     Batch = tuple[int, Sequence[int]]
 

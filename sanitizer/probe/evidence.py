@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe.robust import against_count, logistic_fit, logit, robust_z
 from sanitizer.probe.signals import UNMATCHED_IOU
+from sanitizer.util.robust import against_count, logistic_fit, logit, robust_z
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.probe.measure import Measured
-    from sanitizer.probe.samples import Sample
+    from sanitizer.ultra.samples import Sample
 
 _HIGHEST_Z = 8.0
 """No single kind of evidence counts for more: beyond this, more is not surer."""

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import Place
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.probe.evidence import PARTS
-from sanitizer.probe.robust import robust_z
 from sanitizer.rules.assemble import of_place
+from sanitizer.util.robust import robust_z
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.probe.evidence import Evidence
     from sanitizer.probe.measure import Measured
-    from sanitizer.probe.samples import Sample
     from sanitizer.rules.ruleset import RuleSet
+    from sanitizer.ultra.samples import Sample
 
 _SCAN_BONUS = 10.0
 """What a warning or error of the scan adds to an image's score: more than any one kind of evidence of the probe."""

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from sanitizer.probe.attribution import attribute
-from sanitizer.probe.data import ReadOnlyDataset
 from sanitizer.probe.folding import fold
 from sanitizer.probe.outputs import branches, freeze_batchnorm
 from sanitizer.probe.signals import ImageSignals, Letterbox, image_signals
+from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

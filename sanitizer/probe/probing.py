@@ -13,38 +13,38 @@ import torch
 from ultralytics.cfg import get_cfg
 from ultralytics.utils import DEFAULT_CFG
 
-from sanitizer.baseline import apply_baseline
 from sanitizer.dataset.layout import find_loose_dataset
-from sanitizer.engines.ray_ import connected
-from sanitizer.findings import fingerprinted
+from sanitizer.findings.baseline import apply_baseline
+from sanitizer.findings.finding import fingerprinted
 from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
 from sanitizer.probe.crew import Setup, measure_here, measure_on_ray
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.judge import Judgement, scan_codes
 from sanitizer.probe.measure import Measured, on_common_scale
-from sanitizer.probe.model import ModelError, build_model, check_model_file
 from sanitizer.probe.progress import Progress
-from sanitizer.probe.samples import read_samples
-from sanitizer.probe.silence import silent_ultralytics
 from sanitizer.probe.state import State
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
-from sanitizer.rules.pack import load_rules
+from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
-from sanitizer.scanning import nearby_config, scan
-from sanitizer.train.arguments import OWN_ARGUMENTS, check_keys
+from sanitizer.scanner.engines.ray_ import connected
+from sanitizer.scanner.run import nearby_config, scan
+from sanitizer.ultra.arguments import OWN_ARGUMENTS, check_keys
+from sanitizer.ultra.model import ModelError, build_model, check_model_file
+from sanitizer.ultra.samples import read_samples
+from sanitizer.ultra.silence import silent_ultralytics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.config import Config
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.engines import Engine
-    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.findings.report import Report
     from sanitizer.probe.evidence import Evidence
-    from sanitizer.probe.samples import Sample
-    from sanitizer.report import Report
+    from sanitizer.scanner.engines import Engine
+    from sanitizer.train.clipped_step import StepRecord
+    from sanitizer.ultra.samples import Sample
 
 BATCH = 16
 

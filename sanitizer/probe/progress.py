@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.probe.clipped_step import StepRecord
     from sanitizer.probe.measure import Measured
-    from sanitizer.probe.samples import Sample
+    from sanitizer.train.clipped_step import StepRecord
+    from sanitizer.ultra.samples import Sample
 
 
 class Progress:

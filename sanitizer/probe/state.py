@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sanitizer.atomic import open_atomically, write_atomically
-from sanitizer.probe.clipped_step import StepRecord
 from sanitizer.probe.measure import Measured
 from sanitizer.probe.signals import ImageSignals
+from sanitizer.train.clipped_step import StepRecord
+from sanitizer.util.atomic import open_atomically, write_atomically
 from sanitizer.util.bounded_read import KIB, MIB, open_regular, read_bounded
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from sanitizer.probe.samples import Sample
+    from sanitizer.ultra.samples import Sample
 
 _INTEGERS = frozenset(("other_class", "object_class"))
 

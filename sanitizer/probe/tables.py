@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.atomic import open_atomically, write_atomically
 from sanitizer.reports.csv_ import guarded
+from sanitizer.util.atomic import open_atomically, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sanitizer.probe.clipped_step import StepRecord
     from sanitizer.probe.probing import ProbeResult
+    from sanitizer.train.clipped_step import StepRecord
 
 STEPS, IMAGES, BOXES, PLOT = "steps.csv", "images.csv", "boxes.csv", "grad_norms.png"
 

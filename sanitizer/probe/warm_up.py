@@ -13,9 +13,9 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 
-from sanitizer.probe.clipped_step import ClippedStep
-from sanitizer.probe.data import ReadOnlyDataset
-from sanitizer.probe.silence import silent_ultralytics
+from sanitizer.train.clipped_step import ClippedStep
+from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.silence import silent_ultralytics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.probe.clipped_step import StepRecord
-    from sanitizer.probe.samples import Sample
+    from sanitizer.train.clipped_step import StepRecord
+    from sanitizer.ultra.samples import Sample
 
 _TRAINERS: dict[str, type[DetectionTrainer]] = {
     "detect": DetectionTrainer,

@@ -7,12 +7,12 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, cast
 
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 FORMATS: dict[str, str] = {
     "text": "text",
@@ -86,7 +86,7 @@ def write(
 
         parquet.write(report, path)
         return
-    from sanitizer.atomic import open_atomically
+    from sanitizer.util.atomic import open_atomically
 
     with open_atomically(path) as file:
         for piece in pieces(report, format_name, fail_on):

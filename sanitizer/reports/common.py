@@ -6,15 +6,15 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.escape import encodable
-from sanitizer.findings import finite, tally, to_record
+from sanitizer.findings.finding import finite, tally, to_record
+from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
-    from sanitizer.rules.pack import Rule
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
+    from sanitizer.rules.language.pack import Rule
 
 
 def file_of(finding: Finding, report: Report) -> str:
@@ -56,7 +56,7 @@ def plain_record(finding: Finding) -> dict[str, Any]:
 
 def rules_of(report: Report) -> Mapping[str, Rule]:
     """The built-in rules that the report names; a user's own rules are not among them."""
-    from sanitizer.rules.pack import load_rules
+    from sanitizer.rules.language.pack import load_rules
 
     named = tally(report.findings).first
     return {code: rule for code, rule in load_rules().items() if code in named} if named else {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import COLUMNS
+from sanitizer.findings.finding import COLUMNS
 from sanitizer.reports.common import plain_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 CSV_COLUMNS = (*COLUMNS, "decision", "comment")
 BOM = "\ufeff"

@@ -15,10 +15,10 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
-from sanitizer.atomic import open_atomically
 from sanitizer.reports.colours import class_colour
 from sanitizer.reports.common import plain
 from sanitizer.reports.flagged import Exported, Flagged, Rectangle
+from sanitizer.util.atomic import open_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import numpy as np
 
-from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import read_labels
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.tables import RowKind, TaskSpec
-from sanitizer.escape import legible
+from sanitizer.images.image_files import read_images
+from sanitizer.labels.label_files import read_labels
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from sanitizer.dataset.tables import ImageTable, LabelTable, Task
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
 
 IMAGES_PER_CHUNK = 256
 """Read at once: bounds memory, whatever the number of flagged images."""

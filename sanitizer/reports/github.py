@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
 from sanitizer.reports.streamed_json import Streamed, json_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.INFO: "info"}
 

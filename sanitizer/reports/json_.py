@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import to_record
+from sanitizer.findings.finding import to_record
 from sanitizer.reports.streamed_json import Streamed, json_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 
 def pieces(report: Report) -> Iterator[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import to_record
+from sanitizer.findings.finding import to_record
 from sanitizer.reports.streamed_json import Streamed, json_pieces, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 _LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Legal inside JSON text, but many readers split lines at them."""

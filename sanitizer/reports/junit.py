@@ -6,15 +6,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from sanitizer.escape import legible
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.reports.common import file_of
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
 
 
 def pieces(report: Report, fail_on: Severity | None = Severity.ERROR) -> Iterator[str]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from sanitizer.atomic import open_atomically
 from sanitizer.reports.colours import class_colour
 from sanitizer.reports.common import plain
 from sanitizer.reports.flagged import Exported, Flagged, Rectangle
+from sanitizer.util.atomic import open_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

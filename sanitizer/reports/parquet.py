@@ -6,12 +6,12 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.atomic import open_atomically
-from sanitizer.findings import COLUMNS
+from sanitizer.findings.finding import COLUMNS
 from sanitizer.reports.common import plain, plain_record
+from sanitizer.util.atomic import open_atomically
 
 if TYPE_CHECKING:
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 ROWS_AT_ONCE = 20_000
 _INTEGERS = ("line", "column", "class_id")

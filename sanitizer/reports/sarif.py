@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sanitizer import __version__
-from sanitizer.escape import encodable
-from sanitizer.findings import Severity, tally
+from sanitizer.findings.finding import Severity, tally
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd, rules_of
 from sanitizer.reports.streamed_json import Streamed, json_pieces
+from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
-    from sanitizer.rules.pack import Rule
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
+    from sanitizer.rules.language.pack import Rule
 
 SCHEMA_URI = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

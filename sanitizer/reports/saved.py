@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sanitizer.dataset.tables import TASKS
-from sanitizer.findings import Finding, Severity, finite
-from sanitizer.report import SCHEMA, Report, SplitCounts, Summary
+from sanitizer.findings.finding import Finding, Severity, finite
+from sanitizer.findings.report import SCHEMA, Report, SplitCounts, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.findings import Severity, tally
-from sanitizer.spill import Buckets
+from sanitizer.findings.finding import Severity, tally
+from sanitizer.util.spill import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sanitizer.findings import Finding, Tally
-    from sanitizer.report import Report
-    from sanitizer.rules.pack import Rule
+    from sanitizer.findings.finding import Finding, Tally
+    from sanitizer.findings.report import Report
+    from sanitizer.rules.language.pack import Rule
 
     Reasons = list[tuple[str, str, int]]
     """(code, name, how many), most first."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
-from sanitizer.findings import Severity, count_by_severity
+from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
 from sanitizer.reports.stock import Stock
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
     from sanitizer.reports.stock import Reasons
-    from sanitizer.rules.pack import Rule
+    from sanitizer.rules.language.pack import Rule
 
     Paint = Callable[[str, str], str]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.escape import legible
-from sanitizer.findings import Severity, count_by_rule, tally
+from sanitizer.findings.finding import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
 from sanitizer.reports.stock import files_by_rule
 from sanitizer.reports.summary import summary_lines
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
 
 LONG_RUN = 200
 SHOWN_OF_LONG_RUN = 20

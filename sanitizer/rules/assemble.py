@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.dataset.model import relative_path
-from sanitizer.findings import MAX_PER_FILE, Finding
-from sanitizer.rules.columns import WithParams
-from sanitizer.rules.message import Template
+from sanitizer.findings.finding import MAX_PER_FILE, Finding
+from sanitizer.rules.language.columns import WithParams
+from sanitizer.rules.language.message import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, TaskSpec
-    from sanitizer.findings import Severity
-    from sanitizer.rules.columns import FileColumns, RowColumns
+    from sanitizer.findings.finding import Severity
     from sanitizer.rules.hits import Hits, Params
-    from sanitizer.rules.rule import Rule
+    from sanitizer.rules.language.columns import FileColumns, RowColumns
+    from sanitizer.rules.language.rule import Rule
     from sanitizer.rules.ruleset import RuleSet
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.images import image_faults
 from sanitizer.dataset.tables import FileStatus, RowKind
+from sanitizer.images.image_files import image_faults
 from sanitizer.rules.assemble import Assembler, of_place
 from sanitizer.rules.checks import READER, chunk_check, survey_check
-from sanitizer.rules.columns import FileColumns, RowColumns, WithParams, rows_per_file
 from sanitizer.rules.hits import Hits
+from sanitizer.rules.language.columns import FileColumns, RowColumns, WithParams, rows_per_file
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
-from sanitizer.spill import SpillError
-from sanitizer.training import verdicts
+from sanitizer.ultra.label_check import verdicts
+from sanitizer.util.spill import SpillError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, Task, TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.rules.hits import Params
-    from sanitizer.rules.rule import Rule
+    from sanitizer.rules.language.rule import Rule
     from sanitizer.rules.survey import Survey
 
 __all__ = ["CheckError", "RuleSet", "dataset_findings", "run_chunk", "summarise"]

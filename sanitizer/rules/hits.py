@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.findings import Severity
+    from sanitizer.findings.finding import Severity
 
 
 @dataclass(frozen=True, slots=True, eq=False)

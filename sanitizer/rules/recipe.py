@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.findings import Finding, fingerprinted, finite
-from sanitizer.rules.message import Template
+from sanitizer.findings.finding import Finding, fingerprinted, finite
+from sanitizer.rules.language.message import Template
 from sanitizer.rules.recipe_facts import RecipeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sanitizer.rules.rule import Rule
+    from sanitizer.rules.language.rule import Rule
     from sanitizer.rules.ruleset import RuleSet
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sanitizer.dataset.tables import Task
-    from sanitizer.rules.expression import Kind
+    from sanitizer.rules.language.expression import Kind
 
 NAN = math.nan
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from sanitizer import __version__
 from sanitizer.rules.hits import Params
-from sanitizer.suggest import did_you_mean
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sanitizer.config import Config, RuleConfig
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.rules.rule import Rule
+    from sanitizer.rules.language.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sanitizer.dataset.model import Split
-from sanitizer.spill import BytesBuilder, ColumnBuilder
+from sanitizer.util.spill import BytesBuilder, ColumnBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.rules.sketch import merge_sketches
-from sanitizer.spill import ColumnBuilder
+from sanitizer.util.spill import ColumnBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.rules.sketch import ShapeSketch
     from sanitizer.rules.split_parts import SplitBuilder
-    from sanitizer.spill import Column
+    from sanitizer.util.spill import Column
 
 PAIRS_HELD = 200_000
 """Image/label pairs whose columns (about sixty bytes a pair) stay in memory; those of more go to files."""
@@ -65,7 +65,7 @@ class ChunkSummary:
 
 @dataclass(slots=True)
 class SplitSums:
-    """One split in numbers, as `sanitizer.report.SplitCounts` tells them."""
+    """One split in numbers, as `sanitizer.findings.report.SplitCounts` tells them."""
 
     name: str
     images: int = 0
@@ -90,7 +90,7 @@ class Survey:
     """The whole dataset, summed up. Pair i counts through the splits in order. N pairs.
 
     The columns are those of `ChunkSummary`, one after the other: arrays, or files for very many pairs. Both know
-    `column[i]` and `column[a:b]`; go through them with `sanitizer.spill.blocks`.
+    `column[i]` and `column[a:b]`; go through them with `sanitizer.util.spill.blocks`.
 
     Attributes:
         split_start: int64 (number of splits + 1,) where each split begins.

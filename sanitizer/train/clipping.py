@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.atomic import write_atomically
+from sanitizer.util.atomic import write_atomically
 from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:

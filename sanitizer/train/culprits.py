@@ -11,7 +11,7 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sanitizer.probe.clipped_step import ClippedStep
+    from sanitizer.train.clipped_step import ClippedStep
 
 _OF_OBJECTS = ("batch_idx", "cls", "bboxes", "keypoints")
 """Keys of a batch that hold one row an object; others hold one entry an image."""

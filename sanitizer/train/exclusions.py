@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.reports.csv_ import text_of
-from sanitizer.suggest import did_you_mean
+from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.layout import find_loose_dataset
-from sanitizer.escape import legible
-from sanitizer.fixes.view import fix_into_view
-from sanitizer.train.arguments import ArgumentError, resolve_arguments
 from sanitizer.train.clipping import DEFAULTS, kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES
+from sanitizer.ultra.arguments import ArgumentError, resolve_arguments
+from sanitizer.util.escape import legible
+from sanitizer.view.write import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sanitizer.config import Config
-    from sanitizer.fixes.view import View
+    from sanitizer.view.write import View
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -154,7 +154,7 @@ def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
 
 def find_task(data: str, task: Any) -> str:
     """The task as named, or as the dataset says."""
-    from sanitizer.dataset.task import infer_task
+    from sanitizer.scanner.task import infer_task
 
     return infer_task(find_loose_dataset([data]))[0] if task == "auto" else str(task)
 
@@ -194,7 +194,7 @@ def resumed_run(checkpoint: str, overrides: Mapping[str, Any], trust_weights: bo
 
 def _check_resumable(checkpoint: str) -> None:
     """Refuse a checkpoint whose arguments would have Ultralytics download or run something."""
-    from sanitizer.probe.checkpoint import read_checkpoint
+    from sanitizer.ultra.checkpoint import read_checkpoint
 
     arguments = read_checkpoint(checkpoint).arguments
     data = arguments.get("data")
@@ -216,7 +216,7 @@ def _check_resumable(checkpoint: str) -> None:
 
 def _check_weights(arguments: Mapping[str, Any], *keys: str) -> None:
     """Refuse files that arguments name beside the model, for whatever `check_model_file` refuses."""
-    from sanitizer.probe.model import check_model_file
+    from sanitizer.ultra.model import check_model_file
 
     for key in keys:
         value = arguments.get(key)
@@ -248,7 +248,7 @@ def train(run: Run) -> Outcome:
 
 def _check_files(run: Run) -> None:
     """Judge all weights before Ultralytics sees them: it loads them without any restriction."""
-    from sanitizer.probe.model import check_model_file
+    from sanitizer.ultra.model import check_model_file
 
     check_model_file(run.model, run.trust_weights)
     if not run.trust_weights:

@@ -9,7 +9,7 @@ import torch
 from ultralytics.utils.torch_utils import unwrap_model
 
 if TYPE_CHECKING:
-    from sanitizer.probe.clipped_step import ClippedStep
+    from sanitizer.train.clipped_step import ClippedStep
 
 
 class Snapshot:

@@ -8,14 +8,14 @@ import math
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sanitizer.atomic import write_atomically
 from sanitizer.reports.csv_ import guarded
+from sanitizer.util.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.train.clipped_step import StepRecord
     from sanitizer.train.spikes import Carried, Spike
 
 NORMS = "grad_norms.csv"

@@ -6,7 +6,7 @@
     YOLO("yolov8n.pt").train(trainer=ClippedTrainer, data="data.yaml")
     YOLO("yolov8n-seg.pt").train(trainer=ClippedTrainer.configured(max_grad_norm=0.5), data="data.yaml")
 
-What it does about a step, in this order: unscale, measure the norm, clip, step (`sanitizer.probe.clipped_step`);
+What it does about a step, in this order: unscale, measure the norm, clip, step (`sanitizer.train.clipped_step`);
 log it; keep the images of a spike. A step whose gradient is not finite is skipped. A run that is not finite for
 several steps goes back to the start of the epoch, with a lower learning rate and without the images at fault.
 """
@@ -24,16 +24,16 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models import yolo
 from ultralytics.utils import LOGGER, RANK
 
-from sanitizer.probe.adaptive_clip import AdaptiveClip
-from sanitizer.probe.clipped_step import ClippedStep, images_of
-from sanitizer.probe.ranks import any_rank, from_rank_0, of_each_rank, several_ranks
+from sanitizer.probe.spike_attribution import attribute_steps
+from sanitizer.train.adaptive_clip import AdaptiveClip
+from sanitizer.train.clipped_step import ClippedStep, images_of
 from sanitizer.train.clipping import DEFAULTS, keep_clipping
 from sanitizer.train.culprits import not_finite_alone, single_images
+from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_ranks
 from sanitizer.train.snapshot import Snapshot, is_finite
-from sanitizer.train.sources import SourceDataset
-from sanitizer.train.spike_attribution import attribute_steps
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.train.clipped_step import StepRecord
 
 TASK_TRAINERS: dict[str, type[Any]] = {
     "detect": yolo.detect.DetectionTrainer,

@@ -36,9 +36,9 @@ from injection.inject import copy_split, inject, label_of, read_pages
 from measure import command_line, machine, versions
 
 from sanitizer.dataset.layout import find_dataset
-from sanitizer.findings import Severity
-from sanitizer.fixes.view import fix_into_view
-from sanitizer.scanning import scan
+from sanitizer.findings.finding import Severity
+from sanitizer.scanner.run import scan
+from sanitizer.view.write import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,8 +181,8 @@ def train(case: Case, data: str, folder: str, args: argparse.Namespace) -> None:
     """One clipped run; one that cannot be saved is an outcome too."""
     from ultralytics.models import YOLO
 
-    from sanitizer.probe.silence import silent_ultralytics
     from sanitizer.train.trainer import ClippedTrainer, TrainingStoppedError
+    from sanitizer.ultra.silence import silent_ultralytics
 
     percentile = float(case.clip[1:]) if case.clip.startswith("p") else None
     limit = float(case.clip) if percentile is None else 10.0
@@ -201,7 +201,7 @@ def judge(folder: str, data: str, args: argparse.Namespace) -> float:
     """mAP50-95 on the val split of the original labels; 0 where a run left no weights."""
     from ultralytics.models import YOLO
 
-    from sanitizer.probe.silence import silent_ultralytics
+    from sanitizer.ultra.silence import silent_ultralytics
 
     weights = os.path.join(folder, "weights", "last.pt")
     if not os.path.exists(weights):

@@ -127,11 +127,11 @@ def judging_s(dataset: str, images: str, engine: str, jobs: int) -> tuple[float,
     """Judge all pieces. Seconds: wall, processor time here, processor time of local workers; Ray's start left out."""
     from sanitizer.config import Config
     from sanitizer.dataset.layout import find_dataset
-    from sanitizer.dataset.task import infer_task
-    from sanitizer.engines import run_job
     from sanitizer.rules.engine import RuleSet
-    from sanitizer.rules.pack import load_rules
-    from sanitizer.work import Job
+    from sanitizer.rules.language.pack import load_rules
+    from sanitizer.scanner.chunks import Job
+    from sanitizer.scanner.engines import run_job
+    from sanitizer.scanner.task import infer_task
 
     found = find_dataset([dataset]).without_repeats()
     rules = RuleSet.build(load_rules(), Config())

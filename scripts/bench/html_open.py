@@ -24,7 +24,7 @@ from measure import machine, table, versions
 
 from sanitizer.reports.html.build import write_page
 from sanitizer.reports.html.probe import MAX_IMAGES, MAX_STEPS
-from sanitizer.scanning import scan
+from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

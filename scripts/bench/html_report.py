@@ -21,12 +21,12 @@ import numpy as np
 from measure import machine, table, versions
 
 from sanitizer.reports.html.build import write_page
-from sanitizer.scanning import scan
+from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
 
 CLASSES = 20
 PICTURES = 24

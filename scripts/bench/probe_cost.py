@@ -95,8 +95,8 @@ def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str,
     from sanitizer.probe.attribution import attribute
     from sanitizer.probe.folding import fold
     from sanitizer.probe.measure import prepare
-    from sanitizer.probe.model import build_model
     from sanitizer.probe.outputs import loss_at_outputs, named_outputs
+    from sanitizer.ultra.model import build_model
 
     torch.manual_seed(0)
     model: Any = build_model(model_name, TaskSpec("detect", 5, {i: str(i) for i in range(5)}))

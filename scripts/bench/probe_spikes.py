@@ -23,10 +23,10 @@ from injection.errors import NAMES
 from injection.inject import inject
 from measure import command_line, machine, versions
 
-from sanitizer.probe.robust import OUTLIER_Z, robust_z
+from sanitizer.util.robust import OUTLIER_Z, robust_z
 
 if TYPE_CHECKING:
-    from sanitizer.probe.clipped_step import StepRecord
+    from sanitizer.train.clipped_step import StepRecord
 
 HERE = Path(__file__).resolve().parent
 CLEAN = "none"
@@ -119,10 +119,10 @@ def norms(
     import torch
 
     from sanitizer.dataset.layout import find_dataset
-    from sanitizer.probe.model import build_model
-    from sanitizer.probe.samples import read_samples
-    from sanitizer.probe.silence import silent_ultralytics
     from sanitizer.probe.warm_up import warm_up
+    from sanitizer.ultra.model import build_model
+    from sanitizer.ultra.samples import read_samples
+    from sanitizer.ultra.silence import silent_ultralytics
 
     dataset = find_dataset([os.path.join(data, "data.yaml")])
     spec = dataset.task_spec("detect")

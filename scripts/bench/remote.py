@@ -41,7 +41,7 @@ HERE = Path(__file__).resolve().parent
 _SCAN = """
 import dataclasses, json, sys, time, resource
 from sanitizer import scan
-from sanitizer.dataset import retries
+from sanitizer.storage import retries
 path, mode, in_flight = sys.argv[1], sys.argv[2], int(sys.argv[3])
 retries.PATIENCE = dataclasses.replace(retries.PATIENCE, in_flight=in_flight)
 started, cpu = time.perf_counter(), time.process_time()

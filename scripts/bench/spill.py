@@ -18,13 +18,13 @@ from measure import machine, run, table, versions
 
 from sanitizer.dataset.model import Dataset, Split
 from sanitizer.dataset.tables import TaskSpec
-from sanitizer.findings import Finding, Severity
-from sanitizer.findings_log import FindingLog
-from sanitizer.report import Report, SplitCounts, Summary
+from sanitizer.findings.finding import Finding, Severity
+from sanitizer.findings.findings_log import FindingLog
+from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.checks.copies import Likeness, find_copies
 from sanitizer.rules.sketch import ShapeSketch
 from sanitizer.rules.survey import ChunkSummary, SurveyBuilder
-from sanitizer.scanning import _dropped_images
+from sanitizer.scanner.run import _dropped_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

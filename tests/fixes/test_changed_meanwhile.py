@@ -18,7 +18,7 @@ from sanitizer.fixes.decisions import DecisionsError, read_decisions
 from sanitizer.fixes.fixing import fix, plan_fix
 from sanitizer.fixes.journal import JournalError, locked
 from sanitizer.fixes.undo import undo
-from sanitizer.fixes.view import fix_into_view
+from sanitizer.view.write import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -31,7 +31,7 @@ from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import JournalError
 from sanitizer.fixes.undo import Restoration, undo
-from sanitizer.fixes.view import fix_into_view
+from sanitizer.view.write import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,8 +18,8 @@ from hostile_models import (  # noqa: E402
 from ultralytics.utils import IterableSimpleNamespace  # noqa: E402
 
 from sanitizer.dataset.tables import TaskSpec  # noqa: E402
-from sanitizer.probe.checkpoint import read_checkpoint  # noqa: E402
-from sanitizer.probe.model import ModelError, build_model, check_model_file  # noqa: E402
+from sanitizer.ultra.checkpoint import read_checkpoint  # noqa: E402
+from sanitizer.ultra.model import ModelError, build_model, check_model_file  # noqa: E402
 
 pytestmark = pytest.mark.probe
 SPEC = TaskSpec("detect", 2, {0: "a", 1: "b"})

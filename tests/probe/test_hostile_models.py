@@ -18,8 +18,8 @@ pytest.importorskip("ultralytics")
 from hostile_models import save_checkpoint, write_broken_archives, write_checkpoints, write_yamls
 from tiny_sets import tiny_set
 
-from sanitizer.probe.model_yaml import ModelError
 from sanitizer.train.running import TrainError, resumed_run
+from sanitizer.ultra.model_yaml import ModelError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.probe
 
 WATCHED = """\
 import contextlib, io, json, os, sys
-import sanitizer.probe.probing, sanitizer.train.preflight, sanitizer.train.running
+import sanitizer.probe.probing, sanitizer.preflight.flight, sanitizer.train.running
 from sanitizer.cli import main
 
 events, current = [], ""

@@ -17,9 +17,9 @@ from ultralytics.nn.modules import Conv  # noqa: E402
 from ultralytics.nn.tasks import guess_model_task  # noqa: E402
 
 from sanitizer.dataset.tables import TaskSpec  # noqa: E402
-from sanitizer.probe.model import MODEL_OF_TASK, ModelError, build_model, check_model_file  # noqa: E402
-from sanitizer.probe.model_size import check_size  # noqa: E402
-from sanitizer.probe.model_yaml import check_model_yaml, is_activation, read_model_yaml  # noqa: E402
+from sanitizer.ultra.model import MODEL_OF_TASK, ModelError, build_model, check_model_file  # noqa: E402
+from sanitizer.ultra.model_size import check_size  # noqa: E402
+from sanitizer.ultra.model_yaml import check_model_yaml, is_activation, read_model_yaml  # noqa: E402
 
 if TYPE_CHECKING:
     from typing import Any

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, cast
 
-from sanitizer.atomic import write_atomically
 from sanitizer.dataset.layout import DatasetError, find_dataset
-from sanitizer.dataset.storage import is_remote
 from sanitizer.dataset.tables import TaskSpec
-from sanitizer.escape import encodable
-from sanitizer.findings import Severity, count_by_severity
+from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports import ReportError
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
 from sanitizer.reports.html.pool import share_out, usable_cores
 from sanitizer.reports.html.probe import probe_part
+from sanitizer.storage.places import is_remote
+from sanitizer.util.atomic import write_atomically
+from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
-    from sanitizer.rules.pack import Rule
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
+    from sanitizer.rules.language.pack import Rule
 
 MAX_FINDINGS = 50_000
 """Findings with a card; a page with more would be slow to open. The counts are always those of all."""
@@ -186,10 +186,10 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
 def _rules_of(dataset: Dataset | None) -> Mapping[str, Rule]:
     """The built-in rules, and the user's own where the dataset's configuration names packs that can be read."""
     from sanitizer.config import ConfigError
-    from sanitizer.rules.pack import PackError, load_rules
+    from sanitizer.rules.language.pack import PackError, load_rules
 
     if dataset is not None:
-        from sanitizer.scanning import nearby_config
+        from sanitizer.scanner.run import nearby_config
 
         with contextlib.suppress(ConfigError, PackError, OSError):
             return load_rules(nearby_config(dataset).packs)

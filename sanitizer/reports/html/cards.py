@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.reports.html.crops import Box, Window
 
 MAX_OTHERS = 30

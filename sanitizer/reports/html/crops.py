@@ -84,7 +84,7 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
     Raises:
         OSError: A crop cannot be written. Nothing that an image is raises anything.
     """
-    from sanitizer.dataset.image_decode import open_image
+    from sanitizer.images.decode import open_image
 
     nothing = [None] * len(boxes)
     with warnings.catch_warnings():

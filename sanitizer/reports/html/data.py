@@ -8,19 +8,19 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from sanitizer import __version__
-from sanitizer.escape import encodable, legible
-from sanitizer.findings import COLUMNS, count_by_rule, count_by_severity
+from sanitizer.findings.finding import COLUMNS, count_by_rule, count_by_severity
 from sanitizer.reports.common import plain, plain_record
 from sanitizer.reports.stock import Stock
 from sanitizer.reports.summary import consequences, next_step, summary_lines
+from sanitizer.util.escape import encodable, legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sanitizer.findings import Finding
-    from sanitizer.report import Report
+    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
     from sanitizer.reports.html.cards import Card
-    from sanitizer.rules.pack import Rule
+    from sanitizer.rules.language.pack import Rule
 
 MAX_CLASSES = 2000
 

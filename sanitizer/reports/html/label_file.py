@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.encodings import UTF8_MARK
-from sanitizer.dataset.labels import parse_labels
-from sanitizer.dataset.row_kinds import BOX_COLUMNS
 from sanitizer.dataset.tables import RowKind
-from sanitizer.escape import legible
+from sanitizer.labels.encodings import UTF8_MARK
+from sanitizer.labels.label_files import parse_labels
+from sanitizer.labels.row_kinds import BOX_COLUMNS
+from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
-    from sanitizer.findings import Finding
+    from sanitizer.findings.finding import Finding
     from sanitizer.reports.html.crops import Box
 
 MAX_ROW_CHARACTERS = 200

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.dataset.images import read_images
-from sanitizer.dataset.labels import read_labels
 from sanitizer.dataset.tables import RowKind
+from sanitizer.images.image_files import read_images
+from sanitizer.labels.label_files import read_labels
 from sanitizer.reports.html.pool import share_out
-from sanitizer.work import pieces
+from sanitizer.scanner.chunks import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import ImageTable, TaskSpec
-    from sanitizer.findings import Finding
-    from sanitizer.work import Piece
+    from sanitizer.findings.finding import Finding
+    from sanitizer.scanner.chunks import Piece
 
 GRID = 24
 """Cells a side in the plot of positions."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.probe.robust import MAD_TO_SIGMA, OUTLIER_Z
 from sanitizer.reports.common import plain
 from sanitizer.reports.html.probe_record import images_of, steps_of
 from sanitizer.reports.html.thumbnails import Thumbnail, Wanted, make_thumbnails
+from sanitizer.util.robust import MAD_TO_SIGMA, OUTLIER_Z
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.report import Report
+    from sanitizer.findings.report import Report
     from sanitizer.reports.html.probe_record import Image, Line, Step
 
 MAX_THUMBNAILS = 200

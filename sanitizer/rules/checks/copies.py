@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.spill import ROWS_HELD, Buckets, SpillFile, blocks
 from sanitizer.util.bounded_read import MIB
+from sanitizer.util.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.packs.members import Members
-    from sanitizer.dataset.storage import Storage
+    from sanitizer.archives.members import Members
     from sanitizer.rules.survey import Survey
-    from sanitizer.spill import Column
+    from sanitizer.storage.places import Storage
+    from sanitizer.util.spill import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
     """Hash of every candidate in packed files, by path: each of these files is walked once, whatever it holds."""
     if not survey.dataset.packs:
         return {}
-    from sanitizer.dataset.packs.members import read_members
+    from sanitizer.archives.members import read_members
 
     groups = _groups(survey.image_digest, survey.image_bytes)
     paths = (path for group in groups for i in group if (path := survey.image_path(i)))
@@ -270,13 +270,13 @@ class _Thumbnails:
         return None if kept is None else kept.astype(np.float32).ravel()
 
     def _read(self, i: int) -> NDArray[np.uint8] | None:
-        from sanitizer.dataset.image_decode import thumbnail
+        from sanitizer.images.decode import thumbnail
 
         path, storage = self._survey.image_path(i), self._survey.dataset.storage
         if path is None:
             return None
         if self._survey.dataset.packs:
-            from sanitizer.dataset.packs.members import Members
+            from sanitizer.archives.members import Members
 
             self._members = self._members or Members(self._survey.dataset)
             member = self._members.open(path)

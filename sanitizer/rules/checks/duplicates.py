@@ -103,11 +103,11 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
 
 
 def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
-    from sanitizer.dataset.labels import parse_labels, read_labels_in
+    from sanitizer.labels.label_files import parse_labels, read_labels_in
 
     if not survey.dataset.packs:
         return read_labels_in(survey.dataset.storage, paths, survey.spec)
-    from sanitizer.dataset.packs.members import read_members
+    from sanitizer.archives.members import read_members
 
     contents = dict(read_members(filter(None, paths), survey.dataset))
     return parse_labels([contents.get(path or "") for path in paths], survey.spec)

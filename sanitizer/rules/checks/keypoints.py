@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import RowKind
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import row_check
 from sanitizer.rules.checks.boxes import DROPS
 from sanitizer.rules.checks.geometry import TRAINING_HIGH, TRAINING_LOW, no_hits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import RowKind
-from sanitizer.findings import Severity
+from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import file_check, row_check
 from sanitizer.rules.hits import Hits, Params
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from injection.model_scores import view_images
 from injection.scores import CLEANLAB_PARTS, Scores, load_scores, save_scores
 from sanitizer.config import Config
-from sanitizer.findings import Severity
-from sanitizer.scanning import scan
+from sanitizer.findings.finding import Severity
+from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.image_decode import check_image
-from sanitizer.dataset.image_header import JPEG_END, JPEG_START, NEED_MORE, ODD, jpeg_header
-from sanitizer.dataset.images import read_images
 from sanitizer.dataset.tables import ImageStatus
+from sanitizer.images.decode import check_image
+from sanitizer.images.header import JPEG_END, JPEG_START, NEED_MORE, ODD, jpeg_header
+from sanitizer.images.image_files import read_images
 from targets.scratch import put
 
 if TYPE_CHECKING:

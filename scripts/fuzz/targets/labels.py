@@ -9,15 +9,15 @@ import io
 import struct
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.exact_parse import parse_text
-from sanitizer.dataset.fast_parse import parse_block
-from sanitizer.dataset.labels import parse_labels
 from sanitizer.dataset.tables import FileStatus, LabelTable, TaskSpec
+from sanitizer.labels.exact_parse import parse_text
+from sanitizer.labels.fast_parse import parse_block
+from sanitizer.labels.label_files import parse_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sanitizer.dataset.raw_rows import RawRows
+    from sanitizer.labels.raw_rows import RawRows
 
 MAX_BYTES = 2048
 SPLIT = b"\xfe"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.labels import parse_arriving
+from sanitizer.archives.reading import pack_chunks
 from sanitizer.dataset.layout import DatasetError, find_dataset
-from sanitizer.dataset.packs.reading import pack_chunks
-from sanitizer.work import PackPiece, pieces
+from sanitizer.labels.label_files import parse_arriving
+from sanitizer.scanner.chunks import PackPiece, pieces
 
 if TYPE_CHECKING:
+    from sanitizer.archives.tar_chunks import PackChunk
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.packs.tar_chunks import PackChunk
 
 
 def check_pack(path: str) -> None:

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from sanitizer.findings import Finding, Severity
-from sanitizer.report import Report, SplitCounts, Summary
+from sanitizer.findings.finding import Finding, Severity
+from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.reports import FORMATS, render
 from sanitizer.reports.saved import SavedReportError, parse_report
 

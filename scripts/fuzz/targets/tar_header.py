@@ -9,8 +9,8 @@ import io
 import tarfile
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.packs.read_ahead import ReadAhead
-from sanitizer.dataset.packs.tar_walk import BLOCK, TarWalk
+from sanitizer.archives.read_ahead import ReadAhead
+from sanitizer.archives.tar_walk import BLOCK, TarWalk
 from targets.packs import check_pack
 from targets.scratch import put
 

@@ -1,0 +1,59 @@
+"""Reads a range of any packed file in chunks: where the kinds of packed files come together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.archives.read_ahead import opener_in
+from sanitizer.archives.tar_chunks import PackChunk, TarReader
+from sanitizer.dataset.left_out import NOTHING
+from sanitizer.dataset.model import PAIRS_PER_CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sanitizer.archives.read_ahead import Opener
+    from sanitizer.dataset.left_out import LeftOut
+    from sanitizer.dataset.model import Dataset, Pack
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.images.image_files import ImageMode
+
+
+def pack_chunks(
+    dataset: Dataset,
+    number: int,
+    part: tuple[int, int, int],
+    mode: ImageMode,
+    left_out: LeftOut | None = None,
+    opener: Opener | None = None,
+) -> Iterator[PackChunk]:
+    """The pairs of a range of the dataset's packed file of that number.
+
+    Args:
+        dataset: Where the file is listed.
+        number: Of the file in `dataset.packs`.
+        part: First byte, byte after the last, and the line that the first byte is in.
+        mode: How closely to look at images.
+        left_out: Numbers of images and of labels, in the order of the range, that are not to be read.
+        opener: Opens a path for reading, unbuffered; None opens it where the dataset is.
+    """
+    pack = dataset.packs[number]
+    opener = opener or opener_in(dataset.storage, pack.size_bytes)
+    split = dataset.splits[pack.split].name
+    start, stop, first_line = part
+    if pack.kind == "ndjson":
+        from sanitizer.archives.ndjson import NdjsonReader
+
+        splits = [s.name for s in dataset.splits]
+        names = frozenset(dataset.names)
+        lines = NdjsonReader(pack, splits, names, dataset.root, mode, opener, PAIRS_PER_CHUNK[mode])
+        yield from lines.chunks(start, stop, first_line)
+        return
+    reader = TarReader(pack, split, dataset.root, mode, opener, PAIRS_PER_CHUNK[mode], left_out or NOTHING)
+    yield from reader.chunks(start, stop)
+
+
+def row_spec(pack: Pack, spec: TaskSpec) -> TaskSpec:
+    """What rows of a packed file are judged by: the converter of NDJSON adds classes until every id has one."""
+    return replace(spec, nc=None) if pack.kind == "ndjson" else spec

@@ -1,0 +1,266 @@
+"""Compressed archives as `ReadAhead` shows plain ones, but forwards only, and never more bytes than their size allows.
+
+A few hundred bytes of gzip, bzip2 or xz can stand for terabytes. How far an archive is unpacked follows from its own
+size (`limits.unpacked_limit`); where that ends, or where the compressed data is damaged, the archive ends, and
+`problem` says why.
+"""
+
+from __future__ import annotations
+
+import bz2
+import importlib
+import lzma
+import os
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import as_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sanitizer.archives.read_ahead import ReadAhead
+
+_PIECE_BYTES = 1 << 16
+_SKIPPED_BYTES = 1 << 18
+_LONGEST_PART = 1 << 20
+_UNKNOWN_SIZE = 1 << 62
+
+
+class DamagedError(ValueError):
+    """Compressed data that does not unpack; the text says why, after "is damaged"."""
+
+
+class Unpacked:
+    """The members of a compressed archive by offset, as in `ReadAhead`. Offsets only grow from call to call.
+
+    Attributes:
+        size: Unpacked bytes, once the end was reached; before that a number that no archive has.
+        failed: Why a read of the compressed file failed, once one did.
+        problem: Why what was unpacked is not all of it, or None.
+        extension_limit: Bytes of extended headers that are read in all: they take long to read, and are packed best.
+    """
+
+    def __init__(self, file: ReadAhead, limit: int | None = None) -> None:
+        """Begin; at most `limit` bytes are unpacked, or as many as the file's size allows."""
+        self._stream: _Stream | None = None
+        self._file = file
+        self.size = _UNKNOWN_SIZE
+        self.problem: str | None = None
+        self._limit = limit or limits.unpacked_limit(file.size)
+        self.extension_limit = limits.EXTENSIONS_FLOOR_BYTES + limits.EXTENSIONS_TIMES * file.size
+        self._window = b""
+        self._start = self._at = self._unpacked = 0
+
+    @property
+    def failed(self) -> OSError | None:
+        """See the class."""
+        return self._file.failed
+
+    @property
+    def ended(self) -> bool:
+        """Whether all was unpacked that can be."""
+        return self.size != _UNKNOWN_SIZE
+
+    def view(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`: fewer where the archive ends.
+
+        Raises:
+            OSError: The compressed file cannot be read.
+        """
+        skip = offset - self._start
+        if skip < 0:
+            raise ValueError("a compressed archive is read forwards only")
+        if skip + length <= len(self._window):
+            return self._window[skip : skip + length]
+        while self._start + len(self._window) < offset and (part := self._next(_SKIPPED_BYTES)):
+            self._start, self._window = self._start + len(self._window), part
+        kept = self._window[max(offset - self._start, 0) :]
+        self._start += len(self._window) - len(kept)
+        parts, lacking = [kept], length - len(kept)
+        while lacking > 0 and (part := self._next(max(lacking, _PIECE_BYTES))):
+            parts.append(part)
+            lacking -= len(part)
+        self._window = b"".join(parts)
+        return self._window[:length] if self._start == offset else b""
+
+    def _next(self, at_most: int) -> bytes:
+        """Some more bytes; none at the end, which is where the data is damaged, too."""
+        if self.ended:
+            return b""
+        data = b""
+        try:
+            self._stream = self._stream or _Stream(self._file)
+            data = self._stream.read(min(at_most, _LONGEST_PART))
+        except DamagedError as error:
+            self.problem = str(error)
+        if self._unpacked + len(data) > self._limit:
+            times = limits.UNPACKED_TIMES
+            self.problem = f"it unpacks to more than {as_size(self._limit)}, over {times} times its size"
+            data = b""
+        if not data:
+            self.size = self._unpacked
+        self._unpacked += len(data)
+        return data
+
+    def read(self, length: int = -1) -> bytes:
+        """As a file's, from where `seek` went; a length must be given."""
+        data = self.view(self._at, length)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As a file's."""
+        self._at = max(offset + (self._at if whence == os.SEEK_CUR else 0), 0)
+        return self._at
+
+    def tell(self) -> int:
+        """As a file's."""
+        return self._at
+
+
+class Decompressor(Protocol):
+    """What the standard library's decompressors have in common, but for zlib's."""
+
+    @property
+    def eof(self) -> bool:
+        """The compressed stream is over."""
+        ...
+
+    @property
+    def needs_input(self) -> bool:
+        """Nothing more comes without more data."""
+        ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given and belongs to no stream."""
+        ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Some unpacked bytes, no more than `max_length`."""
+        ...
+
+
+class _Gzip:
+    """zlib's decompressor with the interface of the others."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(31)
+        self._rest = b""
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._rest
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        unpacked = self._zlib.decompress(self._rest + data if self._rest else data, max_length)
+        self._rest = self._zlib.unconsumed_tail
+        return unpacked
+
+
+class _Plain:
+    """An archive that is compressed by its name only."""
+
+    eof = False
+    needs_input = True
+    unused_data = b""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        if not data:
+            raise EOFError
+        return data
+
+
+class _Stream:
+    """Unpacks a file from its start to its end; compressed streams that follow each other are one."""
+
+    def __init__(self, file: ReadAhead) -> None:
+        self._file = file
+        self._make = _decompressor(file.view(0, 6))
+        self._one = self._make()
+        self._input = b""
+
+    def read(self, at_most: int) -> bytes:
+        """Some bytes, one at least; none at the end.
+
+        Raises:
+            DamagedError: The rest cannot be unpacked.
+            OSError: The file cannot be read.
+        """
+        while True:
+            if self._one.eof and not self._next_stream():
+                return b""
+            if self._one.needs_input and not self._input:
+                self._input = self._file.read(_PIECE_BYTES)
+                if not self._input:
+                    if isinstance(self._one, _Plain):
+                        return b""
+                    raise DamagedError("the compressed data is cut off")
+            data, self._input = self._input, b""
+            try:
+                unpacked = self._one.decompress(data, at_most)
+            except (zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, MemoryError) as error:
+                raise DamagedError(_words(error)) from None
+            except Exception as error:
+                if type(error).__name__ != "ZstdError":
+                    raise
+                raise DamagedError("the compressed data is damaged") from None
+            if unpacked:
+                return unpacked
+
+    def _next_stream(self) -> bool:
+        """Go on with the stream that follows; False where none does."""
+        rest = self._one.unused_data
+        while len(rest) < 6 and (part := self._file.read(_PIECE_BYTES)):
+            rest += part
+        if _decompressor(rest[:6]) is not self._make:
+            return False
+        self._one, self._input = self._make(), rest
+        return True
+
+
+def _words(error: Exception) -> str:
+    if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
+        return f"it needs more than {as_size(limits.DICTIONARY_BYTES)} of memory to unpack"
+    return "the compressed data is damaged"
+
+
+def _xz() -> Decompressor:
+    return lzma.LZMADecompressor(memlimit=limits.DICTIONARY_BYTES + (1 << 20))
+
+
+def zstd_decompressor() -> Decompressor:
+    """Raises DamagedError where this Python has none."""
+    try:
+        zstd: Any = importlib.import_module("compression.zstd")  # Python 3.14
+    except ImportError:
+        raise DamagedError(
+            "it is compressed with Zstandard, which this Python does not read: `zstd -d` unpacks it"
+        ) from None
+    log = limits.DICTIONARY_BYTES.bit_length() - 1
+    made: Decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: log})
+    return made
+
+
+_MAGIC: Mapping[bytes, Callable[[], Decompressor]] = {
+    b"\x1f\x8b": _Gzip,
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\0": _xz,
+    b"\x5d\0\0": _xz,
+    b"\x28\xb5\x2f\xfd": zstd_decompressor,
+}
+
+
+def _decompressor(head: bytes) -> Callable[[], Decompressor]:
+    """What makes a decompressor for data that begins so."""
+    return next((make for magic, make in _MAGIC.items() if head.startswith(magic)), _Plain)

@@ -1,0 +1,317 @@
+"""What Pillow says of an image: the same steps as Ultralytics' check_image, pixels, and the perceptual hash.
+
+Nothing here writes: a JPEG that training would re-encode in place is re-encoded in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from contextlib import nullcontext
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import ImageStatus
+from sanitizer.images.header import (
+    FORMAT_NUMBER,
+    JPEG_END,
+    JPEG_START,
+    MIN_SIDE_PX,
+    PNG_START,
+    describe_foreign,
+    pack,
+    png_depth_and_channels,
+)
+from sanitizer.images.verdict import Verdict
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image as PillowImage
+
+HASHED_SIDE_PX = 64
+"""Side of the gray square that the perceptual hash is made from."""
+COMPARED_SIDE_PX = 32
+"""Side of the gray square that two pictures are compared by: small enough for copies to agree within a level or
+two, large enough for different pictures not to."""
+
+_TRAINED_FORMATS = frozenset({"jpeg", "png", "bmp", "webp", "tiff", "mpo", "avif", "heif", "jpeg2000", "dng"})
+"""Pillow format names, lower case, that check_image lets pass (8.4: IMG_FORMATS and jpeg2000)."""
+
+_CHANNELS = {"1": 1, "L": 1, "P": 1, "I": 1, "F": 1, "LA": 2, "PA": 2, "La": 2}
+_CHANNELS |= {"RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBa": 4, "RGBX": 4, "CMYK": 4}
+_BITS = {"1": 1, "I": 32, "F": 32}
+
+
+def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
+    """Do what Ultralytics' `check_image` does (data/utils.py, 8.4), on the file as it is and without writing.
+
+    Args:
+        source: Path of a regular file that can be read, or the file itself.
+        block: Its first bytes, to say what it is when Pillow cannot open it.
+
+    Raises:
+        OSError: The file cannot be read any more.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata and of large images; training carries on, and so do we.
+        warnings.simplefilter("ignore")
+        try:
+            return _check_image(source, block)
+        except OSError:
+            raise
+        except Exception as error:  # a decoder may raise anything: it is about this image alone
+            return _damaged(Verdict(), error)
+
+
+def open_image(source: str | BinaryIO) -> PillowImage:
+    """An image, opened by Pillow alone; a file is wound back, as every look begins at its start.
+
+    Where Ultralytics is imported it has put into the place of `Image.open` a function of its own, which installs a
+    package over every file that Pillow cannot identify, and then says something else about it.
+    """
+    from PIL import Image
+
+    if not isinstance(source, str):
+        source.seek(0)
+    patches = sys.modules.get("ultralytics.utils.patches")
+    opened: PillowImage = getattr(patches, "_image_open", Image.open)(source)
+    return opened
+
+
+def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
+    verdict = Verdict()
+    try:
+        _open_heif_too(block)
+        image = open_image(source)
+    except Exception as error:
+        return _not_opened(error, block)
+    with image:
+        verdict.width, verdict.height = image.size
+        try:
+            image.verify()
+        except Exception as error:
+            verdict.facts = _facts(image, 0, block)
+            return _damaged(verdict, error)
+        orientation = _orientation(image)
+        if image.format == "TIFF" and orientation >= 5:
+            # Pillow has turned the size of a TIFF already; the table holds it as stored.
+            verdict.width, verdict.height = verdict.height, verdict.width
+        verdict.facts = _facts(image, orientation, block)
+        name = str(image.format).lower()
+    if min(verdict.width, verdict.height) < MIN_SIDE_PX:
+        verdict.dropped = True
+    if name not in _TRAINED_FORMATS:
+        verdict.dropped, verdict.status = True, ImageStatus.NOT_IMAGE
+        verdict.detail = f"its content is {name.upper()}, a format that training does not accept"
+    elif name == "jpeg" and not verdict.dropped:
+        _check_jpeg_end(source, verdict)
+    return verdict
+
+
+def _open_heif_too(block: bytes) -> None:
+    """Let Pillow open HEIF where pi-heif is installed, as training does once it meets such a file."""
+    if block[4:8] != b"ftyp":
+        return
+    try:
+        from pi_heif import register_heif_opener  # type: ignore[import-not-found]
+    except ImportError:
+        return
+    register_heif_opener()
+
+
+def _not_opened(error: Exception, block: bytes) -> Verdict:
+    from PIL import Image, UnidentifiedImageError
+
+    verdict = Verdict(dropped=True, status=ImageStatus.NOT_IMAGE)
+    known = "JPEG" if block.startswith(JPEG_START) else "PNG" if block.startswith(PNG_START) else None
+    if isinstance(error, Image.DecompressionBombError):
+        verdict.status = ImageStatus.UNDECODABLE
+        verdict.detail = f"Pillow refuses images this large: {_words(error)}"
+    elif known is not None:
+        verdict.status = ImageStatus.UNDECODABLE
+        verdict.facts = pack(0, FORMAT_NUMBER[known.lower()], 0, 0)
+        verdict.detail = f"it starts like a {known}, but its header is damaged or cut off"
+    elif isinstance(error, UnidentifiedImageError):
+        verdict.detail = f"its content is {describe_foreign(block)}"
+    else:
+        verdict.detail = f"Pillow cannot open it: {_words(error)}"
+    return verdict
+
+
+def _damaged(verdict: Verdict, error: BaseException) -> Verdict:
+    """The verdict on an image whose pixels cannot be read to the end."""
+    words = _words(error)
+    cut_off = "truncated" in words.lower()
+    verdict.status = ImageStatus.TRUNCATED if cut_off else ImageStatus.UNDECODABLE
+    verdict.dropped = True
+    verdict.detail = "the file ends before the picture does" if cut_off else words
+    return verdict
+
+
+def _words(error: BaseException) -> str:
+    """An exception as a few words without line breaks."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _orientation(image: PillowImage) -> int:
+    """EXIF orientation 1 to 8 or 0, read as check_image reads it (exif_size, after verify)."""
+    try:
+        exif = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
+        value = exif.get(274)
+    except Exception:
+        return 0
+    return value if isinstance(value, int) and 1 <= value <= 8 else 0
+
+
+def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
+    name = str(image.format).lower()
+    name = "heif" if name == "heic" else name
+    number = FORMAT_NUMBER.get(name, FORMAT_NUMBER["other"])
+    bits = 16 if image.mode.startswith("I;16") else _BITS.get(image.mode, 8)
+    channels = _CHANNELS.get(image.mode, 1 if image.mode.startswith("I;16") else 0)
+    if name == "png":
+        bits, channels = png_depth_and_channels(block) or (bits, channels)
+    elif name == "tiff":
+        samples = image.tag_v2.get(258)  # type: ignore[attr-defined]  # BitsPerSample
+        if isinstance(samples, tuple) and samples and all(isinstance(s, int) for s in samples):
+            bits = min(max(samples), 63)
+    return pack(orientation, number, channels, bits)
+
+
+def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
+    """Training re-encodes a JPEG whose last two bytes are not its end marker, and drops it if that fails."""
+    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+        start = file.seek(max(0, file.seek(0, os.SEEK_END) - _END_SEARCHED))
+        last = file.read()
+    if last.endswith(JPEG_END):
+        return
+    try:
+        _reencode(source)
+    except Exception as error:
+        _damaged(verdict, error)
+        verdict.detail = f"no end marker, and {verdict.detail}"
+        return
+    verdict.rewritten = True
+    end = last.rfind(JPEG_END)
+    extra = len(last) - end - len(JPEG_END)
+    if end >= 0:
+        verdict.detail = f"{extra} byte{'s' if extra > 1 else ''} after its end marker"
+    else:
+        verdict.detail = "its end marker is missing" + (f" from the last {len(last)} bytes" if start else "")
+
+
+_END_SEARCHED = 1 << 16
+"""How many last bytes are searched for the end marker, to say what follows it."""
+
+
+def _reencode(source: str | BinaryIO) -> None:
+    """Decode a JPEG and encode it again as check_image does, into memory; raises whatever that raises."""
+    from PIL import ImageOps
+
+    with open_image(source) as image:
+        upright = ImageOps.exif_transpose(image)
+        # Decoding the whole is the test; a corner is enough to see that the mode can be encoded.
+        upright.crop((0, 0, 16, 16)).save(BytesIO(), "JPEG", subsampling=0, quality=100)
+
+
+def decode(source: str | BinaryIO, verdict: Verdict) -> int | None:
+    """Decode every pixel of an image that `check_image` let pass, and hash what it shows.
+
+    Args:
+        source: The image's path, or the file itself.
+        verdict: Gets status and detail where pixels are damaged. `dropped` stays: check_image decodes only JPEGs
+            without end marker, so training keeps the image and meets the damage when it loads it.
+
+    Returns:
+        Perceptual hash as an unsigned 64-bit int; None where the image could not be decoded.
+    """
+    dropped = verdict.dropped
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return perceptual_hash(_small_and_upright(source, HASHED_SIDE_PX, fast=True))
+        except Exception as error:
+            _damaged(verdict, error).dropped = dropped
+            return None
+
+
+def thumbnail(source: str | BinaryIO) -> NDArray[np.uint8] | None:
+    """Gray uint8 (32, 32) thumbnail of the upright image; None where it cannot be decoded.
+
+    Decoded at full resolution and then averaged, so that it hardly depends on quality or size of a copy.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return np.asarray(_small_and_upright(source, COMPARED_SIDE_PX, fast=False))
+        except Exception:
+            return None
+
+
+def perceptual_hash(gray: PillowImage) -> int:
+    """64-bit hash of an image's low frequencies: copies of a picture differ in few bits (imagehash.phash)."""
+    # Not at the top: it brings SciPy, half a second that only decoding has to pay.
+    from imagehash import phash
+
+    return int.from_bytes(np.packbits(phash(gray).hash.ravel()).tobytes(), "big")
+
+
+def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> PillowImage:
+    """The whole image decoded, as an 8-bit gray square, turned as EXIF asks.
+
+    `fast` lets the JPEG decoder leave out fine detail; it still walks the whole scan and meets every damage.
+    """
+    from PIL import Image
+
+    with open_image(source) as image:
+        # Pillow turns a TIFF by itself.
+        orientation = 0 if image.format == "TIFF" else _orientation(image)
+        if fast:
+            image.draft("L", (side_px, side_px))
+        image.load()
+        gray = _gray(image)
+    # A triangle filter is wide enough not to let the pixel grid of a resized copy show.
+    small = gray.resize((side_px, side_px), Image.Resampling.BILINEAR)
+    return _turned(small, orientation)
+
+
+def _gray(image: PillowImage) -> PillowImage:
+    """8-bit gray. Alpha is left out, as training leaves it out; 16-bit keeps its high byte."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        return Image.fromarray(_stretched(np.asarray(image, np.float64)))
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA").convert("L")
+    return image.convert("L")
+
+
+def _stretched(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """uint8 from values of unknown range: the least becomes 0, the greatest 255."""
+    finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
+    low, high = finite.min(), finite.max()
+    stretched: NDArray[np.uint8] = ((finite - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
+    return stretched
+
+
+def _turned(image: PillowImage, orientation: int) -> PillowImage:
+    """Turned as EXIF asks (Exif 2.32, 4.6.4, tag 274)."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image

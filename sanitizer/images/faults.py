@@ -1,0 +1,62 @@
+"""What the image reader reports by itself, without a check: git-lfs pointers and unusual channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.dataset.tables import IMAGE_FORMATS, Fault, ImageStatus
+from sanitizer.findings.finding import Severity
+
+if TYPE_CHECKING:
+    from sanitizer.dataset.tables import ImageTable
+
+
+def image_faults(images: ImageTable) -> list[Fault]:
+    """What the image reader reports by itself: git-lfs pointers (L008) and unusual channels (I007)."""
+    faults = [
+        Fault("L008", file, values={"what": "image", "detail": images.detail[file]})
+        for file in np.flatnonzero(images.status == ImageStatus.LFS_POINTER).tolist()
+    ]
+    return faults + _unusual_channels(images)
+
+
+_MANY = 20
+"""Images of a chunk from which it shows what is common in a set."""
+
+
+def _unusual_channels(images: ImageTable) -> list[Fault]:
+    """I007. Where most of many images are gray, or all have alpha, that is how the set is, and no surprise."""
+    known = (images.status == ImageStatus.OK) & (images.channels > 0)
+    common = 3
+    if np.count_nonzero(known) >= _MANY:
+        counts = np.bincount(images.channels[known])
+        if counts.max() > known.sum() / 2:
+            common = int(counts.argmax())
+    deep = images.bit_depth > 8
+    faults = []
+    for file in np.flatnonzero(
+        known & (deep | ((images.channels != 3) & (images.channels != common)))
+    ).tolist():
+        severity = Severity.WARNING if deep[file] else None
+        faults.append(Fault("I007", file, values={"detail": _channel_words(images, file)}, severity=severity))
+    return faults
+
+
+def _channel_words(images: ImageTable, file: int) -> str:
+    bits = int(images.bit_depth[file])
+    if bits > 8:
+        return f"{bits} bits a channel: training keeps 8 of them, so fine shades are lost"
+    is_jpeg = IMAGE_FORMATS[images.format[file]] == "jpeg"
+    match int(images.channels[file]):
+        case 1 if bits == 1:
+            return "black and white, one bit a pixel: training reads it as three equal channels"
+        case 1:
+            return "one channel (gray or palette): training expands it to three"
+        case 2:
+            return "gray with alpha: training reads three channels and ignores the transparency"
+        case _ if is_jpeg:
+            return "CMYK: training converts it to three channels, and colours may shift"
+        case _:
+            return "four channels (alpha or CMYK): training reads three and ignores transparency"

@@ -1,0 +1,277 @@
+"""Header facts of many images: one open and two reads each, Pillow only for what is not plainly healthy."""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, Literal
+from zlib import crc32
+
+import numpy as np
+
+from sanitizer.dataset.tables import ImageStatus, ImageTable
+from sanitizer.images.faults import image_faults
+from sanitizer.images.header import (
+    JPEG,
+    JPEG_END,
+    JPEG_START,
+    MIN_SIDE_PX,
+    NEED_MORE,
+    ODD,
+    PNG_END,
+    PNG_START,
+    Header,
+    jpeg_header,
+    png_header,
+)
+from sanitizer.images.verdict import Verdict
+from sanitizer.util.bounded_read import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
+
+__all__ = ["image_faults", "read_images"]
+
+ImageMode = Literal["header", "decode", "none"]
+
+FIRST_BLOCK = 1024
+"""Long enough for most headers; three quarters of the price of reading 4096 bytes."""
+LAST_BLOCK = 32
+_LONGEST_HEADER = 1 << 20
+"""Cameras put previews and colour profiles before the frame header; what is longer still, Pillow reads."""
+
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Not blocking, so that a named pipe cannot hold us up."""
+
+_LFS_START = b"version https://git-lfs.github.com/spec/"
+
+Row = tuple[int, int, int, int, int]
+"""width, height, packed facts, size in bytes, digest."""
+
+
+def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
+    """Facts of each image, in the order of `paths`. Never raises for what a file is, never writes.
+
+    Args:
+        paths: Absolute image paths; None for a label without image (NOT_READ).
+        mode: "header" reads first and last bytes, and is exact on what training drops and rewrites except for a
+            PNG whose pixel data is damaged in the middle. "decode" decodes every pixel besides and hashes the
+            picture, and is exact on all. "none" touches no file.
+    """
+    if mode == "none":
+        paths = [None] * len(paths)
+    rows: list[Row] = []
+    # Most images have nothing to tell beyond their row; for the others there is a verdict by image number.
+    verdicts: dict[int, Verdict] = {}
+    for number, path in enumerate(paths):
+        row, verdict = _read_header(path)
+        rows.append(row)
+        if verdict is not None:
+            verdicts[number] = verdict
+    hashes = _decode_all(paths, rows, verdicts) if mode == "decode" else {}
+    return tabulate(rows, verdicts, hashes)
+
+
+def _read_header(path: str | None) -> tuple[Row, Verdict | None]:
+    """One image: open, read its start and its end, close. The hot path of the scan."""
+    if path is None:
+        return (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
+    header: Header | str = ODD
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+        try:
+            tail = block = os.read(descriptor, FIRST_BLOCK)
+            size = len(block)
+            if size == FIRST_BLOCK:
+                size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
+                tail = os.read(descriptor, LAST_BLOCK)
+            if block.startswith(JPEG_START):
+                if tail.endswith(JPEG_END):
+                    header = jpeg_header(block)
+                    if header is NEED_MORE:
+                        header = _longer_header(descriptor, jpeg_header)
+            elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+                header = png_header(block)
+                if header is NEED_MORE:
+                    header = _longer_header(descriptor, png_header)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        return (-1, -1, 0, -1, 0), _not_read(path, error)
+    digest = crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+    if isinstance(header, tuple):
+        return (*header, size, digest), None
+    verdict = _look_closer(path, block)
+    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
+
+
+def judge_ends(
+    block: bytes,
+    tail: bytes,
+    size: int,
+    more: Callable[[int], bytes],
+    look: Callable[[bytes], Verdict],
+) -> tuple[Row, Verdict | None]:
+    """One image by its first and last bytes, as `_read_header` judges it, wherever they come from.
+
+    Args:
+        block: `FIRST_BLOCK` first bytes or more, or the whole file.
+        tail: The last `LAST_BLOCK` bytes, or the whole file.
+        size: Bytes of the file.
+        more: Fetches so many first bytes.
+        look: Gives the verdict on a file that is not plainly healthy and starts with these bytes.
+    """
+    header: Header | str = ODD
+    first = block[:FIRST_BLOCK]
+    tail = tail[-LAST_BLOCK:] if size >= FIRST_BLOCK else first
+    parse: Callable[[bytes], Header | str] | None = None
+    if block.startswith(JPEG_START) and tail.endswith(JPEG_END):
+        parse = jpeg_header
+    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+        parse = png_header
+    if parse is not None:
+        header = parse(first)
+        if header is NEED_MORE:
+            header = parse(block)
+        length = 16 * FIRST_BLOCK
+        while header is NEED_MORE and length <= _LONGEST_HEADER:
+            block = more(length)
+            header = parse(block)
+            length = length * 8 if len(block) == length else _LONGEST_HEADER + 1
+    digest = crc32(first) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
+    if isinstance(header, tuple):
+        return (*header, size, digest), None
+    verdict = judge_start(first) or look(first)
+    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
+
+
+def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> Header | str:
+    """Parse again with enough of the file; ODD if even that does not reach the frame header."""
+    length = 16 * FIRST_BLOCK
+    while length <= _LONGEST_HEADER:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        block = os.read(descriptor, length)
+        header = parse(block)
+        if header is not NEED_MORE:
+            return header
+        if len(block) < length:
+            break
+        length *= 8
+    return ODD
+
+
+def _not_read(path: str, error: OSError | ValueError) -> Verdict:
+    """Why a path cannot be opened or read, in words."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, FileNotFoundError):
+        try:
+            target = os.readlink(path)
+        except OSError:
+            return Verdict(status=ImageStatus.MISSING, dropped=True, detail="there is no such file")
+        words = f"a link to {target}, which does not exist"
+        return Verdict(status=ImageStatus.BROKEN_LINK, dropped=True, detail=words)
+    if os.path.isdir(path):
+        reason = "it is a folder"
+    return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=reason)
+
+
+def _look_closer(path: str, block: bytes) -> Verdict:
+    """The verdict on a file that is not plainly a healthy JPEG or PNG."""
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        return _not_read(path, error)
+    if not S_ISREG(kind):
+        words = "it is a folder" if S_ISDIR(kind) else "it is no regular file (a pipe, socket or device)"
+        return Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words)
+    verdict = judge_start(block)
+    if verdict is not None:
+        return verdict
+    from sanitizer.images.decode import check_image
+
+    try:
+        with open_regular(path) as file:
+            return check_image(file, block)
+    except (OSError, ValueError) as error:
+        return _not_read(path, error)
+
+
+def judge_start(block: bytes) -> Verdict | None:
+    """The verdict on a file whose first bytes say that it holds no picture at all."""
+    if not block:
+        return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
+    if block.startswith(_LFS_START):
+        words = "a git-lfs pointer: the image itself was never downloaded"
+        return Verdict(status=ImageStatus.LFS_POINTER, dropped=True, detail=words)
+    return None
+
+
+def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int, Verdict]) -> dict[int, int]:
+    """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
+    hashes: dict[int, int] = {}
+    for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
+        known = verdicts.get(number)
+        if path is None or (known is not None and known.status is not ImageStatus.OK):
+            continue
+        try:
+            with open_regular(path) as file:
+                image_hash, verdict = decode_one(file, row, known)
+        except (OSError, ValueError) as error:
+            image_hash, verdict = None, _not_read(path, error)
+        if image_hash is not None:
+            hashes[number] = image_hash
+        if verdict is not None:
+            verdicts[number] = verdict
+    return hashes
+
+
+def decode_one(
+    source: str | BinaryIO, row: Row, verdict: Verdict | None
+) -> tuple[int | None, Verdict | None]:
+    """(perceptual hash, verdict if there is something to tell) of an image, given what its ends told."""
+    from sanitizer.images.decode import check_image, decode
+
+    if verdict is not None and verdict.status is not ImageStatus.OK:
+        return None, verdict
+    told = verdict
+    if verdict is None:
+        # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
+        is_jpeg = row[2] >> 4 & 15 == JPEG
+        verdict = Verdict(*row[:3]) if is_jpeg else check_image(source, b"")
+    image_hash = decode(source, verdict) if verdict.status is ImageStatus.OK else None
+    return image_hash, verdict if verdict.status is not ImageStatus.OK else told
+
+
+def tabulate(rows: Sequence[Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
+    """The table of images, given each one's row, and verdict and hash of those that have them."""
+    n = len(rows)
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    width, height = np.array(columns[0], np.int32), np.array(columns[1], np.int32)
+    facts = np.array(columns[2], np.int64)
+    status = np.full(n, ImageStatus.OK, np.uint8)
+    rewritten = np.zeros(n, np.bool_)
+    dropped = np.minimum(width, height) < MIN_SIDE_PX
+    detail = np.full(n, None, np.object_)
+    for number, verdict in verdicts.items():
+        status[number], detail[number] = verdict.status, verdict.detail
+        rewritten[number], dropped[number] = verdict.rewritten, verdict.dropped
+    decoded, phash = np.zeros(n, np.bool_), np.zeros(n, np.uint64)
+    for number, image_hash in hashes.items():
+        decoded[number], phash[number] = True, image_hash
+    return ImageTable(
+        width=width,
+        height=height,
+        orientation=(facts & 15).astype(np.uint8),
+        format=(facts >> 4 & 15).astype(np.uint8),
+        channels=(facts >> 8 & 15).astype(np.uint8),
+        bit_depth=(facts >> 12).astype(np.uint8),
+        size_bytes=np.array(columns[3], np.int64),
+        digest=np.array(columns[4], np.uint64),
+        status=status,
+        rewritten=rewritten,
+        dropped=dropped,
+        detail=detail,
+        decoded=decoded,
+        phash=phash,
+    )

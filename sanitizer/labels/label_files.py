@@ -1,0 +1,331 @@
+"""Label files of many images to one table: the fast path for plain text, the exact one for the rest."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+from zlib import adler32, crc32
+
+import numpy as np
+
+from sanitizer.dataset.tables import Fault, FileStatus, LabelTable, RowKind
+from sanitizer.labels import encodings
+from sanitizer.labels.exact_parse import parse_text
+from sanitizer.labels.fast_parse import parse_block, parse_wide_line
+from sanitizer.labels.row_faults import FaultLedger
+from sanitizer.labels.row_kinds import not_finite, row_boxes, row_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.labels.raw_rows import RawRows
+    from sanitizer.storage.places import Storage
+
+BLOCK_BYTES = 192 * 1024
+"""Text parsed at once: its arrays stay in the processor's cache, and NumPy's cost per call is spread thin."""
+MAX_LOOSE_PIECES = 64
+"""Blocks after which their columns are joined: thousands of small arrays would leave memory in shreds that the
+operating system does not get back."""
+
+_FIRST_READ_BYTES = 16 * 1024
+_SHORT_RUN_BYTES = 1024
+"""Below this the exact parser is quicker than the fast one."""
+
+# Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
+_OPEN_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
+# Every character that parse_block takes.
+_PLAIN = bytes((9, 10, 13, *range(32, 127)))
+
+
+def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+    """Read label files. One that cannot be read becomes a status and a fault, never an exception.
+
+    Args:
+        paths: One path for each image; None where there is no label file.
+        spec: The task that rows are judged by.
+
+    Returns:
+        The table, with one file for each path. Memory: the table, and about a megabyte, or a few times the
+        largest single file.
+    """
+    builder = _TableBuilder(len(paths), spec)
+    for i, path in enumerate(paths):
+        if path is not None:
+            _read_into(builder, i, path)
+    return builder.finish()
+
+
+def read_labels_in(storage: Storage, paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+    """The same from any storage."""
+    if not storage.remote:
+        return read_labels(paths, spec)
+    from sanitizer.scanner.remote_reading import read_remote_labels
+
+    return read_remote_labels(storage, paths, spec)
+
+
+def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
+    """Hand one file's bytes over; no reference to them stays behind."""
+    try:
+        data = _read(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        builder.add_unreadable(file, error)
+        return
+    if data is not None:
+        builder.add(file, data)
+
+
+def parse_labels(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTable:
+    """The same from the files' bytes; None where there is no file."""
+    return parse_arriving(contents, len(contents), spec)
+
+
+def parse_arriving(contents: Iterable[bytes | OSError | None], n_files: int, spec: TaskSpec) -> LabelTable:
+    """The same from bytes that come one file after the other; an exception says why a file could not be read."""
+    builder = _TableBuilder(n_files, spec)
+    for i, data in enumerate(contents):
+        if isinstance(data, OSError):
+            builder.add_unreadable(i, data)
+        elif data is not None:
+            builder.add(i, data)
+    return builder.finish()
+
+
+def _read(path: str) -> bytes | None:
+    """All bytes of the file; None where the path is no regular file, which training treats as missing."""
+    handle = os.open(path, _OPEN_FLAGS)
+    try:
+        data = os.read(handle, _FIRST_READ_BYTES)
+        if len(data) < _FIRST_READ_BYTES:
+            return data
+        # A device such as /dev/zero never ends.
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        parts = [data]
+        while part := os.read(handle, 1 << 24):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+class _TableBuilder:
+    """Collects files until there is a block of text, parses it, and joins the pieces at the end."""
+
+    def __init__(self, n_files: int, spec: TaskSpec) -> None:
+        self._spec = spec
+        self._status = np.full(n_files, FileStatus.MISSING, np.uint8)
+        self._numbers_ok = np.ones(n_files, np.bool_)
+        self._size = np.full(n_files, -1, np.int64)
+        self._digest = np.zeros(n_files, np.uint64)
+        self._faults: list[Fault] = []
+        self._odd_blank_in = -1
+        self._ledger = FaultLedger(spec)
+        self._waiting: list[bytes] = []
+        self._waiting_files: list[int] = []
+        self._waiting_bytes = 0
+        self._pieces: dict[str, list[np.ndarray]] = {name: [] for name in _PIECE_COLUMNS}
+        self._n_loose = 0
+
+    def add(self, file: int, data: bytes) -> None:
+        """Take one file's bytes. Files come in ascending order."""
+        size = len(data)
+        if size > BLOCK_BYTES:
+            self._flush()
+        self._waiting.append(data)
+        self._waiting_files.append(file)
+        self._waiting_bytes += size
+        if self._waiting_bytes > BLOCK_BYTES:
+            self._flush()
+
+    def add_unreadable(self, file: int, error: Exception) -> None:
+        """Take note of a file that the operating system does not let us read."""
+        reason = getattr(error, "strerror", None) or str(error)
+        fault = Fault(
+            "L001", file, None, None, {"problem": f"cannot be read: {reason}"}, "make the file readable"
+        )
+        self._refuse(fault, FileStatus.UNREADABLE)
+
+    def finish(self) -> LabelTable:
+        """The table of everything added."""
+        self._flush()
+        faults = self._faults + self._ledger.close()
+        columns = {name: _joined(self._pieces.pop(name), name) for name in _PIECE_COLUMNS}
+        first_token = np.zeros(len(columns["n_columns"]) + 1, np.int64)
+        np.cumsum(columns["n_columns"], out=first_token[1:])
+
+        has_rows = np.zeros(len(self._status), np.bool_)
+        has_rows[columns["file"]] = True
+        empty = (self._status == FileStatus.OK) & ~has_rows
+        self._status[empty] = FileStatus.EMPTY
+        faults += [Fault("L007", int(i)) for i in np.flatnonzero(empty)]
+        # In UTF-16 every \r stands alone, as it has a NUL beside it: that says nothing about line ends.
+        not_text = self._status == FileStatus.NOT_TEXT
+        faults = [f for f in faults if f.rule != "L009" or not not_text[f.file]]
+        faults.sort(key=lambda f: (f.file, f.line or 0, f.column or 0))
+        return LabelTable(
+            **columns,
+            first_token=first_token,
+            class_id=columns["tokens"][first_token[:-1]],
+            faults=faults,
+            status=self._status,
+            size_bytes=self._size,
+            digest=self._digest,
+            numbers_ok=self._numbers_ok,
+        )
+
+    def _refuse(self, fault: Fault, status: FileStatus) -> None:
+        """Leave the whole file out."""
+        self._faults.append(fault)
+        self._status[fault.file] = status
+        self._numbers_ok[fault.file] = False
+
+    def _flush(self) -> None:
+        """Take note of the waiting files, and parse them: a block of small ones, or a single large one."""
+        files, parts, size = self._waiting_files, self._waiting, self._waiting_bytes
+        self._waiting, self._waiting_files, self._waiting_bytes = [], [], 0
+        if not parts:
+            return
+        count = len(parts)
+        self._status[files] = FileStatus.OK
+        self._size[files] = np.fromiter(map(len, parts), np.int64, count)
+        adler = np.fromiter(map(adler32, parts), np.uint64, count)
+        self._digest[files] = adler << np.uint64(32) | np.fromiter(map(crc32, parts), np.uint64, count)
+        if b"\r" in b"".join(parts):
+            found = map(encodings.carriage_return_fault, parts, files)
+            self._faults += [fault for fault in found if fault]
+        if count == 1 and size > BLOCK_BYTES:
+            self._add_large(files[0], parts[0])
+            return
+        rows = parse_block(parts, files)
+        # A pointer's first word is no number.
+        if rows is None or (len(rows.refused) and any(map(_is_lfs_pointer, parts))):
+            self._add_one_by_one(files, parts)
+        else:
+            self._keep(rows)
+
+    def _add_one_by_one(self, files: list[int], parts: list[bytes]) -> None:
+        """Sort out which of these files are no plain text; runs of plain ones still go the fast way."""
+        run_files: list[int] = []
+        run: list[bytes] = []
+        for file, part in zip(files, parts, strict=True):
+            text = self._as_text(file, part)
+            if text is None:
+                continue
+            if not text.translate(None, _PLAIN):
+                run_files.append(file)
+                run.append(text)
+                continue
+            self._add_run(run_files, run)
+            run_files, run = [], []
+            self._add_exactly(file, text, 1)
+        self._add_run(run_files, run)
+
+    def _add_run(self, files: list[int], parts: list[bytes]) -> None:
+        """Parse consecutive plain files."""
+        rows = parse_block(parts, files) if sum(map(len, parts)) > _SHORT_RUN_BYTES else None
+        if rows is not None:
+            self._keep(rows)
+            return
+        for file, part in zip(files, parts, strict=True):
+            self._add_exactly(file, part, 1)
+
+    def _add_large(self, file: int, data: bytes) -> None:
+        """Parse one file piece by piece, so that only the table grows with it."""
+        text = self._as_text(file, data)
+        if text is None:
+            return
+        data = text
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b" \n").replace(b"\r", b"\n")
+        start, line = 0, 1
+        while start < len(data):
+            stop = data.rfind(b"\n", start, start + BLOCK_BYTES) + 1
+            if stop:
+                rows = parse_block([data[start:stop]], [file], line)
+            else:  # one line longer than a block
+                stop = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
+                rows = parse_wide_line(data, start, stop, BLOCK_BYTES, file, line)
+            if rows is not None:
+                self._keep(rows)
+            else:
+                self._add_exactly(file, data[start:stop], line)
+            line += data.count(b"\n", start, stop)
+            start = stop
+
+    def _as_text(self, file: int, data: bytes) -> bytes | None:
+        """The file's text without byte-order mark; None, with a fault, where it is not UTF-8 or not the file."""
+        if _is_lfs_pointer(data):
+            self._refuse(Fault("L008", file, 1, None, {"what": "label"}), FileStatus.LFS_POINTER)
+            return None
+        if data.isascii() and b"\0" not in data:
+            return data
+        if encodings.UTF8_MARK.startswith(data):
+            return b""  # half a mark and nothing else: Python's reader waits for the rest, and gives no text
+        fault = encodings.not_text_fault(data, file)
+        if fault:
+            self._refuse(fault, FileStatus.NOT_TEXT)
+            return None
+        if data.startswith(encodings.UTF8_MARK):
+            self._faults.append(encodings.mark_fault(file))
+            return data[len(encodings.UTF8_MARK) :]
+        return data
+
+    def _add_exactly(self, file: int, data: bytes, first_line: int) -> None:
+        """Parse one file, or one piece of it, as Python reads it."""
+        text = data.decode("utf-8")
+        # Once a file is enough, however many pieces it has.
+        if file != self._odd_blank_in and (fault := encodings.odd_blank_fault(text, file, first_line)):
+            self._faults.append(fault)
+            self._odd_blank_in = file
+        self._keep(parse_text(text, file, first_line))
+
+    def _keep(self, rows: RawRows) -> None:
+        """Judge a block of rows, and keep its columns for the table."""
+        kind = row_kinds(rows.n_columns, self._spec)
+        bad_tokens = not_finite(rows.tokens)
+        if len(bad_tokens):
+            kind[np.searchsorted(rows.first_token, bad_tokens, side="right") - 1] = RowKind.FAULTY
+        if len(rows.unusual) or (kind == RowKind.FAULTY).any():
+            self._ledger.add(rows, kind, bad_tokens)
+        if len(rows.refused):
+            of_row = np.searchsorted(rows.first_token, rows.refused, side="right") - 1
+            self._numbers_ok[rows.file[of_row]] = False
+        for name in ("file", "line", "n_columns", "tokens", "token_column"):
+            self._pieces[name].append(getattr(rows, name))
+        self._pieces["kind"].append(kind)
+        self._pieces["xywh"].append(row_boxes(rows, kind))
+        self._n_loose += 1
+        if self._n_loose == MAX_LOOSE_PIECES:
+            for pieces in self._pieces.values():
+                pieces[-MAX_LOOSE_PIECES:] = [np.concatenate(pieces[-MAX_LOOSE_PIECES:])]
+            self._n_loose = 0
+
+
+_PIECE_COLUMNS = {
+    "file": np.int32,
+    "line": np.int32,
+    "kind": np.uint8,
+    "n_columns": np.int32,
+    "xywh": np.float64,
+    "tokens": np.float64,
+    "token_column": np.int32,
+}
+
+
+def _is_lfs_pointer(data: bytes) -> bool:
+    return data.startswith(encodings.LFS_START)
+
+
+def _joined(pieces: list[np.ndarray], name: str) -> np.ndarray:
+    """The pieces as one array, freeing them one column at a time."""
+    if not pieces:
+        return np.zeros((0, 4) if name == "xywh" else 0, _PIECE_COLUMNS[name])
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -1,0 +1,119 @@
+"""Which image, and which of its label lines, carried a spike: measured at the epoch's end, on a copy of the model."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from ultralytics.data.utils import img2label_paths
+from ultralytics.utils.torch_utils import unwrap_model
+
+from sanitizer.dataset.tables import Chunk, TaskSpec
+from sanitizer.probe.measure import Measurer
+from sanitizer.train.spikes import Carried
+from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.samples import samples_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.probe.measure import Measured
+    from sanitizer.train.clipped_step import ClippedStep
+    from sanitizer.ultra.samples import Sample
+
+
+def attribute_steps(
+    trainer: ClippedStep, images_of_step: Mapping[int, Sequence[str]], seconds: float
+) -> dict[int, list[Carried]]:
+    """What each image of these steps carries, by step. The model, the random numbers and all files stay as they are.
+
+    Each image is measured alone and without augmentation, with BatchNorm on its running statistics and the weights of
+    now rather than those of the step: what a label does to a gradient hardly depends on that, and keeping the weights
+    of every step would cost more than training.
+
+    Args:
+        trainer: Between two epochs.
+        images_of_step: Image files of each step, the likeliest culprits first.
+        seconds: Time after which no further image is measured.
+    """
+    if trainer.args.classes is not None:  # training leaves out rows, and the measurer knows all
+        return {}
+    samples = _samples(trainer, dict.fromkeys(i for images in images_of_step.values() for i in images))
+    with _random_numbers_kept():
+        measured = _measured(trainer, samples, time.perf_counter() + seconds)
+    return {step: list(_carried(images, measured)) for step, images in images_of_step.items()}
+
+
+def _samples(trainer: Any, images: Mapping[str, object]) -> list[Sample]:
+    """The label rows of image files, with their lines, as training reads them."""
+    data, single = trainer.data, bool(trainer.args.single_cls)
+    names = {int(k): str(v) for k, v in data["names"].items()}
+    spec = TaskSpec(
+        trainer.args.task, None if single else data["nc"], names, tuple(data.get("kpt_shape") or (0, 0))
+    )
+    files: list[Any] = list(images)
+    samples = list(samples_of(Chunk("train", files, img2label_paths(files)), spec))
+    return [replace(s, class_id=s.class_id * 0) for s in samples] if single else samples
+
+
+def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[str, tuple[Sample, Measured]]:
+    """Image to its sample and what was measured, as far as time allows."""
+    if not samples:
+        return {}
+    dataset = ReadOnlyDataset(
+        samples,
+        data=trainer.data,
+        task=trainer.args.task,
+        imgsz=trainer.args.imgsz,
+        augment=False,
+        hyp=trainer.args,
+    )
+    model = deepcopy(unwrap_model(trainer.model))
+    model.args = trainer.args
+    measurer = Measurer(model, dataset, trainer.device)
+    measured = {}
+    for i, sample in enumerate(samples):
+        if time.perf_counter() > deadline:
+            break
+        (measured[sample.image],) = [(sample, m) for m in measurer.measure([i])]
+    return measured
+
+
+def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measured]]) -> Iterator[Carried]:
+    """The images of one step, those measured first by what they carry, then the others."""
+    known = [(image, *measured[image]) for image in dict.fromkeys(images) if image in measured]
+    squares = np.array([m.grad_norm**2 for _, _, m in known])
+    total = float(np.nansum(squares)) or 1.0
+    for k in np.argsort(-np.nan_to_num(squares, nan=np.inf), kind="stable").tolist():
+        image, sample, m = known[k]
+        share = float(squares[k]) / total if np.isfinite(squares[k]) else None
+        row, line_share = _heaviest_row(m)
+        yield Carried(image, share, None if row is None else int(sample.lines[row]), line_share)
+
+
+def _heaviest_row(m: Measured) -> tuple[int | None, float | None]:
+    """(row through which most of an image's gradient flows, its share); of a loss not finite the row to blame."""
+    if m.not_finite:
+        return m.bad_row, None
+    if not len(m.row_share) or not np.isfinite(m.row_share).all():
+        return None, None
+    row = int(m.row_share.argmax())
+    return row, float(m.row_share[row])
+
+
+@contextlib.contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Whatever is drawn inside, training goes on with the numbers it would have drawn."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

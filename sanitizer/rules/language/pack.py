@@ -1,0 +1,133 @@
+"""Rule packs: YAML lists of rules, loaded and checked. What is wrong with a pack is said with file and line.
+
+One rule (keys marked * may be left out; those marked + may be left out in a user's own pack):
+
+    - code: B001                     # a letter and three digits; in a user's pack [A-Z]+[0-9]+
+      name: extreme-aspect-ratio     # kebab-case
+      scope: row                     # row | file | dataset | recipe
+      severity: warning              # error | warning | info
+      tasks: [detect, segment]       # * default: all
+      when: aspect > max_ratio       # an expression (expression.py) over the names in columns.py (of scope recipe:
+                                     # in recipe_facts.py) and the params,
+                                     # or `check: near-duplicate` (checks/), or `check: reader` (built-in only)
+      value: aspect                  # * expression for the report column, for `when` rules
+      threshold: max_ratio           # * likewise
+      params: {max_ratio: 50}        # * numbers; the user's configuration may change them, by class too
+      unless: [B002, B011]           # * silent on rows (scope row) or files (scope file) where one of these fires,
+                                     #   selected or not
+      message: "…{value:.0f}:1…"     # {name} or {name:format}: names as for `when`, value, threshold, class_name
+      suggestion: "…"                # + of scope recipe: train arguments, as lr0={threshold:g}
+      why: |                         # +
+      training: trains               # + crashes | drops-image | drops-row | rewrites-file | ignores | trains
+      training_note: "…"             # +
+      fix: unsafe                    # + safe | unsafe | null
+      examples: {bad: […], good: […]}  # * what tests/example_files.py builds, or tests/recipe_examples.py resolves
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from sanitizer.rules.checks import READER
+from sanitizer.rules.language.rule import Rule
+from sanitizer.rules.language.rule_node import RuleNode
+from sanitizer.rules.language.yaml_nodes import PackError, compose
+from sanitizer.storage.places import absolute
+from sanitizer.util.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["PackError", "Rule", "built_in_folder", "load_rules"]
+
+
+def load_rules(pack_files: Sequence[str] = ()) -> dict[str, Rule]:
+    """Code to rule, in order of code: the built-in packs and the user's.
+
+    Raises:
+        PackError: A pack cannot be read, or a rule in it is wrong.
+    """
+    rules = dict(_built_in_rules())
+    for path in pack_files:
+        for rule in _read_pack(absolute(path), built_in=False):
+            _add(rules, rule)
+    _check_precedence(rules)
+    return dict(sorted(rules.items()))
+
+
+@functools.cache
+def _built_in_rules() -> Mapping[str, Rule]:
+    rules: dict[str, Rule] = {}
+    folder = built_in_folder()
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".yaml"):
+            for rule in _read_pack(os.path.join(folder, name), built_in=True):
+                _add(rules, rule)
+    return rules
+
+
+def built_in_folder() -> str:
+    """Folder of the packs that come with the program: inside the wheel, or rules/ of a source checkout."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    packaged = os.path.join(here, "packs")
+    return (
+        packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(os.path.dirname(here)), "rules")
+    )
+
+
+def _add(rules: dict[str, Rule], rule: Rule) -> None:
+    if rule.code in rules:
+        other = rules[rule.code]
+        raise PackError(
+            f"{rule.source}:{rule.line}: {rule.code} is already a rule of {other.source}:{other.line}"
+        )
+    same_name = next((r for r in rules.values() if r.name == rule.name), None)
+    if same_name:
+        raise PackError(f"{rule.source}:{rule.line}: the name {rule.name!r} is taken by {same_name.code}")
+    rules[rule.code] = rule
+
+
+def _check_precedence(rules: Mapping[str, Rule]) -> None:
+    """PackError unless every `unless` names rules of the same scope, and none waits for itself."""
+    for rule in rules.values():
+        for code in rule.unless:
+            place = f"{rule.source}:{rule.line}: unless of {rule.code}"
+            if code not in rules:
+                raise PackError(f"{place}: there is no rule {code!r}{did_you_mean(code, rules)}")
+            if rules[code].scope != rule.scope:
+                raise PackError(f"{place}: {code} is of scope {rules[code].scope}, not {rule.scope}")
+            if rule.scope == "row" and rules[code].check == READER:
+                raise PackError(f"{place}: {code} comes from a reader and is known by file only")
+            if rule.code in _waits_for(rules, code, set()):
+                raise PackError(f"{place}: {rule.code} and {code} wait for each other")
+
+
+def _waits_for(rules: Mapping[str, Rule], code: str, seen: set[str]) -> set[str]:
+    """Codes reached from a rule through `unless`, itself counted."""
+    if code not in seen and code in rules:
+        seen.add(code)
+        for other in rules[code].unless:
+            _waits_for(rules, other, seen)
+    return seen
+
+
+def _read_pack(path: str, built_in: bool) -> list[Rule]:
+    root = compose(path)
+    if root is None:
+        return []
+    from yaml import MappingNode, SequenceNode
+
+    if not isinstance(root, SequenceNode):
+        raise PackError(
+            f"{path}:{root.start_mark.line + 1}: a rule pack is a list of rules, each with '- code: …'"
+        )
+    rules = []
+    for node in root.value:
+        if not isinstance(node, MappingNode):
+            raise PackError(
+                f"{path}:{node.start_mark.line + 1}: a rule is a mapping that begins with 'code:'"
+            )
+        rules.append(RuleNode(path, node, built_in).rule())
+    return rules

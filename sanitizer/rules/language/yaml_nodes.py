@@ -1,0 +1,67 @@
+"""Packs as YAML nodes, which know their lines: values that nobody asks for are never made."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.storage.places import open_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import yaml
+
+_TEXT = "tag:yaml.org,2002:str"
+
+
+class PackError(Exception):
+    """A rule pack cannot be used; the text names file and line, and may show the place on two further lines."""
+
+
+def compose(path: str) -> yaml.Node | None:
+    """The pack as YAML nodes; None where it is empty.
+
+    Raises:
+        PackError: It cannot be read, or is no valid YAML.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        with open_path(path) as file:
+            node: yaml.Node | None = yaml.compose(file.read(), loader)
+    except OSError as e:
+        raise PackError(f"{path}: cannot read the rule pack: {e.strerror}") from e
+    except yaml.MarkedYAMLError as e:
+        line = f":{e.problem_mark.line + 1}" if e.problem_mark else ""
+        raise PackError(f"{path}{line}: no valid YAML: {e.problem}") from e
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise PackError(f"{path}: no valid YAML: {(str(e).splitlines() or [''])[0]}") from e
+    return node
+
+
+def plain(path: str, node: yaml.Node) -> Any:
+    """The node as plain Python values."""
+    import yaml
+
+    if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+        return node.value
+    try:
+        return yaml.constructor.SafeConstructor().construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        problem = getattr(e, "problem", None) or (str(e).splitlines() or [""])[0]
+        raise PackError(f"{path}:{node.start_mark.line + 1}: no valid YAML: {problem}") from e
+
+
+@functools.lru_cache(maxsize=32)
+def examples_of(path: str) -> Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]:
+    """Code to its examples, for a pack that has been checked already."""
+    examples = {}
+    root = compose(path)
+    for node in root.value if root else ():
+        item = {key.value: value for key, value in node.value}
+        if "examples" in item:
+            given = plain(path, item["examples"])
+            examples[item["code"].value] = {"bad": given.get("bad") or [], "good": given.get("good") or []}
+    return examples

@@ -1,0 +1,300 @@
+"""What scans found, kept per chunk in the user's cache folder so that a rescan only has to stat the files.
+
+A chunk's entry is taken only if the state of every file, the dataset's root, the rules, and the versions of all that
+reads are what they were. An entry that is not sound in every respect is treated as absent. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import __version__ as pillow_version
+
+from sanitizer import __version__
+from sanitizer.scanner.cache_entry import EntryError, decode, encode
+from sanitizer.util.bounded_read import MIB, read_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.findings.finding import Finding
+    from sanitizer.rules.survey import ChunkSummary
+
+MAGIC = b"sanitize-chunk-2\n"
+DIGEST_BYTES = 16
+MOST_BYTES = 32 * MIB
+"""Of an entry. It is larger only where nearly every row of a chunk is faulty; such a chunk is read again instead."""
+RULE_SETS_KEPT = 4
+UNUSED_KEPT_S = 30 * 24 * 3600
+"""How long entries of splits are kept that no scan asked for."""
+HALF_WRITTEN_KEPT_S = 3600
+SETTLED_AFTER_S = 2.0
+"""A file changed more recently than this may change again within its clock's tick, unseen: not stored."""
+
+_NEW = ".new-"
+_NAME = re.compile(r"[0-9a-f]{24}")
+_ENTRY = re.compile(r"[0-9a-f]{24}-[0-9a-f]{24}")
+"""A folder, and an entry: its split and its chunk. Nothing else in the cache is ever thrown away."""
+
+
+def cache_root() -> str:
+    """The user's cache folder for sanitize; SANITIZE_CACHE_DIR overrides it."""
+    override = os.environ.get("SANITIZE_CACHE_DIR")
+    if override:
+        return override
+    from platformdirs import user_cache_dir
+
+    return user_cache_dir("sanitize", appauthor=False)
+
+
+def lies_in(dataset: Dataset) -> bool:
+    """Whether the cache folder lies inside a dataset on this disk, where a scan never writes."""
+    if dataset.storage.remote:
+        return False
+    above, path = set[object](), os.path.realpath(cache_root())
+    while True:
+        above.add(dataset.storage.identity(path))
+        parent = os.path.dirname(path)
+        if parent == path:
+            break
+        path = parent
+    above -= {None}
+    folders = {dataset.root, *(d for split in dataset.splits for d in (*split.image_dirs, *split.label_dirs))}
+    return not above.isdisjoint(map(dataset.storage.identity, folders))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names one chunk's entry: where it lies, and the state of the files it is good for."""
+
+    slot: str
+    state: bytes
+    n_pairs: int
+    newest_mtime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCache:
+    """The entries of one dataset under one set of rules.
+
+    Attributes:
+        folder: Where entries lie; made when the first one is stored.
+        codes: Codes of the rules that may have found something.
+    """
+
+    folder: str
+    codes: frozenset[str]
+
+    @classmethod
+    def open(cls, dataset: str, depends_on: Sequence[str], codes: frozenset[str]) -> ChunkCache:
+        """The store for a dataset.
+
+        Args:
+            dataset: Absolute path or URL of its data.yaml, or of its folder.
+            depends_on: Texts that describe all that findings depend on, but for files and programs: the root that
+                paths are relative to, rules, task, what is read of images.
+            codes: As the attribute.
+        """
+        programs = (__version__, _source_state(), sys.version, sys.byteorder, np.__version__, pillow_version)
+        opens_heif = str(find_spec("pi_heif") is not None)
+        described = _name(*programs, opens_heif, *depends_on)
+        folder = os.path.join(cache_root(), "scan", _name(dataset), described)
+        return cls(folder, codes)
+
+    def key(self, split: Split, start: int, stop: int) -> Key:
+        """Stat every file of a split's pairs start to stop, or take what a listing said of them."""
+        pairs = slice(start, stop)
+        dirs, folders = np.unique(split.dir_index[pairs], return_inverse=True)
+        has_image, has_label = split.has_image[pairs], split.has_label[pairs]
+        if split.states is None:
+            state = _ask_disk(split, start, stop, dirs, folders)
+            newest_mtime_s = float(state[:, [0, 2]].max(initial=0)) / 1e9
+        else:  # stamps of a listing are no times, and tell every change
+            state, newest_mtime_s = split.states[pairs], 0.0
+        described = blake2b(digest_size=16)
+        lengths = np.diff(split.offsets[start : stop + 1])
+        for part in (state, folders, has_image, has_label, lengths):
+            described.update(part.tobytes())
+        odd = {i - start: label for i, label in split.odd_labels.items() if start <= i < stop}
+        described.update(repr(sorted(odd.items())).encode("utf-8", "surrogateescape"))
+        paths = (path for d in dirs.tolist() for path in (split.image_dirs[d], split.label_dirs[d]))
+        blob = split.names[split.offsets[start] : split.offsets[stop]]
+        slot = f"{_name(split.name)}-{_name(*paths, blob.decode('latin-1'))}"
+        return Key(slot, described.digest(), stop - start, newest_mtime_s)
+
+    def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
+        """What was stored for exactly this state; None where there is nothing, or nothing sound."""
+        path = os.path.join(self.folder, key.slot)
+        try:
+            content = read_bounded(path, MOST_BYTES, follow_links=False)
+        except OSError:
+            return None
+        head = len(MAGIC) + DIGEST_BYTES
+        if content[: len(MAGIC)] != MAGIC or content[len(MAGIC) : head] != _digest(content[head:]):
+            return None
+        if content[head : head + len(key.state)] != key.state:
+            return None
+        try:
+            known = decode(content[head + len(key.state) :], key.n_pairs, self.codes)
+        except EntryError:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return known
+
+    def store(self, key: Key, findings: Sequence[Finding], summary: ChunkSummary) -> None:
+        """Write the entry, whole or not at all. A cache that cannot be written is no error."""
+        if time.time() - key.newest_mtime_s < SETTLED_AFTER_S:
+            return
+        body = key.state + encode(findings, summary)
+        if len(body) > MOST_BYTES - len(MAGIC) - DIGEST_BYTES:
+            return
+        with contextlib.suppress(OSError):
+            os.makedirs(self.folder, exist_ok=True)
+            fd, temporary = tempfile.mkstemp(dir=self.folder, prefix=_NEW)
+            try:
+                with os.fdopen(fd, "wb") as f:
+                    f.write(MAGIC + _digest(body) + body)
+                os.replace(temporary, os.path.join(self.folder, key.slot))
+            except OSError:
+                os.unlink(temporary)
+
+    def prune(self, in_use: Mapping[str, int]) -> None:
+        """Forget what is of no use any more: entries of chunks, and rule sets.
+
+        Args:
+            in_use: Name of each split that was scanned, to the number of its chunks. Entries of other splits stay
+                for a month after their last use.
+        """
+        with contextlib.suppress(OSError):
+            if os.path.islink(self.folder):
+                return
+            os.utime(self.folder)
+            of_split: dict[str, list[os.DirEntry[str]]] = {}
+            for entry in _by_age(self.folder):
+                if _ENTRY.fullmatch(entry.name):
+                    of_split.setdefault(entry.name.partition("-")[0], []).append(entry)
+                elif entry.name.startswith(_NEW) and _age_s(entry) > HALF_WRITTEN_KEPT_S:
+                    _unlink(entry)
+            kept = {_name(split): 2 * n + 16 for split, n in in_use.items()}
+            for split, entries in of_split.items():
+                n_old = sum(_age_s(entry) > UNUSED_KEPT_S for entry in entries)
+                for entry in entries[: max(0, len(entries) - kept[split]) if split in kept else n_old]:
+                    _unlink(entry)
+            rule_sets = [e for e in _by_age(os.path.dirname(self.folder)) if _NAME.fullmatch(e.name)]
+            for folder in rule_sets[:-RULE_SETS_KEPT]:
+                shutil.rmtree(folder.path, ignore_errors=True)  # a link is left alone
+
+
+def _ask_disk(
+    split: Split, start: int, stop: int, dirs: NDArray[np.int32], folders: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """int64 (stop - start, 4): of image and label of each pair what `_states` tells."""
+    pairs = slice(start, stop)
+    has_image, has_label = split.has_image[pairs], split.has_label[pairs]
+    image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
+    state = np.empty((stop - start, 4), np.int64)
+    by_folder = np.argsort(folders, kind="stable")
+    ends = np.searchsorted(folders[by_folder], np.arange(len(dirs) + 1))
+    for n, d in enumerate(dirs.tolist()):
+        here = by_folder[ends[n] : ends[n + 1]]
+        images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
+        state[here, :2] = _states(split.image_dirs[d], images, has_image[here])
+        state[here, 2:] = _states(split.label_dirs[d], labels, has_label[here])
+    return state
+
+
+def _states(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64 (N, 2): of each name the modification time in ns, and the sum of change time and size; -1 for no file.
+
+    The change time moves with all that findings depend on: content, rights, kind of file. Nobody can set it. (Windows
+    has none: there it is the size that counts.)
+    """
+    result = np.full((len(names), 2), -1, np.int64)
+    if not exists.all():
+        at = np.flatnonzero(exists)
+        if len(at):
+            result[at] = _states(folder, [names[i] for i in at.tolist()], exists[at])
+        return result
+    with _stat_in(folder) as stat:
+        try:
+            result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map(stat, names)]
+        except (OSError, ValueError):  # one of them is gone or odd: find out which
+            for i, name in enumerate(names):
+                result[i] = _odd_state(folder, name)
+    return result
+
+
+def _odd_state(folder: str, name: str) -> tuple[int, int]:
+    """As a row of `_states`; of a link that leads nowhere, the state of the link: findings say where it leads."""
+    path = f"{folder}/{name}"
+    with contextlib.suppress(OSError, ValueError):
+        s = os.stat(path)
+        return s.st_mtime_ns, s.st_ctime_ns + s.st_size
+    with contextlib.suppress(OSError, ValueError):
+        return -1, os.lstat(path).st_ctime_ns
+    return -1, -1
+
+
+@contextlib.contextmanager
+def _stat_in(path: str) -> Iterator[Callable[[str], os.stat_result]]:
+    """A function that stats names in a folder: relative to it, so that its path is walked only once."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:
+        yield lambda name: os.stat(f"{path}/{name}")
+        return
+    try:
+        yield lambda name: os.stat(name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _by_age(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, the longest unchanged first; of links, the link."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns)
+
+
+def _age_s(entry: os.DirEntry[str]) -> float:
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime
+
+
+def _unlink(entry: os.DirEntry[str]) -> None:
+    with contextlib.suppress(OSError):  # a folder, or another scan was quicker
+        os.unlink(entry.path)
+
+
+def _source_state() -> str:
+    """Sizes and times of our own modules: a version under development changes without a new number."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    states = []
+    for folder, _, files in os.walk(package):
+        for name in files:
+            if name.endswith(".py"):
+                s = os.stat(os.path.join(folder, name))
+                states.append((folder, name, s.st_size, s.st_mtime_ns))
+    return repr(sorted(states))
+
+
+def _name(*parts: str) -> str:
+    joined = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return blake2b(joined, digest_size=12).hexdigest()
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=DIGEST_BYTES).digest()

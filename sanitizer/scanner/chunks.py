@@ -1,0 +1,250 @@
+"""What is done to a dataset piece by piece: read one, run the rules on it, keep its findings and a summary.
+
+A worker holds one chunk at a time. Where workers are is the business of `sanitizer.scanner.engines`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
+from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
+from sanitizer.images.image_files import read_images
+from sanitizer.labels.label_files import parse_arriving, read_labels
+from sanitizer.rules.engine import place_findings, run_chunk, summarise
+from sanitizer.util import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sanitizer.dataset.left_out import LeftOut
+    from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.dataset.tables import Chunk, TaskSpec
+    from sanitizer.findings.finding import Finding
+    from sanitizer.images.image_files import ImageMode
+    from sanitizer.rules.engine import RuleSet
+    from sanitizer.rules.survey import ChunkSummary
+    from sanitizer.scanner.cache import ChunkCache
+    from sanitizer.storage.remote import RemoteStorage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkResult:
+    """What is kept of a chunk once it was judged."""
+
+    findings: Sequence[Finding]
+    summary: ChunkSummary
+    pairs: Split | None = None
+    """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
+    from_cache: bool = False
+    unread: int = 0
+    """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Everything a worker must know to judge any chunk of one dataset."""
+
+    dataset: Dataset
+    spec: TaskSpec
+    ruleset: RuleSet
+    mode: ImageMode
+    use_cache: bool = True
+
+    def cache(self) -> ChunkCache | None:
+        """The store for this dataset under these rules, or None where caching is off."""
+        if not self.use_cache or self.dataset.files_only or not self.dataset.tells_changes():
+            return None
+        from sanitizer.scanner.cache import ChunkCache
+
+        root = self.dataset.storage.url(self.dataset.root)
+        yaml_path = self.dataset.yaml_path
+        name = self.dataset.storage.url(yaml_path) if yaml_path else root
+        depends_on = (root, self.ruleset.digest, repr(self.spec), self.mode)
+        return ChunkCache.open(name, depends_on, frozenset(self.ruleset.rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Pairs start to stop of one split: a chunk before its paths are spelled out."""
+
+    split: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def most_pairs(self) -> int:
+        """No pair of it has this number or a higher one."""
+        return len(self)
+
+    def halves(self) -> tuple[Piece, ...]:
+        """The first pairs and the rest; nothing where it cannot be divided."""
+        if len(self) == 1:
+            return ()
+        middle = (self.start + self.stop) // 2
+        return Piece(self.split, self.start, middle), Piece(self.split, middle, self.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class PackPiece(Piece):
+    """Bytes start to stop of one packed file. Its length is a guess at the number of pairs in it."""
+
+    pack: int
+    first_line: int = 1
+
+    def __len__(self) -> int:
+        return max(1, (self.stop - self.start) // APPROXIMATE_PAIR_BYTES)
+
+    @property
+    def most_pairs(self) -> int:
+        """More than it has images or labels: what is left out of it goes by the numbers of these."""
+        return (self.stop - self.start) // 512 + 1
+
+    def halves(self) -> tuple[Piece, ...]:
+        """Nothing: what belongs together may be anywhere in it."""
+        return ()
+
+
+REMOTE_PAIRS_PER_CHUNK = 512
+"""Most that a chunk of loose files has behind requests: some are a second's work, and several processes share them."""
+
+
+def mean_length(dataset: Dataset, mode: ImageMode) -> int:
+    """Mean number of pairs of a chunk."""
+    usual = PAIRS_PER_CHUNK[mode]
+    return min(usual, REMOTE_PAIRS_PER_CHUNK) if dataset.storage.remote and not dataset.packs else usual
+
+
+def pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
+    """All pieces of a dataset, in its order: pairs known by name, then packed files."""
+    yield from _loose_pieces(dataset, mean_length)
+    if dataset.packs:
+        from sanitizer.archives.ranges import CHUNKS_PER_RANGE, ranges
+        from sanitizer.archives.read_ahead import opener_in
+
+        for number, pack in enumerate(dataset.packs):
+            length = mean_length
+            if dataset.storage.remote:
+                # To walk headers costs nearly as much as to read.
+                length = max(length, PAIRS_PER_CHUNK["header"])
+            opener = opener_in(dataset.storage, pack.size_bytes)
+            for start, stop, first_line in ranges(pack, CHUNKS_PER_RANGE * length, opener):
+                yield PackPiece(pack.split, start, stop, number, first_line)
+
+
+def _loose_pieces(dataset: Dataset, mean_length: int) -> Iterator[Piece]:
+    """Cut every split where a hash of the file name says so, at most four mean lengths apart.
+
+    Cuts that depend on names rather than on positions stay where they are when files come and go, so that the
+    cache of all other chunks stays good.
+    """
+    for number, split in enumerate(dataset.splits):
+        start = 0
+        for cut in _cuts(split, mean_length):
+            yield Piece(number, start, cut)
+            start = cut
+
+
+def _cuts(split: Split, mean_length: int) -> Iterator[int]:
+    names, ends = split.names, split.offsets.tolist()
+    start = 0
+    for i in range(1, len(split)):
+        if i - start >= 4 * mean_length or zlib.crc32(names[ends[i] : ends[i + 1]]) % mean_length == 0:
+            yield i
+            start = i
+    if len(split):
+        yield len(split)
+
+
+def judge(
+    job: Job, cache: ChunkCache | None, piece: Piece, left_out: LeftOut | None = None
+) -> list[ChunkResult]:
+    """Read one piece, a chunk at a time, and run the rules on it, or take what the cache knows of it.
+
+    Files that are `left_out` are not read: findings name them. Memory may have been short for them today, so the
+    cache does not come to know of it.
+    """
+    if isinstance(piece, PackPiece):
+        return list(_judge_packed(job, piece, left_out))
+    split = job.dataset.splits[piece.split]
+    if left_out:
+        return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
+    if _is_heavy(split, piece):
+        return [result for half in piece.halves() for result in judge(job, cache, half)]
+    if cache is None:
+        return [_judge_files(job, split.chunk(piece.start, piece.stop))]
+    key = cache.key(split, piece.start, piece.stop)
+    known = cache.load(key)
+    if known is not None:
+        return [ChunkResult(*known, from_cache=True)]
+    result = _judge_files(job, split.chunk(piece.start, piece.stop))
+    if result.unread:
+        return [result]
+    cache.store(key, result.findings, result.summary)
+    return [result]
+
+
+def _is_heavy(split: Split, piece: Piece) -> bool:
+    """Whether its labels, of which a listing tells the sizes, are too many bytes to be judged at once."""
+    if split.states is None or len(piece) < 2:
+        return False
+    sizes = split.states[piece.start : piece.stop, 2]
+    return int(sizes[sizes <= limits.LABEL_BYTES].sum()) > limits.CHUNK_LABEL_BYTES
+
+
+def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
+    tables = _read(job, chunk)
+    unread = 0
+    if job.dataset.storage.remote:
+        unread = int((tables.labels.status == FileStatus.UNREADABLE).sum())
+        unread += int((tables.images.status == ImageStatus.UNREADABLE).sum())
+    return replace(judge_tables(job, tables), unread=unread)
+
+
+def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
+    from sanitizer.dataset.left_out import named, without
+
+    return judge_tables(job, named(_read(job, without(chunk, left_out)), chunk, left_out))
+
+
+def _read(job: Job, chunk: Chunk) -> ChunkTables:
+    if job.dataset.storage.remote:
+        from sanitizer.scanner.remote_reading import read_chunk
+
+        return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
+    return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
+
+
+def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Iterator[ChunkResult]:
+    """Read a range of a packed file; only one chunk of it is held at a time, beside what was found.
+
+    What is `left_out` goes by the numbers of images, and of labels, in the order of the file.
+    """
+    from sanitizer.archives.reading import pack_chunks, row_spec
+
+    pack = job.dataset.packs[piece.pack]
+    spec = row_spec(pack, job.spec)
+    part = (piece.start, piece.stop, piece.first_line)
+    for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
+        chunk = read.pairs.chunk(0, len(read.pairs))
+        labels = parse_arriving(read.labels, len(read.labels), spec)
+        tables = ChunkTables(chunk, labels, read.images)
+        if left_out:
+            from sanitizer.dataset.left_out import named
+
+            tables = named(tables, chunk, read.left_out)
+        findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
+        findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
+        unread = read.unread if job.dataset.storage.remote else 0
+        yield ChunkResult(findings, summarise(tables, spec), read.pairs, unread=unread)
+
+
+def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:
+    """Run the rules on a chunk that was read."""
+    findings = run_chunk(tables, job.spec, job.ruleset, job.dataset.root)
+    return ChunkResult(findings, summarise(tables, job.spec))

@@ -1,0 +1,74 @@
+"""The engine that needs nothing: this process, or worker processes when there is enough to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from sanitizer.scanner.chunks import judge
+from sanitizer.scanner.engines.memory import Throttle, memory_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.images.image_files import ImageMode
+    from sanitizer.scanner.cache import ChunkCache
+    from sanitizer.scanner.chunks import Job, Piece
+    from sanitizer.scanner.engines.agenda import Judged
+    from sanitizer.scanner.engines.memory import Probe
+
+PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 1 if sys.platform == "linux" else 100}
+"""Below this, starting processes costs more than it saves. Decoders are what crashes, so where a process costs but
+milliseconds they never run in ours."""
+
+
+REMOTE_PAIRS_WORTH_A_POOL = 1000
+"""The same where a pair is two or three requests: some milliseconds of a client's work."""
+
+
+def run_locally(
+    job: Job,
+    cache: ChunkCache | None,
+    pieces: Iterable[Piece],
+    jobs: int | None,
+    tell: Callable[[str], None],
+    memory: Probe = memory_left,
+) -> Iterator[Judged]:
+    """Judge every piece, in order, in `jobs` processes; None takes the cores there are, when it is worth it.
+
+    With `jobs` of 1, and for a few files whose pixels are not decoded, this process does it: nothing is quicker, but
+    a file that ends the process reading it then ends the scan.
+
+    Args:
+        job: What every worker must know.
+        cache: What is known already, or None.
+        pieces: Asked for one at a time, as they are needed.
+        jobs: Worker processes.
+        tell: Given sentences on how it went, for the report's notes.
+        memory: Says how much memory is left.
+    """
+    jobs = processes_for(job.dataset, job.mode, jobs)
+    if jobs > 1:
+        # multiprocessing is not worth its time for a handful of files.
+        from sanitizer.scanner.engines.pool import Pool
+
+        return Pool(job, cache, Throttle(jobs, memory, tell), tell).run(pieces)
+    return ((piece, judge(job, cache, piece)) for piece in pieces)
+
+
+def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
+    """How many processes judge a dataset; None: as many as are worth it."""
+    if jobs is not None:
+        return jobs
+    worth = PAIRS_WORTH_A_POOL[mode]
+    if dataset.storage.remote:
+        worth = min(worth, REMOTE_PAIRS_WORTH_A_POOL)
+    return _usable_cores() if len(dataset) >= worth else 1
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

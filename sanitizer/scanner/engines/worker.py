@@ -1,0 +1,134 @@
+"""One process that judges pieces: it answers in the order it was sent them, or it ends and its pipe says so."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.scanner.chunks import judge
+from sanitizer.scanner.engines.parent import end_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+    from sanitizer.dataset.left_out import LeftOut
+    from sanitizer.scanner.cache import ChunkCache
+    from sanitizer.scanner.chunks import ChunkResult, Job, Piece
+    from sanitizer.scanner.engines.agenda import Task
+
+# A forked worker has the dataset and the rules already; elsewhere they are pickled once.
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+LOWER_PRIORITY = 10
+"""Niceness of workers while memory is short."""
+_KILL_FIRST = "500"
+"""Of 1000, added to what the kernel holds against a process when memory runs out: a worker can be replaced."""
+
+
+class Worker:
+    """A worker process, from outside.
+
+    Attributes:
+        connection: Readable when there is an answer, or when the process ended.
+        sent: Tasks that it was sent and has not answered; it works on the first of them.
+    """
+
+    def __init__(self, job: Job, cache: ChunkCache | None) -> None:
+        context: Any = multiprocessing.get_context(START_METHOD)
+        self.connection, theirs = context.Pipe()
+        # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
+        ours = self.connection if START_METHOD == "fork" else None
+        self._process = context.Process(
+            target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True
+        )
+        with _interrupts_put_off():
+            self._process.start()
+        theirs.close()
+        self.sent: deque[Task] = deque()
+
+    def send(self, task: Task) -> None:
+        """Give it a task, to be done after those it has."""
+        self.sent.append(task)
+        self.request(task.piece)
+
+    def request(self, piece: Piece, left_out: LeftOut | None = None) -> None:
+        """Ask for the judgement of a piece."""
+        with contextlib.suppress(OSError):  # it has ended: `answer` tells
+            self.connection.send((piece, left_out))
+
+    def answer(self) -> list[ChunkResult] | None:
+        """Its next answer, waiting for it; None where the process ended. Raises what judging raised."""
+        try:
+            answer = self.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return None
+        if isinstance(answer, BaseException):
+            raise answer
+        results: list[ChunkResult] = answer
+        return results
+
+    def lower_priority(self) -> None:
+        """Let everything else on the machine go first."""
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, LOWER_PRIORITY)
+
+    def end(self) -> None:
+        """Stop it, whatever it is doing, and wait until it is gone."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let Ctrl-C come after this: raised inside a fork it is lost, and kills the child halfway."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(
+    parent: int, connection: Connection, ours: Connection | None, job: Job, cache: ChunkCache | None
+) -> None:
+    """The worker, from inside: judge what comes until nobody is there to ask."""
+    end_with_parent(parent)
+    if ours is not None:
+        ours.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts us all; who asked ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(_KILL_FIRST)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            piece, left_out = connection.recv()
+            connection.send(_answer(job, cache, piece, left_out))
+
+
+def _answer(job: Job, cache: ChunkCache | None, piece: Piece, left_out: LeftOut | None) -> object:
+    try:
+        return judge(job, cache, piece, left_out)
+    except MemoryError:
+        os._exit(1)  # as if the system had ended us: the piece is tried again, and looked at alone
+    except Exception as error:
+        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return RuntimeError(f"{type(error).__name__}: {error}")
+        return error

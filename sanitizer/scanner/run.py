@@ -1,0 +1,271 @@
+"""The main job, top to bottom: find the dataset, read it chunk by chunk, run the rules, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sanitizer.dataset.layout import find_dataset
+from sanitizer.findings.findings_log import FindingLog
+from sanitizer.findings.report import Report, SplitCounts, Summary
+from sanitizer.rules.engine import RuleSet, dataset_findings
+from sanitizer.rules.language.pack import load_rules
+from sanitizer.rules.survey import Survey, SurveyBuilder
+from sanitizer.scanner.chunks import Job
+from sanitizer.scanner.engines import run_job
+from sanitizer.scanner.task import infer_task
+from sanitizer.util.spill import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence, Set
+
+    from numpy.typing import NDArray
+
+    from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.dataset.tables import Task
+    from sanitizer.images.image_files import ImageMode
+    from sanitizer.scanner.engines import Engine
+
+DECODE_BUDGET_BYTES = 100_000_000
+"""`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
+
+
+def scan(
+    *paths: str | os.PathLike[str],
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    images: ImageMode | Literal["auto"] = "auto",
+    splits: Sequence[str] | None = None,
+    jobs: int | None = None,
+    engine: Engine = "local",
+    cache: bool = True,
+    progress: bool = False,
+    baseline: str | None = None,
+) -> Report:
+    """Find everything in a dataset that training would drop, misread or choke on. Reads only.
+
+    Args:
+        paths: A data.yaml, a dataset folder, label and image files, tar shards, or an .ndjson. But for packed files,
+            URLs and .zip archives, too.
+        config: Rules to run and their parameters; None looks for sanitize.yaml or pyproject.toml.
+        task: What rows are judged as; "auto" asks the data.yaml, then the labels.
+        images: "header" reads sizes and marks of damage, "decode" every pixel (finds near-duplicates and hidden
+            damage), "none" no image at all; "auto" decodes small datasets and reads headers of large ones.
+        splits: Only these splits.
+        jobs: Worker processes; None takes the cores there are, when the dataset is worth it. Under "ray", tasks at
+            a time; None takes the cores of the cluster.
+        engine: Where files are read: "local", or "ray" for a Ray cluster whose nodes see the same paths, or reach
+            the same URL.
+        cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
+        progress: Show a bar on stderr.
+        baseline: File of known findings to leave out; None takes the configuration's.
+
+    Returns:
+        A Report.
+
+    Raises:
+        DatasetError: Nothing could be read at all.
+        StorageError: A place elsewhere cannot be reached.
+        SpillError: What is large does not fit into a temporary file.
+        ConfigError, PackError: The configuration or a rule pack is wrong.
+        EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
+    """
+    started = time.perf_counter()
+    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
+    config = config or nearby_config(dataset)
+    dataset.storage.forget()
+    ruleset = RuleSet.build(load_rules(config.packs), config)
+    notes = list(dataset.notes)
+    if task == "auto":
+        task, how = infer_task(dataset)
+        notes += [how] if how else []
+    if dataset.nc is None and dataset.files_only:
+        notes.append("no data.yaml above these files: class ids were not checked")
+    mode = images
+    if mode == "auto":
+        mode, why = affordable_mode(dataset)
+        notes += [why] if why else []
+
+    keeps, why = _may_keep(dataset) if cache and not dataset.files_only else (False, None)
+    notes += [why] if why else []
+    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=keeps)
+    notes += ruleset.unknown_classes(job.spec)
+    known = _known(baseline or config.baseline)
+    builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
+    from_cache = False
+    for result in run_job(job, jobs, progress, engine, notes.append):
+        from_cache |= result.from_cache
+        builder.add(result.summary, result.pairs)
+        log.extend(result.findings)
+        unread += result.unread
+    survey = builder.finish()
+    if keeps and not from_cache and engine == "local":
+        _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
+    failed = set(dataset.storage.failed)
+    log.extend(dataset_findings(survey, ruleset))
+    not_compared = dataset.storage.failed.keys() - failed
+    notes += _remote_notes(job, unread, sorted(not_compared))
+    findings, suppressed = log.finish(known)
+    notes += [log.note] if log.note else []
+    return Report(
+        data=dataset.data,
+        root=dataset.storage.url(dataset.root),
+        task=task,
+        summary=_summary(survey, time.perf_counter() - started),
+        findings=findings,
+        suppressed=suppressed,
+        notes=notes,
+        class_counts=dict(survey.class_counts),
+        names=dict(dataset.names),
+        kpt_shape=dataset.kpt_shape,
+        files_only=dataset.files_only,
+        dropped=_dropped_images(survey),
+        unread=unread + len(not_compared),
+    )
+
+
+def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:
+    """(whether anything may be written for later scans, why not): never inside the dataset."""
+    from sanitizer.scanner.cache import cache_root, lies_in  # not worth its time for a handful of files
+
+    if not lies_in(dataset):
+        return True, None
+    return False, (
+        f"nothing was kept for a quick rescan: the cache folder {cache_root()} lies inside the dataset, where a scan "
+        "never writes (SANITIZE_CACHE_DIR names another folder)"
+    )
+
+
+def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> None:
+    """Keep how fast this was, for `--plan`; of small datasets it would say nothing."""
+    if pairs < LEAST_PAIRS[job.mode]:
+        return
+    from sanitizer.scanner.engines.local import processes_for
+    from sanitizer.scanner.rates import Timing, kind_of, remember
+
+    processes = processes_for(job.dataset, job.mode, jobs)
+    remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
+
+
+LEAST_PAIRS = {"none": 10_000, "header": 5_000, "decode": 200}
+"""A scan of fewer pairs says how long Python takes to start, not how fast it reads."""
+
+
+def nearby_config(dataset: Dataset) -> Config:
+    """The configuration that belongs to a dataset, by where its data.yaml lies."""
+    from sanitizer.config import load_config
+
+    folder = os.path.dirname(dataset.yaml_path) if dataset.yaml_path else dataset.root
+    return load_config(folder, storage=dataset.storage)
+
+
+def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[str]:
+    """What a reader must know of a scan whose files came by requests."""
+    storage = job.dataset.storage
+    if not storage.remote:
+        return []
+    notes = []
+    if unread:
+        rules = "D002" if job.dataset.packs or job.dataset.unread else "L001, I001"
+        files = "1 file" if unread == 1 else f"{unread:,} files"
+        notes.append(f"{files} could not be read ({rules} name them): nothing else is known of them")
+    if not_compared:
+        names = ", ".join(filter(None, map(job.dataset.relative, not_compared[:5])))
+        more = f" and {len(not_compared) - 5:,} more" if len(not_compared) > 5 else ""
+        notes.append(f"could not be read again, so not compared with look-alikes: {names}{more}")
+    if job.use_cache and not job.dataset.files_only and not job.dataset.tells_changes():
+        notes.append("nothing was kept for a quick rescan: this place does not tell when files change")
+    return notes
+
+
+def _known(baseline: str | None) -> frozenset[str]:
+    """Fingerprints of the findings that are to be left out."""
+    if baseline is None:
+        return frozenset()
+    from sanitizer.findings.baseline import read_baseline
+
+    return read_baseline(baseline)
+
+
+def affordable_mode(dataset: Dataset, sample: int = 64) -> tuple[ImageMode, str | None]:
+    """(mode, note): decode where the image files, by a sample of their sizes, fit the budget."""
+    if dataset.files_only:
+        return "header", None
+    n_images = sum(int(s.has_image.sum()) for s in dataset.splits)
+    sizes = []
+    for split in dataset.splits:
+        pairs = np.flatnonzero(split.has_image)
+        for i in pairs[:: max(1, n_images // sample)]:
+            if split.states is not None:
+                sizes.append(max(int(split.states[i, 0]), 0))
+                continue
+            try:
+                sizes.append(os.stat(split.image_path(int(i)) or "").st_size)
+            except OSError:
+                sizes.append(0)
+    packed = sum(pack.size_bytes for pack in dataset.packs if pack.kind != "ndjson")
+    total = packed + n_images * sum(sizes) / max(len(sizes), 1)
+    if total <= DECODE_BUDGET_BYTES:
+        return "decode", None
+    if dataset.packs:
+        return "header", (
+            f"only image headers were read ({len(dataset.packs):,} packed files, {packed / 1e9:.1f} GB): "
+            "add --images decode to look for re-encoded copies and damaged pixels too"
+        )
+    return "header", (
+        f"only image headers were read ({n_images:,} images, about {total / 1e9:.1f} GB): "
+        "add --images decode to look for re-encoded copies and damaged pixels too"
+    )
+
+
+def _dropped_images(survey: Survey) -> Set[str]:
+    """Paths, relative to the dataset root, of the images that training would leave out."""
+    if not any(split.dropped for split in survey.splits):
+        return frozenset()
+    from sanitizer.util.name_set import NameSetBuilder
+
+    names = NameSetBuilder("the names of images that training would leave out")
+    for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
+        for pairs in blocks(len(split)):
+            dropped = survey.dropped[start + pairs.start : start + pairs.stop] & split.has_image[pairs]
+            for path in _image_paths(split, pairs.start + np.flatnonzero(dropped)):
+                name = survey.dataset.relative(path)
+                if name:
+                    names.add(name)
+    return names.finish()
+
+
+def _image_paths(split: Split, index: NDArray[np.int64]) -> Iterator[str | None]:
+    """Image paths of these pairs; where they stand close together, paths are spelled out for whole stretches."""
+    for some in np.split(index, np.arange(_STRETCH, len(index), _STRETCH)) if len(index) else ():
+        first, stop = int(some[0]), int(some[-1]) + 1
+        if stop - first > 16 * len(some):
+            yield from map(split.image_path, some.tolist())
+        else:
+            images = split.chunk(first, stop).images
+            yield from (images[i] for i in (some - first).tolist())
+
+
+_STRETCH = 1024
+
+
+def _summary(survey: Survey, elapsed_s: float) -> Summary:
+    """The survey in numbers, by split and over all."""
+    counts = [
+        SplitCounts(s.name, s.images, s.labels, s.boxes, s.dropped, s.background, s.rewritten)
+        for s in survey.splits
+    ]
+    return Summary(
+        images=sum(c.images for c in counts),
+        labels=survey.n_label_files,
+        boxes=survey.n_boxes,
+        images_dropped_by_training=sum(c.dropped for c in counts),
+        images_background=sum(c.background for c in counts),
+        images_rewritten=sum(c.rewritten for c in counts),
+        splits=counts,
+        elapsed_s=round(elapsed_s, 3),
+    )

@@ -1,0 +1,84 @@
+"""Which task the labels were made for, when neither the user nor the data.yaml says."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Task
+
+SAMPLE_FILES = 200
+SAMPLE_BYTES = 1 << 16
+
+
+def infer_task(dataset: Dataset) -> tuple[Task, str | None]:
+    """(task, sentence that says how it was found, or None where the data.yaml decides).
+
+    A sample of label files votes: mostly polygons make a segment set, mostly nine-column rows and no other
+    polygon an obb set, anything else a detect set.
+    """
+    if dataset.declared_task:
+        return dataset.declared_task, None
+    columns = _sample_column_counts(dataset)
+    polygons = columns[(columns >= 7) & (columns % 2 == 1)]
+    if len(polygons) * 2 <= len(columns):
+        return "detect", None
+    if (polygons == 9).all():
+        return "obb", "every sampled row has a class and four corners: judged as obb (--task segment if not)"
+    return "segment", "most sampled rows are polygons: judged as segment (--task detect if not)"
+
+
+def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """int64 (R,): number of columns of each row in up to `SAMPLE_FILES` label files, spread evenly."""
+    heads = _read_heads(dataset, list(sampled_labels(dataset)))
+    if dataset.packs:
+        from sanitizer.archives.sampling import sample_labels
+
+        heads = itertools.chain(heads, sample_labels(dataset, SAMPLE_FILES))
+    counts = [n for head in heads for line in head.splitlines() if (n := len(line.split()))]
+    return np.array(counts, np.int64)
+
+
+def sampled_labels(dataset: Dataset) -> Iterator[str]:
+    """Paths of up to `SAMPLE_FILES` loose label files, spread evenly over each split."""
+    with_label = [(s, np.flatnonzero(s.has_label)) for s in dataset.splits]
+    total = sum(len(pairs) for _, pairs in with_label)
+    for split, pairs in with_label:
+        share = -(-SAMPLE_FILES * len(pairs) // max(total, 1))
+        for i in pairs[np.linspace(0, len(pairs) - 1, min(share, len(pairs)), dtype=np.int64)]:
+            yield split.expected_label_path(int(i))
+
+
+def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
+    """As `_read_head`, of every path."""
+    if not dataset.storage.remote:
+        return map(_read_head, paths)
+    from sanitizer.scanner.remote_reading import first_bytes
+
+    return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))
+
+
+def _read_head(path: str) -> bytes:
+    """The first bytes of a file, cut after the last whole line; nothing where it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return b""
+    try:
+        head = os.read(fd, SAMPLE_BYTES)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+    return _whole_lines(head)
+
+
+def _whole_lines(head: bytes) -> bytes:
+    return head if len(head) < SAMPLE_BYTES else head[: head.rfind(b"\n") + 1]

@@ -1,0 +1,265 @@
+"""Storages behind URLs, through fsspec: buckets (s3://, gs://), web servers, memory, and whatever else it knows."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sanitizer.storage import retries
+from sanitizer.storage.places import StorageError
+from sanitizer.storage.remote import Names, RemoteStorage, stamp_of
+from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sanitizer.storage.http import HttpStorage
+
+
+_PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
+    "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "oci": "ocifs", "oss": "ossfs", "memory": "fsspec",
+}  # fmt: skip
+_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+                 ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
+
+
+_MAKING = threading.Lock()
+_INHERITED: list[object] = []
+"""File systems and event loops of a parent process. Were they collected here, they would close themselves, and with
+that take the parent's connections out of the selector that both processes share."""
+
+
+def open_url(url: str) -> tuple[RemoteStorage, str]:
+    """The storage of a URL, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, or a package is missing.
+    """
+    storage, path = find_server(url)
+    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
+    if "{" in storage.home:  # of a pattern for shards
+        storage.home = os.path.dirname(storage.home.partition("{")[0])
+    return storage, path
+
+
+def find_server(url: str) -> tuple[RemoteStorage, str]:
+    """The bucket or server of a URL, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, or a package is missing.
+    """
+    protocol, _, rest = url.partition("://")
+    protocol = protocol.lower()
+    if protocol not in _PACKAGES:
+        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
+        raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
+    if protocol in ("http", "https"):
+        from sanitizer.storage.http import HttpStorage
+
+        require(protocol)
+        place = urlsplit(url)
+        path = HttpStorage.path_of(place)
+        server = (protocol, path.split("/")[1])
+        # A URL without credentials, as messages show it, means the server that was named with them.
+        if server not in _SERVERS or place.query or "@" in place.netloc:
+            before = _SERVERS.get(server)
+            if before is None or not before.is_named_by(place):
+                _SERVERS[server] = HttpStorage(protocol, place.netloc, place.query)
+        return _SERVERS[server], path
+    if "@" in rest.split("/")[0]:
+        raise StorageError(
+            f"{protocol}:// takes no user or key within the URL: its client finds them by itself"
+        )
+    path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
+    if path == "/" and protocol != "memory":
+        raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
+    require(protocol)
+    return _bucket(protocol, "/" if protocol == "memory" else "/" + path.split("/")[1]), path
+
+
+@cache
+def _bucket(protocol: str, anchor: str) -> RemoteStorage:
+    """One storage for each bucket, so that its listings are fetched once."""
+    if protocol in ("s3", "s3a"):
+        from sanitizer.storage.s3 import S3Storage
+
+        return S3Storage(protocol, anchor)
+    return FsspecStorage(protocol, anchor)
+
+
+_SERVERS: dict[tuple[str, str], HttpStorage] = {}
+"""Web servers by protocol and name."""
+
+
+def require(protocol: str) -> Any:
+    """The fsspec class for a protocol.
+
+    Raises:
+        StorageError: A package is missing, or there is no such protocol.
+    """
+    try:
+        fsspec = importlib.import_module("fsspec")
+    except ImportError:
+        raise StorageError(
+            "remote datasets need a package that is not installed: pip install 'sanitize-yolo[remote]'"
+        ) from None
+    package = _PACKAGES.get(protocol)
+    try:
+        return fsspec.get_filesystem_class(protocol)
+    except ImportError:
+        raise StorageError(
+            f"{protocol}:// needs a package that is not installed: pip install {package or protocol}"
+        ) from None
+    except ValueError:
+        raise StorageError(f"{protocol}:// needs a newer fsspec: pip install -U fsspec {package}") from None
+
+
+class FsspecStorage(RemoteStorage):
+    """A bucket, or any other tree, that an fsspec file system reads.
+
+    Attributes:
+        protocol: As in the URL.
+    """
+
+    def __init__(self, protocol: str, anchor: str, home: str = "") -> None:
+        super().__init__(anchor, home)
+        self.protocol = protocol
+        self._made: tuple[int, Any] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Connections stay in their process, and a worker has no use for listings."""
+        return {**self.__dict__, "_made": None, "_known": {}}
+
+    def options(self) -> Mapping[str, Any]:
+        """Arguments for the file system beside those of the user's fsspec configuration."""
+        return {}
+
+    def filesystem(self) -> Any:
+        """This process's file system: connections do not survive a fork."""
+        if self._made is None or self._made[0] != os.getpid():
+            with _MAKING:
+                if self._made is None or self._made[0] != os.getpid():
+                    _INHERITED.append(self.__dict__.copy())
+                    self._made = (os.getpid(), self.connect())
+        return self._made[1]
+
+    def connect(self) -> Any:
+        """A new file system."""
+        made = require(self.protocol)(skip_instance_cache=True, use_listings_cache=False, **self.options())
+        _silence_loggers()
+        return made
+
+    def key(self, path: str) -> str:
+        """The path as the file system names it."""
+        return path if self.protocol == "memory" else path[1:]
+
+    def address(self) -> str:
+        """The bucket.
+
+        Raises:
+            StorageError: It is in this process's memory.
+        """
+        if self.protocol == "memory":
+            raise StorageError("what is behind memory:// is in this process alone")
+        return super().address()
+
+    def url(self, path: str) -> str:
+        """Protocol and path."""
+        return f"{self.protocol}:/{path}"
+
+    def call(self, method: str, *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
+        """One call of the file system, given up after some time where it can be. Not retried."""
+        fs = self.filesystem()
+        if fs.async_impl:
+            return self.run(getattr(fs, f"_{method}"), *args, n_bytes=n_bytes, **kwargs)
+        return getattr(fs, method)(*args, **kwargs)
+
+    def run(self, coroutine: Callable[..., Any], *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
+        """What a coroutine function returns in the file system's event loop, given up after some time."""
+        asyn = importlib.import_module("fsspec.asyn")
+        limit = retries.PATIENCE.limit_s(n_bytes)
+        return asyn.sync(self.filesystem().loop, coroutine, *args, timeout=limit, **kwargs)
+
+    def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
+        """Bytes start to stop of a file, or all of it from a server that knows no ranges. Not retried."""
+        data: bytes = self.call("cat_file", self.key(path), start=start, end=stop, n_bytes=n_bytes)
+        return data
+
+    def fetch(
+        self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.IMAGE_BYTES
+    ) -> tuple[bytes, int]:
+        """(bytes, size of the file or -1)."""
+        if size >= 0:
+            stop = size if stop is None else min(stop, size)
+            if start >= stop:
+                return b"", size
+        if stop is not None and stop - start > limit:
+            raise too_large(limit, path)
+        try:
+            data = patiently(partial(self._fetch_once, path, start, stop, size, limit))
+        except OutOfRangeError:
+            return b"", size
+        if len(data) > limit:
+            raise too_large(limit, path)
+        return data, size
+
+    def _fetch_once(self, path: str, start: int, stop: int | None, size: int, limit: int) -> bytes:
+        length = (stop if stop is not None else max(size, 0)) - start
+        data = self.read_once(path, start, start + limit + 1 if stop is None else stop, length)
+        if stop is not None and len(data) > stop - start:
+            data = data[start:stop]
+        if size >= 0 and len(data) != length:
+            raise IncompleteBodyError(f"{len(data)} of {length} bytes came")
+        return data
+
+    def ask_size(self, path: str) -> int:
+        """Bytes of a file, asked of the server."""
+        info = patiently(lambda: self.call("info", self.key(path)))
+        return int(info["size"])
+
+    def list_once(self, path: str) -> Names:
+        """The folder's names."""
+        found = Names()
+        key = self.key(path)
+        entries = patiently(lambda: self.call("ls", key, detail=True))
+        self.note_listed(len(entries))
+        for info in entries:
+            full = str(info["name"]).rstrip("/")
+            if full.strip("/") == key.strip("/"):
+                if info["type"] == "file" and not str(info["name"]).endswith("/"):
+                    raise FileNotFoundError(path)  # `ls` of a file names the file itself
+                continue
+            add_info(found, full.rpartition("/")[2], info)
+        return found
+
+
+def add_info(found: Names, name: str, info: Mapping[str, Any]) -> None:
+    """Take one entry of an fsspec listing."""
+    if name in ("", ".", ".."):
+        return
+    if info["type"] == "directory":
+        found.folders[name] = None
+        return
+    size = info.get("size")
+    signs = [info.get(key) for key in ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified",
+                                       "last_modified", "updated", "created")]  # fmt: skip
+    found.add(name, int(size) if size is not None else -1, stamp_of(*signs))
+
+
+def _silence_loggers() -> None:
+    """Client libraries log requests that they retry, some with URLs in them; ours are the only words on stderr."""
+    import logging
+
+    for name in ("asyncio", "aiohttp", "aiobotocore", "botocore", "fsspec", "s3fs", "gcsfs", "urllib3"):
+        logger = logging.getLogger(name)
+        if not logger.handlers and name in sys.modules:
+            logger.addHandler(logging.NullHandler())
+            logger.propagate = bool(logging.getLogger().handlers)

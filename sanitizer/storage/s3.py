@@ -1,0 +1,103 @@
+"""Buckets of S3 and of servers that speak its language: listings page by page, each page retried by itself."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.storage import retries
+from sanitizer.storage.fsspec_ import FsspecStorage
+from sanitizer.storage.remote import Names, stamp_of
+from sanitizer.storage.retries import IncompleteBodyError, patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class S3Storage(FsspecStorage):
+    """A bucket. Credentials, region and endpoint are found as by every AWS client (AWS_PROFILE, AWS_ENDPOINT_URL, …)
+    or by fsspec's configuration (FSSPEC_S3_ANON=true for public buckets)."""
+
+    def options(self) -> Mapping[str, Any]:
+        """Retries are ours alone: s3fs and botocore would multiply them."""
+        configured = importlib.import_module("fsspec.config").conf
+        given = dict(configured.get("s3", {}).get("config_kwargs", {}))
+        ours = {
+            "connect_timeout": retries.PATIENCE.timeout_s,
+            "read_timeout": retries.PATIENCE.timeout_s,
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+            "max_pool_connections": retries.PATIENCE.in_flight,
+        }
+        return {"config_kwargs": {**given, **ours}}
+
+    def connect(self) -> Any:
+        """An S3FileSystem that asks once."""
+        fs = super().connect()
+        fs.retries = 1
+        return fs
+
+    def list_once(self, path: str) -> Names:
+        """The folder's names; 1000 a request."""
+        found = Names()
+        prefix = self._prefix(path)
+        for page in self._pages(prefix, "/"):
+            for common in page.get("CommonPrefixes", ()):
+                name = common["Prefix"][len(prefix) :].rstrip("/")
+                if _is_name(name):
+                    found.folders[name] = None
+            for item in page.get("Contents", ()):
+                name = item["Key"][len(prefix) :]
+                if _is_name(name):
+                    found.add(name, item["Size"], stamp_of(item.get("ETag"), item["LastModified"]))
+        return found
+
+    def list_below(self, path: str) -> Mapping[str, Names]:
+        """All folders at and below this one; 1000 files a request, however many folders they are in."""
+        prefix = self._prefix(path)
+        found = {path: Names()}
+        for page in self._pages(prefix, ""):
+            for item in page.get("Contents", ()):
+                inner, _, name = item["Key"][len(prefix) :].rpartition("/")
+                if inner and not all(map(_is_name, inner.split("/"))):
+                    continue
+                folder = _with_parents(found, f"{path}/{inner}" if inner else path)
+                if _is_name(name):
+                    folder.add(name, item["Size"], stamp_of(item.get("ETag"), item["LastModified"]))
+        return found
+
+    def _prefix(self, path: str) -> str:
+        inner = path[len(self.anchor) + 1 :]
+        return f"{inner}/" if inner else ""
+
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[Mapping[str, Any]]:
+        arguments: dict[str, Any] = {"Bucket": self.anchor[1:], "Prefix": prefix, "Delimiter": delimiter}
+        while True:
+            page = patiently(partial(self._page, arguments))
+            self.note_listed(len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ())))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            arguments["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _page(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        page: Mapping[str, Any] = self.call("call_s3", "list_objects_v2", **arguments)
+        counted = len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
+        if page.get("KeyCount", counted) != counted:
+            raise IncompleteBodyError("a listing came cut off")
+        return page
+
+
+def _is_name(name: str) -> bool:
+    """Whether a part of a key can be a name: keys may hold empty ones, which no path has."""
+    return name not in ("", ".", "..")
+
+
+def _with_parents(found: dict[str, Names], folder: str) -> Names:
+    """A folder, made known to itself and to those above it up to one that is known already."""
+    if folder not in found:
+        parent, name = os.path.split(folder)
+        _with_parents(found, parent).folders[name] = None
+        found[folder] = Names()
+    return found[folder]

@@ -1,0 +1,139 @@
+"""Train arguments as `yolo train` spells them: `k=v` texts, their defaults, and keys that do not exist."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sanitizer.util.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+OWN_ARGUMENTS = {"max_grad_norm": 10.0, "adaptive_percentile": None}
+"""What the clipped trainer takes beside Ultralytics' arguments, and what Ultralytics, which has no such, does."""
+
+_STILL_ACCEPTED = {
+    *("augmentations", "save_dir"),
+    *("boxes", "hide_labels", "hide_conf", "line_thickness", "end2end", "int8", "half"),
+    *("label_smoothing", "save_hybrid", "crop_fraction", "keras"),
+}
+"""Keys that Ultralytics takes although its default.yaml has them no more, or never had (`cfg._handle_deprecation`)."""
+
+
+_OTHER_NAMES = {
+    "lr": "lr0",
+    "learning_rate": "lr0",
+    "batch_size": "batch",
+    "batchsize": "batch",
+    "img_size": "imgsz",
+    "image_size": "imgsz",
+    "size": "imgsz",
+    "warmup": "warmup_epochs",
+    "num_workers": "workers",
+    "clip": "max_grad_norm",
+    "grad_clip": "max_grad_norm",
+    "max_norm": "max_grad_norm",
+    "fp16": "amp",
+}
+"""What other trainers call an argument; by spelling alone `lr` would be taken for `lrf`."""
+
+
+class ArgumentError(ValueError):
+    """A train argument that does not exist, or whose value is of no use; says which, and what was probably meant."""
+
+
+def parse_arguments(texts: Iterable[str]) -> dict[str, Any]:
+    """Key to value of `k=v` texts, the last of a key counting; values are read as Ultralytics reads them.
+
+    Raises:
+        ArgumentError: A text is no `k=v`, or its key is unknown.
+    """
+    arguments = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key or not value:
+            raise ArgumentError(f"{text!r} is no train argument: write key=value, such as lr0=0.01")
+        arguments[key] = value if key in ("name", "project") else _value(value)
+    check_keys(arguments)
+    return arguments
+
+
+def check_keys(arguments: Iterable[str]) -> None:
+    """ArgumentError for the first key that neither Ultralytics nor the clipped trainer knows."""
+    known = {*default_arguments(), *OWN_ARGUMENTS}
+    for key in arguments:
+        if key not in known and key not in _STILL_ACCEPTED:
+            other = _OTHER_NAMES.get(key.lower().replace("-", "_"))
+            hint = f" (did you mean {other!r}?)" if other else did_you_mean(key, known)
+            raise ArgumentError(f"there is no train argument {key!r}{hint}")
+
+
+def resolve_arguments(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments with their values: the defaults, then the file that `cfg` names, then the overrides.
+
+    Raises:
+        ArgumentError: An unknown key, or a `cfg` file that cannot be read.
+    """
+    check_keys(overrides)
+    from_file: dict[str, Any] = {}
+    if overrides.get("cfg"):
+        from_file = _read_mapping(str(overrides["cfg"]))
+        check_keys(from_file)
+    return {**default_arguments(), **OWN_ARGUMENTS, **from_file, **overrides}
+
+
+@functools.cache
+def default_arguments() -> Mapping[str, Any]:
+    """Ultralytics' own defaults, from the default.yaml of the installed version; importing it would take seconds.
+
+    Raises:
+        ArgumentError: Ultralytics is not installed.
+    """
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        raise ArgumentError(
+            "Ultralytics is not installed, so its train arguments are unknown: pip install ultralytics"
+        )
+    return _read_mapping(os.path.join(next(iter(spec.submodule_search_locations)), "cfg", "default.yaml"))
+
+
+def _read_mapping(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise ArgumentError(
+            f"{path}: cannot be read as train arguments: {' '.join(str(e).split())}"
+        ) from None
+    if not isinstance(content, dict):
+        raise ArgumentError(f"{path}: train arguments are a mapping of key to value")
+    return {str(key): value for key, value in content.items()}
+
+
+def number(arguments: Mapping[str, Any], key: str) -> float:
+    """The value of an argument that must be a number.
+
+    Raises:
+        ArgumentError: It is none.
+    """
+    value = arguments[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ArgumentError(f"{key}={value}: {key} is a number")
+    return float(value)
+
+
+def _value(text: str) -> Any:
+    """What the text means: None, True and False in any case, a Python literal, else the text itself."""
+    word = {"none": None, "true": True, "false": False}
+    if text.lower() in word:
+        return word[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

@@ -1,0 +1,242 @@
+"""A .pt file judged before anybody loads it: a whole archive, an ordinary checkpoint, and a model yaml that is data.
+
+Loading with `weights_only` is not enough. Ultralytics (8.4.190) then still
+- calls any layer class that the pickle names with any arguments: `TorchVision` downloads, `DetectionModel` reads or
+  downloads a yaml, `DistillationModel` loads a second .pt without restriction;
+- takes over every attribute of the model, its hooks and what stands in place of its methods among them;
+- runs the `activation` of the stored model yaml, and all else that `model_yaml` lists, when it builds the model anew;
+- hands `modelopt` to a library that puts modules together by name;
+- and where it trains, loads the file without any restriction.
+
+A file that passes does none of this, in Ultralytics' own loader either.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import math
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import torch
+from torch import nn
+
+from sanitizer.ultra.model_yaml import ModelError, check_model_yaml
+from sanitizer.ultra.pickle_outline import (
+    NAMESPACES,
+    Instance,
+    Method,
+    Name,
+    PickleRefusedError,
+    Storage,
+    Tensor,
+    outline,
+)
+from sanitizer.util.bounded_read import MIB, as_size, open_regular
+from sanitizer.util.escape import legible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_BYTES = 4096 * MIB
+"""A checkpoint of the largest model, with its optimizer, has 2 GB."""
+MAX_PICKLE_BYTES = 32 * MIB
+"""Of a published checkpoint: 100 kB."""
+MAX_NUMBERS_PER_BYTE = 2
+"""Tensors that share their numbers are copied apart when they are converted: so many, for each byte of the file."""
+
+_NUMBER_BYTES = {
+    "Double": 8,
+    "Long": 8,
+    "Float": 4,
+    "Int": 4,
+    "Half": 2,
+    "BFloat16": 2,
+    "Short": 2,
+} | dict.fromkeys(("Char", "Byte", "Bool", "Untyped"), 1)
+_LAYERS = re.compile(r"(torch\.nn\.modules|ultralytics\.nn\.modules)(\.[a-z0-9_]+)?")
+_LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")
+_ALIASES = {
+    "ultralytics.nn.modules.block Silence": "torch.nn.modules.linear Identity",
+    "ultralytics.nn.tasks YOLOv10DetectionModel": "ultralytics.nn.tasks DetectionModel",
+    "ultralytics.utils.loss v10DetectLoss": "ultralytics.utils.loss E2EDetectLoss",
+    **dict.fromkeys(NAMESPACES, "ultralytics.utils IterableSimpleNamespace"),
+}
+"""Classes of older checkpoints under their old names, and the one that holds arguments."""
+_TRANSFORMS = frozenset(
+    f"torchvision.transforms.transforms {name}"
+    for name in ("Compose", "Normalize", "Resize", "CenterCrop", "ToTensor")
+)
+_HOOKS = re.compile(r"_.*hooks(_.*)?")
+_METHODS_KEPT = frozenset(("forward", "detect"))
+"""Attributes in which Ultralytics itself keeps a method: of a fused layer, and of older heads for segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read of a .pt without loading it.
+
+    Attributes:
+        model_yaml: The description of its model, checked; None where it holds no Ultralytics model.
+        arguments: The train arguments that it was made with.
+    """
+
+    model_yaml: Mapping[str, Any] | None
+    arguments: Mapping[str, Any]
+
+
+def read_checkpoint(path: str) -> Checkpoint:
+    """Judge a .pt file, without running or loading anything of it.
+
+    Raises:
+        ModelError: It cannot be read, or loading it would do more than put tensors and known layers together.
+    """
+    if not os.path.lexists(path):
+        raise ModelError(
+            f"{path}: there is no such file, and nothing is downloaded; name a .pt file that is here"
+        )
+    try:
+        with open_regular(path) as file:
+            pickle, sizes = _pickle_of(file)
+        content = outline(pickle, is_known_class)
+        _check_objects(content, sizes)
+    except PickleRefusedError as error:
+        raise ModelError(_untrusted(path, str(error))) from error
+    except Exception as error:
+        raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+    return _checkpoint(content, path)
+
+
+def _pickle_of(file: BinaryIO) -> tuple[bytes, dict[str, int]]:
+    """The pickle of an archive that `torch.save` could have written, and the bytes of all its members by name.
+
+    It is read by PyTorch's own reader, so that what is judged here is what is loaded later.
+    """
+    n_bytes = os.fstat(file.fileno()).st_size
+    if n_bytes > MAX_BYTES:
+        raise ValueError(f"larger than the limit of {as_size(MAX_BYTES)}")
+    if (
+        file.read(4) != b"PK\x03\x04"
+    ):  # by which PyTorch tells it from its older formats, which are one pickle
+        raise ValueError("no archive that PyTorch 1.6 or later has written")
+    file.seek(0)
+    reader: Any = torch._C.PyTorchFileReader(file)
+    if reader.has_record("constants.pkl"):
+        raise PickleRefusedError("it is a TorchScript archive, which holds a program")
+    records = reader.get_all_records()
+    sizes = _sizes(reader, file)
+    if len(records) != len(sizes) or sum(sizes.values()) > n_bytes:
+        raise ValueError("its members are larger than the file, or have the same name")
+    if sizes["data.pkl"] > MAX_PICKLE_BYTES:
+        raise ValueError(f"its data.pkl is larger than the limit of {as_size(MAX_PICKLE_BYTES)}")
+    pickle: bytes = reader.get_record("data.pkl")
+    return pickle, sizes
+
+
+def _sizes(reader: Any, file: BinaryIO) -> dict[str, int]:
+    """Bytes that the members take once read."""
+    if hasattr(reader, "get_record_size"):
+        return {name: reader.get_record_size(name) for name in reader.get_all_records()}
+    with zipfile.ZipFile(file) as archive:  # PyTorch before 2.7
+        return {entry.filename.partition("/")[2]: entry.file_size for entry in archive.infolist()}
+
+
+@functools.cache
+def is_known_class(name: str) -> bool:
+    """Whether `module name` is a layer of PyTorch's or Ultralytics', one of its models, or a part of its loss.
+
+    Such a class may be made empty and be given its attributes; it is never called.
+    """
+    if name in _ALIASES or name in _TRANSFORMS:
+        return True
+    module = name.partition(" ")[0]
+    if not _LAYERS.fullmatch(module) and module != "ultralytics.nn.tasks" and module not in _LOSSES:
+        return False
+    found = _class_of(name)
+    if found is None or getattr(found, "__new__", None) is not getattr(object, "__new__", None):
+        return False
+    return found.__module__ == module if module in _LOSSES else issubclass(found, nn.Module)
+
+
+def _class_of(name: str) -> type[Any] | None:
+    module, _, attribute = _ALIASES.get(name, name).partition(" ")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None
+
+
+def _check_objects(content: Any, sizes: Mapping[str, int]) -> None:
+    """Refuse objects with hooks, or with something in place of their methods, and numbers that are not stored."""
+    waiting, seen, numbers = [content], set(), 0
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, str | int | float | bytes | None):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Name) and not value.text.startswith("torch "):
+            raise PickleRefusedError(f"it keeps the class {value.text.replace(' ', '.')!r} itself")
+        if isinstance(value, Tensor):
+            _check_storage(value.storage, sizes)
+            numbers += math.prod(value.size)
+        elif isinstance(value, Instance):
+            _check_attributes(value)
+            waiting += value.state.values()
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, Method):
+            raise PickleRefusedError("it keeps a method where none belongs")
+    if numbers > MAX_NUMBERS_PER_BYTE * sum(sizes.values()):
+        raise ValueError("its tensors are far larger than the file")
+
+
+def _check_storage(storage: Storage, sizes: Mapping[str, int]) -> None:
+    n_bytes = _NUMBER_BYTES.get(storage.kind.rpartition(" ")[2].removesuffix("Storage"))
+    if n_bytes is None or storage.count * n_bytes > sizes.get(f"data/{storage.key}", -1):
+        raise ValueError(f"the numbers of tensor {storage.key[:20]!r} are missing")
+
+
+def _check_attributes(instance: Instance) -> None:
+    kind = _class_of(instance.kind)
+    for key, value in list(instance.state.items()):
+        if key in _METHODS_KEPT and isinstance(value, Method):
+            del instance.state[key]  # judged
+        elif _HOOKS.fullmatch(key) and value:
+            raise PickleRefusedError(f"a layer has hooks ({key})")
+        elif key.startswith("__") or (key == "_compiled_call_impl" and value is not None):
+            raise PickleRefusedError(f"a layer has its own {key}")
+        elif isinstance(value, Instance | Method | Name) and callable(getattr(kind, key, None)):
+            raise PickleRefusedError(f"a layer has something else in place of its method {key}")
+
+
+def _checkpoint(content: Any, path: str) -> Checkpoint:
+    if not isinstance(content, dict):
+        return Checkpoint(None, {})
+    if content.get("modelopt"):
+        raise ModelError(_untrusted(path, "modelopt: it puts a quantised model together by name"))
+    models = [content[key] for key in ("model", "ema") if content.get(key) is not None]
+    described = [model for model in models if isinstance(model, Instance) and "yaml" in model.state]
+    for model in described:
+        check_model_yaml(model.state["yaml"], f"{path}, the model yaml in it")
+    is_whole = described and len(described) == len(models)
+    description = described[-1].state["yaml"] if is_whole else None
+    arguments = content.get("train_args")
+    return Checkpoint(description, arguments if isinstance(arguments, dict) else {})
+
+
+def _untrusted(path: str, reason: str) -> str:
+    return (
+        f"{path}: loading it would run code that it carries; --trust-weights allows that, "
+        f"if you know who made the file ({legible(reason)[:200]})"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,163 @@
+"""The model to probe, built for a dataset: from weights that are loaded without running what they carry, or a yaml."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from ultralytics.nn import tasks
+from ultralytics.nn.modules import Conv
+from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
+
+from sanitizer.ultra.checkpoint import read_checkpoint
+from sanitizer.ultra.model_size import check_size
+from sanitizer.ultra.model_yaml import ModelError as ModelError
+from sanitizer.ultra.model_yaml import read_model_yaml
+from sanitizer.util.bounded_read import open_regular
+
+if TYPE_CHECKING:
+    from sanitizer.dataset.tables import TaskSpec
+
+MODEL_OF_TASK: dict[str, type[DetectionModel]] = {
+    "detect": DetectionModel,
+    "segment": SegmentationModel,
+    "pose": PoseModel,
+    "obb": OBBModel,
+}
+
+
+def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: bool = False) -> nn.Module:
+    """The model that training would start from: the weights' architecture with a head for this dataset's classes.
+
+    Args:
+        name: A .pt file, or a model .yaml, by path or by a name that Ultralytics knows (yolo11n.yaml).
+        spec: The dataset's task, classes and keypoints.
+        channels: Of the images.
+        trust_weights: Unpickle whatever the file carries, which may run code of its maker.
+
+    Raises:
+        ModelError: There is no such file, it is no checkpoint, it is made for another task, or it would need more
+            than plain tensors and known classes and is not trusted.
+    """
+    weights, config = _weights_and_config(name, trust_weights)
+    kind = MODEL_OF_TASK[spec.task]
+    settings: dict[str, Any] = {"data_kpt_shape": list(spec.kpt_shape)} if spec.task == "pose" else {}
+    activation = Conv.default_act
+    try:
+        if not (weights is not None and trust_weights):
+            check_size({**config, "nc": spec.nc or config.get("nc")}, channels)
+        model = kind(config, nc=spec.nc, ch=channels, verbose=False, **settings)
+    except Exception as error:
+        raise ModelError(f"{name}: no model can be built of it ({_first_line(error)})") from error
+    finally:
+        Conv.default_act = activation  # Ultralytics leaves it changed where it fails
+    made_for = tasks.guess_model_task(weights if weights is not None else model.yaml)  # type: ignore[no-untyped-call]
+    if made_for != spec.task:
+        raise ModelError(
+            f"{name} was made for {made_for}, and the dataset is for {spec.task}: name another model, "
+            f"or say --task {made_for}"
+        )
+    if weights is not None:
+        model.names = dict(spec.names)
+        model.load(weights, verbose=False)  # type: ignore[no-untyped-call]
+    built: Any = model
+    built.names, built.nc, built.task = dict(spec.names), spec.nc, spec.task
+    return model
+
+
+def check_model_file(name: str, trust_weights: bool = False) -> None:
+    """Refuse a model that Ultralytics must not be given: loading or building it would run code, download or fail.
+
+    Args:
+        name: As for `build_model`.
+        trust_weights: A .pt needs only to be here.
+
+    Raises:
+        ModelError: As for `build_model`.
+    """
+    if name.endswith(".pt"):
+        if trust_weights:
+            _check_regular(name)
+            return
+        config = read_checkpoint(name).model_yaml
+        if config is None:
+            raise ModelError(f"{name}: holds no Ultralytics model")
+    else:
+        config = _read_yaml(name)
+    try:
+        check_size(config, config.get("channels") or 3)
+    except Exception as error:
+        raise ModelError(f"{name}: no model can be built of it ({_first_line(error)})") from error
+
+
+def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
+    """Input size, pixels, that weights were trained at: Ultralytics takes it over where no imgsz is given.
+
+    Raises:
+        ModelError: As for `build_model`.
+    """
+    arguments = _unpickled(path).get("train_args") if trust_weights else read_checkpoint(path).arguments
+    size = arguments.get("imgsz") if isinstance(arguments, dict) else None
+    if isinstance(size, list | tuple) and size:
+        size = max(size)
+    return float(size) if isinstance(size, int | float) else None
+
+
+def _weights_and_config(name: str, trust: bool) -> tuple[Any, dict[str, Any]]:
+    """(the loaded model of a .pt or None, what it is built from)."""
+    if not name.endswith(".pt"):
+        return None, _read_yaml(name)
+    if not trust and read_checkpoint(name).model_yaml is None:
+        raise ModelError(f"{name}: holds no Ultralytics model")
+    checkpoint = _unpickled(name) if trust else _loaded(name)
+    model: Any = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(model, nn.Module) or not isinstance(getattr(model, "yaml", None), dict):
+        raise ModelError(f"{name}: holds no Ultralytics model")
+    loaded: Any = model.float()
+    return loaded, loaded.yaml
+
+
+def _read_yaml(name: str) -> dict[str, Any]:
+    if not name.endswith((".yaml", ".yml")):
+        raise ModelError(f"{name}: a model is a .pt file or a .yaml")
+    return read_model_yaml(name)
+
+
+def _loaded(path: str) -> dict[str, Any]:
+    """A checkpoint that was judged, by a loader that allows no more than it needs."""
+    try:
+        # An absolute path: a bare name of a published model would be looked for on the network.
+        checkpoint: dict[str, Any] = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+    return checkpoint
+
+
+def _unpickled(path: str) -> dict[str, Any]:
+    """A checkpoint whose maker is trusted, by Ultralytics' loader or, failing that, PyTorch's."""
+    _check_regular(path)
+    try:
+        checkpoint = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+    except Exception:
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+        except Exception as error:
+            raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+    return checkpoint if isinstance(checkpoint, dict) else {}
+
+
+def _check_regular(path: str) -> None:
+    try:
+        open_regular(path).close()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: there is no such file, and nothing is downloaded; name a .pt file that is here"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

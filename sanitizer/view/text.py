@@ -1,0 +1,49 @@
+"""What a person is told of a view that was written."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sanitizer.fixes.planning import boxes_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.view.write import View
+
+
+def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool = True) -> str:
+    """Some lines: what the view holds, what was left out, what to run next.
+
+    Args:
+        view: The view.
+        shown_as: Its folder as the user wrote it.
+        tally: A line for each thing done to rows.
+        advice: Say what to run next.
+    """
+    n_images, n_boxes = sum(view.images.values()), sum(view.boxes.values())
+    splits = ", ".join(f"{name} {n:,}" for name, n in view.images.items())
+    lines = [
+        f"Wrote {shown_as}: {n_images:,} images ({splits}) with {n_boxes:,} boxes. The dataset is as it was."
+    ]
+    if view.changed:
+        files = _counted(len(view.changed), "label file")
+        lost = sum(boxes_lost(file.plan) for file in view.files)
+        lines.append(f"{files} repaired, in the copy; {lost or 'no'} box{'es' * (lost != 1)} lost:")
+        lines += tally
+    if view.copied:
+        lines.append(
+            f"{_counted(view.copied, 'image')} copied rather than linked, as training would rewrite"
+            f" {'it' if view.copied == 1 else 'them'} on disk."
+        )
+    if view.excluded:
+        n = _counted(len(view.excluded), "image")
+        lines.append(f"{n} left out: {os.path.join(shown_as, 'excluded.csv')} says why.")
+    if advice:
+        lines.append(f"Train with data={os.path.join(shown_as, 'data.yaml')}")
+    return "\n".join(lines)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,0 +1,351 @@
+"""A clean view of a dataset: a folder that training reads in its stead, while the dataset stays as it is.
+
+    OUT/data.yaml               names and keypoints as they were, code and contradictions left out
+    OUT/train.txt, val.txt, …   the images of each split
+    OUT/images/<split>/…        links to the images; copies of those that training would rewrite on disk
+    OUT/labels/<split>/…        copies of their labels, repaired
+    OUT/excluded.csv            images that were left out, with the reason
+
+Training puts its caches beside these labels, not beside the user's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sanitizer.config import Config
+from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
+from sanitizer.fixes.fixing import journal_root, plan_fix
+from sanitizer.fixes.journal import MAX_FILE_BYTES, JournalError, interrupted_runs
+from sanitizer.images.image_files import read_images
+from sanitizer.labels.label_files import parse_labels
+from sanitizer.reports.csv_ import BOM, guarded
+from sanitizer.rules.engine import RuleSet, run_chunk
+from sanitizer.rules.language.pack import load_rules
+from sanitizer.ultra.label_check import verdicts
+from sanitizer.util.bounded_read import read_bounded
+from sanitizer.util.escape import encodable
+from sanitizer.view.folder import ViewError, built_beside, checked_place
+from sanitizer.view.names import ViewNames
+from sanitizer.view.yaml_ import view_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.dataset.model import Dataset, Split
+    from sanitizer.dataset.tables import LabelTable, Task, TaskSpec
+    from sanitizer.findings.finding import Finding
+    from sanitizer.fixes.fixing import FixedFile
+
+_PAIRS_AT_ONCE = 1000
+_NAME_OF_NAMELESS = "train"
+"""The split of a folder of images that nothing divides into splits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """An image that is not in the view: its split, its path as findings write it, and why."""
+
+    split: str
+    image: str
+    reason: str
+
+
+@dataclass(slots=True)
+class View:
+    """What was written.
+
+    Attributes:
+        folder: Absolute path, links resolved.
+        images: Images in the view, by split; one that a list names twice is there once.
+        boxes: Label rows in the view, by split.
+        excluded: Images left out.
+        changed: Label files that differ from the original, absolute paths as training would look for them there.
+        files: The repairs in them.
+        copied: Images that are copies rather than links, because training would rewrite them.
+        refused: Sentences on what was asked for and not done.
+        notes: Sentences on what else is worth knowing.
+    """
+
+    folder: str
+    images: dict[str, int] = field(default_factory=dict)
+    boxes: dict[str, int] = field(default_factory=dict)
+    excluded: list[Excluded] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
+    files: Sequence[FixedFile] = ()
+    copied: int = 0
+    refused: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def data_yaml(self) -> str:
+        """What to train on."""
+        return os.path.join(self.folder, "data.yaml")
+
+
+def fix_into_view(
+    *paths: str | os.PathLike[str],
+    out: str,
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    unsafe: bool = False,
+    decisions: str | None = None,
+    exclude: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> View:
+    """Write a view of a dataset with its labels repaired as `fix` would repair them. The dataset is only read.
+
+    Args:
+        paths: A data.yaml or a dataset folder.
+        out: The view's folder: not there yet, empty, or an earlier view, which is replaced.
+        config, task, unsafe, decisions, progress: As for `fix`. A decision to drop a finding about an image as a
+            whole leaves that image out.
+        exclude: Path of a further image to leave out, as findings write it, to the reason.
+
+    Raises:
+        DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
+        JournalError: An earlier fix was interrupted, so that the labels are neither old nor new.
+        ViewError: The view cannot be written, or not there.
+    """
+    given = [os.fspath(p) for p in paths]
+    root = journal_root(given)
+    for run in interrupted_runs(root):
+        raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
+    plan = plan_fix(
+        given, config, task, unsafe=unsafe, decisions=decisions, progress=progress, in_place=False
+    )
+    if plan.dataset.files_only:
+        raise ViewError("a view is made of a whole dataset: give its data.yaml or its folder")
+    changed: dict[str, bytes] = {}
+    for file, change in zip(plan.files, plan.changes, strict=True):
+        assert change.after is not None
+        changed[os.path.normpath(os.path.join(root, change.path))] = change.after
+        changed[os.path.normpath(os.path.join(plan.dataset.root, file.new_path))] = change.after
+    view = write_view(
+        plan.dataset, plan.task, out, changed=changed, exclude={**(exclude or {}), **plan.excluded}
+    )
+    label_root = plan.dataset.root
+    view.files = [
+        f for f in plan.files if os.path.normpath(os.path.join(label_root, f.new_path)) in view.changed
+    ]
+    view.refused = plan.refused
+    view.notes = [*plan.notes, *view.notes]
+    return view
+
+
+def write_view(
+    dataset: Dataset,
+    task: Task,
+    out: str,
+    *,
+    changed: Mapping[str, bytes] | None = None,
+    exclude: Mapping[str, str] | None = None,
+) -> View:
+    """Write a view of a dataset without the images that training would drop.
+
+    Args:
+        dataset: What `find_dataset` found.
+        task: What its rows are judged as.
+        out: As for `fix_into_view`.
+        changed: Absolute path of a label file (as training looks for it, or with links resolved) to new bytes.
+        exclude: Path of an image, as findings write it, to the reason for leaving it out.
+
+    Raises:
+        ViewError: The view cannot be written, or not there.
+    """
+    place = checked_place(out, dataset)
+    try:
+        with built_beside(place, dataset.yaml_path or dataset.root) as folder:
+            writer = _Writer(dataset, dataset.task_spec(task), folder, changed or {}, exclude or {})
+            return writer.write(place)
+    except OSError as error:
+        where = os.fsdecode(error.filename) if error.filename else out
+        raise ViewError(f"{where}: {error.strerror or error}; no view was written") from error
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes one view into the folder that is to become it."""
+
+    dataset: Dataset
+    spec: TaskSpec
+    folder: str
+    changed: Mapping[str, bytes]
+    exclude: Mapping[str, str]
+    view: View = field(default_factory=lambda: View(""))
+    _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
+    _highest_class: int = -1
+    _folders: set[str] = field(default_factory=set)
+
+    def write(self, place: str) -> View:
+        """Write everything; `place` is where the folder will lie."""
+        view = self.view
+        view.folder = place
+        lists = {}
+        for split in self.dataset.splits:
+            name = split.name or _NAME_OF_NAMELESS
+            lines = self._write_split(split, name)
+            if lines:
+                lists[name] = f"{name}.txt"
+                self._write(lists[name], "".join(f"./images/{name}/{line}\n" for line in lines).encode())
+        self._write("data.yaml", view_yaml(self.dataset, place, lists, self._highest_class).encode())
+        self._write("excluded.csv", _excluded_csv(view.excluded).encode())
+        lost = [name for name in ("train", "val") if name not in lists]
+        view.notes = [
+            f"no image is left in {name}: training needs one, so name other images as `{name}:` in {view.data_yaml}"
+            for name in lost
+        ]
+        return view
+
+    def _write_split(self, split: Split, name: str) -> list[str]:
+        """Write one split; paths of its images below the split's folder."""
+        self.view.images[name] = self.view.boxes[name] = 0
+        with_images = np.flatnonzero(split.has_image)
+        used = np.unique(split.dir_index[with_images]).tolist()
+        numbers = {folder: number for number, folder in enumerate(used)}
+        names = ViewNames.of([split.image_dirs[folder] for folder in used])
+        lines: list[str] = []
+        for start in range(0, len(split), _PAIRS_AT_ONCE):
+            for pair in self._kept(split, start, min(start + _PAIRS_AT_ONCE, len(split))):
+                folder, file_name = numbers[int(split.dir_index[pair.number])], os.path.basename(pair.image)
+                line = names.place(folder, file_name, pair.label)
+                lines.append(line)
+                self.view.images[name] += 1
+                self.view.boxes[name] += pair.boxes
+                self._place(pair, name, line)
+        return lines
+
+    def _kept(self, split: Split, start: int, stop: int) -> Iterator[_Pair]:
+        """Pairs start to stop that have an image, but for those left out."""
+        pairs = [
+            _Pair(i, image, split.expected_label_path(i))
+            for i in range(start, stop)
+            if (image := split.image_path(i)) is not None
+        ]
+        readable = []
+        for pair in pairs:
+            relative = self.dataset.relative(pair.image) or pair.image
+            if relative in self.exclude:
+                self._leave_out(split, relative, self.exclude[relative])
+                continue
+            try:
+                pair.before, pair.content = self._label(pair.label)
+            except OSError as error:
+                self._leave_out(split, relative, f"its label file cannot be read: {error.strerror}")
+                continue
+            readable.append(pair)
+        table = read_images([pair.image for pair in readable], "header")
+        labels = parse_labels([pair.content for pair in readable], self.spec)
+        dropped = verdicts(labels, table, self.spec).dropped
+        self._leave_out_dropped(split, [p for p, out in zip(readable, dropped, strict=True) if out])
+        self._note_classes(labels, dropped)
+        boxes = np.bincount(labels.file[labels.kind != RowKind.FAULTY], minlength=len(readable))
+        for pair, out, rewritten, n in zip(readable, dropped, table.rewritten, boxes, strict=True):
+            if not out:
+                pair.rewritten, pair.boxes = bool(rewritten), int(n)
+                yield pair
+
+    def _label(self, path: str) -> tuple[bytes | None, bytes | None]:
+        """(bytes of the label as it is, as the view has it); None where there is none."""
+        exists = os.path.isfile(path)
+        before = read_bounded(path, MAX_FILE_BYTES) if exists else None
+        after = self.changed.get(path)
+        if after is None and exists and self.changed:
+            after = self.changed.get(os.path.realpath(path))
+        return before, before if after is None else after
+
+    def _leave_out_dropped(self, split: Split, pairs: Sequence[_Pair]) -> None:
+        """Leave out what training would drop, in the words of the worst finding about it."""
+        if not pairs:
+            return
+        images = [pair.image for pair in pairs]
+        chunk = Chunk(split.name, images, [pair.label for pair in pairs])
+        labels = parse_labels([pair.content for pair in pairs], self.spec)
+        tables = ChunkTables(chunk, labels, read_images(images, "header"))
+        found = run_chunk(tables, self.spec, self._rules, self.dataset.root)
+        worst: dict[str | None, Finding] = {}
+        for finding in sorted(found, key=lambda f: (-f.severity, f.sort_key())):
+            worst.setdefault(finding.image, finding)
+        for pair in pairs:
+            relative = self.dataset.relative(pair.image) or pair.image
+            about = worst.get(relative)
+            line = f"line {about.line}: " if about and about.line else ""
+            why = f"{line}{about.rule} {about.message}" if about else "its label or image cannot be read"
+            self._leave_out(split, relative, f"training would drop it: {why}")
+
+    def _leave_out(self, split: Split, image: str, reason: str) -> None:
+        self.view.excluded.append(Excluded(split.name or _NAME_OF_NAMELESS, image, reason))
+
+    def _note_classes(self, labels: LabelTable, dropped: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        kept = labels.class_id[~dropped[labels.file]]
+        if len(kept):
+            self._highest_class = max(self._highest_class, int(kept.max()))
+
+    def _place(self, pair: _Pair, split: str, line: str) -> None:
+        """Put one image and its label where the view has them."""
+        image, label = f"images/{split}/{line}", f"labels/{split}/{line[: line.rindex('.')]}.txt"
+        self._make_folder_of(image)
+        target = os.path.join(self.folder, image)
+        if pair.rewritten:
+            shutil.copyfile(pair.image, target)
+            self.view.copied += 1
+        else:
+            _link(pair.image, target)
+        if pair.content is not None:
+            self._make_folder_of(label)
+            if pair.content != pair.before:
+                self.view.changed.add(pair.label)
+            self._write(label, pair.content)
+
+    def _make_folder_of(self, path: str) -> None:
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
+            self._folders.add(folder)
+
+    def _write(self, path: str, content: bytes) -> None:
+        with open(os.path.join(self.folder, path), "wb") as file:
+            file.write(content)
+
+
+@dataclass(slots=True)
+class _Pair:
+    """An image and its label. `number` is its place in the split, `label` where training looks for the file."""
+
+    number: int
+    image: str
+    label: str
+    before: bytes | None = None
+    content: bytes | None = None
+    rewritten: bool = False
+    boxes: int = 0
+
+
+def _link(image: str, target: str) -> None:
+    """A link to an image; where the system has none for us, a hard link, and at last a copy."""
+    try:
+        os.symlink(image, target)
+        return
+    except (OSError, NotImplementedError):  # Windows: links need a right that few users have
+        pass
+    try:
+        os.link(image, target)
+    except OSError:  # another drive
+        shutil.copyfile(image, target)
+
+
+def _excluded_csv(excluded: Sequence[Excluded]) -> str:
+    """split, image, reason: opens in any spreadsheet, runs nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(("split", "image", "reason"))
+    for e in excluded:
+        writer.writerow([guarded(encodable(text)) for text in (e.split, e.image, e.reason)])
+    return BOM + out.getvalue()

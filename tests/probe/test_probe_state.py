@@ -1,0 +1,128 @@
+"""The state of a probe lies in a folder that may have come with a dataset: nothing in it is believed or followed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from strange_files import STRANGE, put, within
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("ultralytics")
+
+from sanitizer.probe.measure import Measured  # noqa: E402
+from sanitizer.probe.state import State  # noqa: E402
+from sanitizer.train.clipped_step import StepRecord  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.probe
+
+STEP = StepRecord(0, 0, 1.5, {"box": 1.0}, 2.0, 10.0, 1.0, 0.01, None, False, ("a.jpg",))
+FILES = ("state.key", "state.pt", "state.steps", "state.jsonl")
+KINDS = [kind for kind in STRANGE if kind != "link to a device"]
+
+
+def kept(folder: Path) -> torch.nn.Module:
+    """A state of a run with one step and two measured images; gives the network that was kept."""
+    network = torch.nn.Linear(3, 2)
+    state = State(str(folder), "abc", resume=False, n_samples=4)
+    state.save_warm_up(network, [STEP])
+    state.keep([Measured(0, 0, {"box": 1.0}), Measured(3, 0)])
+    return network
+
+
+def test_a_state_is_taken_up(tmp_path: Path) -> None:
+    network = kept(tmp_path)
+    state, other = State(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(3, 2)
+    assert state.load_weights(other)
+    assert torch.equal(other.weight, network.weight)
+    assert state.steps() == [STEP]
+    assert sorted(state.measured()) == [0, 3]
+    state.keep([Measured(1, 1)])
+    assert sorted(State(str(tmp_path), "abc", resume=True, n_samples=4).measured()) == [0, 1, 3]
+
+
+def test_a_state_of_something_else_is_not(tmp_path: Path) -> None:
+    kept(tmp_path)
+    state = State(str(tmp_path), "abd", resume=True, n_samples=4)
+    assert not state.load_weights(torch.nn.Linear(3, 2))
+    assert state.measured() == {}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("gone", "folder")])
+@pytest.mark.parametrize("name", FILES)
+def test_what_stands_in_the_place_of_a_file_of_a_state_is_no_state(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    kept(tmp_path)
+    put(kind, tmp_path / name)
+    with within(10):
+        state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+        if state.load_weights(torch.nn.Linear(3, 2)):
+            assert (name, kind) == ("state.jsonl", "sparse file of 64 GB")
+        assert state.measured() == {}
+        state.save_warm_up(torch.nn.Linear(3, 2), [STEP])
+        if not (tmp_path / "state.jsonl").exists():
+            state.keep([Measured(1, 0)])
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("resume", [True, False])
+def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, resume: bool) -> None:
+    kept(tmp_path / "out")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
+    state = State(str(tmp_path / "out"), "abc", resume=resume, n_samples=4)
+    state.save_warm_up(torch.nn.Linear(3, 2), [STEP])
+    state.keep([Measured(1, 0)])
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"PK\x03\x04" + b"\0" * 99, b"\x80\x02" + b"(" * 100_000 + b"."]
+)
+def test_weights_that_are_none_begin_the_state_anew(tmp_path: Path, content: bytes) -> None:
+    kept(tmp_path)
+    (tmp_path / "state.pt").write_bytes(content)
+    state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+    assert not state.load_weights(torch.nn.Linear(3, 2))
+    assert (state.steps(), state.measured()) == ([], {})
+
+
+def test_weights_of_another_shape_begin_the_state_anew(tmp_path: Path) -> None:
+    kept(tmp_path)
+    state, network = State(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(5, 2)
+    before = network.weight.clone()
+    assert not state.load_weights(network)
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"[" * 200_000,
+        b"5",
+        b"{}",
+        b'{"index": 1}',
+        b'{"index": "1", "signals": null, "row_share": [], "place": null}',
+    ],
+)
+def test_a_line_that_makes_no_sense_is_left_out(tmp_path: Path, line: bytes) -> None:
+    kept(tmp_path)
+    path = tmp_path / "state.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+    assert sorted(state.measured()) == [0, 3]
+
+
+def test_images_that_the_run_has_not_are_left_out(tmp_path: Path) -> None:
+    kept(tmp_path)
+    assert sorted(State(str(tmp_path), "abc", resume=True, n_samples=3).measured()) == [0]
+    record = json.loads((tmp_path / "state.jsonl").read_text().splitlines()[0]) | {"index": -1}
+    (tmp_path / "state.jsonl").write_text(json.dumps(record) + "\n")
+    assert State(str(tmp_path), "abc", resume=True, n_samples=3).measured() == {}
