@@ -74,11 +74,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     need_torch("training")
     os.environ["YOLO_VERBOSE"] = str(not args.quiet)
+    from sanitizer.probe import explaining_trainer
     from sanitizer.train.running import train
 
     overrides = train_arguments(args)
     ready = _resumed(args, overrides) if overrides.get("resume") else _prepared(args, overrides)
-    outcome = train(ready)
+    outcome = train(ready, explaining_trainer.ExplainingTrainer)
     print(f"run: {outcome.save_dir}")
     if not args.quiet:
         logs = [name for name in ("grad_norms.csv", "spikes.csv") if _is_there(outcome.save_dir, name)]

@@ -17,13 +17,13 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from ultralytics.utils import RANK
 
 from sanitizer.findings.finding import Severity
 from sanitizer.train.clipped_step import StepRecord, images_of, weight_lr
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, default_arguments
+from sanitizer.ultra.library import RANK
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics.cfg import get_cfg
-from ultralytics.utils import DEFAULT_CFG
 
 from sanitizer.probe.devices import replicas
 from sanitizer.probe.measure import Measured, Measurer
 from sanitizer.scanner.engines.errors import EngineError
+from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.silence import silent_ultralytics
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from ultralytics.nn.modules.conv import Conv
+
+from sanitizer.ultra.library import Conv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

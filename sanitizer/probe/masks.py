@@ -12,9 +12,9 @@ from unittest import mock
 
 import torch
 from torch.nn import functional
-from ultralytics.utils.ops import crop_mask
 
 from sanitizer.probe.outputs import IMAGE_OUTPUTS, branches, named_outputs, with_outputs
+from sanitizer.ultra.library import crop_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from ultralytics.cfg import get_cfg
-from ultralytics.utils import DEFAULT_CFG
 
 from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
@@ -31,6 +29,7 @@ from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanner.engines.ray_ import connected
 from sanitizer.scanner.run import nearby_config, scan
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, check_keys
+from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.model import ModelError, build_model, check_model_file
 from sanitizer.ultra.samples import read_samples
 from sanitizer.ultra.silence import silent_ultralytics

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from ultralytics.utils.metrics import batch_probiou, box_iou
+
+from sanitizer.ultra.library import batch_probiou, box_iou
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from ultralytics.data.utils import img2label_paths
-from ultralytics.utils.torch_utils import unwrap_model
 
 from sanitizer.dataset.tables import Chunk, TaskSpec
 from sanitizer.probe.measure import Measurer
 from sanitizer.train.spikes import Carried
+from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.samples import samples_of
 

@@ -7,13 +7,8 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from ultralytics.engine import trainer as engine
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
-from ultralytics.models.yolo.pose import PoseTrainer
-from ultralytics.models.yolo.segment import SegmentationTrainer
-
 from sanitizer.train.clipped_step import ClippedStep
+from sanitizer.ultra.library import TASK_TRAINERS, trainer_module
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.silence import silent_ultralytics
 
@@ -26,13 +21,6 @@ if TYPE_CHECKING:
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 
-_TRAINERS: dict[str, type[DetectionTrainer]] = {
-    "detect": DetectionTrainer,
-    "segment": SegmentationTrainer,
-    "pose": PoseTrainer,
-    "obb": OBBTrainer,
-}
-
 
 class BudgetSpentError(Exception):
     """The budget is spent."""
@@ -41,7 +29,7 @@ class BudgetSpentError(Exception):
 def trainer_class(task: str) -> Any:
     """A trainer of the task that reads `Sample`s and writes nothing into the dataset or its runs folder."""
 
-    base: Any = _TRAINERS[task]
+    base: Any = TASK_TRAINERS[task]
 
     class WarmUpTrainer(ClippedStep, base):  # type: ignore[misc]
         def __init__(
@@ -141,8 +129,8 @@ def _unattended() -> Iterator[None]:
     """Ultralytics' log and bars off, its check of AMP (which downloads a model) replaced."""
     with (
         silent_ultralytics(),
-        mock.patch.object(engine, "check_amp", lambda _model: True),
-        mock.patch.object(engine, "TQDM", _no_bar),
+        mock.patch.object(trainer_module, "check_amp", lambda _model: True),
+        mock.patch.object(trainer_module, "TQDM", _no_bar),
     ):
         yield
 

@@ -11,9 +11,9 @@ __all__ = ["ClippedTrainer"]
 
 
 def __getattr__(name: str) -> object:
-    """Load the trainer on first use: checking a recipe needs neither torch nor Ultralytics."""
+    """The trainer that users get, loaded on first use: checking a recipe needs neither torch nor Ultralytics."""
     if name not in __all__:
         raise AttributeError(f"module 'sanitizer.train' has no attribute {name!r}")
-    from sanitizer.train.trainer import ClippedTrainer
+    from sanitizer import ClippedTrainer
 
     return ClippedTrainer

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
-from ultralytics.utils.torch_utils import autocast, unwrap_model
+
+from sanitizer.ultra.library import autocast, unwrap_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sanitizer.config import Config
+    from sanitizer.train.trainer import ClippedTrainer
     from sanitizer.view.write import View
 
 
@@ -118,7 +119,7 @@ def prepare_run(
         TrainError: The view has no image left to train on, or to validate on.
     """
     arguments, clipping = split_arguments(overrides)
-    _trainer(clipping)
+    _check_clipping(clipping)
     excluded = read_exclusions(exclude, find_loose_dataset([data])) if exclude else None
     save_dir = _folder_of_run(arguments, find_task(data, task))
     view = fix_into_view(
@@ -161,7 +162,7 @@ def find_task(data: str, task: Any) -> str:
 
 def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:
     """The folder that Ultralytics would choose for a run, made."""
-    from ultralytics.cfg import get_save_dir
+    from sanitizer.ultra.library import get_save_dir
 
     values = resolve_arguments(arguments)
     wanted = {key: values[key] for key in ("project", "name", "exist_ok")}
@@ -224,20 +225,20 @@ def _check_weights(arguments: Mapping[str, Any], *keys: str) -> None:
             check_model_file(os.fspath(value))
 
 
-def train(run: Run) -> Outcome:
-    """Start the run and see it through. Ultralytics' log goes to stderr.
+def train(run: Run, trainer: type[ClippedTrainer]) -> Outcome:
+    """Start the run with a trainer, and see it through. Ultralytics' log goes to stderr.
 
     Raises:
         ModelError: Weights that it names cannot be used.
         TrainError, TrainingStoppedError: The run came to nothing.
     """
-    from ultralytics.models import YOLO
+    from sanitizer.ultra.library import YOLO
 
     _check_files(run)
-    trainer = _trainer(run.clipping)
+    configured = trainer.configured(**run.clipping, follow_links=True)
     with _log_on_stderr():
         try:
-            YOLO(run.model).train(trainer=trainer, **run.arguments)
+            YOLO(run.model).train(trainer=configured, **run.arguments)
         except Exception as error:
             if type(error).__module__.startswith("sanitizer.") or "SANITIZE_TRACEBACK" in os.environ:
                 raise
@@ -255,12 +256,12 @@ def _check_files(run: Run) -> None:
         _check_weights(resolve_arguments(run.arguments), "pretrained", "distill_model")
 
 
-def _trainer(clipping: Mapping[str, Any]) -> type[Any]:
-    """The trainer class; ArgumentError for a setting that makes no sense."""
+def _check_clipping(clipping: Mapping[str, Any]) -> None:
+    """ArgumentError for a setting of the clipped trainer that makes no sense."""
     from sanitizer.train.trainer import ClippedTrainer
 
     try:
-        return ClippedTrainer.configured(**clipping, follow_links=True)
+        ClippedTrainer.configured(**clipping)
     except (ValueError, TypeError) as error:
         raise ArgumentError(str(error)) from error
 
@@ -294,7 +295,7 @@ def _log_on_stderr() -> Iterator[None]:
     """
     import logging
 
-    from ultralytics.utils import LOGGER
+    from sanitizer.ultra.library import LOGGER
 
     handlers = [h for h in LOGGER.handlers if isinstance(h, logging.StreamHandler) and h.stream is sys.stdout]
     for handler in handlers:

@@ -6,7 +6,8 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ultralytics.utils.torch_utils import unwrap_model
+
+from sanitizer.ultra.library import unwrap_model
 
 if TYPE_CHECKING:
     from sanitizer.train.clipped_step import ClippedStep

@@ -20,11 +20,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.models import yolo
-from ultralytics.utils import LOGGER, RANK
-
-from sanitizer.probe.spike_attribution import attribute_steps
 from sanitizer.train.adaptive_clip import AdaptiveClip
 from sanitizer.train.clipped_step import ClippedStep, images_of
 from sanitizer.train.clipping import DEFAULTS, keep_clipping
@@ -33,22 +28,17 @@ from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_r
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
 
     from sanitizer.train.clipped_step import StepRecord
-
-TASK_TRAINERS: dict[str, type[Any]] = {
-    "detect": yolo.detect.DetectionTrainer,
-    "segment": yolo.segment.SegmentationTrainer,
-    "pose": yolo.pose.PoseTrainer,
-    "obb": yolo.obb.OBBTrainer,
-}
+    from sanitizer.train.spikes import Carried
 
 LEFT_OUT = "left_out.txt"
 """File in `save_dir` that names the images left out, one a line; a resumed run reads it."""
@@ -254,6 +244,15 @@ class ClippedTrainer(ClippedStep):
             if self._bad_streak >= self.bad_steps:
                 self._roll_back(f"{self._bad_streak} steps in a row were not finite")
 
+    def attribute_spikes(
+        self, images_of_step: Mapping[int, Sequence[str]], seconds: float
+    ) -> Mapping[int, Sequence[Carried]]:
+        """What each image of these steps carries, by step, measured within so many seconds; nothing here.
+
+        `sanitizer.probe.explaining_trainer`, which is the trainer that users get, measures it.
+        """
+        return {}
+
     def _explain_spikes(self) -> None:
         """Measure what the images of this epoch's spikes carry, within a share of the time that the epoch took."""
         steps, self._unexplained = self._unexplained, {}
@@ -261,7 +260,7 @@ class ClippedTrainer(ClippedStep):
             return
         seconds = max((time.perf_counter() - self._epoch_started) * EXPLAINING_SHARE, LEAST_EXPLAINING_S)
         try:
-            found = attribute_steps(self, steps, seconds)
+            found = self.attribute_spikes(steps, seconds)
         except RuntimeError as error:  # such as out of memory: training is worth more than its explanation
             LOGGER.warning(f"the spikes of epoch {self.epoch + 1} were not attributed: {error}")
             return

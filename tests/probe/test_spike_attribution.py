@@ -17,7 +17,6 @@ from ultralytics import YOLO  # noqa: E402
 
 from sanitizer.probe.spike_attribution import attribute_steps  # noqa: E402
 from sanitizer.train import ClippedTrainer  # noqa: E402
-from sanitizer.train import trainer as trainer_module  # noqa: E402
 from sanitizer.train.spikes import Spike, SpikeDetector  # noqa: E402
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def test_an_attribution_that_fails_costs_the_run_nothing(data: Path, monkeypatch
     def out_of_memory(*_args: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(trainer_module, "attribute_steps", out_of_memory)
+    monkeypatch.setattr("sanitizer.probe.explaining_trainer.attribute_steps", out_of_memory)
     trainer = train(data, EveryThird, "failing")
     assert trainer.epoch == 1
     assert rows(trainer.save_dir / "spikes.csv")

@@ -217,7 +217,7 @@ def test_what_a_run_came_to_is_one_line(tmp_path: Path) -> None:
 def test_a_nan_is_survived_and_the_users_own_image_is_named(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sanitizer.train.trainer.ClippedTrainer", OneBadImage)
+    monkeypatch.setattr("sanitizer.probe.explaining_trainer.ExplainingTrainer", OneBadImage)
     before = hashed(data.parent)
     status, folder = run(data, "epochs=6", "mosaic=0", "batch=9", "nbs=9")
     assert status == 0
@@ -243,7 +243,7 @@ def test_a_run_that_cannot_be_saved_ends_with_a_sentence(
         def configured(cls, **settings: Any) -> Any:
             return super().configured(**settings, max_rollbacks=1, bad_steps=2)
 
-    monkeypatch.setattr("sanitizer.train.trainer.ClippedTrainer", Hopeless)
+    monkeypatch.setattr("sanitizer.probe.explaining_trainer.ExplainingTrainer", Hopeless)
     status, _ = run(data, "epochs=4")
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
@@ -262,8 +262,8 @@ class Killed(ClippedTrainer):
             import os, signal
             os.kill(os.getpid(), signal.SIGKILL)
 
-import sanitizer.train.trainer as module
-module.ClippedTrainer = Killed
+import sanitizer.probe.explaining_trainer as module
+module.ExplainingTrainer = Killed
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -343,7 +343,7 @@ def test_ultralytics_says_why_it_stopped_in_one_line(
         def optimizer_step(self) -> None:
             raise ValueError("\x1b[34mtrain: \x1b[0mno memory\nmore")
 
-    monkeypatch.setattr("sanitizer.train.trainer.ClippedTrainer", Broken)
+    monkeypatch.setattr("sanitizer.probe.explaining_trainer.ExplainingTrainer", Broken)
     status, _ = run(data)
     assert status == 2
     last = capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,23 @@
+"""The clipped trainer that users get: it also says which image and which label line carried each spike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sanitizer.probe.spike_attribution import attribute_steps
+from sanitizer.train.trainer import ClippedTrainer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sanitizer.train.spikes import Carried
+
+
+class ExplainingTrainer(ClippedTrainer):
+    __doc__ = ClippedTrainer.__doc__
+
+    def attribute_spikes(
+        self, images_of_step: Mapping[int, Sequence[str]], seconds: float
+    ) -> Mapping[int, Sequence[Carried]]:
+        """What each image of these steps carries, by step: see `attribute_steps`."""
+        return attribute_steps(self, images_of_step, seconds)

@@ -1,0 +1,43 @@
+"""What other rooms use of Ultralytics, by its own names: no other module outside this room imports it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ultralytics.cfg import get_cfg, get_save_dir
+from ultralytics.data.utils import img2label_paths
+from ultralytics.engine import trainer as trainer_module
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models import YOLO, yolo
+from ultralytics.nn.modules.conv import Conv
+from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK
+from ultralytics.utils.metrics import batch_probiou, box_iou
+from ultralytics.utils.ops import crop_mask
+from ultralytics.utils.torch_utils import autocast, unwrap_model
+
+__all__ = [
+    "DEFAULT_CFG",
+    "LOGGER",
+    "RANK",
+    "TASK_TRAINERS",
+    "YOLO",
+    "BaseTrainer",
+    "Conv",
+    "autocast",
+    "batch_probiou",
+    "box_iou",
+    "crop_mask",
+    "get_cfg",
+    "get_save_dir",
+    "img2label_paths",
+    "trainer_module",
+    "unwrap_model",
+]
+
+TASK_TRAINERS: dict[str, type[Any]] = {
+    "detect": yolo.detect.DetectionTrainer,
+    "segment": yolo.segment.SegmentationTrainer,
+    "pose": yolo.pose.PoseTrainer,
+    "obb": yolo.obb.OBBTrainer,
+}
+"""Ultralytics' trainer of each task that can be probed and trained."""
