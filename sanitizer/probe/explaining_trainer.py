@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ExplainingTrainer(ClippedTrainer):
-    __doc__ = ClippedTrainer.__doc__
+    """A `ClippedTrainer` whose spikes are attributed, at the end of each epoch, to images and label lines."""
 
     def attribute_spikes(
         self, images_of_step: Mapping[int, Sequence[str]], seconds: float

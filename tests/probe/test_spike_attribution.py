@@ -17,6 +17,7 @@ from ultralytics import YOLO  # noqa: E402
 
 from sanitizer.probe.spike_attribution import attribute_steps  # noqa: E402
 from sanitizer.train import ClippedTrainer  # noqa: E402
+from sanitizer.train import trainer as trainer_module  # noqa: E402
 from sanitizer.train.spikes import Spike, SpikeDetector  # noqa: E402
 
 if TYPE_CHECKING:
