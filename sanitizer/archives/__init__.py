@@ -1,0 +1,1 @@
+"""Tar shards and NDJSON read as chunks of image/label pairs. Called by the scanner, and to find datasets."""

@@ -8,7 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK
-from sanitizer.cli.scan import print_text
+from sanitizer.cli.output import print_text
 
 if TYPE_CHECKING:
     import argparse

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sanitizer.cli import FOUND, OK, UsageError
 from sanitizer.cli.arguments import comma_list, one_of
-from sanitizer.cli.scan import TASKS, config_folder, print_bytes
+from sanitizer.cli.options import TASKS, config_folder
+from sanitizer.cli.output import print_bytes
 from sanitizer.config import load_config
 
 if TYPE_CHECKING:

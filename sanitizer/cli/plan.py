@@ -28,7 +28,7 @@ def run_plan(args: argparse.Namespace) -> int:
         raise UsageError(
             "--plan finds nothing that could be written: leave out --output and --write-baseline"
         )
-    from sanitizer.cli.scan import print_as_terminal, print_bytes
+    from sanitizer.cli.output import print_as_terminal, print_bytes
     from sanitizer.scanner.plan import plan_scan
 
     plan = plan_scan(args.paths, args.images, args.split, args.jobs, args.task != "auto")

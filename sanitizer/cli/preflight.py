@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import INTERRUPTED, OK, UsageError
 from sanitizer.cli.arguments import one_of
-from sanitizer.cli.scan import (
+from sanitizer.cli.options import (
     TASKS,
     add_report_options,
     add_rule_options,
     check_outputs,
     config_folder,
     configured,
-    finish,
-    wants_bar,
-    wants_colour,
 )
+from sanitizer.cli.output import finish, wants_bar, wants_colour
 from sanitizer.config import Config, load_config
 from sanitizer.findings.finding import Severity
 

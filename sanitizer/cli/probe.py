@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.cli import INTERRUPTED, UsageError
 from sanitizer.cli.arguments import one_of
-from sanitizer.cli.scan import (
+from sanitizer.cli.options import (
     ENGINES,
     TASKS,
     add_report_options,
@@ -20,9 +20,8 @@ from sanitizer.cli.scan import (
     check_outputs,
     config_folder,
     configured,
-    finish,
-    wants_bar,
 )
+from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
 
 if TYPE_CHECKING:

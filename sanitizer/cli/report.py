@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK, UsageError
-from sanitizer.cli.scan import wants_bar
+from sanitizer.cli.output import wants_bar
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.label_studio or args.cvat) and not os.path.isdir(report.root):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if args.csv:
-        from sanitizer.reports import write
+        from sanitizer.reports.formats import write
 
         write(report, args.csv)
         _say(args, f"{args.csv}: {_counted(len(report.findings), 'finding')}")

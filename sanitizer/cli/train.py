@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import OK, UsageError
+from sanitizer.cli.options import config_folder
 from sanitizer.cli.preflight import add_run_options, need_torch, train_arguments
-from sanitizer.cli.scan import config_folder
 from sanitizer.config import load_config
 from sanitizer.findings.finding import Severity
 

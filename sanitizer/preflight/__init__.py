@@ -1,0 +1,1 @@
+"""Scan, recipe and probe together: the checklist, what matters most, and the corrected recipe."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sanitizer.rules.language.pack import Rule
 
 
+class ReportError(Exception):
+    """A report cannot be made; the text is a sentence."""
+
+
 def file_of(finding: Finding, report: Report) -> str:
     """POSIX path, relative to the dataset root, of the file that an editor should open."""
     return finding.file or finding.label or finding.image or os.path.basename(report.data) or "."

@@ -317,7 +317,7 @@ def test_write_baseline_puts_every_finding_off(sanitize: Callable[..., Run], tmp
     "format_name", ["text", "json", "jsonl", "csv", "sarif", "github", "gitlab", "junit"]
 )
 def test_stdout_holds_the_report_alone(format_name: str, sanitize: Callable[..., Run]) -> None:
-    from sanitizer.reports import render
+    from sanitizer.reports.formats import render
 
     run = sanitize("scan", "data.yaml", "--format", format_name, "--output", "f.json")
     assert run.out == render(flawed(), format_name).replace("\udcff", "\\xff")

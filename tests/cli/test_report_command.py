@@ -18,7 +18,7 @@ from report_samples import clean, finding, flawed, report
 from sanitizer.cli import main
 from sanitizer.findings.finding import Finding, Severity
 from sanitizer.findings.report import Report, SplitCounts, Summary
-from sanitizer.reports import render, write
+from sanitizer.reports.formats import render, write
 from sanitizer.reports.saved import SavedReportError, parse_report
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from report_samples import finding, report
 from sanitizer.findings.finding import COLUMNS
 from sanitizer.fixes.decisions import read_decisions
 from sanitizer.fixes.fixing import fix
-from sanitizer.reports import render
 from sanitizer.reports.csv_ import CSV_COLUMNS, text_of
+from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.fixing import fix, plan_fix
 from sanitizer.fixes.journal import JournalError, read_runs
 from sanitizer.fixes.undo import undo
-from sanitizer.reports import render
+from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from html_pages import data_of, dataset
 from report_samples import flawed
 
 from sanitizer.findings.finding import COLUMNS, Finding, Severity, fingerprinted
-from sanitizer.reports import ReportError
+from sanitizer.reports.common import ReportError
 from sanitizer.reports.html import build, label_file
 from sanitizer.reports.html.build import PageNotes, script_safe_json, write_page
 from sanitizer.reports.html.cards import OUT_OF_SIGHT

@@ -16,7 +16,8 @@ from report_samples import report as report_of
 
 from sanitizer import scan
 from sanitizer.fixes.decisions import read_decisions
-from sanitizer.reports import csv_, render
+from sanitizer.reports import csv_
+from sanitizer.reports.formats import render
 from sanitizer.reports.html.build import write_page
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from report_samples import RULES, flawed
 
-from sanitizer.reports import ENDINGS, ReportError, format_of, render, write
+from sanitizer.reports.common import ReportError
+from sanitizer.reports.formats import ENDINGS, format_of, render, write
 from sanitizer.util.atomic import write_atomically
 
 if TYPE_CHECKING:

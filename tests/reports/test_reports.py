@@ -19,7 +19,8 @@ from report_samples import ROOT, RULES, clean, finding, flawed, report
 
 from sanitizer.findings.finding import COLUMNS, Finding, Severity
 from sanitizer.findings.report import Report, Summary
-from sanitizer.reports import FORMATS, ReportError, format_of, render, write
+from sanitizer.reports.common import ReportError
+from sanitizer.reports.formats import FORMATS, format_of, render, write
 from sanitizer.reports.text import Style
 from sanitizer.reports.text import render as render_text
 from sanitizer.util.escape import encodable, legible

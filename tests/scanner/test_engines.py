@@ -424,7 +424,7 @@ def test_the_cache_does_not_learn_what_was_left_out(data_yaml: Path, monkeypatch
 def test_the_page_of_a_report_does_not_open_what_ended_a_reader(
     data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sanitizer.reports import write
+    from sanitizer.reports.formats import write
     from sanitizer.reports.html import cards
 
     replace_reader(monkeypatch, "read_images", deadly("07.jpg"))

@@ -31,7 +31,7 @@ from sanitizer import Report, scan
 from sanitizer.cli import main
 from sanitizer.config import Config
 from sanitizer.dataset.layout import find_dataset
-from sanitizer.reports import render
+from sanitizer.reports.formats import render
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.chunks import Job, judge, pieces

@@ -29,7 +29,7 @@ from sanitizer.dataset.model import Dataset, Split
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.findings.finding import Finding, Severity
 from sanitizer.findings.findings_log import FindingLog
-from sanitizer.reports import FORMATS, render, write
+from sanitizer.reports.formats import FORMATS, render, write
 from sanitizer.reports.html.build import write_page
 from sanitizer.reports.text import Style
 from sanitizer.reports.text import render as render_text

@@ -16,7 +16,7 @@ from sanitizer.cli import main
 from sanitizer.dataset.layout import find_dataset
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import JournalError
-from sanitizer.reports import render
+from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 from sanitizer.view import write as view_module
 from sanitizer.view.write import ViewError, fix_into_view, write_view

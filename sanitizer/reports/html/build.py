@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sanitizer.dataset.layout import DatasetError, find_dataset
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.findings.finding import Severity, count_by_severity
-from sanitizer.reports import ReportError
+from sanitizer.reports.common import ReportError
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings

@@ -1,0 +1,139 @@
+"""Options that commands share: what they look for and how they report it, and the configuration that comes of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import UsageError
+from sanitizer.cli.arguments import comma_list, one_of, setting
+from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
+from sanitizer.reports.formats import FORMATS, format_of
+from sanitizer.storage.places import absolute, find_storage, is_remote, refuse_remote
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+TASKS = ("auto", "detect", "segment", "pose", "obb")
+ENGINES = ("local", "ray")
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose rules, for every command that finds something."""
+    group = parser.add_argument_group("what to look for")
+    add = group.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
+    )
+    add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B001,C or B")
+    add(
+        "--ignore",
+        metavar="CODES",
+        type=comma_list,
+        action="extend",
+        help="not these, beside those configured",
+    )
+    add("--set", metavar="CODE.PARAM=N", type=setting, action="append", default=[], dest="settings",
+        help="a rule's parameter, as B001.max_ratio=80, or for a class B001.max_ratio.crack=2000")  # fmt: skip
+    add("--baseline", metavar="FILE", help="leave out the findings that this file knows")
+    add("--write-baseline", metavar="FILE", help="put all findings into this file as known")
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """The options on what is reported and how, for every command that finds something."""
+    group = parser.add_argument_group("what to say")
+    add = group.add_argument
+    add(
+        "--format",
+        type=one_of(FORMATS),
+        default="text",
+        metavar="NAME",
+        help=f"{', '.join(FORMATS)} (on stdout)",
+    )
+    add("--output", metavar="FILE", action="append", default=[],
+        help="also write a file (repeatable) of this kind: .json .jsonl .csv .sarif .xml .html .parquet")  # fmt: skip
+    add("--fail-on", type=one_of(FAIL_ON), metavar="SEVERITY",
+        help="least severity for exit status 1: error (default), warning, info, never")  # fmt: skip
+    add("--statistics", action="store_true", help="count by rule and by class in place of the findings")
+    add("--quiet", action="store_true", help="findings and errors alone: no summary, no notes, no bar")
+    add("--no-progress", action="store_true", help="no progress bar")
+
+
+def nearest_config(paths: Sequence[str], explicit: str | None) -> Config:
+    """The configuration that belongs to the paths, wherever they are."""
+    if explicit is not None or not any(map(is_remote, paths)):
+        return load_config(config_folder(paths) if explicit is None else "", explicit)
+    storage, found = find_storage(paths)
+    folders = [path if storage.isdir(path) else os.path.dirname(path) for path in found]
+    return load_config(os.path.commonpath(folders), storage=storage)
+
+
+def config_folder(paths: Sequence[str]) -> str:
+    """Folder where the search for a configuration starts: that of the data.yaml, or what all paths have in common.
+
+    Raises:
+        StorageError: A path is not on this disk.
+    """
+    refuse_remote(paths)
+    folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(os.path.abspath, paths)]
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # two drives
+        return folders[0]
+
+
+def configured(config: Config, args: argparse.Namespace) -> Config:
+    """The configuration with what the command line changes.
+
+    `--select` sets the configured select and ignore aside; `--ignore` adds to what is ignored.
+    """
+    changes: dict[str, object] = {"rules": _with_settings(config, args.settings)}
+    ignore = tuple(args.ignore or ())
+    if args.select:
+        changes |= {"select": tuple(args.select), "ignore": ignore}
+    else:
+        changes |= {"ignore": (*config.ignore, *ignore)}
+    if args.imgsz:
+        changes["imgsz"] = args.imgsz
+    if args.fail_on:
+        changes["fail_on"] = args.fail_on
+    if args.write_baseline:
+        changes["baseline"] = None  # the new one is to know everything
+    elif args.baseline:
+        changes["baseline"] = absolute(args.baseline)
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def _with_settings(
+    config: Config, settings: Iterable[tuple[str, str, str | None, float]]
+) -> dict[str, RuleConfig]:
+    rules = dict(config.rules)
+    for code, parameter, cls, number in settings:
+        rule = rules.get(code, RuleConfig())
+        if cls is None:
+            rules[code] = replace(rule, params={**rule.params, parameter: number})
+        else:
+            key = class_key(cls)
+            of_class = {**rule.per_class.get(key, {}), parameter: number}
+            rules[code] = replace(rule, per_class={**rule.per_class, key: of_class})
+    return rules
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse before a long scan what could not be written after it."""
+    if args.statistics and args.format != "text":
+        raise UsageError(f"--statistics is a view of the text report: leave out --format {args.format}")
+    if args.baseline and args.write_baseline:
+        raise UsageError("--baseline reads and --write-baseline writes: give one of them")
+    for path in args.output:
+        format_of(path)
+    for path in [*args.output, *filter(None, [args.write_baseline])]:
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise UsageError(f"{path}: there is no folder {folder}")
+        if os.path.isdir(path):
+            raise UsageError(f"{path}: is a folder, and a file is to be written")

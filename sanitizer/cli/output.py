@@ -1,0 +1,132 @@
+"""What commands write to stdout, stderr and files, and the exit status that comes of it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.cli import FOUND, OK, silence_stdout
+from sanitizer.findings.finding import Severity
+from sanitizer.reports.formats import pieces, write
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable
+
+    from sanitizer.findings.report import Report
+
+    AsText = Callable[[Report], str]
+
+
+def finish(report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None) -> int:
+    """Say the notes, put findings off into a baseline where asked to, deliver the rest; exit status by these.
+
+    `as_text` writes the report as text in a way of its own, given the report that is delivered.
+    """
+    say = say_nothing if args.quiet else say_note
+    for note in report.notes:
+        say(note)
+    if args.write_baseline:
+        report = _put_off(report, args.write_baseline)
+        say(
+            f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
+        )
+    return deliver(report, args, fail_on_name, as_text)
+
+
+def deliver(
+    report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None
+) -> int:
+    """Write the report to files and stdout; exit status by its findings."""
+    fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
+    for path in args.output:
+        write(report, path, fail_on, wants_bar(args))
+    if args.format == "text" and as_text and not args.statistics:
+        print_as_terminal(as_text(report))
+    elif args.format == "text":
+        print_text(report, args.statistics, args.quiet)
+    else:
+        print_pieces(pieces(report, args.format, fail_on), "utf-8")
+    # A file that did not come may hold anything: the status says so even where its finding was not asked for.
+    return FOUND if fail_on is not None and (report.count(fail_on) or report.unread) else OK
+
+
+def wants_bar(args: argparse.Namespace) -> bool:
+    """Whether to show progress on stderr."""
+    return not (args.quiet or args.no_progress) and sys.stderr.isatty()
+
+
+def _put_off(report: Report, path: str) -> Report:
+    """Write all findings to a baseline; the report that is left has none."""
+    from sanitizer.findings.baseline import write_baseline
+
+    write_baseline(report.findings, path)
+    return replace(report, findings=[], suppressed=len(report.findings))
+
+
+def print_text(report: Report, statistics: bool = False, quiet: bool = False) -> None:
+    """Print the text report, coloured and shortened on a terminal."""
+    from sanitizer.reports.text import Style
+    from sanitizer.reports.text import pieces as lines_of
+
+    style = Style(wants_colour(), shorten=sys.stdout.isatty(), summary=not quiet, statistics=statistics)
+    print_pieces(lines_of(report, style), sys.stdout.encoding or "utf-8")
+
+
+def wants_colour() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody said not to."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_as_terminal(text: str) -> None:
+    """Print text in the encoding of stdout, what it cannot say escaped."""
+    print_pieces([text], sys.stdout.encoding or "utf-8")
+
+
+def print_pieces(texts: Iterable[str], encoding: str) -> None:
+    """Write texts to stdout as they come, what the encoding cannot say escaped; else as `print_bytes`."""
+    encoder = codecs.getincrementalencoder(encoding)("backslashreplace")
+    for text in texts:
+        if not _wrote(encoder.encode(text)):
+            return
+    _flushed()
+
+
+def print_bytes(content: bytes) -> None:
+    """Write to stdout as it is, whatever the terminal's encoding; a reader that leaves early changes nothing."""
+    if _wrote(content):
+        _flushed()
+
+
+def _wrote(content: bytes) -> bool:
+    """Write to stdout; False where nobody reads on."""
+    return _to_stdout(sys.stdout.buffer.write, content)
+
+
+def _flushed() -> bool:
+    return _to_stdout(sys.stdout.flush)
+
+
+def _to_stdout(write: Callable[..., object], *content: bytes) -> bool:
+    try:
+        write(*content)
+    except BrokenPipeError:
+        silence_stdout()
+        return False
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
+    return True
+
+
+def say_note(sentence: str) -> None:
+    """Say a sentence on stderr, as a note."""
+    from sanitizer.util.escape import legible
+
+    print(f"note: {legible(sentence)}".encode(errors="replace").decode(), file=sys.stderr)
+
+
+def say_nothing(sentence: str) -> None:
+    """Say nothing."""
