@@ -123,7 +123,7 @@ def findings(n: int) -> Iterator[Finding]:
 
 def reports_of(n: int, formats: Sequence[str]) -> None:
     """Log findings and write each report."""
-    from sanitizer.reports import FORMATS as RENDERED
+    from sanitizer.reports.formats import FORMATS as RENDERED
     from sanitizer.reports.formats import pieces
     from sanitizer.reports.html.build import write_page
     from sanitizer.reports.parquet import write as write_parquet
