@@ -27,7 +27,7 @@ from sanitizer.config import load_config
 if TYPE_CHECKING:
     import argparse
 
-    from sanitizer.probe.probing import ProbeResult
+    from sanitizer.probe.result import ProbeResult
 
 USAGE = "sanitize probe data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\

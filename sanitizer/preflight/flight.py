@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sanitizer.findings.report import Report
     from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
     from sanitizer.preflight.rehearsal import Rehearsal
-    from sanitizer.probe.probing import ProbeResult
+    from sanitizer.probe.result import ProbeResult
     from sanitizer.rules.recipe_facts import RecipeFacts
 
 PROBED_WITH = (

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sanitizer.probe.probing import ProbeResult as ProbeResult
     from sanitizer.probe.probing import probe as probe
+    from sanitizer.probe.result import ProbeResult as ProbeResult
 
 __all__ = ["ProbeResult", "probe"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from sanitizer.probe.evidence import weigh
 from sanitizer.probe.judge import Judgement, scan_codes
 from sanitizer.probe.measure import Measured, on_common_scale
 from sanitizer.probe.progress import Progress
+from sanitizer.probe.result import ProbeResult
 from sanitizer.probe.state import State
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.report import Report
-    from sanitizer.probe.evidence import Evidence
     from sanitizer.scanner.engines import Engine
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
@@ -50,33 +50,6 @@ BATCH = 16
 
 class ProbeError(Exception):
     """Nothing can be probed; the text is a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a probe found.
-
-    Attributes:
-        report: The scan's findings and G001 to G006 together.
-        steps: Every step of the warm-up.
-        samples: The training images.
-        measured: The images that were measured, in the order of measuring.
-        evidence: How suspicious each is, aligned with `measured`.
-        judgement: Makes findings, scores and reasons of it.
-        imgsz: Input size, pixels.
-        interrupted: Ctrl-C ended it early; what was measured is here.
-        elapsed_s: Wall time.
-    """
-
-    report: Report
-    steps: Sequence[StepRecord]
-    samples: Sequence[Sample]
-    measured: Sequence[Measured]
-    evidence: Evidence
-    judgement: Judgement
-    imgsz: int
-    interrupted: bool
-    elapsed_s: float
 
 
 def probe(

@@ -16,7 +16,7 @@ from sanitizer.util.atomic import open_atomically, write_atomically
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sanitizer.probe.probing import ProbeResult
+    from sanitizer.probe.result import ProbeResult
     from sanitizer.train.clipped_step import StepRecord
 
 STEPS, IMAGES, BOXES, PLOT = "steps.csv", "images.csv", "boxes.csv", "grad_norms.png"

@@ -1,0 +1,43 @@
+"""What a probe found, as it is handed to tables, pages and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.findings.report import Report
+    from sanitizer.probe.evidence import Evidence
+    from sanitizer.probe.judge import Judgement
+    from sanitizer.probe.measure import Measured
+    from sanitizer.train.clipped_step import StepRecord
+    from sanitizer.ultra.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe found.
+
+    Attributes:
+        report: The scan's findings and G001 to G006 together.
+        steps: Every step of the warm-up.
+        samples: The training images.
+        measured: The images that were measured, in the order of measuring.
+        evidence: How suspicious each is, aligned with `measured`.
+        judgement: Makes findings, scores and reasons of it.
+        imgsz: Input size, pixels.
+        interrupted: Ctrl-C ended it early; what was measured is here.
+        elapsed_s: Wall time.
+    """
+
+    report: Report
+    steps: Sequence[StepRecord]
+    samples: Sequence[Sample]
+    measured: Sequence[Measured]
+    evidence: Evidence
+    judgement: Judgement
+    imgsz: int
+    interrupted: bool
+    elapsed_s: float
