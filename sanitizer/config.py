@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.places import LOCAL, Storage, absolute, open_path
+from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.storage.opening import absolute, open_path
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:

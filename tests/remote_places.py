@@ -117,9 +117,9 @@ def s3_server(program: str, root: Path, names_kept_s: int = 0) -> Iterator[int]:
 
     The server keeps names of files for a while; with 0 s a test may change files under its feet.
     """
-    from sanitizer.storage import fsspec_ as storage_fsspec
+    from sanitizer.storage import opening
 
-    storage_fsspec._bucket.cache_clear()  # what is known of the bucket is known of another server
+    opening._bucket.cache_clear()  # what is known of the bucket is known of another server
     port = free_port()
     arguments = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", str(root)]
     server = subprocess.Popen(

@@ -8,9 +8,9 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import shown
 from sanitizer.dataset.single_files import data_yamls_in
-from sanitizer.storage.places import LOCAL, Storage
+from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

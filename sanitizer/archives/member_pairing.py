@@ -10,13 +10,15 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.dataset_faults import counted, place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.listing import image_folder, is_image_name, label_folder
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.tables import Place
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,10 +17,11 @@ from sanitizer.archives.member_pairing import Pair
 from sanitizer.archives.read_ahead import blocks_of
 from sanitizer.archives.stored_images import sized_image, stored_table
 from sanitizer.archives.tar_chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.archives.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.archives.read_ahead import blocks_of, open_unbuffered, opener_in
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.places import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

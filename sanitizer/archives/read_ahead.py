@@ -20,7 +20,7 @@ from sanitizer.util.bounded_read import open_descriptor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sanitizer.storage.places import Storage
+    from sanitizer.storage.base import Storage
     from sanitizer.storage.remote import RemoteStorage
 
     Opener = Callable[[str], BinaryIO]

@@ -21,12 +21,14 @@ from sanitizer.archives.shard_names import (
 from sanitizer.archives.tar_chunks import plain_name
 from sanitizer.archives.tar_walk import TarWalk
 from sanitizer.dataset.class_names import Classes, read_classes
-from sanitizer.dataset.dataset_faults import counted, find_from, place, shown
+from sanitizer.dataset.dataset_faults import find_from, place
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.single_files import nearest_data_yaml
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.places import LOCAL, Storage
+from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -241,7 +243,7 @@ def _looks(paths: Sequence[str], split: str | None, storage: Storage) -> Iterabl
     look = partial(_look, storage, split)
     if not storage.remote:
         return map(look, paths)
-    from sanitizer.scanner.remote_reading import concurrently
+    from sanitizer.storage.concurrent import concurrently
 
     for folder in {os.path.dirname(path) for path in paths}:
         storage.isdir(folder)  # listed once, and not by every thread

@@ -22,12 +22,14 @@ from sanitizer.archives.shard_names import folder_split
 from sanitizer.archives.stored_images import NOT_READ, not_judged, read_stored, stored_table
 from sanitizer.archives.tar_walk import Damage, Member, TarWalk
 from sanitizer.archives.unpacking import Unpacked
-from sanitizer.dataset.dataset_faults import counted, place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

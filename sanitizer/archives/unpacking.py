@@ -7,29 +7,22 @@ size (`limits.unpacked_limit`); where that ends, or where the compressed data is
 
 from __future__ import annotations
 
-import bz2
-import importlib
 import lzma
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from sanitizer.storage.decompress import DamagedError, Plain, decompressor_for, why_damaged
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from sanitizer.archives.read_ahead import ReadAhead
 
 _PIECE_BYTES = 1 << 16
 _SKIPPED_BYTES = 1 << 18
 _LONGEST_PART = 1 << 20
 _UNKNOWN_SIZE = 1 << 62
-
-
-class DamagedError(ValueError):
-    """Compressed data that does not unpack; the text says why, after "is damaged"."""
 
 
 class Unpacked:
@@ -120,73 +113,12 @@ class Unpacked:
         return self._at
 
 
-class Decompressor(Protocol):
-    """What the standard library's decompressors have in common, but for zlib's."""
-
-    @property
-    def eof(self) -> bool:
-        """The compressed stream is over."""
-        ...
-
-    @property
-    def needs_input(self) -> bool:
-        """Nothing more comes without more data."""
-        ...
-
-    @property
-    def unused_data(self) -> bytes:
-        """What was given and belongs to no stream."""
-        ...
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Some unpacked bytes, no more than `max_length`."""
-        ...
-
-
-class _Gzip:
-    """zlib's decompressor with the interface of the others."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(31)
-        self._rest = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._rest
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        unpacked = self._zlib.decompress(self._rest + data if self._rest else data, max_length)
-        self._rest = self._zlib.unconsumed_tail
-        return unpacked
-
-
-class _Plain:
-    """An archive that is compressed by its name only."""
-
-    eof = False
-    needs_input = True
-    unused_data = b""
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        if not data:
-            raise EOFError
-        return data
-
-
 class _Stream:
     """Unpacks a file from its start to its end; compressed streams that follow each other are one."""
 
     def __init__(self, file: ReadAhead) -> None:
         self._file = file
-        self._make = _decompressor(file.view(0, 6))
+        self._make = decompressor_for(file.view(0, 6))
         self._one = self._make()
         self._input = b""
 
@@ -203,14 +135,14 @@ class _Stream:
             if self._one.needs_input and not self._input:
                 self._input = self._file.read(_PIECE_BYTES)
                 if not self._input:
-                    if isinstance(self._one, _Plain):
+                    if isinstance(self._one, Plain):
                         return b""
                     raise DamagedError("the compressed data is cut off")
             data, self._input = self._input, b""
             try:
                 unpacked = self._one.decompress(data, at_most)
             except (zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, MemoryError) as error:
-                raise DamagedError(_words(error)) from None
+                raise DamagedError(why_damaged(error)) from None
             except Exception as error:
                 if type(error).__name__ != "ZstdError":
                     raise
@@ -223,44 +155,7 @@ class _Stream:
         rest = self._one.unused_data
         while len(rest) < 6 and (part := self._file.read(_PIECE_BYTES)):
             rest += part
-        if _decompressor(rest[:6]) is not self._make:
+        if decompressor_for(rest[:6]) is not self._make:
             return False
         self._one, self._input = self._make(), rest
         return True
-
-
-def _words(error: Exception) -> str:
-    if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
-        return f"it needs more than {as_size(limits.DICTIONARY_BYTES)} of memory to unpack"
-    return "the compressed data is damaged"
-
-
-def _xz() -> Decompressor:
-    return lzma.LZMADecompressor(memlimit=limits.DICTIONARY_BYTES + (1 << 20))
-
-
-def zstd_decompressor() -> Decompressor:
-    """Raises DamagedError where this Python has none."""
-    try:
-        zstd: Any = importlib.import_module("compression.zstd")  # Python 3.14
-    except ImportError:
-        raise DamagedError(
-            "it is compressed with Zstandard, which this Python does not read: `zstd -d` unpacks it"
-        ) from None
-    log = limits.DICTIONARY_BYTES.bit_length() - 1
-    made: Decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: log})
-    return made
-
-
-_MAGIC: Mapping[bytes, Callable[[], Decompressor]] = {
-    b"\x1f\x8b": _Gzip,
-    b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ\0": _xz,
-    b"\x5d\0\0": _xz,
-    b"\x28\xb5\x2f\xfd": zstd_decompressor,
-}
-
-
-def _decompressor(head: bytes) -> Callable[[], Decompressor]:
-    """What makes a decompressor for data that begins so."""
-    return next((make for magic, make in _MAGIC.items() if head.startswith(magic)), _Plain)

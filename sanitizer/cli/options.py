@@ -10,7 +10,7 @@ from sanitizer.cli import UsageError
 from sanitizer.cli.arguments import comma_list, one_of, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
 from sanitizer.reports.formats import FORMATS, format_of
-from sanitizer.storage.places import absolute, find_storage, is_remote, refuse_remote
+from sanitizer.storage.opening import absolute, find_storage, is_remote, refuse_remote
 
 if TYPE_CHECKING:
     import argparse

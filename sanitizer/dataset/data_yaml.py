@@ -15,7 +15,7 @@ import yaml
 from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.tables import Place
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.places import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.findings.finding import Severity
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.listing import image_folder
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
-from sanitizer.storage.places import unreadable
+from sanitizer.storage.base import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.dataset.listing import Listing
-    from sanitizer.storage.places import Storage
+    from sanitizer.storage.base import Storage
 
 _MAX_BYTES = 1_000_000
 _NAME_FILES = (

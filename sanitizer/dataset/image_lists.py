@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import is_image_name, label_folder
-from sanitizer.storage.places import LOCAL, Storage
+from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import NotRegularError
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
@@ -27,12 +27,14 @@ from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.places import Storage, find_storage, refuse_remote
+from sanitizer.storage.opening import find_storage, refuse_remote
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.dataset.tables import Place, Task
+    from sanitizer.storage.base import Storage
 
 T = TypeVar("T")
 
@@ -67,9 +69,9 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         packed = _or_error(lambda: packed_dataset(given if storage.remote else paths, splits, storage))
         if packed is not None:
             _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-            return replace(packed, faults=[*storage.faults, *packed.faults])
+            return replace(packed, faults=[*_oddities(storage), *packed.faults])
         dataset = _find(Listing(storage), given, paths, splits)
-        return replace(dataset, faults=[*storage.faults, *dataset.faults])
+        return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
     except BaseException:
         storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
         raise
@@ -110,6 +112,10 @@ def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None
     refuse_remote(paths)
     dataset = find_dataset(paths, splits)
     return _or_error(lambda: unpacked(dataset))
+
+
+def _oddities(storage: Storage) -> list[Place]:
+    return [place(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]
 
 
 def _or_error(find: Callable[[], T]) -> T:

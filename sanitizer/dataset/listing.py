@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.storage.places import LOCAL, Storage
+from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
-from sanitizer.storage.places import LOCAL, Storage
+from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.dataset_faults import counted, place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.tables import Place
 from sanitizer.findings.finding import Severity
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.listing import IMAGE_ENDINGS, Listing, image_folder, is_image_name, label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.pairing import is_label_name
-from sanitizer.storage.places import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import counted, is_inside, place, shown
+from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
     MAX_LINKED_FOLDERS,
@@ -18,6 +18,8 @@ from sanitizer.dataset.listing import (
     label_folder,
 )
 from sanitizer.findings.finding import Severity
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import is_inside, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.dataset_faults import counted, find_from, is_inside, place, shown
+from sanitizer.dataset.dataset_faults import find_from, place
 from sanitizer.findings.finding import Severity
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import is_inside, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
     from sanitizer.dataset.tables import Place
-    from sanitizer.storage.places import Storage
+    from sanitizer.storage.base import Storage
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
 FOLDER_NAMES = {

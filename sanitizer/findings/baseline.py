@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.storage.places import open_path
+from sanitizer.storage.opening import open_path
 from sanitizer.util.atomic import write_atomically
 
 if TYPE_CHECKING:

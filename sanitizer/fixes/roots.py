@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.layout import DatasetError, find_loose_dataset
 from sanitizer.fixes.journal import FOLDER, JournalError
-from sanitizer.storage.places import refuse_remote
+from sanitizer.storage.opening import refuse_remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.labels.raw_rows import RawRows
-    from sanitizer.storage.places import Storage
 
 BLOCK_BYTES = 192 * 1024
 """Text parsed at once: its arrays stay in the processor's cache, and NumPy's cost per call is spread thin."""
@@ -58,15 +57,6 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
         if path is not None:
             _read_into(builder, i, path)
     return builder.finish()
-
-
-def read_labels_in(storage: Storage, paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
-    """The same from any storage."""
-    if not storage.remote:
-        return read_labels(paths, spec)
-    from sanitizer.scanner.remote_reading import read_remote_labels
-
-    return read_remote_labels(storage, paths, spec)
 
 
 def _read_into(builder: _TableBuilder, file: int, path: str) -> None:

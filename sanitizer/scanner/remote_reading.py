@@ -5,15 +5,10 @@ What comes is judged by the functions that judge local files, so that a report d
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import threading
 import warnings
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
 
 from sanitizer.dataset.tables import ChunkTables, ImageStatus
 from sanitizer.images.image_files import (
@@ -25,21 +20,16 @@ from sanitizer.images.image_files import (
     tabulate,
 )
 from sanitizer.images.verdict import Verdict
-from sanitizer.labels.label_files import parse_arriving
-from sanitizer.storage import retries
-from sanitizer.util import limits
-from sanitizer.util.bounded_read import as_size
+from sanitizer.labels.remote import read_remote_labels
+from sanitizer.storage.concurrent import concurrently, label_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from sanitizer.dataset.tables import Chunk, ImageTable, LabelTable, TaskSpec
+    from sanitizer.dataset.tables import Chunk, ImageTable, TaskSpec
     from sanitizer.images.image_files import ImageMode, Row
-    from sanitizer.storage.places import Storage
     from sanitizer.storage.remote import RemoteStorage
 
-BYTES_IN_FLIGHT = 64 << 20
-"""Bytes asked for ahead of what is being judged: bounds memory where images are read whole."""
 
 HEAD_BYTES = 4 * FIRST_BLOCK
 """First request for an image: costs no more than a kilobyte, and holds most headers."""
@@ -48,105 +38,12 @@ WHOLE_BYTES = 16 << 10
 _ODD_WHOLE_BYTES = 1 << 20
 """So is one that Pillow has to look at: it asks for many small pieces."""
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 
 def read_chunk(storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: ImageMode) -> ChunkTables:
     """Read all labels and images of a chunk. A file that cannot be read is in its table with the reason."""
     sizes = [(-1, -1)] * len(chunk) if chunk.states is None else chunk.states[:, [0, 2]].tolist()
     labels = read_remote_labels(storage, chunk.labels, spec, [size for _, size in sizes])
     return ChunkTables(chunk, labels, read_remote_images(storage, chunk.images, [s for s, _ in sizes], mode))
-
-
-def read_remote_labels(
-    storage: Storage, paths: Sequence[str | None], spec: TaskSpec, sizes: Sequence[int] | None = None
-) -> LabelTable:
-    """Label files as `read_labels` reads them; `sizes` are their bytes, -1 where unknown."""
-    sizes = sizes or [-1] * len(paths)
-    contents = concurrently(partial(_whole, storage), list(zip(paths, sizes, strict=True)), _label_weight)
-    return parse_arriving(_as_many_as_fit(contents), len(paths), spec)
-
-
-def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:
-    """The contents, up to `CHUNK_LABEL_BYTES` of them; what is more is named as not read."""
-    total = 0
-    for content in contents:
-        total += len(content) if isinstance(content, bytes) else 0
-        if isinstance(content, bytes) and total > limits.CHUNK_LABEL_BYTES:
-            held = as_size(limits.CHUNK_LABEL_BYTES)
-            yield OSError(errno.ENOMEM, f"labels around it take more than the {held} that are judged at once")
-        else:
-            yield content
-
-
-def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator[bytes]:
-    """So many first bytes of each file; none of one that cannot be read. Files that are shorter are kept."""
-    remote = cast("RemoteStorage", storage)
-
-    def fetch(path: str) -> bytes:
-        try:
-            data = remote.fetch(path, 0, length)[0]
-        except OSError:
-            return b""
-        if len(data) < length:
-            remote.kept[path] = data
-        return data
-
-    return concurrently(fetch, paths, lambda _: length)
-
-
-def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
-    """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
-    open_at_once = retries.PATIENCE.in_flight
-    abandoned = threading.Event()
-    threads = _threads(os.getpid(), open_at_once)
-    waiting: deque[tuple[Future[R], int]] = deque()
-    total = 0
-    try:
-        for item in items:
-            heavy = weight(item)
-            # Twice as many are handed over as are open, so that a slow one at the head holds up none.
-            while waiting and (len(waiting) >= 2 * open_at_once or total + heavy > BYTES_IN_FLIGHT):
-                future, done = waiting.popleft()
-                total -= done
-                yield future.result()
-            waiting.append((threads.submit(retries.until, abandoned, call, item), heavy))
-            total += heavy
-        while waiting:
-            yield waiting.popleft()[0].result()
-    finally:
-        abandoned.set()  # where not all was asked for: threads are waited for at exit, and may have many tries left
-        for future, _ in waiting:
-            future.cancel()
-
-
-@lru_cache(maxsize=1)
-def _threads(_process: int, number: int) -> ThreadPoolExecutor:
-    """This process's threads: none survive a fork."""
-    return ThreadPoolExecutor(number, thread_name_prefix="sanitize-fetch")
-
-
-_UNKNOWN_WEIGHT = 1 << 20
-"""For a file of unknown size: so many of the largest that may come fit into memory."""
-
-
-def _label_weight(item: tuple[str | None, int]) -> int:
-    return max(item[1], 1024) if item[1] >= 0 else _UNKNOWN_WEIGHT
-
-
-def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | None:
-    """All bytes of a file, or why they cannot be had."""
-    path, size = item
-    remote = cast("RemoteStorage", storage)
-    if path is None:
-        return None
-    if path in remote.kept:
-        return remote.kept.pop(path)
-    try:
-        return remote.fetch(path, 0, None, size, limits.LABEL_BYTES)[0]
-    except OSError as error:
-        return error
 
 
 def read_remote_images(
@@ -159,7 +56,7 @@ def read_remote_images(
     verdicts: dict[int, Verdict] = {}
     hashes: dict[int, int] = {}
     look = partial(_read_image, storage, mode == "decode")
-    weight = _image_weight if mode == "decode" else _label_weight
+    weight = _image_weight if mode == "decode" else label_weight
     # Warnings are silenced here, too, as every thread that silences them for itself would undo it for others.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -176,7 +73,7 @@ def read_remote_images(
 
 def _image_weight(item: tuple[str | None, int]) -> int:
     """A picture is held packed and unpacked."""
-    return 8 * _label_weight(item)
+    return 8 * label_weight(item)
 
 
 def _read_image(

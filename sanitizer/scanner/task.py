@@ -60,7 +60,7 @@ def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
     """As `_read_head`, of every path."""
     if not dataset.storage.remote:
         return map(_read_head, paths)
-    from sanitizer.scanner.remote_reading import first_bytes
+    from sanitizer.storage.concurrent import first_bytes
 
     return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))
 

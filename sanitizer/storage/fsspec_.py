@@ -6,12 +6,11 @@ import importlib
 import os
 import sys
 import threading
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from sanitizer.storage import retries
-from sanitizer.storage.places import StorageError
+from sanitizer.storage.base import StorageError
 from sanitizer.storage.remote import Names, RemoteStorage, stamp_of
 from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, patiently
 from sanitizer.util import limits
@@ -20,83 +19,17 @@ from sanitizer.util.bounded_read import too_large
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sanitizer.storage.http import HttpStorage
 
-
-_PACKAGES = {
+PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
     "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "oci": "ocifs", "oss": "ossfs", "memory": "fsspec",
 }  # fmt: skip
-_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
-                 ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
 
 _MAKING = threading.Lock()
 _INHERITED: list[object] = []
 """File systems and event loops of a parent process. Were they collected here, they would close themselves, and with
 that take the parent's connections out of the selector that both processes share."""
-
-
-def open_url(url: str) -> tuple[RemoteStorage, str]:
-    """The storage of a URL, and the path in it.
-
-    Raises:
-        StorageError: The protocol is unknown, or a package is missing.
-    """
-    storage, path = find_server(url)
-    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
-    if "{" in storage.home:  # of a pattern for shards
-        storage.home = os.path.dirname(storage.home.partition("{")[0])
-    return storage, path
-
-
-def find_server(url: str) -> tuple[RemoteStorage, str]:
-    """The bucket or server of a URL, and the path in it.
-
-    Raises:
-        StorageError: The protocol is unknown, or a package is missing.
-    """
-    protocol, _, rest = url.partition("://")
-    protocol = protocol.lower()
-    if protocol not in _PACKAGES:
-        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
-        raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
-    if protocol in ("http", "https"):
-        from sanitizer.storage.http import HttpStorage
-
-        require(protocol)
-        place = urlsplit(url)
-        path = HttpStorage.path_of(place)
-        server = (protocol, path.split("/")[1])
-        # A URL without credentials, as messages show it, means the server that was named with them.
-        if server not in _SERVERS or place.query or "@" in place.netloc:
-            before = _SERVERS.get(server)
-            if before is None or not before.is_named_by(place):
-                _SERVERS[server] = HttpStorage(protocol, place.netloc, place.query)
-        return _SERVERS[server], path
-    if "@" in rest.split("/")[0]:
-        raise StorageError(
-            f"{protocol}:// takes no user or key within the URL: its client finds them by itself"
-        )
-    path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
-    if path == "/" and protocol != "memory":
-        raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
-    require(protocol)
-    return _bucket(protocol, "/" if protocol == "memory" else "/" + path.split("/")[1]), path
-
-
-@cache
-def _bucket(protocol: str, anchor: str) -> RemoteStorage:
-    """One storage for each bucket, so that its listings are fetched once."""
-    if protocol in ("s3", "s3a"):
-        from sanitizer.storage.s3 import S3Storage
-
-        return S3Storage(protocol, anchor)
-    return FsspecStorage(protocol, anchor)
-
-
-_SERVERS: dict[tuple[str, str], HttpStorage] = {}
-"""Web servers by protocol and name."""
 
 
 def require(protocol: str) -> Any:
@@ -111,7 +44,7 @@ def require(protocol: str) -> Any:
         raise StorageError(
             "remote datasets need a package that is not installed: pip install 'sanitize-yolo[remote]'"
         ) from None
-    package = _PACKAGES.get(protocol)
+    package = PACKAGES.get(protocol)
     try:
         return fsspec.get_filesystem_class(protocol)
     except ImportError:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from sanitizer.storage import retries
+from sanitizer.storage.base import StorageError
 from sanitizer.storage.fsspec_ import FsspecStorage
 from sanitizer.storage.http_answers import allowed_target, read_body
-from sanitizer.storage.places import StorageError
 from sanitizer.storage.remote import Names
 from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, patiently
 from sanitizer.util import limits

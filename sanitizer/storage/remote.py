@@ -10,17 +10,16 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sanitizer.dataset.dataset_faults import is_inside
-from sanitizer.storage.places import Entry, StorageError
+from sanitizer.storage.base import Entry, Oddity, StorageError
 from sanitizer.storage.retries import OutOfRangeError
 from sanitizer.util import limits
+from sanitizer.util.paths import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from _typeshed import WriteableBuffer
 
-    from sanitizer.dataset.tables import Place
 
 _BUFFER_BYTES = 1 << 16
 
@@ -82,7 +81,7 @@ class RemoteStorage:
         self.home = home
         self._known: dict[str, Names | None] = {}
         self._listed_names = self._listed_folders = 0
-        self.faults: Sequence[Place] = ()
+        self.faults: Sequence[Oddity] = ()
         self.kept: dict[str, bytes] = {}
         """Whole files that were read once to look at a sample, and will be read again."""
         self.failed: dict[str, str] = {}

@@ -8,12 +8,11 @@ import io
 import lzma
 import os
 import zlib
-from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sanitizer.archives.unpacking import DamagedError, zstd_decompressor
-from sanitizer.storage.places import StorageError
+from sanitizer.storage.base import StorageError
+from sanitizer.storage.decompress import DamagedError, zstd_decompressor
 from sanitizer.storage.remote import Names, RemoteFile, RemoteStorage
 from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, Member
 from sanitizer.util import limits
@@ -22,7 +21,7 @@ from sanitizer.util.bounded_read import open_regular, too_large
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from sanitizer.archives.unpacking import Decompressor
+    from sanitizer.storage.decompress import Decompressor
 
 _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""
@@ -32,64 +31,18 @@ _DEFLATE_OVERHEAD_BYTES = 512
 _INFLATED_AT_ONCE = 1 << 22
 
 
-def open_zip(url: str) -> tuple[RemoteStorage, str]:
-    """The storage in an archive: `set.zip`, `s3://bucket/set.zip`, `zip://path/inside::archive` or `zip://archive`.
-
-    Raises:
-        StorageError: There is no such archive, or it is none.
-    """
-    storage, path, inner = find_zip(url)
-    storage.home = path if storage.isdir(path) or not inner else os.path.dirname(path)
-    return storage, path
-
-
-def find_zip(url: str) -> tuple[RemoteStorage, str, str]:
-    """(the storage, the path in it, what the URL has of that path).
-
-    Raises:
-        StorageError: There is no such archive, or it is none.
-    """
-    inner, outer = "", url
-    if url.startswith("zip://"):
-        inner, chained, outer = url[len("zip://") :].partition("::")
-        if not chained:
-            inner, outer = "", inner
-    if "::" in outer:
-        raise StorageError("only zip://path/inside::archive can be chained")
-    storage = _archive(outer, _state(outer))
-    return storage, os.path.normpath(f"{storage.anchor}/{inner.strip('/')}"), inner
-
-
-@lru_cache(maxsize=4)
-def _archive(outer: str, _state: object) -> ZipStorage:
-    """One storage for each archive, so that its directory is read once."""
-    return ZipStorage(outer)
-
-
-def _state(outer: str) -> object:
-    """What changes when a local archive is written anew."""
-    try:
-        status = os.stat(outer)
-    except (OSError, ValueError):
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
 class ZipStorage(RemoteStorage):
     """One archive; its paths begin with its name, as they would if it were unpacked beside itself."""
 
     has_folders = True
 
-    def __init__(self, outer: str) -> None:
-        """Raises StorageError where there is no such archive."""
-        self._outer: RemoteStorage | None = None
-        if "://" in outer:
-            from sanitizer.storage.fsspec_ import find_server
+    def __init__(self, path: str, shown: str, outer: RemoteStorage | None = None) -> None:
+        """Read the directory of the archive at `path`, in the storage `outer` or on this disk.
 
-            self._outer, self._path = find_server(outer)
-            self._shown = self._outer.url(self._path)
-        else:
-            self._path, self._shown = os.path.abspath(outer), outer
+        Raises:
+            StorageError: There is no such archive, or it is none.
+        """
+        self._path, self._shown, self._outer = path, shown, outer
         anchor = f"/{os.path.splitext(os.path.basename(self._path))[0]}"
         super().__init__(anchor, anchor)
         self._directory = self._read_directory()

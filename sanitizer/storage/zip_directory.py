@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from sanitizer.dataset.dataset_faults import place, shown
+from sanitizer.storage.base import Oddity
 from sanitizer.storage.remote import Names, stamp_of
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.dataset.tables import Place
 
 STORED, DEFLATED = 0, 8
 _ENCRYPTED, _UTF_8 = 1, 1 << 11
@@ -88,7 +88,7 @@ class Directory:
             name: array("Q") for name in ("offset", "packed", "size", "crc", "method", "name", "flags")
         }
         self.tree = {anchor: Names()}
-        self.faults: list[Place] = []
+        self.faults: list[Oddity] = []
         self._without_place = self._folder_bytes = 0
         self.size = file.seek(0, os.SEEK_END)
         end = _find_end(file, self.size)
@@ -106,7 +106,7 @@ class Directory:
         if self._without_place > _NAMED:
             more = self._without_place - _NAMED
             detail = f"{more:,} more members of {self._shown()} are there twice or have no place"
-            self.faults.append(place("D002", detail, "Pack the archive again.", file=anchor))
+            self.faults.append(Oddity("D002", anchor, detail, "Pack the archive again."))
 
     def member(self, path: str) -> Member | None:
         """The file of that path; of several with one name the last, as when the archive is unpacked."""
@@ -175,7 +175,7 @@ class Directory:
     def _fault(self, rule: str, detail: str, advice: str, path: str) -> None:
         self._without_place += 1
         if self._without_place <= _NAMED:
-            self.faults.append(place(rule, detail, advice, file=path))
+            self.faults.append(Oddity(rule, path, detail, advice))
 
     def _shown(self) -> str:
         return f"the archive {shown(self._anchor[1:])}"

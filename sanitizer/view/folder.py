@@ -8,9 +8,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import is_inside
 from sanitizer.util.atomic import stale_names, unused_name
 from sanitizer.util.bounded_read import read_bounded
+from sanitizer.util.paths import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

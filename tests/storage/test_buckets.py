@@ -28,7 +28,7 @@ import sanitizer.storage.retries as retries
 from sanitizer import scan
 from sanitizer.cli import main
 from sanitizer.dataset.layout import find_dataset
-from sanitizer.storage.places import StorageError
+from sanitizer.storage.base import StorageError
 from sanitizer.storage.retries import Patience, patiently
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
@@ -95,7 +95,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Pa
 
 @pytest.fixture
 def s3(bucket: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Proxy, Path]]:
-    from sanitizer.storage import fsspec_ as storage_fsspec
+    from sanitizer.storage import opening
 
     proxy, folder = bucket
     for name, value in {
@@ -109,7 +109,7 @@ def s3(bucket: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(
         retries, "PATIENCE", Patience(tries=8, first_wait_s=0.02, longest_wait_s=0.3, timeout_s=1.0)
     )
-    storage_fsspec._bucket.cache_clear()
+    opening._bucket.cache_clear()
     proxy.reset()
     yield proxy, folder
     for path in folder.iterdir():

@@ -24,7 +24,7 @@ import pytest
 from packed_sets import GOOD, ZERO, picture, write_tar
 
 from sanitizer import scan
-from sanitizer.storage.places import StorageError
+from sanitizer.storage.base import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ RECORDS = b'{"type": "dataset", "task": "detect", "class_names": {"0": "a"}}\n'
 _CHILD = """
 import json, resource, sys
 from sanitizer import scan
-from sanitizer.storage.places import StorageError
+from sanitizer.storage.base import StorageError
 try:
     found = [[f.rule, f.label or f.image, f.message] for f in scan(sys.argv[1], cache=False, jobs=1).findings]
 except StorageError as error:
@@ -746,8 +746,8 @@ def test_parts_that_are_longer_than_asked_and_sizes_that_are_no_sizes(
 
 
 def test_a_consumer_that_leaves_does_not_wait_for_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sanitizer.scanner.remote_reading import concurrently
     from sanitizer.storage import retries
+    from sanitizer.storage.concurrent import concurrently
 
     monkeypatch.setattr(
         retries, "PATIENCE", retries.Patience(in_flight=2, tries=5, first_wait_s=30, longest_wait_s=30)

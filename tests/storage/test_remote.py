@@ -34,7 +34,8 @@ from sanitizer.dataset.layout import find_dataset
 from sanitizer.images.image_files import read_images
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.remote_reading import read_chunk, read_remote_images
-from sanitizer.storage.places import StorageError, open_storage
+from sanitizer.storage.base import StorageError
+from sanitizer.storage.opening import open_storage
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
 

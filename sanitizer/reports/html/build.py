@@ -22,7 +22,7 @@ from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
 from sanitizer.reports.html.pool import share_out, usable_cores
 from sanitizer.reports.html.probe import probe_part
-from sanitizer.storage.places import is_remote
+from sanitizer.storage.opening import is_remote
 from sanitizer.util.atomic import write_atomically
 from sanitizer.util.escape import encodable
 

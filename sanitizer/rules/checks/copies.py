@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sanitizer.archives.members import Members
     from sanitizer.rules.survey import Survey
-    from sanitizer.storage.places import Storage
+    from sanitizer.storage.base import Storage
     from sanitizer.util.spill import Column
 
 

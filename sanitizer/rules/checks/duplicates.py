@@ -103,7 +103,8 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
 
 
 def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
-    from sanitizer.labels.label_files import parse_labels, read_labels_in
+    from sanitizer.labels.label_files import parse_labels
+    from sanitizer.labels.remote import read_labels_in
 
     if not survey.dataset.packs:
         return read_labels_in(survey.dataset.storage, paths, survey.spec)

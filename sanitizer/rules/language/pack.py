@@ -34,7 +34,7 @@ from sanitizer.rules.checks import READER
 from sanitizer.rules.language.rule import Rule
 from sanitizer.rules.language.rule_node import RuleNode
 from sanitizer.rules.language.yaml_nodes import PackError, compose
-from sanitizer.storage.places import absolute
+from sanitizer.storage.opening import absolute
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:

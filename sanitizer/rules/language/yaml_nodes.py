@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.storage.places import open_path
+from sanitizer.storage.opening import open_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,7 +21,8 @@ from sanitizer.scanner.chunks import PackPiece, Piece, judge
 from sanitizer.scanner.engines.agenda import Agenda
 from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.scanner.engines.errors import EngineError
-from sanitizer.storage.places import LOCAL, StorageError, open_storage
+from sanitizer.storage.base import LOCAL, StorageError
+from sanitizer.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Finding, Severity
 from sanitizer.findings.report import Report, SplitCounts, Summary
-from sanitizer.reports import FORMATS, render
+from sanitizer.reports.formats import FORMATS, render
 from sanitizer.reports.saved import SavedReportError, parse_report
 
 if TYPE_CHECKING:

@@ -14,9 +14,6 @@ from sanitizer.util.bounded_read import open_regular
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-    from sanitizer.dataset.tables import Place
-    from sanitizer.storage.remote import RemoteStorage
-
 
 class StorageError(Exception):
     """A place that the dataset needs cannot be reached; the text is a sentence without any credential."""
@@ -38,6 +35,21 @@ class Entry(NamedTuple):
     stamp: int
 
 
+class Oddity(NamedTuple):
+    """What has no place among a storage's files, as the dataset is to report it.
+
+    Attributes:
+        rule: Code of the rule.
+        path: What it is about.
+        detail, advice: Sentences: what is wrong, and what to do.
+    """
+
+    rule: str
+    path: str
+    detail: str
+    advice: str
+
+
 class Storage(Protocol):
     """What layout, readers and checks ask of a place where files lie.
 
@@ -48,7 +60,7 @@ class Storage(Protocol):
     """It is a `RemoteStorage`: files come by requests, or out of an archive."""
 
     @property
-    def faults(self) -> Sequence[Place]:
+    def faults(self) -> Sequence[Oddity]:
         """What has no place among its files, and so is in no listing: members of an archive with odd names."""
         ...
 
@@ -126,7 +138,7 @@ class LocalStorage:
 
     remote = False
     failed: Mapping[str, str] = {}
-    faults: Sequence[Place] = ()
+    faults: Sequence[Oddity] = ()
     isdir = staticmethod(os.path.isdir)
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
@@ -191,95 +203,3 @@ def unreadable(storage: Storage, path: str, error: OSError) -> None:
     if storage.remote and not isinstance(error, FileNotFoundError):
         problem = error.strerror or type(error).__name__
         raise StorageError(f"{storage.url(path)} cannot be read: {problem}") from None
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
-    but whether `x.zip` is a local file."""
-    if "://" in path:
-        return not path.startswith("file://")
-    return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
-
-
-def refuse_remote(paths: Sequence[str]) -> None:
-    """StorageError where a path leads elsewhere than to this disk."""
-    for path in filter(is_remote, paths):
-        if "://" in path:
-            place, advice = f"behind {path.partition('://')[0]}://", "copy this one to this disk"
-        else:
-            place, advice = "in an archive", f"unpack {path}"
-        raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
-
-
-def open_storage(path: str) -> tuple[RemoteStorage, str]:
-    """The storage behind a URL or an archive, and the path in it.
-
-    Raises:
-        StorageError: The protocol is unknown, a package is missing, or the place cannot be reached.
-    """
-    if _is_zip(path):
-        from sanitizer.storage.zip_ import open_zip
-
-        return open_zip(path)
-    from sanitizer.storage.fsspec_ import open_url
-
-    return open_url(path)
-
-
-def open_path(path: str) -> BinaryIO:
-    """A file by its local path or its URL.
-
-    Raises:
-        OSError: It cannot be opened.
-        StorageError: As `open_storage`.
-    """
-    if "://" not in path:
-        return open(path, "rb")
-    storage, inside = _find_remote(path)
-    return storage.open(inside, storage.ask_size(inside))
-
-
-def absolute(path: str) -> str:
-    """Absolute path of a file by its local path; a URL as it may be shown, from which `open_path` opens it."""
-    if "://" not in path:
-        return os.path.abspath(path)
-    storage, inside = _find_remote(path)
-    return storage.url(inside)
-
-
-def _find_remote(url: str) -> tuple[RemoteStorage, str]:
-    """As `open_storage`, of a file that is no part of the dataset."""
-    if _is_zip(url):
-        from sanitizer.storage.zip_ import find_zip
-
-        return find_zip(url)[:2]
-    from sanitizer.storage.fsspec_ import find_server
-
-    return find_server(url)
-
-
-def _is_zip(url: str) -> bool:
-    return "::" in url or url.startswith("zip://") or url.partition("?")[0].lower().endswith(".zip")
-
-
-def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
-    """The one storage that all paths of a command line are in, and their absolute paths in it.
-
-    Raises:
-        StorageError: As `open_storage`; the paths are in several places.
-    """
-    if not any(map(is_remote, paths)):
-        return LOCAL, [os.path.abspath(path.removeprefix("file://")) for path in paths]
-    several = StorageError("give paths of one place at a time: one bucket, one archive, or this disk")
-    if not all(map(is_remote, paths)):
-        raise several
-    storage, first = open_storage(paths[0])
-    found, home = [first], storage.home
-    for path in paths[1:]:
-        other, inside = open_storage(path)
-        if other is not storage:
-            raise several
-        found.append(inside)
-        home = os.path.commonpath([home, storage.home])
-    storage.home = home
-    return storage, found

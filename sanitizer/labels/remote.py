@@ -1,0 +1,41 @@
+"""Label files wherever they lie: on this disk, or behind requests, many of them at a time."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from sanitizer.labels.label_files import parse_arriving, read_labels
+from sanitizer.storage.concurrent import whole_files
+from sanitizer.util import limits
+from sanitizer.util.bounded_read import as_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sanitizer.dataset.tables import LabelTable, TaskSpec
+    from sanitizer.storage.base import Storage
+
+
+def read_labels_in(storage: Storage, paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+    """Label files of any storage, as `read_labels` reads them."""
+    return read_remote_labels(storage, paths, spec) if storage.remote else read_labels(paths, spec)
+
+
+def read_remote_labels(
+    storage: Storage, paths: Sequence[str | None], spec: TaskSpec, sizes: Sequence[int] | None = None
+) -> LabelTable:
+    """Label files as `read_labels` reads them; `sizes` are their bytes, -1 where unknown."""
+    return parse_arriving(_as_many_as_fit(whole_files(storage, paths, sizes)), len(paths), spec)
+
+
+def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:
+    """The contents, up to `CHUNK_LABEL_BYTES` of them; what is more is named as not read."""
+    total = 0
+    for content in contents:
+        total += len(content) if isinstance(content, bytes) else 0
+        if isinstance(content, bytes) and total > limits.CHUNK_LABEL_BYTES:
+            held = as_size(limits.CHUNK_LABEL_BYTES)
+            yield OSError(errno.ENOMEM, f"labels around it take more than the {held} that are judged at once")
+        else:
+            yield content

@@ -1,0 +1,102 @@
+"""Many requests at a time, with their results in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from sanitizer.storage import retries
+from sanitizer.util import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sanitizer.storage.base import Storage
+    from sanitizer.storage.remote import RemoteStorage
+
+BYTES_IN_FLIGHT = 64 << 20
+"""Bytes asked for ahead of what is being judged: bounds memory where images are read whole."""
+
+UNKNOWN_WEIGHT = 1 << 20
+"""For a file of unknown size: so many of the largest that may come fit into memory."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
+    """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
+    open_at_once = retries.PATIENCE.in_flight
+    abandoned = threading.Event()
+    threads = _threads(os.getpid(), open_at_once)
+    waiting: deque[tuple[Future[R], int]] = deque()
+    total = 0
+    try:
+        for item in items:
+            heavy = weight(item)
+            # Twice as many are handed over as are open, so that a slow one at the head holds up none.
+            while waiting and (len(waiting) >= 2 * open_at_once or total + heavy > BYTES_IN_FLIGHT):
+                future, done = waiting.popleft()
+                total -= done
+                yield future.result()
+            waiting.append((threads.submit(retries.until, abandoned, call, item), heavy))
+            total += heavy
+        while waiting:
+            yield waiting.popleft()[0].result()
+    finally:
+        abandoned.set()  # where not all was asked for: threads are waited for at exit, and may have many tries left
+        for future, _ in waiting:
+            future.cancel()
+
+
+@lru_cache(maxsize=1)
+def _threads(_process: int, number: int) -> ThreadPoolExecutor:
+    """This process's threads: none survive a fork."""
+    return ThreadPoolExecutor(number, thread_name_prefix="sanitize-fetch")
+
+
+def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator[bytes]:
+    """So many first bytes of each file; none of one that cannot be read. Files that are shorter are kept."""
+    remote = cast("RemoteStorage", storage)
+
+    def fetch(path: str) -> bytes:
+        try:
+            data = remote.fetch(path, 0, length)[0]
+        except OSError:
+            return b""
+        if len(data) < length:
+            remote.kept[path] = data
+        return data
+
+    return concurrently(fetch, paths, lambda _: length)
+
+
+def whole_files(
+    storage: Storage, paths: Sequence[str | None], sizes: Sequence[int] | None = None
+) -> Iterator[bytes | OSError | None]:
+    """All bytes of each file, or why they cannot be had; None for None. `sizes` in bytes, -1 where unknown."""
+    sizes = sizes or [-1] * len(paths)
+    return concurrently(partial(_whole, storage), list(zip(paths, sizes, strict=True)), label_weight)
+
+
+def label_weight(item: tuple[str | None, int]) -> int:
+    """Bytes that a (path, size) is taken to weigh."""
+    return max(item[1], 1024) if item[1] >= 0 else UNKNOWN_WEIGHT
+
+
+def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | None:
+    """All bytes of a file, or why they cannot be had."""
+    path, size = item
+    remote = cast("RemoteStorage", storage)
+    if path is None:
+        return None
+    if path in remote.kept:
+        return remote.kept.pop(path)
+    try:
+        return remote.fetch(path, 0, None, size, limits.LABEL_BYTES)[0]
+    except OSError as error:
+        return error

@@ -1,0 +1,214 @@
+"""The storage behind a path, a URL or an archive, as people write it on a command line."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
+
+from sanitizer.storage.base import LOCAL, Storage, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.storage.http import HttpStorage
+    from sanitizer.storage.remote import RemoteStorage
+    from sanitizer.storage.zip_ import ZipStorage
+
+_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+                 ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
+    but whether `x.zip` is a local file."""
+    if "://" in path:
+        return not path.startswith("file://")
+    return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
+
+
+def refuse_remote(paths: Sequence[str]) -> None:
+    """StorageError where a path leads elsewhere than to this disk."""
+    for path in filter(is_remote, paths):
+        if "://" in path:
+            place, advice = f"behind {path.partition('://')[0]}://", "copy this one to this disk"
+        else:
+            place, advice = "in an archive", f"unpack {path}"
+        raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
+
+
+def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
+    """The one storage that all paths of a command line are in, and their absolute paths in it.
+
+    Raises:
+        StorageError: As `open_storage`; the paths are in several places.
+    """
+    if not any(map(is_remote, paths)):
+        return LOCAL, [os.path.abspath(path.removeprefix("file://")) for path in paths]
+    several = StorageError("give paths of one place at a time: one bucket, one archive, or this disk")
+    if not all(map(is_remote, paths)):
+        raise several
+    storage, first = open_storage(paths[0])
+    found, home = [first], storage.home
+    for path in paths[1:]:
+        other, inside = open_storage(path)
+        if other is not storage:
+            raise several
+        found.append(inside)
+        home = os.path.commonpath([home, storage.home])
+    storage.home = home
+    return storage, found
+
+
+def open_storage(path: str) -> tuple[RemoteStorage, str]:
+    """The storage behind a URL or an archive, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, a package is missing, or the place cannot be reached.
+    """
+    return open_zip(path) if _is_zip(path) else open_url(path)
+
+
+def open_path(path: str) -> BinaryIO:
+    """A file by its local path or its URL.
+
+    Raises:
+        OSError: It cannot be opened.
+        StorageError: As `open_storage`.
+    """
+    if "://" not in path:
+        return open(path, "rb")
+    storage, inside = _find_remote(path)
+    return storage.open(inside, storage.ask_size(inside))
+
+
+def absolute(path: str) -> str:
+    """Absolute path of a file by its local path; a URL as it may be shown, from which `open_path` opens it."""
+    if "://" not in path:
+        return os.path.abspath(path)
+    storage, inside = _find_remote(path)
+    return storage.url(inside)
+
+
+def _find_remote(url: str) -> tuple[RemoteStorage, str]:
+    """As `open_storage`, of a file that is no part of the dataset."""
+    return find_zip(url)[:2] if _is_zip(url) else find_server(url)
+
+
+def _is_zip(url: str) -> bool:
+    return "::" in url or url.startswith("zip://") or url.partition("?")[0].lower().endswith(".zip")
+
+
+def open_url(url: str) -> tuple[RemoteStorage, str]:
+    """The storage of a URL, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, or a package is missing.
+    """
+    storage, path = find_server(url)
+    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
+    if "{" in storage.home:  # of a pattern for shards
+        storage.home = os.path.dirname(storage.home.partition("{")[0])
+    return storage, path
+
+
+def find_server(url: str) -> tuple[RemoteStorage, str]:
+    """The bucket or server of a URL, and the path in it.
+
+    Raises:
+        StorageError: The protocol is unknown, or a package is missing.
+    """
+    protocol, _, rest = url.partition("://")
+    protocol = protocol.lower()
+    from sanitizer.storage.fsspec_ import PACKAGES, require
+
+    if protocol not in PACKAGES:
+        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
+        raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
+    if protocol in ("http", "https"):
+        from sanitizer.storage.http import HttpStorage
+
+        require(protocol)
+        place = urlsplit(url)
+        path = HttpStorage.path_of(place)
+        server = (protocol, path.split("/")[1])
+        # A URL without credentials, as messages show it, means the server that was named with them.
+        if server not in _SERVERS or place.query or "@" in place.netloc:
+            before = _SERVERS.get(server)
+            if before is None or not before.is_named_by(place):
+                _SERVERS[server] = HttpStorage(protocol, place.netloc, place.query)
+        return _SERVERS[server], path
+    if "@" in rest.split("/")[0]:
+        raise StorageError(
+            f"{protocol}:// takes no user or key within the URL: its client finds them by itself"
+        )
+    path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
+    if path == "/" and protocol != "memory":
+        raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
+    require(protocol)
+    return _bucket(protocol, "/" if protocol == "memory" else "/" + path.split("/")[1]), path
+
+
+@cache
+def _bucket(protocol: str, anchor: str) -> RemoteStorage:
+    """One storage for each bucket, so that its listings are fetched once."""
+    from sanitizer.storage.fsspec_ import FsspecStorage
+
+    if protocol in ("s3", "s3a"):
+        from sanitizer.storage.s3 import S3Storage
+
+        return S3Storage(protocol, anchor)
+    return FsspecStorage(protocol, anchor)
+
+
+_SERVERS: dict[tuple[str, str], HttpStorage] = {}
+"""Web servers by protocol and name."""
+
+
+def open_zip(url: str) -> tuple[RemoteStorage, str]:
+    """The storage in an archive: `set.zip`, `s3://bucket/set.zip`, `zip://path/inside::archive` or `zip://archive`.
+
+    Raises:
+        StorageError: There is no such archive, or it is none.
+    """
+    storage, path, inner = find_zip(url)
+    storage.home = path if storage.isdir(path) or not inner else os.path.dirname(path)
+    return storage, path
+
+
+def find_zip(url: str) -> tuple[RemoteStorage, str, str]:
+    """(the storage, the path in it, what the URL has of that path).
+
+    Raises:
+        StorageError: There is no such archive, or it is none.
+    """
+    inner, outer = "", url
+    if url.startswith("zip://"):
+        inner, chained, outer = url[len("zip://") :].partition("::")
+        if not chained:
+            inner, outer = "", inner
+    if "::" in outer:
+        raise StorageError("only zip://path/inside::archive can be chained")
+    storage = _archive(outer, _state(outer))
+    return storage, os.path.normpath(f"{storage.anchor}/{inner.strip('/')}"), inner
+
+
+@lru_cache(maxsize=4)
+def _archive(outer: str, _state: object) -> ZipStorage:
+    """One storage for each archive, so that its directory is read once."""
+    from sanitizer.storage.zip_ import ZipStorage
+
+    if "://" not in outer:
+        return ZipStorage(os.path.abspath(outer), outer)
+    storage, path = find_server(outer)
+    return ZipStorage(path, storage.url(path), storage)
+
+
+def _state(outer: str) -> object:
+    """What changes when a local archive is written anew."""
+    try:
+        status = os.stat(outer)
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
