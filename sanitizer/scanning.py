@@ -90,7 +90,7 @@ def scan(
         mode, why = affordable_mode(dataset)
         notes += [why] if why else []
 
-    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=cache)
+    job = Job(dataset, ruleset.task_spec(dataset.task_spec(task)), ruleset, mode, use_cache=cache)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread

@@ -1,0 +1,67 @@
+"""Runs Python code in a process of its own, and says how long it took and how much memory it held at most."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_SECONDS = 10.0
+MOST_MB = 1024.0
+_ROOT = str(Path(__file__).parent.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run.
+
+    Attributes:
+        stdout, stderr: What it wrote.
+        seconds: Processor time, its children's with it: a busy machine does not lengthen it.
+        peak_mb: Most memory that it held at a time, or that one of its children did.
+    """
+
+    stdout: str
+    stderr: str
+    seconds: float
+    peak_mb: float
+
+    def within_limits(self) -> bool:
+        """Whether it kept to what every hostile input may cost."""
+        return self.seconds < MOST_SECONDS and self.peak_mb < MOST_MB
+
+
+def run_measured(code: str, *args: object, timeout_s: float = 60.0) -> Measured:
+    """Run code that finds its arguments, as text, in sys.argv[1:].
+
+    Raises:
+        subprocess.TimeoutExpired: It did not end.
+        AssertionError: It ended by an exception.
+    """
+    watched = (
+        f"{code}\nimport json, resource as r, sys\n"
+        "u = [r.getrusage(who) for who in (r.RUSAGE_SELF, r.RUSAGE_CHILDREN)]\n"
+        "used = sum(x.ru_utime + x.ru_stime for x in u), max(x.ru_maxrss for x in u) / 1024\n"
+        "print(json.dumps(used), file=sys.stderr)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": _ROOT, "OPENBLAS_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", watched, *map(str, args)],
+        capture_output=True, text=True, env=env, timeout=timeout_s, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    stderr, _, used = ran.stderr.rstrip().rpartition("\n")
+    return Measured(ran.stdout, stderr, *json.loads(used))
+
+
+SCAN = """
+import contextlib, sys
+from sanitizer.cli import main
+with contextlib.suppress(SystemExit):
+    status = main(["scan", *sys.argv[1:], "--no-cache", "--jobs", "1"])
+    print("status", status)
+"""
+"""Runs `sanitize scan` with the arguments, in one process."""
