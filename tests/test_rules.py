@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RULES = load_rules()
 
 CODES = {
-    **{f"L{n:03}": "label files" for n in range(1, 10)},
+    **{f"L{n:03}": "label files" for n in range(1, 11)},
     **{f"B{n:03}": "boxes" for n in range(1, 13)},
     **{f"C{n:03}": "classes" for n in range(1, 4)},
     **{f"S{n:03}": "polygons" for n in range(1, 5)},

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
+from sanitizer.util.bounded_read import open_regular
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
@@ -131,8 +133,8 @@ class LocalStorage:
         return "LOCAL"
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in."""
-        return open(path, "rb")
+        """The file, to read and seek in. NotRegularError, an OSError, where it is none: nothing is waited for."""
+        return open_regular(path)
 
     def list(self, path: str) -> Iterator[Entry]:
         """Everything in a folder; what a broken link leads to has size and stamp -1."""
@@ -225,7 +227,7 @@ def open_path(path: str) -> BinaryIO:
         StorageError: As `open_storage`.
     """
     if "://" not in path:
-        return open(path, "rb")
+        return open_regular(path)
     storage, inside = _find_remote(path)
     return storage.open(inside, storage.ask_size(inside))
 
