@@ -20,6 +20,16 @@ MOST_MB = 1024.0
 _ROOT = str(Path(__file__).parent.parent)
 
 
+_MEASURE = """
+import json, resource, sys
+usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+seconds = sum(u.ru_utime + u.ru_stime for u in usage)
+# Not ru_maxrss of this process: that begins with what its parent held when it was made.
+own_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([seconds, max(own_kb, usage[1].ru_maxrss) / 1024]), file=sys.stderr)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One run.
@@ -47,12 +57,7 @@ def run_measured(code: str, *args: object, timeout_s: float = 60.0) -> Measured:
         subprocess.TimeoutExpired: It did not end.
         AssertionError: It ended by an exception.
     """
-    watched = (
-        f"{code}\nimport json, resource as r, sys\n"
-        "u = [r.getrusage(who) for who in (r.RUSAGE_SELF, r.RUSAGE_CHILDREN)]\n"
-        "used = sum(x.ru_utime + x.ru_stime for x in u), max(x.ru_maxrss for x in u) / 1024\n"
-        "print(json.dumps(used), file=sys.stderr)\n"
-    )
+    watched = f"{code}\n{_MEASURE}"
     env = {**os.environ, "PYTHONPATH": _ROOT, "OPENBLAS_NUM_THREADS": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", watched, *map(str, args)],

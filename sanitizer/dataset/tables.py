@@ -83,6 +83,8 @@ class ImageStatus(IntEnum):
     """Header is fine, pixels are damaged."""
     ENDS_PROCESS = 10
     """Left out, as the process that reads it ends: its decoder crashes, or memory runs out."""
+    TOO_LARGE = 11
+    """Too costly to open or to decode within our limits: nothing is claimed of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
