@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.storage.opening import absolute, open_path
+from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_stream
+from sanitizer.util.paths import is_inside
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ CONFIG_NAME = "sanitize.yaml"
 PYPROJECT_NAME = "pyproject.toml"
 FAIL_ON = ("error", "warning", "info", "never")
 MAX_BYTES = 1_000_000
+MAX_NAMED_BYTES = 32 * MIB
+"""The largest baseline that comes with a dataset, of half a million findings: as JSON in memory it may take twenty
+times as much. What the user names has no such limit."""
+MAX_ID_DIGITS = 19
+"""A class of more digits is no id: no label could hold it."""
+MAX_IMGSZ = 100_000
+"""Training image size in pixels; what is larger is a slip of the keyboard."""
 
 
 class ConfigError(Exception):
@@ -85,16 +93,17 @@ def load_config(start_dir: str, explicit: str | None = None, storage: Storage = 
         return _build(path, _read_toml(path) if path.endswith(".toml") else _read_yaml(path))
     if storage.remote:
         return _load_beside(start_dir, storage)
-    folder = os.path.abspath(start_dir)
+    start = folder = os.path.abspath(start_dir)
     while True:
+        beside = _within(folder) if folder == start else None
         yaml_path = os.path.join(folder, CONFIG_NAME)
         if os.path.isfile(yaml_path):
-            return _build(yaml_path, _read_yaml(yaml_path))
+            return _build(yaml_path, _read_yaml(yaml_path), beside)
         toml_path = os.path.join(folder, PYPROJECT_NAME)
         if os.path.isfile(toml_path) and b"tool.sanitize" in _read_bytes(toml_path):
             table = _read_toml(toml_path)
             if table is not None:
-                return _build(toml_path, table)
+                return _build(toml_path, table, beside)
         parent = os.path.dirname(folder)
         if parent == folder:
             return Config()
@@ -104,7 +113,7 @@ def load_config(start_dir: str, explicit: str | None = None, storage: Storage = 
 def _load_beside(folder: str, storage: Storage) -> Config:
     """The configuration in a folder of some storage; what it names is sought there, too, and not on this disk."""
 
-    def beside(name: str) -> str:
+    def beside(name: str, at: _At) -> str:
         return storage.url(os.path.normpath(os.path.join(folder, name)))
 
     for name, read in ((CONFIG_NAME, _read_yaml), (PYPROJECT_NAME, _read_toml)):
@@ -115,15 +124,40 @@ def _load_beside(folder: str, storage: Storage) -> Config:
     return Config()
 
 
+def _within(folder: str) -> Callable[[str, _At], str]:
+    """Paths of names in a configuration that came with the dataset: it may name what lies in the dataset only.
+
+    Whoever made it could else have any file of this machine opened, and lines of it shown.
+    """
+
+    def beside(name: str, at: _At) -> str:
+        path = os.path.join(folder, name)
+        try:
+            inside = is_inside(os.path.realpath(path), os.path.realpath(folder))
+        except (OSError, ValueError):  # a NUL in the name
+            inside = False
+        if "://" in name or not inside:
+            at.fail(
+                f"{_kind(name)} leads out of the dataset, and a configuration that lies in the dataset may "
+                "name files in it only: move the file there, or name this configuration with --config"
+            )
+        if os.path.isfile(path) and os.path.getsize(path) > MAX_NAMED_BYTES:
+            at.fail(
+                f"{_kind(name)} is larger than {as_size(MAX_NAMED_BYTES)}: name this configuration with --config"
+            )
+        return path
+
+    return beside
+
+
 def _read_bytes(path: str) -> bytes:
     try:
         with open_path(path) as file:
-            content = file.read(MAX_BYTES + 1)
+            return read_stream(file, MAX_BYTES, path)
+    except TooLargeError:
+        raise ConfigError(f"{path}: over {MAX_BYTES:,} bytes, too long for a configuration") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: over {MAX_BYTES:,} bytes, too long for a configuration")
-    return content
 
 
 def _read_toml(path: str) -> object:
@@ -132,7 +166,7 @@ def _read_toml(path: str) -> object:
 
     try:
         content = tomllib.loads(_read_bytes(path).decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
         raise ConfigError(f"{path}: no valid TOML: {error}") from error
     tool = content.get("tool", {})
     return tool.get("sanitize") if isinstance(tool, dict) else None
@@ -141,8 +175,10 @@ def _read_toml(path: str) -> object:
 def _read_yaml(path: str) -> object:
     import yaml
 
+    from sanitizer.util import bounded_yaml
+
     try:
-        return yaml.safe_load(_read_bytes(path))
+        return bounded_yaml.load(_read_bytes(path))
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: no valid YAML: {error.problem}") from error
@@ -181,7 +217,9 @@ def _line_of(path: str, keys: Sequence[object]) -> int | None:
         return None
     import yaml
 
-    node = yaml.compose(_read_bytes(path).decode("utf-8", "replace"), Loader=yaml.SafeLoader)
+    from sanitizer.util import bounded_yaml
+
+    node = bounded_yaml.compose(_read_bytes(path))
     line = None
     for key in keys:
         if not isinstance(node, yaml.MappingNode):
@@ -193,17 +231,21 @@ def _line_of(path: str, keys: Sequence[object]) -> int | None:
     return line
 
 
-def _build(path: str, content: object, beside: Callable[[str], str] | None = None) -> Config:
+def _build(path: str, content: object, beside: Callable[[str, _At], str] | None = None) -> Config:
     """The configuration; `beside` makes paths of names in it, those in the file's folder by default."""
     at = _At(path)
     values = _mapping({} if content is None else content, at, tuple(_KEYS))
     if beside is None:
-        beside = partial(os.path.join, os.path.dirname(path))
+        folder = os.path.dirname(path)
+
+        def beside(name: str, at: _At) -> str:
+            return os.path.join(folder, name)
+
     read: dict[str, Any] = {_KEYS[k][0]: _KEYS[k][1](v, at.under(k)) for k, v in values.items()}
     if "packs" in read:
-        read["packs"] = tuple(map(beside, read["packs"]))
+        read["packs"] = tuple(beside(name, at.under("packs")) for name in read["packs"])
     if read.get("baseline") is not None:
-        read["baseline"] = beside(read["baseline"])
+        read["baseline"] = beside(read["baseline"], at.under("baseline"))
     return Config(**read, source=path)
 
 
@@ -230,14 +272,21 @@ def _string(value: object, at: _At) -> str:
 
 
 def _fail_on(value: object, at: _At) -> str:
-    if value not in FAIL_ON:
-        at.fail(f"must be one of {', '.join(FAIL_ON)}, not {value!r}{did_you_mean(str(value), FAIL_ON)}")
-    return str(value)
+    return _one_of(value, FAIL_ON, at)
+
+
+def _one_of(value: object, known: Sequence[str], at: _At) -> str:
+    if not isinstance(value, str) or value not in known:
+        guess = did_you_mean(value[:60], known) if isinstance(value, str) else ""
+        at.fail(f"must be one of {', '.join(known)}, not {_kind(value)}{guess}")
+    return value
 
 
 def _imgsz(value: object, at: _At) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         at.fail(f"must be a whole number of pixels such as 640, not {_kind(value)}")
+    if value > MAX_IMGSZ:
+        at.fail(f"must be at most {MAX_IMGSZ:,} pixels, not {_kind(value)}")
     return value
 
 
@@ -265,23 +314,32 @@ def _rule(value: object, at: _At) -> RuleConfig:
 def class_key(written: object) -> int | str:
     """Class id or class name, as TOML and the command line write both as text."""
     text = str(written)
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_ID_DIGITS else text
 
 
 def _severity(value: object, at: _At) -> Severity:
-    names = [s.label for s in Severity]
-    if value not in names:
-        at.fail(f"must be one of {', '.join(names)}, not {value!r}{did_you_mean(str(value), names)}")
-    return Severity.parse(str(value))
+    return Severity.parse(_one_of(value, [s.label for s in Severity], at))
 
 
 def _numbers(value: object, at: _At) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, number in _mapping(value, at).items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        finite = finite_number(number)
+        if finite is None:
             at.under(name).fail(f"must be a number, not {_kind(number)}")
-        numbers[_string(name, at)] = float(number)
+        numbers[_string(name, at)] = finite
     return numbers
+
+
+def finite_number(value: object) -> float | None:
+    """The value as a float; None where it is no number, or one that no float can hold, such as 10**400."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _kind(value: object) -> str:
@@ -292,7 +350,9 @@ def _kind(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list" if all(isinstance(v, str) for v in value) else "a list of other things than texts"
-    return repr(value)[:60]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
+        return f"a number of {len(str(abs(value)))} digits"
+    return repr(value if not isinstance(value, str) else value[:60])[:60]
 
 
 _KEYS: dict[str, tuple[str, Callable[[object, _At], object]]] = {

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 
 MAX_NAME_FAULTS = 100
+MAX_CLASSES = 100_000
+"""Class ids beyond this are taken for a slip or an attack. A detector gives a score to every class at each of 8,400
+places of a picture of 640 px: with so many classes that is 3 GB for one image; the largest published sets have 21,841.
+"""
+_SCORE_BYTES_OF_A_CLASS = 8400 * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def read_classes(document: DataYaml) -> Classes:
         faults.append(
             _fault(document, detail, "Add `names:`, one name a class, in the order of the class ids.")
         )
-    elif nc is not None and document.data.get("names") is None:
+    elif nc is not None and nc <= MAX_CLASSES and document.data.get("names") is None:
         faults.append(_nameless(document, nc))
     names = _read_names(document, listed, faults) if listed is not None else {}
     if listed is not None:
@@ -52,7 +57,10 @@ def read_classes(document: DataYaml) -> Classes:
             detail = f"`nc: {nc}` but `names` has {len(listed)} entries; training stops here"
             advice = "Correct the one that is wrong, or leave `nc:` out: training counts the names."
             faults.append(_fault(document, detail, advice, document.line("nc")))
-        nc = max([nc or 0, len(listed), *(key + 1 for key in names)])
+        nc = max([nc or 0, len(listed), *(key + 1 for key in names if key < MAX_CLASSES)])
+    if nc is not None and nc > MAX_CLASSES:
+        faults.append(_too_many(document, nc))
+        nc = None
     shape = _read_kpt_shape(document, faults)
     return Classes(nc or None, names, shape, tuple(faults))
 
@@ -73,6 +81,16 @@ def _nameless(document: DataYaml, nc: int) -> Place:
     detail = f"`nc: {nc}` without `names:`; training calls the {called}"
     advice = "Add `names:`, one name a class, in the order of the class ids."
     return _fault(document, detail, advice, document.line("nc"), Severity.WARNING)
+
+
+def _too_many(document: DataYaml, nc: int) -> Place:
+    key, words = (
+        ("nc", f"`nc: {_short(nc)}`") if "nc" in document.data else ("names", f"`names` of {nc:,} classes")
+    )
+    need = f"the scores of one image alone take {nc * _SCORE_BYTES_OF_A_CLASS // 10**9:,} GB"
+    detail = f"{words} is more than can be trained ({need}, {MAX_CLASSES:,} classes are the limit here)"
+    advice = "Correct the number of classes; until then no class id can be told to be out of range."
+    return _fault(document, f"{detail}; class ids were not checked", advice, document.line(key))
 
 
 def _read_nc(document: DataYaml, faults: list[Place]) -> int | None:

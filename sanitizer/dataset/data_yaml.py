@@ -16,17 +16,16 @@ from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.tables import Place
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.util import bounded_yaml
+from sanitizer.util.bounded_read import TooLargeError, read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
 MAX_BYTES = 5_000_000
-MAX_DEPTH = 60
-_TOO_DEEP = f"nests values more than {MAX_DEPTH} deep"
+_STOPS = "training stops here"
 _PLAIN_VALUES = "Write plain values only: paths, numbers, names."
-MAX_EXPANDED_NODES = 1_000_000
-"""Values after every alias is written out: a few lines of aliases can stand for billions."""
 
 KEY_TYPES: Mapping[str, tuple[type, ...]] = {
     "path": (str,),
@@ -40,7 +39,6 @@ KEY_TYPES: Mapping[str, tuple[type, ...]] = {
 """Types that Ultralytics insists on (its DATASET_KEY_TYPES)."""
 
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _REPAIR = (
     "Repair the line; `python -c \"import yaml; yaml.safe_load(open('data.yaml'))\"` shows the same error."
 )
@@ -86,17 +84,14 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     faults = _encoding_faults(path, raw)
     text = raw.decode("utf-8", "ignore")
     try:
-        if not _parses(text):
-            # What PyYAML refuses to read; Ultralytics deletes these characters and tries again.
-            text = yaml.reader.Reader.NON_PRINTABLE.sub("", text)
-        problem = _hazard(text)
-        if problem is not None:
-            detail, line = problem
-            return _refused(path, detail, _PLAIN_VALUES, line)
-        loader = _Loader(text)
+        text, hazard = _readable(text)
+        if hazard is not None:
+            effect = _STOPS if hazard.stops_every_reader else "it was not read, so nothing is known of it"
+            return _refused(path, hazard.problem, _PLAIN_VALUES, hazard.mark.line + 1, effect=effect)
+        loader = bounded_yaml.Loader(text)
         try:
             node = loader.get_single_node()
-            _limit_expansion(node)
+            bounded_yaml.limit_expansion(node)
             data = loader.construct_document(node) if node is not None else {}
         finally:
             loader.dispose()
@@ -119,6 +114,16 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     return document
 
 
+def _readable(text: str) -> tuple[str, bounded_yaml.Hazard | None]:
+    """The text as training reads it, and what must not be composed of it."""
+    try:
+        return text, bounded_yaml.find_hazard(text, python_tags=True)
+    except yaml.YAMLError:
+        # What PyYAML refuses to read; Ultralytics deletes these characters and tries again.
+        text = yaml.reader.Reader.NON_PRINTABLE.sub("", text)
+        return text, bounded_yaml.find_hazard(text, python_tags=True)
+
+
 def _is_none_word(value: object) -> bool:
     return isinstance(value, str) and value == "None"
 
@@ -129,19 +134,23 @@ def _read_bytes(path: str, storage: Storage) -> bytes | str:
         if not storage.isfile(path):
             return "is not a regular file" if storage.lexists(path) else "does not exist"
         with storage.open(path) as file:
-            raw = file.read(MAX_BYTES + 1)
+            return read_stream(file, MAX_BYTES, path)
+    except TooLargeError:
+        return f"is over {MAX_BYTES // 1_000_000} MB, far more than any data.yaml needs, so it was not read"
     except OSError as error:
         unreadable(storage, path, error)
         return f"cannot be read: {error.strerror}"
-    if len(raw) > MAX_BYTES:
-        return f"is over {MAX_BYTES // 1_000_000} MB, far more than any data.yaml needs, so it was not read"
-    return raw
 
 
 def _refused(
-    path: str, detail: str, suggestion: str, line: int | None = None, column: int | None = None
+    path: str,
+    detail: str,
+    suggestion: str,
+    line: int | None = None,
+    column: int | None = None,
+    effect: str = _STOPS,
 ) -> DataYaml:
-    sentence = f"this file {detail}; training stops here"
+    sentence = f"this file {detail}; {effect}"
     fault = place("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
     return DataYaml(path, {}, False, {}, [fault])
 
@@ -167,71 +176,6 @@ def _encoding_faults(path: str, raw: bytes) -> list[Place]:
     return []
 
 
-def _parses(text: str) -> bool:
-    """Whether events can be read to the end; stops early, content with what is too deep to be read at all."""
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            depth += _depth_step(event)
-            if depth > MAX_DEPTH:
-                return True
-    except yaml.YAMLError:
-        return False
-    return True
-
-
-def _depth_step(event: yaml.Event) -> int:
-    if isinstance(event, yaml.CollectionStartEvent):
-        return 1
-    return -1 if isinstance(event, yaml.CollectionEndEvent) else 0
-
-
-def _hazard(text: str) -> tuple[str, int] | None:
-    """What must not even be composed: (phrase, 1-based line). Events are flat, so nothing here can recurse."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        depth += _depth_step(event)
-        line = event.start_mark.line + 1  # type: ignore[union-attr]  # a parser's events have marks
-        if depth > MAX_DEPTH:
-            return _TOO_DEEP, line
-        tag = getattr(event, "tag", None)
-        if tag and "python/" in tag:
-            short = tag.removeprefix("tag:yaml.org,2002:")
-            return (
-                f"holds the tag !!{short}, which asks the reader to build or run Python; no safe reader does",
-                line,
-            )
-    return None
-
-
-def _limit_expansion(root: yaml.Node | None) -> None:
-    """Raise YAMLError where aliases written out would give too many values, or refer to themselves."""
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node) -> int:
-        known = sizes.get(id(node))
-        if known == -1:
-            raise yaml.MarkedYAMLError(problem="an alias refers to itself", problem_mark=node.start_mark)
-        if known is None:
-            sizes[id(node)] = -1
-            known = sizes[id(node)] = 1 + sum(size(child) for child in _children(node))
-            if known > MAX_EXPANDED_NODES:
-                problem = f"aliases stand for more than {MAX_EXPANDED_NODES:,} values"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-        return known
-
-    if root is not None:
-        size(root)
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            yield from pair
-    elif isinstance(node, yaml.SequenceNode):
-        yield from node.value
-
-
 def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
@@ -239,7 +183,7 @@ def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
     if (
         "maximum nesting depth" in why
     ):  # newer parsers have a limit of their own, and reach it while reading ahead
-        return _refused(path, _TOO_DEEP, _PLAIN_VALUES, line)
+        return _refused(path, bounded_yaml.TOO_DEEP, _PLAIN_VALUES, line)
     return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.class_names import MAX_CLASSES
 from sanitizer.dataset.listing import image_folder
 from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
@@ -138,7 +139,8 @@ def read_darknet(path: str, storage: Storage) -> FolderLayout:
     names = _first_existing(values.get("names", ""), bases, storage)
     layout.names = dict(enumerate(line.strip() for line in _lines(names, storage))) if names else {}
     declared = values.get("classes", "")
-    layout.nc = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 9 else None
+    nc = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 9 else 0
+    layout.nc = nc if nc <= MAX_CLASSES else None
     layout.nc = max(layout.nc or 0, len(layout.names)) or None
     return layout
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.dataset.listing import is_image_name, label_folder
+from sanitizer.dataset.listing import MAX_FILES, TooManyFilesError, is_image_name, label_folder
 from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+MAX_LINE = 1 << 20
+_PIECE_CHARACTERS = 1 << 20
 
 LineKind = Literal["as training", "not an image", "moved", "labels beside"]
 """How training takes a line.
@@ -44,36 +47,95 @@ class ImageList:
     error: str | None = None
 
 
-def read_image_list(path: str, bases: Sequence[str], storage: Storage = LOCAL) -> ImageList:
-    """Read the list at an absolute path. `bases`: further folders that relative lines may be meant from."""
+def read_image_list(
+    path: str, bases: Sequence[str], storage: Storage = LOCAL, max_files: int = MAX_FILES
+) -> ImageList:
+    """Read the list at an absolute path.
+
+    Args:
+        path: The list.
+        bases: Further folders that relative lines may be meant from.
+        storage: Where it lies.
+        max_files: The most lines that it may have.
+
+    Raises:
+        TooManyFilesError: It has more lines.
+    """
     result = ImageList()
-    try:
-        with storage.open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as decoded:
-            text = decoded.read()
-    except UnicodeDecodeError:
-        result.error = "is not UTF-8 text"
-        return result
-    except OSError as error:
-        result.error = f"cannot be read: {error.strerror}"
-        return result
     list_folder = os.path.dirname(path)
     known: dict[str, tuple[LineKind, tuple[str, str]]] = {}
-    skipped = len(text[: len(text) - len(text.lstrip())].splitlines())  # training strips, then splits
-    for number, line in enumerate(text.strip().splitlines(), start=skipped + 1):
-        folder, _, name = line.rpartition("/")
-        kind: LineKind
-        if not is_image_name(line):
-            kind, key = "not an image", None
-        else:
-            if folder not in known:
-                known[folder] = _find_folder(folder, name, list_folder, bases, storage)
-            kind, key = known[folder]
-            result.groups.setdefault(key, []).append(name)
-            result.first_line.setdefault(key, number)
-        if key is not None or line.strip():
-            result.counts[kind] += 1
-            result.examples.setdefault(kind, (number, line))
+    try:
+        with storage.open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as decoded:
+            for number, line in _stripped_lines(decoded):
+                if number > max_files:
+                    raise TooManyFilesError(path, max_files)
+                _take_line(result, number, line, known, list_folder, bases, storage)
+    except UnicodeDecodeError:
+        return ImageList(error="is not UTF-8 text")
+    except _LongLineError:
+        return ImageList(error=f"has a line of more than {MAX_LINE:,} characters, which is no path")
+    except OSError as error:
+        return ImageList(error=f"cannot be read: {error.strerror}")
     return result
+
+
+class _LongLineError(Exception):
+    """A line is longer than any path."""
+
+
+def _take_line(
+    result: ImageList,
+    number: int,
+    line: str,
+    known: dict[str, tuple[LineKind, tuple[str, str]]],
+    list_folder: str,
+    bases: Sequence[str],
+    storage: Storage,
+) -> None:
+    """Put one line where it belongs; `known` are the folders of the lines before it."""
+    folder, _, name = line.rpartition("/")
+    kind: LineKind
+    if not is_image_name(line):
+        kind, key = "not an image", None
+    else:
+        if folder not in known:
+            known[folder] = _find_folder(folder, name, list_folder, bases, storage)
+        kind, key = known[folder]
+        result.groups.setdefault(key, []).append(name)
+        result.first_line.setdefault(key, number)
+    if key is not None or line.strip():
+        result.counts[kind] += 1
+        result.examples.setdefault(kind, (number, line))
+
+
+def _stripped_lines(text: TextIOWrapper) -> Iterator[tuple[int, str]]:
+    """(1-based number, line) of `text.read().strip().splitlines()`, of which no more than a piece is ever held.
+
+    As training reads a list: blanks around the whole are taken off, and str.splitlines knows line ends of its own.
+    """
+    waiting: tuple[int, str] | None = None
+    for number, line in enumerate(_split_lines(text), start=1):
+        if waiting is None:
+            if line := line.lstrip():
+                waiting = number, line
+        elif line.strip():
+            yield waiting
+            waiting = number, line
+    if waiting is not None:
+        yield waiting[0], waiting[1].rstrip()
+
+
+def _split_lines(text: TextIOWrapper) -> Iterator[str]:
+    rest = ""
+    while piece := text.read(_PIECE_CHARACTERS):
+        lines = (rest + piece).splitlines(keepends=True)
+        # The last line may go on in the next piece, and a \r at its end may be half of a line end.
+        rest = lines.pop()
+        if len(rest) > MAX_LINE:
+            raise _LongLineError
+        for line in lines:
+            yield from line.splitlines()
+    yield from rest.splitlines()
 
 
 def _find_folder(

@@ -13,7 +13,7 @@ from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
-from sanitizer.dataset.listing import ImageFiles, Listing
+from sanitizer.dataset.listing import ImageFiles, Listing, TooManyFilesError
 from sanitizer.dataset.model import Dataset, with_states
 from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.single_files import (
@@ -59,7 +59,8 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
 
     Raises:
-        DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
+        DatasetError: Where nothing can be read at all, or a split is asked for that there is not, or more files
+            would have to be listed than `listing.max_files` allows.
         StorageError: A place elsewhere cannot be reached.
     """
     if not paths:
@@ -70,7 +71,10 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         if packed is not None:
             _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
             return replace(packed, faults=[*_oddities(storage), *packed.faults])
-        dataset = _find(Listing(storage), given, paths, splits)
+        try:
+            dataset = _find(Listing(storage), given, paths, splits)
+        except TooManyFilesError as error:
+            raise DatasetError(str(error)) from None
         return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
     except BaseException:
         storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +20,29 @@ IMAGE_ENDINGS = frozenset(
 
 MAX_LINKED_FOLDERS = 1000
 """Folders reached through symbolic links in one walk: links to and fro would multiply without end."""
+
+MAX_FILES = 25_000_000
+"""Names that are listed for one dataset, at most: ten million images and their labels are 20 million."""
+
+MAX_FILES_VARIABLE = "SANITIZE_MAX_FILES"
+"""Environment variable that raises, or lowers, that number."""
+
+
+class TooManyFilesError(Exception):
+    """A folder or list names more files than are to be listed; the text is one sentence for the user."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        super().__init__(
+            f"{path} leads to more than {limit:,} files, so listing them was given up: name a smaller folder, or "
+            f"set {MAX_FILES_VARIABLE} to a larger number"
+        )
+
+
+def max_files() -> int:
+    """The most names that may be listed for one dataset."""
+    wanted = os.environ.get(MAX_FILES_VARIABLE, "")
+    return int(wanted) if wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 19 else MAX_FILES
+
 
 _IMAGES, _LABELS = "/images/", "/labels/"
 
@@ -62,6 +87,14 @@ class Folder:
     subfolders: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     error: str | None = None
+
+    @property
+    def n_names(self) -> int:
+        """How many names are in it."""
+        return (
+            len(self.images) + len(self.labels) + len(self.misspelt_labels) + len(self.caches)
+            + self.others + len(self.subfolders)
+        )  # fmt: skip
 
 
 def _list_folder(path: str) -> Folder:
@@ -141,30 +174,75 @@ def _list_remote(storage: Storage, path: str) -> Folder:
     return folder
 
 
+@functools.cache
+def _made_up_devices() -> frozenset[int]:
+    """Device numbers of the file systems that the kernel makes up: /proc and /sys are large, and change while read."""
+    devices = set()
+    for path in ("/proc", "/sys"):
+        with contextlib.suppress(OSError):
+            devices.add(os.stat(path).st_dev)
+    with contextlib.suppress(OSError):
+        devices.discard(os.stat("/").st_dev)
+    return frozenset(devices)
+
+
+def _is_made_up(identity: Hashable) -> bool:
+    return isinstance(identity, tuple) and bool(identity) and identity[0] in _made_up_devices()
+
+
+def is_everything(path: str) -> bool:
+    """Whether a path is the whole disk, a folder of the kernel's, or a user's home, and so no split of a dataset."""
+    real = os.path.realpath(path)
+    home = os.path.realpath(os.path.expanduser("~"))
+    return real in ("/proc", "/sys", "/dev", home, os.path.dirname(home)) or os.path.dirname(real) == real
+
+
 class Listing:
     """Folders as they were when first asked for; each is read once.
 
     Attributes:
         storage: Where they are.
+        max_files: The most names that are read.
+        names_left: How many of these are left.
     """
 
     def __init__(self, storage: Storage = LOCAL) -> None:
         self.storage = storage
+        self.max_files = max_files()
+        self.names_left = self.max_files
         self._folders: dict[str, Folder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
 
     def folder(self, path: str) -> Folder:
-        """The folder's names; empty, with `error` set, where it cannot be listed."""
+        """The folder's names; empty, with `error` set, where it cannot be listed.
+
+        Raises:
+            TooManyFilesError: As `walk`.
+        """
         found = self._folders.get(path)
         if found is None:
             local = not self.storage.remote
             found = _list_folder(path) if local else _list_remote(self.storage, path)
             self._folders[path] = found
+            # A folder counts itself: a tree of empty ones has no end either.
+            self.spend(path, 1 + found.n_names)
         return found
 
+    def spend(self, path: str, n_names: int) -> None:
+        """Take note of names that were read from a folder or list. TooManyFilesError where these are too many."""
+        self.names_left -= n_names
+        if self.names_left < 0:
+            raise TooManyFilesError(path, self.max_files)
+
     def walk(self, root: str) -> Iterator[Folder]:
-        """The folder and all below it that are not hidden, through links too, but never into a parent again."""
+        """The folder and all below it that are not hidden, through links too, but never into a parent again.
+
+        Folders that the kernel makes up, such as /proc and /sys, are left out.
+
+        Raises:
+            TooManyFilesError: There are more than `max_files` names in all the folders asked for so far.
+        """
         self.storage.expect_walk(root)
         linked = 0
         waiting: list[tuple[str, tuple[Hashable, ...], bool]] = [(root, (), False)]
@@ -173,6 +251,8 @@ class Listing:
             identity = self.storage.identity(path)
             if identity is None or identity in parents:
                 continue
+            if parents and _is_made_up(identity):
+                continue
             if by_link:
                 linked += 1
                 if linked > MAX_LINKED_FOLDERS:
@@ -180,8 +260,9 @@ class Listing:
                     continue
             folder = self.folder(path)
             yield folder
+            above = (*parents, identity)
             for name in sorted(folder.subfolders, reverse=True):
-                waiting.append((f"{path}/{name}", (*parents, identity), by_link or name in folder.links))
+                waiting.append((f"{path}/{name}", above, by_link or name in folder.links))
 
     def count_images(self, root: str) -> int:
         """Number of images that training would find under a folder."""

@@ -14,6 +14,7 @@ from sanitizer.dataset.listing import (
     ImageCollector,
     ImageFiles,
     Listing,
+    is_everything,
     is_image_name,
     label_folder,
 )
@@ -73,7 +74,11 @@ class Gatherer:
         collector = ImageCollector()
         folders, lists = [], []
         for path in dict.fromkeys(split.paths):
-            if self.listing.storage.isdir(path):
+            if self.for_training and not self.listing.storage.remote and is_everything(path):
+                detail = f"`{split.name}:` leads to {shown(path)} and all that lies there; it was not read"
+                advice = "Name the folder of the dataset's images."
+                self._fault(split, detail, advice)
+            elif self.listing.storage.isdir(path):
                 folders.append(path)
                 self._add_folder(collector, split, path)
             elif self.listing.storage.isfile(path) and not is_image_name(path):
@@ -125,7 +130,9 @@ class Gatherer:
             self.faults.append(place("D005", detail, advice, file=path, split=split.name))
 
     def _add_list(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
-        found = read_image_list(path, [os.path.dirname(path), *self.bases], self.listing.storage)
+        bases = [os.path.dirname(path), *self.bases]
+        found = read_image_list(path, bases, self.listing.storage, self.listing.names_left)
+        self.listing.spend(path, found.counts.total())
         for (folder, label_dir), names in found.groups.items():
             collector.add(folder, label_dir, names)
         if found.error is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.data_yaml import KEY_TYPES
 from sanitizer.dataset.dataset_faults import find_from, place
 from sanitizer.findings.finding import Severity
+from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
 
@@ -33,6 +34,11 @@ FOLDER_NAMES = {
 """What people call the folder of a split."""
 
 STOPS = "training stops here"
+
+MAX_PATHS = 5000
+"""Paths that one split may list here; each is looked for in several folders."""
+MAX_LOST = 100
+"""Lost paths of a split that are named one by one."""
 
 
 @dataclass(slots=True)
@@ -119,7 +125,11 @@ class _Resolver:
         split = SplitSources(name, line=self.document.line(name))
         written_as_list = isinstance(self.document.data.get(name), list)
         lost: list[tuple[str, int | None]] = []
-        for i, value in enumerate(values):
+        if len(values) > MAX_PATHS:
+            detail = f"`{name}:` lists {len(values):,} paths; only the first {MAX_PATHS:,} were looked for"
+            advice = "Name the folders that hold the images, or one .txt list of them."
+            self._fault("D002", detail, advice, Severity.ERROR, split.line, name)
+        for i, value in enumerate(values[:MAX_PATHS]):
             line = self.document.line(name, i) if written_as_list else split.line
             if not isinstance(value, str):
                 self._no_text(name, value, line)
@@ -131,8 +141,11 @@ class _Resolver:
                     split.paths.append(found)
                 else:
                     lost.append((value, line))
-        for value, line in lost:
+        for value, line in lost[:MAX_LOST]:
             self._report_lost(split, value, line)
+        if len(lost) > MAX_LOST:
+            detail = f"`{name}:` lists {len(lost) - MAX_LOST:,} more paths that do not exist; {STOPS}"
+            self._fault("D002", detail, "Correct the list.", Severity.ERROR, split.line, name)
         if split.paths:
             self.result.splits.append(split)
         else:
@@ -325,8 +338,8 @@ def _datasets_folder() -> str | None:
     elif not config:
         config = os.environ.get("XDG_CONFIG_HOME", "~/.config")
     try:
-        with open(os.path.join(os.path.expanduser(config), "Ultralytics", "settings.json"), "rb") as file:
-            folder = json.loads(file.read(1_000_000)).get("datasets_dir")
-    except (OSError, ValueError, AttributeError):
+        path = os.path.join(os.path.expanduser(config), "Ultralytics", "settings.json")
+        folder = json.loads(read_bounded(path, MIB)).get("datasets_dir")
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return folder if isinstance(folder, str) else None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from sanitizer.util.bounded_read import MIB
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 Task = Literal["detect", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+
+MAX_LABEL_BYTES = 5 * MIB
+"""The limit of L010 where nobody has set another. The polygons of a crowded picture take under 1 MB; a table
+takes up to forty times the text that it is made from."""
 
 
 class RowKind(IntEnum):
@@ -43,7 +49,7 @@ class FileStatus(IntEnum):
 
     OK = 0
     MISSING = 1
-    """No file of that name, or a link that leads nowhere: training reads the image as background."""
+    """No regular file of that name, or a link that leads to none: training reads the image as background."""
     EMPTY = 2
     """Zero bytes or blanks only."""
     UNREADABLE = 3
@@ -52,6 +58,8 @@ class FileStatus(IntEnum):
     """Not UTF-8, so training drops the image (UTF-16 too)."""
     LFS_POINTER = 5
     """A git-lfs pointer in place of labels."""
+    TOO_LARGE = 6
+    """Larger than the limit, so not read: nothing is claimed of what training makes of it."""
 
 
 class ImageStatus(IntEnum):
@@ -75,6 +83,8 @@ class ImageStatus(IntEnum):
     """Header is fine, pixels are damaged."""
     ENDS_PROCESS = 10
     """Left out, as the process that reads it ends: its decoder crashes, or memory runs out."""
+    TOO_LARGE = 11
+    """Too costly to open or to decode within our limits: nothing is claimed of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +96,14 @@ class TaskSpec:
         nc: Number of classes, or None where the data.yaml does not say (then no class check).
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
+        max_label_bytes: The largest label file that is read.
     """
 
     task: Task
     nc: int | None
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
+    max_label_bytes: int = MAX_LABEL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +174,7 @@ class LabelTable:
         first_token: int64 (R + 1,) row r's tokens are first_token[r] to first_token[r + 1].
         tokens: float64 (T,) every number as float() reads it; NaN where the token is no number.
         token_column: int32 (T,) 1-based character where the token starts in its physical line.
-        faults: What could not be read, in file and line order (codes L001, L003, L004, L008, L009, L002, L007).
+        faults: What could not be read, in file and line order (codes L001 to L004, L007 to L010).
         status: uint8 (F,) a `FileStatus`.
         size_bytes: int64 (F,) length of the file, -1 where there is none.
         digest: uint64 (F,) hash of the file's bytes, 0 where there is none. Equal bytes, equal digest.

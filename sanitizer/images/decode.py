@@ -6,7 +6,6 @@ Nothing here writes: a JPEG that training would re-encode in place is re-encoded
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from contextlib import nullcontext
 from io import BytesIO
@@ -25,7 +24,9 @@ from sanitizer.images.header import (
     pack,
     png_depth_and_channels,
 )
+from sanitizer.images.source import BeyondLimitsError, check_decoding, exif_is_small, open_image
 from sanitizer.images.verdict import Verdict
+from sanitizer.util.bounded_read import open_regular
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -33,14 +34,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
 
+__all__ = ["check_image", "decode", "open_image", "perceptual_hash", "thumbnail"]
+
 HASHED_SIDE_PX = 64
 """Side of the gray square that the perceptual hash is made from."""
 COMPARED_SIDE_PX = 32
 """Side of the gray square that two pictures are compared by: small enough for copies to agree within a level or
 two, large enough for different pictures not to."""
-
-_TRAINED_FORMATS = frozenset({"jpeg", "png", "bmp", "webp", "tiff", "mpo", "avif", "heif", "jpeg2000", "dng"})
-"""Pillow format names, lower case, that check_image lets pass (8.4: IMG_FORMATS and jpeg2000)."""
 
 _CHANNELS = {"1": 1, "L": 1, "P": 1, "I": 1, "F": 1, "LA": 2, "PA": 2, "La": 2}
 _CHANNELS |= {"RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBa": 4, "RGBX": 4, "CMYK": 4}
@@ -68,32 +68,21 @@ def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
             return _damaged(Verdict(), error)
 
 
-def open_image(source: str | BinaryIO) -> PillowImage:
-    """An image, opened by Pillow alone; a file is wound back, as every look begins at its start.
-
-    Where Ultralytics is imported it has put into the place of `Image.open` a function of its own, which installs a
-    package over every file that Pillow cannot identify, and then says something else about it.
-    """
-    from PIL import Image
-
-    if not isinstance(source, str):
-        source.seek(0)
-    patches = sys.modules.get("ultralytics.utils.patches")
-    opened: PillowImage = getattr(patches, "_image_open", Image.open)(source)
-    return opened
-
-
 def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
     verdict = Verdict()
     try:
         _open_heif_too(block)
         image = open_image(source)
+    except BeyondLimitsError as error:
+        return _beyond_limits(Verdict(error.width, error.height), error)
     except Exception as error:
         return _not_opened(error, block)
     with image:
         verdict.width, verdict.height = image.size
         try:
             image.verify()
+        except BeyondLimitsError as error:
+            return _beyond_limits(verdict, error)
         except Exception as error:
             verdict.facts = _facts(image, 0, block)
             return _damaged(verdict, error)
@@ -105,10 +94,7 @@ def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
         name = str(image.format).lower()
     if min(verdict.width, verdict.height) < MIN_SIDE_PX:
         verdict.dropped = True
-    if name not in _TRAINED_FORMATS:
-        verdict.dropped, verdict.status = True, ImageStatus.NOT_IMAGE
-        verdict.detail = f"its content is {name.upper()}, a format that training does not accept"
-    elif name == "jpeg" and not verdict.dropped:
+    if name == "jpeg" and not verdict.dropped:
         _check_jpeg_end(source, verdict)
     return verdict
 
@@ -125,14 +111,11 @@ def _open_heif_too(block: bytes) -> None:
 
 
 def _not_opened(error: Exception, block: bytes) -> Verdict:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     verdict = Verdict(dropped=True, status=ImageStatus.NOT_IMAGE)
     known = "JPEG" if block.startswith(JPEG_START) else "PNG" if block.startswith(PNG_START) else None
-    if isinstance(error, Image.DecompressionBombError):
-        verdict.status = ImageStatus.UNDECODABLE
-        verdict.detail = f"Pillow refuses images this large: {_words(error)}"
-    elif known is not None:
+    if known is not None:
         verdict.status = ImageStatus.UNDECODABLE
         verdict.facts = pack(0, FORMAT_NUMBER[known.lower()], 0, 0)
         verdict.detail = f"it starts like a {known}, but its header is damaged or cut off"
@@ -140,6 +123,13 @@ def _not_opened(error: Exception, block: bytes) -> Verdict:
         verdict.detail = f"its content is {describe_foreign(block)}"
     else:
         verdict.detail = f"Pillow cannot open it: {_words(error)}"
+    return verdict
+
+
+def _beyond_limits(verdict: Verdict, error: BeyondLimitsError) -> Verdict:
+    """The verdict on an image that is too costly to open or to decode."""
+    verdict.status, verdict.detail = ImageStatus.TOO_LARGE, str(error)
+    verdict.dropped |= error.refused_by_pillow
     return verdict
 
 
@@ -160,6 +150,8 @@ def _words(error: BaseException) -> str:
 
 def _orientation(image: PillowImage) -> int:
     """EXIF orientation 1 to 8 or 0, read as check_image reads it (exif_size, after verify)."""
+    if not exif_is_small(image):
+        return 0
     try:
         exif = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
         value = exif.get(274)
@@ -185,13 +177,17 @@ def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
 
 def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
     """Training re-encodes a JPEG whose last two bytes are not its end marker, and drops it if that fails."""
-    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+    with open_regular(source) if isinstance(source, str) else nullcontext(source) as file:
         start = file.seek(max(0, file.seek(0, os.SEEK_END) - _END_SEARCHED))
         last = file.read()
     if last.endswith(JPEG_END):
         return
     try:
         _reencode(source)
+    except BeyondLimitsError as error:
+        _beyond_limits(verdict, error)
+        verdict.detail = f"its end marker is missing, and it is too large to be written anew here: {error}"
+        return
     except Exception as error:
         _damaged(verdict, error)
         verdict.detail = f"no end marker, and {verdict.detail}"
@@ -214,6 +210,7 @@ def _reencode(source: str | BinaryIO) -> None:
     from PIL import ImageOps
 
     with open_image(source) as image:
+        check_decoding(image, image.size, copies=2)
         upright = ImageOps.exif_transpose(image)
         # Decoding the whole is the test; a corner is enough to see that the mode can be encoded.
         upright.crop((0, 0, 16, 16)).save(BytesIO(), "JPEG", subsampling=0, quality=100)
@@ -228,13 +225,16 @@ def decode(source: str | BinaryIO, verdict: Verdict) -> int | None:
             without end marker, so training keeps the image and meets the damage when it loads it.
 
     Returns:
-        Perceptual hash as an unsigned 64-bit int; None where the image could not be decoded.
+        Perceptual hash as an unsigned 64-bit int; None where the image could not be decoded, or is too large.
     """
     dropped = verdict.dropped
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return perceptual_hash(_small_and_upright(source, HASHED_SIDE_PX, fast=True))
+        except BeyondLimitsError as error:
+            _beyond_limits(verdict, error).dropped = dropped
+            return None
         except Exception as error:
             _damaged(verdict, error).dropped = dropped
             return None
@@ -271,8 +271,10 @@ def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> P
     with open_image(source) as image:
         # Pillow turns a TIFF by itself.
         orientation = 0 if image.format == "TIFF" else _orientation(image)
+        full_size = image.size
         if fast:
             image.draft("L", (side_px, side_px))
+        check_decoding(image, full_size)
         image.load()
         gray = _gray(image)
     # A triangle filter is wide enough not to let the pixel grid of a resized copy show.

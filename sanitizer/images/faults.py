@@ -1,4 +1,4 @@
-"""What the image reader reports by itself, without a check: git-lfs pointers and unusual channels."""
+"""What the image reader reports by itself, without a check: git-lfs pointers, unusual channels, too large images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,30 @@ if TYPE_CHECKING:
 
 
 def image_faults(images: ImageTable) -> list[Fault]:
-    """What the image reader reports by itself: git-lfs pointers (L008) and unusual channels (I007)."""
+    """What the image reader reports by itself: git-lfs pointers (L008), unusual channels (I007), and images that are
+    too large (I008).
+    """
     faults = [
         Fault("L008", file, values={"what": "image", "detail": images.detail[file]})
         for file in np.flatnonzero(images.status == ImageStatus.LFS_POINTER).tolist()
     ]
-    return faults + _unusual_channels(images)
+    return faults + _too_large(images) + _unusual_channels(images)
+
+
+def _too_large(images: ImageTable) -> list[Fault]:
+    """I008: an error where training drops the image for it, too."""
+    faults = []
+    for file in np.flatnonzero(images.status == ImageStatus.TOO_LARGE).tolist():
+        dropped = bool(images.dropped[file])
+        effect = (
+            "training drops it"
+            if dropped
+            else "its pixels were not judged; training reads them, whatever it takes"
+        )
+        values = {"what": "image", "detail": images.detail[file], "effect": effect}
+        severity = Severity.ERROR if dropped else None
+        faults.append(Fault("I008", file, values=values, severity=severity))
+    return faults
 
 
 _MANY = 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import TYPE_CHECKING
 from zlib import adler32, crc32
 
@@ -15,6 +13,7 @@ from sanitizer.labels.exact_parse import parse_text
 from sanitizer.labels.fast_parse import parse_block, parse_wide_line
 from sanitizer.labels.row_faults import FaultLedger
 from sanitizer.labels.row_kinds import not_finite, row_boxes, row_kinds
+from sanitizer.labels.single_file import read_label, refusal, size_words, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,31 +27,41 @@ MAX_LOOSE_PIECES = 64
 """Blocks after which their columns are joined: thousands of small arrays would leave memory in shreds that the
 operating system does not get back."""
 
-_FIRST_READ_BYTES = 16 * 1024
 _SHORT_RUN_BYTES = 1024
 """Below this the exact parser is quicker than the fast one."""
-
-# Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
-_OPEN_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-)
 
 # Every character that parse_block takes.
 _PLAIN = bytes((9, 10, 13, *range(32, 127)))
 
 
-def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+class TooMuchAtOnceError(Exception):
+    """The table of all these label files would be larger than was asked for.
+
+    Attributes:
+        n_fit: How many of the files, from the first on, have room together; at least one.
+    """
+
+    def __init__(self, n_fit: int) -> None:
+        super().__init__(n_fit)
+        self.n_fit = n_fit
+
+
+def read_labels(paths: Sequence[str | None], spec: TaskSpec, most_bytes: int | None = None) -> LabelTable:
     """Read label files. One that cannot be read becomes a status and a fault, never an exception.
 
     Args:
         paths: One path for each image; None where there is no label file.
         spec: The task that rows are judged by.
+        most_bytes: The most memory that the table may take, unless it is of one file alone.
 
     Returns:
         The table, with one file for each path. Memory: the table, and about a megabyte, or a few times the
         largest single file.
+
+    Raises:
+        TooMuchAtOnceError: The table would be larger than `most_bytes`.
     """
-    builder = _TableBuilder(len(paths), spec)
+    builder = _TableBuilder(len(paths), spec, most_bytes)
     for i, path in enumerate(paths):
         if path is not None:
             _read_into(builder, i, path)
@@ -62,14 +71,13 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
 def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
     """Hand one file's bytes over; no reference to them stays behind."""
     try:
-        data = _read(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = read_label(path, builder.max_label_bytes)
+    except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         builder.add_unreadable(file, error)
         return
-    if data is not None:
-        builder.add(file, data)
+    builder.add(file, data)
 
 
 def parse_labels(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTable:
@@ -88,29 +96,14 @@ def parse_arriving(contents: Iterable[bytes | OSError | None], n_files: int, spe
     return builder.finish()
 
 
-def _read(path: str) -> bytes | None:
-    """All bytes of the file; None where the path is no regular file, which training treats as missing."""
-    handle = os.open(path, _OPEN_FLAGS)
-    try:
-        data = os.read(handle, _FIRST_READ_BYTES)
-        if len(data) < _FIRST_READ_BYTES:
-            return data
-        # A device such as /dev/zero never ends.
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        parts = [data]
-        while part := os.read(handle, 1 << 24):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(handle)
-
-
 class _TableBuilder:
     """Collects files until there is a block of text, parses it, and joins the pieces at the end."""
 
-    def __init__(self, n_files: int, spec: TaskSpec) -> None:
+    def __init__(self, n_files: int, spec: TaskSpec, most_bytes: int | None = None) -> None:
         self._spec = spec
+        self._bytes_left = most_bytes
+        self.max_label_bytes = spec.max_label_bytes
+        self._large_bytes = min(BLOCK_BYTES, spec.max_label_bytes)
         self._status = np.full(n_files, FileStatus.MISSING, np.uint8)
         self._numbers_ok = np.ones(n_files, np.bool_)
         self._size = np.full(n_files, -1, np.int64)
@@ -127,7 +120,10 @@ class _TableBuilder:
     def add(self, file: int, data: bytes) -> None:
         """Take one file's bytes. Files come in ascending order."""
         size = len(data)
-        if size > BLOCK_BYTES:
+        if size > self._large_bytes:
+            if size > self.max_label_bytes:
+                self._refuse(*too_large(file, size_words(size, self.max_label_bytes)))
+                return
             self._flush()
         self._waiting.append(data)
         self._waiting_files.append(file)
@@ -136,12 +132,8 @@ class _TableBuilder:
             self._flush()
 
     def add_unreadable(self, file: int, error: Exception) -> None:
-        """Take note of a file that the operating system does not let us read."""
-        reason = getattr(error, "strerror", None) or str(error)
-        fault = Fault(
-            "L001", file, None, None, {"problem": f"cannot be read: {reason}"}, "make the file readable"
-        )
-        self._refuse(fault, FileStatus.UNREADABLE)
+        """Take note of a file that cannot be read, or may not be: it is no regular file, or too large."""
+        self._refuse(*refusal(file, error))
 
     def finish(self) -> LabelTable:
         """The table of everything added."""
@@ -279,6 +271,10 @@ class _TableBuilder:
 
     def _keep(self, rows: RawRows) -> None:
         """Judge a block of rows, and keep its columns for the table."""
+        if self._bytes_left is not None:
+            self._bytes_left -= _ROW_BYTES * len(rows) + _TOKEN_BYTES * len(rows.tokens)
+            if self._bytes_left < 0 and len(rows) and (n_fit := int(rows.file[0])):
+                raise TooMuchAtOnceError(n_fit)
         kind = row_kinds(rows.n_columns, self._spec)
         bad_tokens = not_finite(rows.tokens)
         if len(bad_tokens):
@@ -308,6 +304,8 @@ _PIECE_COLUMNS = {
     "tokens": np.float64,
     "token_column": np.int32,
 }
+_ROW_BYTES, _TOKEN_BYTES = 61, 12
+"""What a row and a token take in a `LabelTable`."""
 
 
 def _is_lfs_pointer(data: bytes) -> bool:

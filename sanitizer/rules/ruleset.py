@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from sanitizer import __version__
+from sanitizer.dataset.tables import MAX_LABEL_BYTES
 from sanitizer.rules.hits import Params
+from sanitizer.util.bounded_read import MIB
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class RuleSet:
         fixed_severity: Codes whose severity the user chose: it wins over that of a single fault.
         ignores: (glob, codes) pairs: findings of these codes are left out of files that match.
         imgsz: Training image size in pixels.
+        max_label_bytes: The largest label file that is read (L010's limit), whether or not that rule is selected.
         known: Every code of every pack, so that a slip in a reader is told from a rule that is not selected.
         digest: Hash of everything here that can change a finding.
     """
@@ -40,6 +44,7 @@ class RuleSet:
     fixed_severity: frozenset[str]
     ignores: Sequence[tuple[str, frozenset[str]]]
     imgsz: int
+    max_label_bytes: int
     known: frozenset[str]
     digest: str = field(default="")
 
@@ -72,6 +77,7 @@ class RuleSet:
                 for glob, codes in config.per_path_ignores.items()
             ],
             imgsz=config.imgsz,
+            max_label_bytes=_label_limit(configured),
             known=frozenset(rules),
         )
         return replace(unsigned, digest=unsigned._hash())
@@ -79,6 +85,10 @@ class RuleSet:
     def rule(self, code: str) -> Rule:
         """The active or silent rule of that code."""
         return self.rules[code] if code in self.rules else self.silent[code]
+
+    def task_spec(self, spec: TaskSpec) -> TaskSpec:
+        """What training would assume of every row, with the limit that the user has set for label files."""
+        return replace(spec, max_label_bytes=self.max_label_bytes)
 
     def params(self, rule: Rule, spec: TaskSpec) -> Params:
         """The rule's parameters, with class names resolved to ids, and `imgsz`."""
@@ -131,6 +141,13 @@ def _configured(rule: Rule, change: RuleConfig, at: str) -> Rule:
         _refuse(f"{at}rules.{rule.code}.per_class: this rule is about {about} no class")
     severity = rule.severity if change.severity is None else change.severity
     return replace(rule, severity=severity, params={**rule.params, **change.params})
+
+
+def _label_limit(rules: Mapping[str, Rule]) -> int:
+    limit = rules["L010"].params["max_mb"] if "L010" in rules else MAX_LABEL_BYTES / MIB
+    if not 0 < limit * MIB < 1 << 40:
+        _refuse(f"rules.L010.params.max_mb: must be a number of megabytes such as 64, not {limit:g}")
+    return math.ceil(limit * MIB)
 
 
 def _matching(wanted: Sequence[str], rules: Mapping[str, Rule], where: str) -> set[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.images.image_files import read_images
-from sanitizer.labels.label_files import parse_arriving, read_labels
+from sanitizer.labels.label_files import TooMuchAtOnceError, parse_arriving, read_labels
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
 from sanitizer.util import limits
 
@@ -177,16 +177,15 @@ def judge(
     if _is_heavy(split, piece):
         return [result for half in piece.halves() for result in judge(job, cache, half)]
     if cache is None:
-        return [_judge_files(job, split.chunk(piece.start, piece.stop))]
+        return _judge_files(job, split, piece.start, piece.stop)
     key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
         return [ChunkResult(*known, from_cache=True)]
-    result = _judge_files(job, split.chunk(piece.start, piece.stop))
-    if result.unread:
-        return [result]
-    cache.store(key, result.findings, result.summary)
-    return [result]
+    results = _judge_files(job, split, piece.start, piece.stop)
+    if len(results) == 1 and not results[0].unread:
+        cache.store(key, results[0].findings, results[0].summary)
+    return results
 
 
 def _is_heavy(split: Split, piece: Piece) -> bool:
@@ -197,7 +196,27 @@ def _is_heavy(split: Split, piece: Piece) -> bool:
     return int(sizes[sizes <= limits.LABEL_BYTES].sum()) > limits.CHUNK_LABEL_BYTES
 
 
-def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
+MOST_TABLE_BYTES = 192 << 20
+"""A chunk whose label table would be larger is judged in parts: a handful of labels of some megabytes each, or
+links to one of them, would fill the memory."""
+
+
+def _judge_files(job: Job, split: Split, start: int, stop: int) -> list[ChunkResult]:
+    """Read pairs start to stop of a split and run the rules on them, in parts where their labels are large."""
+    results = []
+    while start < stop:
+        end = stop
+        while True:
+            try:
+                results.append(_judge_chunk(job, split.chunk(start, end)))
+                break
+            except TooMuchAtOnceError as error:
+                end = start + error.n_fit
+        start = end
+    return results
+
+
+def _judge_chunk(job: Job, chunk: Chunk) -> ChunkResult:
     tables = _read(job, chunk)
     unread = 0
     if job.dataset.storage.remote:
@@ -209,15 +228,16 @@ def _judge_files(job: Job, chunk: Chunk) -> ChunkResult:
 def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
     from sanitizer.dataset.left_out import named, without
 
-    return judge_tables(job, named(_read(job, without(chunk, left_out)), chunk, left_out))
+    return judge_tables(job, named(_read(job, without(chunk, left_out), None), chunk, left_out))
 
 
-def _read(job: Job, chunk: Chunk) -> ChunkTables:
+def _read(job: Job, chunk: Chunk, most_bytes: int | None = MOST_TABLE_BYTES) -> ChunkTables:
     if job.dataset.storage.remote:
         from sanitizer.scanner.remote_reading import read_chunk
 
         return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
-    return ChunkTables(chunk, read_labels(chunk.labels, job.spec), read_images(chunk.images, job.mode))
+    labels = read_labels(chunk.labels, job.spec, most_bytes)
+    return ChunkTables(chunk, labels, read_images(chunk.images, job.mode))
 
 
 def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Iterator[ChunkResult]:

@@ -92,7 +92,7 @@ def scan(
 
     keeps, why = _may_keep(dataset) if cache and not dataset.files_only else (False, None)
     notes += [why] if why else []
-    job = Job(dataset, dataset.task_spec(task), ruleset, mode, use_cache=keeps)
+    job = Job(dataset, ruleset.task_spec(dataset.task_spec(task)), ruleset, mode, use_cache=keeps)
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread

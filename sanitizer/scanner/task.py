@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from sanitizer.util.bounded_read import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,15 +69,10 @@ def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
 def _read_head(path: str) -> bytes:
     """The first bytes of a file, cut after the last whole line; nothing where it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open_regular(path) as file:
+            head = file.read(SAMPLE_BYTES)
     except OSError:
         return b""
-    try:
-        head = os.read(fd, SAMPLE_BYTES)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
     return _whole_lines(head)
 
 

@@ -152,7 +152,7 @@ class LocalStorage:
         return "LOCAL"
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in; a FIFO or a device is an OSError."""
+        """The file, to read and seek in. NotRegularError, an OSError, where it is none: nothing is waited for."""
         return open_regular(path)
 
     def list(self, path: str) -> Iterator[Entry]:

@@ -13,5 +13,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     import difflib
 
     by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:100].lower(), list(by_lower), n=1, cutoff=0.6)
     return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""

@@ -145,7 +145,7 @@ HURT: dict[str, tuple[bytes, ImageStatus, bool, bool]] = {
     "page.jpg": (b"<!DOCTYPE html><html></html>", ImageStatus.NOT_IMAGE, True, False),
     "a.gif": (encoded(image_format="GIF"), ImageStatus.NOT_IMAGE, True, False),
     "a.ppm": (encoded(image_format="PPM"), ImageStatus.NOT_IMAGE, True, False),
-    "bomb.png": (bare_png(20000, 20000), ImageStatus.UNDECODABLE, True, False),
+    "bomb.png": (bare_png(20000, 20000), ImageStatus.TOO_LARGE, True, False),
     "large.png": (bare_png(10000, 9000), ImageStatus.OK, False, False),
     "lfs.jpg": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
                 ImageStatus.LFS_POINTER, True, False),

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 RULES = load_rules()
 
 CODES = {
-    **{f"L{n:03}": "label files" for n in range(1, 10)},
+    **{f"L{n:03}": "label files" for n in range(1, 11)},
     **{f"B{n:03}": "boxes" for n in range(1, 13)},
     **{f"C{n:03}": "classes" for n in range(1, 4)},
     **{f"S{n:03}": "polygons" for n in range(1, 5)},
     **{f"K{n:03}": "keypoints" for n in range(1, 5)},
     **{f"O{n:03}": "oriented boxes" for n in range(1, 3)},
-    **{f"I{n:03}": "images" for n in range(1, 8)},
+    **{f"I{n:03}": "images" for n in range(1, 9)},
     **{f"D{n:03}": "the dataset" for n in range(1, 12)},
     **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 26)},
     **{f"G{n:03}": "gradients (test_probe.py)" for n in range(1, 7)},

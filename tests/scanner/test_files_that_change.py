@@ -12,7 +12,7 @@ from strange_files import STRANGE, put, within
 import sanitizer.scanner.chunks
 import sanitizer.scanner.run
 from sanitizer import scan
-from sanitizer.reports import write
+from sanitizer.reports.formats import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

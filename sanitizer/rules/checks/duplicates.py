@@ -77,11 +77,12 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
         for i in (copy.index, copy.original):
             files.setdefault(survey.label_path(i), len(files))
     table = _read_labels(survey, list(files))
-    unread = set(np.flatnonzero(table.status == FileStatus.UNREADABLE).tolist())
+    not_judged = (FileStatus.UNREADABLE, FileStatus.TOO_LARGE)
+    unread = set(np.flatnonzero(np.isin(table.status, not_judged)).tolist())
     boxes = _boxes_by_file(table)
     for copy in copies:
         if unread and unread & {files[survey.label_path(i)] for i in (copy.index, copy.original)}:
-            continue  # L001 names the file; nothing can be said about its rows
+            continue  # L001 or L010 names the file; nothing can be said about its rows
         mine, other = (boxes[files[survey.label_path(i)]] for i in (copy.index, copy.original))
         agreement = best_match_iou(mine, other)
         limit = params["min_iou"] if copy.mean_difference is None else params["min_iou_reencoded"]

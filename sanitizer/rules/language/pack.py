@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["PackError", "Rule", "built_in_folder", "load_rules"]
 
 
+MAX_RULES = 500
+"""Rules of one pack: each of them is a pass over every row."""
+
+
 def load_rules(pack_files: Sequence[str] = ()) -> dict[str, Rule]:
     """Code to rule, in order of code: the built-in packs and the user's.
 
@@ -100,16 +104,19 @@ def _check_precedence(rules: Mapping[str, Rule]) -> None:
                 raise PackError(f"{place}: {code} is of scope {rules[code].scope}, not {rule.scope}")
             if rule.scope == "row" and rules[code].check == READER:
                 raise PackError(f"{place}: {code} comes from a reader and is known by file only")
-            if rule.code in _waits_for(rules, code, set()):
+            if rule.code in _waits_for(rules, code):
                 raise PackError(f"{place}: {rule.code} and {code} wait for each other")
 
 
-def _waits_for(rules: Mapping[str, Rule], code: str, seen: set[str]) -> set[str]:
+def _waits_for(rules: Mapping[str, Rule], code: str) -> set[str]:
     """Codes reached from a rule through `unless`, itself counted."""
-    if code not in seen and code in rules:
-        seen.add(code)
-        for other in rules[code].unless:
-            _waits_for(rules, other, seen)
+    seen: set[str] = set()
+    waiting = [code]
+    while waiting:
+        code = waiting.pop()
+        if code not in seen and code in rules:
+            seen.add(code)
+            waiting += rules[code].unless
     return seen
 
 
@@ -123,6 +130,8 @@ def _read_pack(path: str, built_in: bool) -> list[Rule]:
         raise PackError(
             f"{path}:{root.start_mark.line + 1}: a rule pack is a list of rules, each with '- code: …'"
         )
+    if len(root.value) > MAX_RULES:
+        raise PackError(f"{path}: has {len(root.value):,} rules; a pack has room for {MAX_RULES:,}")
     rules = []
     for node in root.value:
         if not isinstance(node, MappingNode):

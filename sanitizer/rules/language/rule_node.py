@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sanitizer.config import finite_number
 from sanitizer.dataset.tables import TASKS, Task
 from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import MODULES, READER
@@ -32,7 +34,7 @@ class RuleNode:
         self.path, self.node, self.built_in = path, node, built_in
         self.values: dict[str, yaml.Node] = {}
         for key, value in node.value:
-            word = str(key.value)
+            word = key.value if isinstance(key.value, str) else "a list or mapping"
             if word not in _READERS:
                 self._fail_at(key, f"unknown key {word!r}{did_you_mean(word, _READERS)}")
             if word in self.values:
@@ -135,7 +137,7 @@ class RuleNode:
         if key in ("when", "value", "threshold") and isinstance(value, int | float):
             return self.values[key].value  # type: ignore[no-any-return]  # `threshold: 0` is an expression too
         if not isinstance(value, str) or not value.strip():
-            self.fail(key, f"must be a text, not {value!r}")
+            self.fail(key, f"must be a text, not {shortened(value)}")
         return value.rstrip("\n")
 
     def code(self, key: str) -> str:
@@ -170,8 +172,8 @@ class RuleNode:
         for name, number in value.items():
             if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 self.fail(key, f"{name!r} is no name: it takes small letters, digits and underscores")
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                self.fail(key, f"{name} must be a number, not {number!r}")
+            if finite_number(number) is None:
+                self.fail(key, f"{name} must be a number, not {shortened(number)}")
         return {name: float(number) for name, number in value.items()}
 
     def tasks(self, key: str) -> tuple[Task, ...]:
@@ -191,7 +193,7 @@ class RuleNode:
     def _texts(self, key: str) -> list[str]:
         value = self.plain(key)
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-            self.fail(key, f"must be a list such as [a, b], not {value!r}")
+            self.fail(key, f"must be a list such as [a, b], not {shortened(value)}")
         return value
 
 
@@ -204,7 +206,8 @@ def _one_of(choices: Sequence[str], optional: bool = False) -> Callable[[RuleNod
             return None
         if value not in choices:
             node.fail(
-                key, f"must be one of {', '.join(choices)}, not {value!r}{did_you_mean(str(value), choices)}"
+                key,
+                f"must be one of {', '.join(choices)}, not {shortened(value)}{did_you_mean(shortened(value), choices)}",
             )
         return str(value)
 

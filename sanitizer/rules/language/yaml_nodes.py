@@ -6,12 +6,14 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage.opening import open_path
+from sanitizer.util.bounded_read import TooLargeError, read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import yaml
 
+MAX_BYTES = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -27,10 +29,13 @@ def compose(path: str) -> yaml.Node | None:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from sanitizer.util import bounded_yaml
+
     try:
         with open_path(path) as file:
-            node: yaml.Node | None = yaml.compose(file.read(), loader)
+            node = bounded_yaml.compose(read_stream(file, MAX_BYTES, path))
+    except TooLargeError:
+        raise PackError(f"{path}: over {MAX_BYTES:,} bytes, too long for a rule pack") from None
     except OSError as e:
         raise PackError(f"{path}: cannot read the rule pack: {e.strerror}") from e
     except yaml.MarkedYAMLError as e:
@@ -49,7 +54,7 @@ def plain(path: str, node: yaml.Node) -> Any:
         return node.value
     try:
         return yaml.constructor.SafeConstructor().construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
+    except Exception as e:  # PyYAML's constructors raise KeyError and more: `!!bool x`
         problem = getattr(e, "problem", None) or (str(e).splitlines() or [""])[0]
         raise PackError(f"{path}:{node.start_mark.line + 1}: no valid YAML: {problem}") from e
 
