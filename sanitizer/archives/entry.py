@@ -8,6 +8,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.single_files import data_yamls_in
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.util.paths import shown
@@ -37,7 +38,7 @@ def packed_dataset(
         The dataset; None where the paths are about anything else.
 
     Raises:
-        ValueError: They cannot be read together, or are not there; the text is a sentence.
+        DatasetError: They cannot be read together, or are not there; the text is a sentence.
     """
     named = [path for path in paths if _PACKED_NAME.search(path)]
     if not named and not (len(paths) == 1 and storage.isdir(paths[0]) and _may_hold(paths[0], storage)):
@@ -48,16 +49,16 @@ def packed_dataset(
     found = pack_paths(paths, storage)
     if found is None:
         if named:
-            raise ValueError("give packed files (tar shards, .ndjson) by themselves, without other paths")
+            raise DatasetError("give packed files (tar shards, .ndjson) by themselves, without other paths")
         return None
     missing = [path for path in found if not storage.lexists(path)]
     if missing:
         first = shown(storage.url(missing[0]))
         of_how_many = f" ({len(missing):,} of {len(found):,} shards)" if len(found) > 1 else ""
-        raise ValueError(f"{first} does not exist{of_how_many}")
+        raise DatasetError(f"{first} does not exist{of_how_many}")
     lines = [path for path in found if path.lower().endswith(".ndjson")]
     if lines and len(found) > 1:
-        raise ValueError("give one .ndjson at a time")
+        raise DatasetError("give one .ndjson at a time")
     data = " ".join(map(storage.url, paths))
     if lines:
         return from_ndjson(lines[0], data, wanted, storage)
@@ -70,7 +71,7 @@ def shards_of_yaml(
     """The dataset in the shards that a data.yaml names; None where it names none.
 
     Raises:
-        ValueError: A pattern stands for too many files.
+        DatasetError: A pattern stands for too many files.
     """
     if not document.readable or not any(_may_be_shards(p, storage) for p in _places(document, storage)):
         return None
@@ -83,7 +84,7 @@ def unpacked(dataset: Dataset) -> Dataset:
     """The same dataset, for commands that change labels, train on images or look at single ones.
 
     Raises:
-        ValueError: It is packed; the text says what to do.
+        DatasetError: It is packed; the text says what to do.
     """
     if not dataset.packs:
         return dataset
@@ -96,7 +97,7 @@ def unpacked(dataset: Dataset) -> Dataset:
             # Shards of two splits may well hold members of the same name.
             split = shown(dataset.splits[first.split].name)
             how = f"unpack each split's shards into a folder of its own ({unpack}/{split}`), named by a data.yaml"
-    raise ValueError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
+    raise DatasetError(f"{shown(dataset.data)} is packed, and only `scan` reads packed files: {how}")
 
 
 def _may_hold(folder: str, storage: Storage) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.split_paths import FOLDER_NAMES
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def expand(pattern: str) -> list[str]:
     """The paths that a brace pattern stands for: {000..099} counts, keeping zeros; {a,b} lists, as in a shell.
 
     Raises:
-        ValueError: They would be more than `MAX_EXPANDED`.
+        DatasetError: They would be more than `MAX_EXPANDED`.
     """
     choices: list[list[str]] = []
     total, at = 1, 0
@@ -42,7 +43,7 @@ def expand(pattern: str) -> list[str]:
         choices.append(list(_choice(match[1])))
         total *= len(choices[-1])
         if total > MAX_EXPANDED:
-            raise ValueError(f"{pattern} stands for more than {MAX_EXPANDED:,} files")
+            raise DatasetError(f"{pattern} stands for more than {MAX_EXPANDED:,} files")
         at = match.end()
     choices.append([pattern[at:]])
     return ["".join(parts) for parts in itertools.product(*choices)]
@@ -56,7 +57,7 @@ def _choice(text: str) -> Iterable[str]:
     width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
     low, high = int(first), int(last)
     if abs(high - low) > MAX_EXPANDED:
-        raise ValueError(f"{{{text}}} stands for more than {MAX_EXPANDED:,} files")
+        raise DatasetError(f"{{{text}}} stands for more than {MAX_EXPANDED:,} files")
     step = 1 if low <= high else -1
     return (f"{n:0{width}d}" for n in range(low, high + step, step))
 

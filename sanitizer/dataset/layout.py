@@ -1,20 +1,19 @@
-"""From a data.yaml, a folder or a handful of files to a `Dataset`: Ultralytics' path semantics, none of its code."""
+"""From a data.yaml, a folder or a handful of loose files to a `Dataset`: Ultralytics' path semantics, not its code."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
 from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
-from sanitizer.dataset.listing import ImageFiles, Listing, TooManyFilesError
-from sanitizer.dataset.model import Dataset, with_states
+from sanitizer.dataset.listing import ImageFiles, Listing
+from sanitizer.dataset.model import Dataset, DatasetError, with_states
 from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.single_files import (
     data_yamls_in,
@@ -27,7 +26,6 @@ from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.opening import find_storage, refuse_remote
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
@@ -36,55 +34,32 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Place, Task
     from sanitizer.storage.base import Storage
 
-T = TypeVar("T")
+    ShardsOfYaml = Callable[[DataYaml, str, Sequence[str] | None, Storage], Dataset | None]
+
 
 _NO_CLASSES = Classes(None, {}, (0, 0), ())
 _MAX_SEARCHED_FOLDERS = 500
 
 
-class DatasetError(Exception):
-    """There is nothing to scan at the given paths; the text is one sentence for the user."""
-
-
-def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
-    """Find the images and labels behind the paths of a command line.
+def find_loose_files(
+    listing: Listing,
+    given: Sequence[str],
+    paths: Sequence[str],
+    splits: Sequence[str] | None,
+    shards_of_yaml: ShardsOfYaml,
+) -> Dataset:
+    """The dataset of loose files behind paths within one storage.
 
     Args:
-        paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
-            without the data.yaml that they belong to), or packed files: tar shards, one .ndjson. They may lie
-            elsewhere than on this disk: behind a URL, or in an archive.
+        listing: Of that storage.
+        given: Absolute paths.
+        paths: The same, as the user wrote them.
         splits: Names of the splits to look at; all by default.
-
-    Returns:
-        The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
+        shards_of_yaml: Finds the dataset where a data.yaml names shards in place of folders.
 
     Raises:
-        DatasetError: Where nothing can be read at all, or a split is asked for that there is not, or more files
-            would have to be listed than `listing.max_files` allows.
-        StorageError: A place elsewhere cannot be reached.
+        DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
     """
-    if not paths:
-        raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
-    storage, given = find_storage(paths)
-    try:
-        packed = _or_error(lambda: packed_dataset(given if storage.remote else paths, splits, storage))
-        if packed is not None:
-            _refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-            return replace(packed, faults=[*_oddities(storage), *packed.faults])
-        try:
-            dataset = _find(Listing(storage), given, paths, splits)
-        except TooManyFilesError as error:
-            raise DatasetError(str(error)) from None
-        return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
-    except BaseException:
-        storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
-        raise
-
-
-def _find(
-    listing: Listing, given: Sequence[str], paths: Sequence[str], splits: Sequence[str] | None
-) -> Dataset:
-    """The dataset behind paths within one storage; `paths` is how the user wrote them."""
     storage = listing.storage
     if storage.remote:
         paths = [storage.url(path) for path in given]
@@ -94,9 +69,9 @@ def _find(
             raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
     yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
     if len(given) == 1 and yamls:
-        return _from_yaml(read_data_yaml(yamls[0], storage), paths[0], splits, listing)
+        return _from_yaml(read_data_yaml(yamls[0], storage), paths[0], splits, listing, shards_of_yaml)
     if len(given) == 1 and storage.isdir(given[0]):
-        return _from_folder(given[0], paths[0], splits, listing)
+        return _from_folder(given[0], paths[0], splits, listing, shards_of_yaml)
     if len(given) == 1 and given[0].endswith(".data"):
         layout = read_darknet(given[0], storage)
         return _from_layout(os.path.dirname(given[0]), layout, paths[0], splits, given[0], listing)
@@ -106,41 +81,18 @@ def _find(
     return _from_files(given, " ".join(paths), document, listing)
 
 
-def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
-    """`find_dataset` for commands that change labels, train on images or look at single ones.
-
-    Raises:
-        DatasetError: As `find_dataset`, and for packed files: the text says what to do.
-        StorageError: They lie elsewhere than on this disk.
-    """
-    refuse_remote(paths)
-    dataset = find_dataset(paths, splits)
-    return _or_error(lambda: unpacked(dataset))
-
-
-def _oddities(storage: Storage) -> list[Place]:
-    return [place(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]
-
-
-def _or_error(find: Callable[[], T]) -> T:
-    """What `find` finds; DatasetError for its ValueError."""
-    try:
-        return find()
-    except ValueError as error:
-        raise DatasetError(str(error)) from None
-
-
 def _from_yaml(
     document: DataYaml,
     data: str,
     wanted: Sequence[str] | None,
     listing: Listing,
+    shards_of_yaml: ShardsOfYaml,
     faults: Sequence[Place] = (),
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
-    packed = _or_error(lambda: shards_of_yaml(document, data, wanted, listing.storage))
+    packed = shards_of_yaml(document, data, wanted, listing.storage)
     if packed is not None:
-        _refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+        refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
         return replace(packed, faults=[*faults, *packed.faults])
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
@@ -149,7 +101,7 @@ def _from_yaml(
         known = [*faults, *document.faults]
         return _assemble(folder, layout, data, wanted, document.path, listing, classes, known)
     found = resolve_splits(document, listing, wanted)
-    _refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
+    refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
     known = [*faults, *document.faults, *classes.faults, *found.faults]
     val_missing = any(f.rule == "D002" and f.split == "val" for f in found.faults)
     known.extend(check_download(document, val_missing))
@@ -161,7 +113,9 @@ def _from_yaml(
     return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
 
 
-def _from_folder(folder: str, data: str, wanted: Sequence[str] | None, listing: Listing) -> Dataset:
+def _from_folder(
+    folder: str, data: str, wanted: Sequence[str] | None, listing: Listing, shards_of_yaml: ShardsOfYaml
+) -> Dataset:
     """The dataset in a folder: by its data.yaml, or by the look of it."""
     documents = _find_data_yamls(folder, listing.storage)
     if documents:
@@ -177,7 +131,7 @@ def _from_folder(folder: str, data: str, wanted: Sequence[str] | None, listing: 
             faults.append(
                 place("D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path)
             )
-        return _from_yaml(documents[0], data, wanted, listing, faults)
+        return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, faults)
     return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
 
 
@@ -250,7 +204,7 @@ def _assemble(
     document: DataYaml | None = None,
 ) -> Dataset:
     """A dataset from the look of its folder."""
-    _refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
+    refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
         classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
@@ -334,7 +288,8 @@ def _declared_task(document: DataYaml, classes: Classes) -> Task | None:
     return named or ("pose" if classes.kpt_shape != (0, 0) else None)
 
 
-def _refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
+def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
+    """DatasetError where a split is asked for that there is not."""
     for name in wanted or ():
         if name not in known:
             has = ", ".join(dict.fromkeys(known)) if any(known) else "none"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class DatasetError(Exception):
+    """There is nothing to scan at the given paths; the text is one sentence for the user."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """The image/label pairs of one split, about thirty bytes a pair: names stay in one buffer.

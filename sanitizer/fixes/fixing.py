@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
 from sanitizer.fixes.journal import JournalError, interrupted_runs, located, locked

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.decisions import Review, review
 from sanitizer.fixes.judging import Bench

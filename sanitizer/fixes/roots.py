@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.layout import DatasetError, find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
+from sanitizer.dataset.model import DatasetError
 from sanitizer.fixes.journal import FOLDER, JournalError
 from sanitizer.storage.opening import refuse_remote
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.dataset.tables import RowKind
 from sanitizer.images.image_files import read_images

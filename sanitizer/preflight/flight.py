@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
 from sanitizer.findings.finding import Severity, fingerprinted
 from sanitizer.preflight.correction import correct_recipe, suggested

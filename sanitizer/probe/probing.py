@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sanitizer.dataset.layout import find_loose_dataset
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
 from sanitizer.findings.finding import fingerprinted
 from sanitizer.probe.budget import Budget, Plan, parse_budget, plan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 from sanitizer.images.image_files import FIRST_BLOCK, LAST_BLOCK
 from sanitizer.scanner.rates import REFERENCE_MACHINE, START_S, kind_of, rate_of
 from sanitizer.scanner.task import SAMPLE_FILES, sampled_labels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 from sanitizer.findings.findings_log import FindingLog
 from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings

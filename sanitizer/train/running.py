@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.dataset.data_yaml import read_data_yaml
-from sanitizer.dataset.layout import find_loose_dataset
 from sanitizer.train.clipping import DEFAULTS, kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES

@@ -35,7 +35,7 @@ from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
 from measure import command_line, machine, versions
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 from sanitizer.findings.finding import Severity
 from sanitizer.scanner.run import scan
 from sanitizer.view.write import fix_into_view

@@ -125,8 +125,8 @@ def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], r
 
 def judging_s(dataset: str, images: str, engine: str, jobs: int) -> tuple[float, float, float]:
     """Judge all pieces. Seconds: wall, processor time here, processor time of local workers; Ray's start left out."""
+    from sanitizer.archives.finding import find_dataset
     from sanitizer.config import Config
-    from sanitizer.dataset.layout import find_dataset
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.language.pack import load_rules
     from sanitizer.scanner.chunks import Job

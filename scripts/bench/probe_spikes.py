@@ -118,7 +118,7 @@ def norms(
     """Gradient norm of every step of a short training run."""
     import torch
 
-    from sanitizer.dataset.layout import find_dataset
+    from sanitizer.archives.finding import find_dataset
     from sanitizer.probe.warm_up import warm_up
     from sanitizer.ultra.model import build_model
     from sanitizer.ultra.samples import read_samples

@@ -26,7 +26,7 @@ from packed_sets import pack_samples, write_ndjson  # type: ignore[import-not-fo
 from remote import ProxyProcess, credentials
 from remote_places import BUCKET, rclone, s3_server  # type: ignore[import-not-found]
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

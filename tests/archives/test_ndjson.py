@@ -14,7 +14,7 @@ import pytest
 from packed_sets import write_ndjson
 
 from sanitizer.archives import ndjson, ndjson_dataset
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from PIL import Image
 from tiny_sets import tiny_set
 
 from sanitizer.archives import ranges as cut
+from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.reading import pack_chunks
 from sanitizer.archives.shard_names import expand, folder_split, shard_split
 from sanitizer.archives.shard_sets import pack_paths
 from sanitizer.cli import main
-from sanitizer.dataset.layout import DatasetError, find_dataset
-from sanitizer.dataset.model import PAIRS_PER_CHUNK
+from sanitizer.dataset.model import PAIRS_PER_CHUNK, DatasetError
 from sanitizer.scanner.chunks import pieces
 from sanitizer.scanner.run import scan
 
@@ -374,7 +374,7 @@ def test_brace_patterns(pattern: str, expected: list[str]) -> None:
 
 
 def test_a_pattern_without_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than"):
+    with pytest.raises(DatasetError, match="more than"):
         expand("t-{0..99999999999}.tar")
 
 

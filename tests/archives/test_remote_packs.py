@@ -18,9 +18,9 @@ import sanitizer.scanner.chunks
 import sanitizer.storage.retries as retries
 from sanitizer import scan
 from sanitizer.archives import ranges as cut
+from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.read_ahead import BEHIND_REQUESTS
 from sanitizer.cli import main
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.storage.retries import Patience
 
 pytest.importorskip("fsspec", reason="needs the remote extra")

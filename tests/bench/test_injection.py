@@ -187,7 +187,7 @@ def test_the_same_seed_gives_the_same_labels_and_another_does_not(source: Path, 
 
 
 def test_the_copy_can_be_loaded_from_anywhere(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sanitizer.dataset.layout import find_dataset
+    from sanitizer.archives.finding import find_dataset
 
     monkeypatch.chdir(os.sep)
     dataset = find_dataset([str(copy / "data.yaml")])

@@ -11,9 +11,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset.class_names import read_classes
 from sanitizer.dataset.data_yaml import MAX_BYTES, read_data_yaml
-from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.model import DatasetError
 from sanitizer.findings.finding import Severity
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from strange_files import STRANGE, put, within
 
+from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset import listing as listing_module
-from sanitizer.dataset.layout import DatasetError, find_dataset
 from sanitizer.dataset.listing import image_folder, label_folder
+from sanitizer.dataset.model import DatasetError
 from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:

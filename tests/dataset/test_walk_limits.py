@@ -12,10 +12,11 @@ from measured import SCAN, ends_within, run_measured
 from tiny_sets import tiny_set
 
 from sanitizer import scan
+from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
 from sanitizer.dataset.image_lists import MAX_LINE, read_image_list
-from sanitizer.dataset.layout import DatasetError, find_dataset
 from sanitizer.dataset.listing import Listing, is_everything
+from sanitizer.dataset.model import DatasetError
 
 NAMES = "names: [red, green]\n"
 

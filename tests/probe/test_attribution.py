@@ -12,7 +12,7 @@ pytest.importorskip("ultralytics")
 from ultralytics.cfg import get_cfg  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
-from sanitizer.dataset.layout import find_dataset  # noqa: E402
+from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.probe.attribution import attribute  # noqa: E402
 from sanitizer.probe.folding import FoldedConv2d, fold  # noqa: E402
 from sanitizer.probe.outputs import freeze_batchnorm, named_outputs  # noqa: E402

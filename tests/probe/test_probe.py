@@ -19,8 +19,8 @@ pytest.importorskip("ultralytics")
 from ultralytics.cfg import get_cfg  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
+from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
-from sanitizer.dataset.layout import find_dataset  # noqa: E402
 from sanitizer.probe import probing  # noqa: E402
 from sanitizer.probe.measure import Measurer  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402

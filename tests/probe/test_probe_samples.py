@@ -16,7 +16,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.utils import DEFAULT_CFG
 
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.samples import read_samples
 

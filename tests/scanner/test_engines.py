@@ -18,8 +18,8 @@ from example_files import image_bytes
 
 import sanitizer.scanner.chunks
 from sanitizer import Report, __version__, scan
+from sanitizer.archives.finding import find_dataset
 from sanitizer.config import Config
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.dataset.left_out import ENDS_PROCESS, NOTHING
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.rules.engine import CheckError, RuleSet

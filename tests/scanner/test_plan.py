@@ -11,9 +11,9 @@ from packed_sets import GOOD, pack_samples, samples, write_tar
 from tiny_sets import tiny_set
 
 from sanitizer.archives import reading
+from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.read_ahead import open_unbuffered
 from sanitizer.cli import main
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.scanner import cache, rates
 from sanitizer.scanner import plan as planning
 from sanitizer.scanner.plan import plan_scan

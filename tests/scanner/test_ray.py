@@ -28,9 +28,9 @@ from small_limits import small_chunks
 from tiny_sets import tiny_set
 
 from sanitizer import Report, scan
+from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
 from sanitizer.config import Config
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.reports.formats import render
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules

@@ -26,8 +26,8 @@ from remote_places import (
 
 import sanitizer.storage.retries as retries
 from sanitizer import scan
+from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.retries import Patience, patiently
 

@@ -410,8 +410,8 @@ def test_what_a_cut_off_shard_no_longer_holds_is_no_background(tmp_path: Path) -
 
 
 def test_a_shard_that_became_shorter_since_it_was_found(tmp_path: Path) -> None:
+    from sanitizer.archives.finding import find_dataset
     from sanitizer.archives.reading import pack_chunks
-    from sanitizer.dataset.layout import find_dataset
 
     path = write_tar(tmp_path / "train-0.tar", [("a.jpg", picture()), ("a.txt", ZERO)])
     dataset = find_dataset([str(path)])
@@ -525,8 +525,8 @@ def test_millions_of_lines_that_are_no_records(tmp_path: Path) -> None:
 
 
 def test_an_ndjson_that_became_shorter_since_it_was_found(tmp_path: Path) -> None:
+    from sanitizer.archives.finding import find_dataset
     from sanitizer.archives.reading import pack_chunks
-    from sanitizer.dataset.layout import find_dataset
 
     path = tmp_path / "set.ndjson"
     path.write_bytes(RECORDS + record() * 20 + record(split="val"))

@@ -29,8 +29,8 @@ from remote_places import (
 from test_images import HEALTHY
 
 from sanitizer import scan
+from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.images.image_files import read_images
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.remote_reading import read_chunk, read_remote_images

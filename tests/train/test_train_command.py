@@ -19,8 +19,8 @@ pytest.importorskip("ultralytics")
 
 from spoilt_trainers import AllBad, OneBadImage  # noqa: E402
 
+from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
-from sanitizer.dataset.layout import find_dataset  # noqa: E402
 from sanitizer.train.clipping import DEFAULTS  # noqa: E402
 from sanitizer.train.exclusions import ExclusionError, read_exclusions  # noqa: E402
 from sanitizer.train.running import Outcome, outcome  # noqa: E402

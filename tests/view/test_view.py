@@ -12,8 +12,8 @@ import pytest
 import yaml
 from example_files import build, image_bytes
 
+from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
-from sanitizer.dataset.layout import find_dataset
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import JournalError
 from sanitizer.reports.formats import render

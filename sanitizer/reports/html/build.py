@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, cast
 
-from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.archives.finding import find_dataset
+from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.common import ReportError

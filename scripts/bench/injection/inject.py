@@ -13,7 +13,7 @@ from PIL import Image
 
 from injection.errors import KINDS, NAMES, SWAPPED, Altered, swapped
 from injection.rows import InjectionError, Page, training_rows
-from sanitizer.dataset.layout import find_dataset
+from sanitizer.archives.finding import find_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

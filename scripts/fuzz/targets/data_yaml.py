@@ -6,8 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset.data_yaml import read_data_yaml
-from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.model import DatasetError
 from targets.scratch import put, scratch
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.reading import pack_chunks
-from sanitizer.dataset.layout import DatasetError, find_dataset
+from sanitizer.dataset.model import DatasetError
 from sanitizer.labels.label_files import parse_arriving
 from sanitizer.scanner.chunks import PackPiece, pieces
 

@@ -1,0 +1,70 @@
+"""The dataset behind the paths of a command line: packed files, or loose ones; on this disk or elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
+from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.layout import find_loose_files, refuse_unknown_splits
+from sanitizer.dataset.listing import Listing, TooManyFilesError
+from sanitizer.dataset.model import DatasetError
+from sanitizer.storage.opening import find_storage, refuse_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Place
+    from sanitizer.storage.base import Storage
+
+
+def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+    """Find the images and labels behind the paths of a command line.
+
+    Args:
+        paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
+            without the data.yaml that they belong to), or packed files: tar shards, one .ndjson. They may lie
+            elsewhere than on this disk: behind a URL, or in an archive.
+        splits: Names of the splits to look at; all by default.
+
+    Returns:
+        The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
+
+    Raises:
+        DatasetError: Where nothing can be read at all, or a split is asked for that there is not, or more files
+            would have to be listed than `listing.max_files` allows.
+        StorageError: A place elsewhere cannot be reached.
+    """
+    if not paths:
+        raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
+    storage, given = find_storage(paths)
+    try:
+        packed = packed_dataset(given if storage.remote else paths, splits, storage)
+        if packed is not None:
+            refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
+            return replace(packed, faults=[*_oddities(storage), *packed.faults])
+        try:
+            dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml)
+        except TooManyFilesError as error:
+            raise DatasetError(str(error)) from None
+        return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
+    except BaseException:
+        storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
+        raise
+
+
+def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+    """`find_dataset` for commands that change labels, train on images or look at single ones.
+
+    Raises:
+        DatasetError: As `find_dataset`, and for packed files: the text says what to do.
+        StorageError: They lie elsewhere than on this disk.
+    """
+    refuse_remote(paths)
+    return unpacked(find_dataset(paths, splits))
+
+
+def _oddities(storage: Storage) -> list[Place]:
+    return [place(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]
