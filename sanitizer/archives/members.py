@@ -68,6 +68,10 @@ class Members:
         self._sizes = {pack.path: pack.size_bytes for pack in dataset.packs}
         self._places: dict[str, dict[str, Member]] = {}
 
+    def contents(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """As `read_members`."""
+        return read_members(paths, self._dataset)
+
     def open(self, path: str) -> BytesIO | None:
         """One image as a file; None where it is gone or damaged."""
         place = split_path(path, self._sizes.__contains__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from sanitizer.rules.sketch import merge_sketches
 from sanitizer.util.spill import ColumnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -85,6 +86,18 @@ class SplitSums:
         self.rewritten += int(chunk.rewritten[pairs].sum())
 
 
+class PackedFiles(Protocol):
+    """Single files of packed ones (`shard.tar/a.jpg`), for rules that come back to a few of many."""
+
+    def contents(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """(path, bytes) of those that can be read, in the order of the packed files."""
+        ...
+
+    def open(self, path: str) -> BinaryIO | None:
+        """One file; None where it is gone or damaged."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
     """The whole dataset, summed up. Pair i counts through the splits in order. N pairs.
@@ -95,7 +108,8 @@ class Survey:
     Attributes:
         split_start: int64 (number of splits + 1,) where each split begins.
         splits: Each split in numbers.
-        answers: What a rule worked out and another one needs, too.
+        packed_files: Reads files of a packed dataset; None where all files are loose.
+        answers: What one rule computed and another one needs.
     """
 
     dataset: Dataset
@@ -117,6 +131,7 @@ class Survey:
     n_label_files: int
     n_boxes: int
     splits: Sequence[SplitSums] = ()
+    packed_files: PackedFiles | None = None
     answers: dict[object, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -195,7 +210,7 @@ class SurveyBuilder:
         self._n_label_files += chunk.n_label_files
         self._n_boxes += chunk.n_boxes
 
-    def finish(self) -> Survey:
+    def finish(self, packed_files: PackedFiles | None = None) -> Survey:
         """The survey of all that was added. Its dataset has the pairs that came with chunks, too."""
         dataset = self._dataset
         if self._splits.found:
@@ -215,6 +230,7 @@ class SurveyBuilder:
             n_label_files=self._n_label_files,
             n_boxes=self._n_boxes,
             splits=[self._splits.sums.get(s.name, SplitSums(s.name)) for s in dataset.splits],
+            packed_files=packed_files,
         )
 
 

@@ -13,7 +13,7 @@ from sanitizer.findings.findings_log import FindingLog
 from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings
 from sanitizer.rules.language.pack import load_rules
-from sanitizer.rules.survey import Survey, SurveyBuilder
+from sanitizer.rules.survey import PackedFiles, Survey, SurveyBuilder
 from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
 from sanitizer.scanner.task import infer_task
@@ -102,7 +102,7 @@ def scan(
         builder.add(result.summary, result.pairs)
         log.extend(result.findings)
         unread += result.unread
-    survey = builder.finish()
+    survey = builder.finish(_packed_files(dataset))
     if keeps and not from_cache and engine == "local":
         _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     failed = set(dataset.storage.failed)
@@ -180,6 +180,14 @@ def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[st
     if job.use_cache and not job.dataset.files_only and not job.dataset.tells_changes():
         notes.append("nothing was kept for a quick rescan: this place does not tell when files change")
     return notes
+
+
+def _packed_files(dataset: Dataset) -> PackedFiles | None:
+    if not dataset.packs:
+        return None
+    from sanitizer.archives.members import Members
+
+    return Members(dataset)
 
 
 def _known(baseline: str | None) -> frozenset[str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.archives.members import Members
     from sanitizer.rules.survey import Survey
     from sanitizer.storage.base import Storage
     from sanitizer.util.spill import Column
@@ -142,7 +141,7 @@ def _equal_files(survey: Survey, copies: Copies) -> None:
         seen: set[str] = set()
         for i in group:
             path = survey.image_path(i)
-            if survey.dataset.packs:
+            if survey.packed_files:
                 content = packed.get(path)
             else:
                 content = _content_hash(path, int(survey.image_bytes[i]), storage)
@@ -184,14 +183,12 @@ def _groups_in(rows: NDArray[Any]) -> Iterator[list[int]]:
 
 def _packed_contents(survey: Survey) -> dict[str | None, bytes]:
     """Hash of every candidate in packed files, by path: each of these files is walked once, whatever it holds."""
-    if not survey.dataset.packs:
+    if not survey.packed_files:
         return {}
-    from sanitizer.archives.members import read_members
-
     groups = _groups(survey.image_digest, survey.image_bytes)
     paths = (path for group in groups for i in group if (path := survey.image_path(i)))
-    members = read_members(paths, survey.dataset)
-    return {path: blake2b(content, digest_size=16).digest() for path, content in members}
+    files = survey.packed_files.contents(paths)
+    return {path: blake2b(content, digest_size=16).digest() for path, content in files}
 
 
 def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None:
@@ -258,7 +255,6 @@ class _Thumbnails:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._kept: dict[int, NDArray[np.uint8] | None] = {}
-        self._members: Members | None = None
 
     def of(self, i: int) -> NDArray[np.float32] | None:
         """Gray float32 (1024,), or None where the image can no longer be decoded."""
@@ -275,11 +271,8 @@ class _Thumbnails:
         path, storage = self._survey.image_path(i), self._survey.dataset.storage
         if path is None:
             return None
-        if self._survey.dataset.packs:
-            from sanitizer.archives.members import Members
-
-            self._members = self._members or Members(self._survey.dataset)
-            member = self._members.open(path)
+        if self._survey.packed_files:
+            member = self._survey.packed_files.open(path)
             return None if member is None else thumbnail(member)
         try:
             with storage.open(path, int(self._survey.image_bytes[i])) as file:

@@ -107,11 +107,9 @@ def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
     from sanitizer.labels.label_files import parse_labels
     from sanitizer.labels.remote import read_labels_in
 
-    if not survey.dataset.packs:
+    if survey.packed_files is None:
         return read_labels_in(survey.dataset.storage, paths, survey.spec)
-    from sanitizer.archives.members import read_members
-
-    contents = dict(read_members(filter(None, paths), survey.dataset))
+    contents = dict(survey.packed_files.contents(filter(None, paths)))
     return parse_labels([contents.get(path or "") for path in paths], survey.spec)
 
 
