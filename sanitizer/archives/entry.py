@@ -44,7 +44,7 @@ def packed_dataset(
     if not named and not (len(paths) == 1 and storage.isdir(paths[0]) and _may_hold(paths[0], storage)):
         return None
     from sanitizer.archives.ndjson_dataset import from_ndjson
-    from sanitizer.archives.shard_sets import from_paths, pack_paths
+    from sanitizer.archives.tar.shard_sets import from_paths, pack_paths
 
     found = pack_paths(paths, storage)
     if found is None:
@@ -75,7 +75,7 @@ def shards_of_yaml(
     """
     if not document.readable or not any(_may_be_shards(p, storage) for p in _places(document, storage)):
         return None
-    from sanitizer.archives.shard_sets import from_yaml, yaml_names_shards
+    from sanitizer.archives.tar.shard_sets import from_yaml, yaml_names_shards
 
     return from_yaml(document, data, wanted, storage) if yaml_names_shards(document, storage) else None
 

@@ -19,10 +19,10 @@ from sanitizer.archives.read_ahead import (
     open_unbuffered,
     opener_in,
 )
-from sanitizer.archives.shard_names import folder_split
-from sanitizer.archives.shard_sets import MEMBERS_PEEKED
-from sanitizer.archives.tar_chunks import plain_name
-from sanitizer.archives.tar_walk import BLOCK, Member, TarWalk
+from sanitizer.archives.tar.chunks import plain_name
+from sanitizer.archives.tar.shard_names import folder_split
+from sanitizer.archives.tar.shard_sets import MEMBERS_PEEKED
+from sanitizer.archives.tar.walk import BLOCK, Member, TarWalk
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.images.image_files import FIRST_BLOCK, LAST_BLOCK
 from sanitizer.util import limits

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from sanitizer.archives.member_pairing import is_image_member
 from sanitizer.archives.read_ahead import ReadAhead, opener_in
-from sanitizer.archives.shard_names import is_compressed, is_shard
-from sanitizer.archives.tar_chunks import plain_name
-from sanitizer.archives.tar_walk import Member, TarWalk
-from sanitizer.archives.unpacking import Unpacked
+from sanitizer.archives.tar.chunks import plain_name
+from sanitizer.archives.tar.shard_names import is_compressed, is_shard
+from sanitizer.archives.tar.unpacking import Unpacked
+from sanitizer.archives.tar.walk import Member, TarWalk
 from sanitizer.util import limits
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.archives.member_pairing import Pair
 from sanitizer.archives.read_ahead import blocks_of
 from sanitizer.archives.stored_images import sized_image, stored_table
-from sanitizer.archives.tar_chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
+from sanitizer.archives.tar.chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
 from sanitizer.dataset.dataset_faults import place
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sanitizer.archives.member_pairing import is_image_member, is_label_member, sample_key
 from sanitizer.archives.read_ahead import ReadAhead, open_unbuffered
-from sanitizer.archives.shard_names import is_tree_member
-from sanitizer.archives.tar_chunks import plain_name
-from sanitizer.archives.tar_walk import TarWalk
+from sanitizer.archives.tar.chunks import plain_name
+from sanitizer.archives.tar.shard_names import is_tree_member
+from sanitizer.archives.tar.walk import TarWalk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

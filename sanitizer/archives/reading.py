@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.read_ahead import opener_in
-from sanitizer.archives.tar_chunks import PackChunk, TarReader
+from sanitizer.archives.tar.chunks import PackChunk, TarReader
 from sanitizer.dataset.left_out import NOTHING
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 

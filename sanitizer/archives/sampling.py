@@ -40,8 +40,8 @@ def _labels(pack: Pack, opener: Opener) -> Iterator[bytes]:
         yield from first_labels(pack, opener)
         return
     from sanitizer.archives.member_pairing import is_label_member
-    from sanitizer.archives.tar_chunks import plain_name, streamed_labels
-    from sanitizer.archives.tar_walk import TarWalk
+    from sanitizer.archives.tar.chunks import plain_name, streamed_labels
+    from sanitizer.archives.tar.walk import TarWalk
 
     try:
         with opener(pack.path) as file:

@@ -204,7 +204,7 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
 
 def tally_of(files: Sequence[FixedFile]) -> list[str]:
     """One line for each thing done: rule, how many, what."""
-    from sanitizer.fixes.repairs import TEXT_RULE
+    from sanitizer.fixes.repair.repairs import TEXT_RULE
 
     counts = Counter(
         (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done) for file in files for s in file.plan.steps

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from sanitizer.findings.report import Report
-    from sanitizer.reports.flagged import Exported
+    from sanitizer.reports.annotators.flagged import Exported
 
 USAGE = "sanitize report FINDINGS.json --html DIR | --csv FILE | --label-studio FILE.json | --cvat FILE.zip"
 EPILOG = """\
@@ -110,8 +110,8 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
 
 def _export(report: Report, args: argparse.Namespace) -> None:
     """Write for the annotation tools that were asked for."""
-    from sanitizer.reports import cvat, label_studio
-    from sanitizer.reports.flagged import Flagged
+    from sanitizer.reports.annotators import cvat, label_studio
+    from sanitizer.reports.annotators.flagged import Flagged
 
     if args.label_studio:
         flagged = Flagged.of(report, wants_bar(args))

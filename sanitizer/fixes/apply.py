@@ -9,15 +9,15 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import FOLDER, Entry, JournalError, digest, located, write_run
-from sanitizer.fixes.staging import digest_of, folder_of, holds_another, write_beside
+from sanitizer.fixes.journal.runs import FOLDER, Entry, JournalError, digest, located, write_run
+from sanitizer.fixes.journal.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.undo import clear_temporaries, restore
 from sanitizer.util.folder import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.fixes.journal import Run
+    from sanitizer.fixes.journal.runs import Run
 
 
 @dataclass(frozen=True, slots=True)

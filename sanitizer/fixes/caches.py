@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.apply import Change
-from sanitizer.fixes.journal import MAX_FILE_BYTES
-from sanitizer.fixes.staging import folder_of
+from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
+from sanitizer.fixes.journal.staging import folder_of
 from sanitizer.util.folder import open_folder
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from sanitizer.fixes.repairs import can_repair
+from sanitizer.fixes.repair.repairs import can_repair
 from sanitizer.reports.csv_ import text_of
 from sanitizer.util.bounded_read import MIB, TooLargeError, read_bounded
 from sanitizer.util.suggest import did_you_mean
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
-    from sanitizer.fixes.policy import Decision
+    from sanitizer.fixes.repair.policy import Decision
     from sanitizer.images.image_files import ImageMode
 
 DECISIONS = ("fix", "drop", "keep")

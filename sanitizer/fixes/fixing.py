@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
-from sanitizer.fixes.journal import JournalError, interrupted_runs, located, locked
+from sanitizer.fixes.journal.runs import JournalError, interrupted_runs, located, locked
 from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
 from sanitizer.fixes.roots import journal_root, root_of
 from sanitizer.fixes.undo import restore

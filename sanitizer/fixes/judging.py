@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import Chunk, ChunkTables
-from sanitizer.fixes.plan import Source
+from sanitizer.fixes.repair.plan import Source
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import run_chunk

@@ -10,9 +10,9 @@ from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.decisions import Review, review
 from sanitizer.fixes.judging import Bench
-from sanitizer.fixes.plan import plan_files
-from sanitizer.fixes.policy import Policy
-from sanitizer.fixes.repairs import can_repair
+from sanitizer.fixes.repair.plan import plan_files
+from sanitizer.fixes.repair.policy import Policy
+from sanitizer.fixes.repair.repairs import can_repair
 from sanitizer.fixes.targets import find_targets
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Task
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
-    from sanitizer.fixes.plan import FilePlan
+    from sanitizer.fixes.repair.plan import FilePlan
     from sanitizer.fixes.targets import Target
     from sanitizer.images.image_files import ImageMode
 

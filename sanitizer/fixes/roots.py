@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.dataset.model import DatasetError
-from sanitizer.fixes.journal import FOLDER, JournalError
+from sanitizer.fixes.journal.runs import FOLDER, JournalError
 from sanitizer.storage.opening import refuse_remote
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import MAX_FILE_BYTES
-from sanitizer.fixes.manifest import path_problem
-from sanitizer.fixes.repairs import TEXT_RULE
+from sanitizer.fixes.journal.manifest import path_problem
+from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
+from sanitizer.fixes.repair.repairs import TEXT_RULE
 from sanitizer.util.bounded_read import open_regular, read_stream
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.journal import FOLDER, JournalError, located, locked, read_runs, run_ids
+from sanitizer.fixes.journal.runs import FOLDER, JournalError, located, locked, read_runs, run_ids
+from sanitizer.fixes.journal.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.roots import root_with_journal
-from sanitizer.fixes.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.util.bounded_read import NotRegularError
 from sanitizer.util.escape import legible
 from sanitizer.util.folder import NoFolderError, open_folder
@@ -17,7 +17,7 @@ from sanitizer.util.folder import NoFolderError, open_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sanitizer.fixes.journal import Entry, Run
+    from sanitizer.fixes.journal.runs import Entry, Run
 
 _NAMES_SHOWN = 5
 _FOREIGN_MODE = 0o666

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sanitizer.probe.devices import replicas
-from sanitizer.probe.measure import Measured, Measurer
+from sanitizer.probe.gradients.measure import Measured, Measurer
 from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe.signals import UNMATCHED_IOU
+from sanitizer.probe.gradients.signals import UNMATCHED_IOU
 from sanitizer.util.robust import against_count, logistic_fit, logit, robust_z
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.gradients.measure import Measured
     from sanitizer.ultra.samples import Sample
 
 _HIGHEST_Z = 8.0

@@ -18,8 +18,8 @@ from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
 from sanitizer.probe.crew import Setup, measure_here, measure_on_ray
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
+from sanitizer.probe.gradients.measure import Measured, on_common_scale
 from sanitizer.probe.judge import Judgement, scan_codes
-from sanitizer.probe.measure import Measured, on_common_scale
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
 from sanitizer.probe.state import State

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.gradients.measure import Measured
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.report import Report
     from sanitizer.probe.evidence import Evidence
+    from sanitizer.probe.gradients.measure import Measured
     from sanitizer.probe.judge import Judgement
-    from sanitizer.probe.measure import Measured
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 

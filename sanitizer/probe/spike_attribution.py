@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sanitizer.dataset.tables import Chunk, TaskSpec
-from sanitizer.probe.measure import Measurer
+from sanitizer.probe.gradients.measure import Measurer
 from sanitizer.train.spikes import Carried
 from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
@@ -22,7 +22,7 @@ from sanitizer.ultra.samples import samples_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sanitizer.probe.measure import Measured
+    from sanitizer.probe.gradients.measure import Measured
     from sanitizer.train.clipped_step import ClippedStep
     from sanitizer.ultra.samples import Sample
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sanitizer.probe.measure import Measured
-from sanitizer.probe.signals import ImageSignals
+from sanitizer.probe.gradients.measure import Measured
+from sanitizer.probe.gradients.signals import ImageSignals
 from sanitizer.train.clipped_step import StepRecord
 from sanitizer.util.atomic import open_atomically, write_atomically
 from sanitizer.util.bounded_read import KIB, MIB, open_regular, read_bounded

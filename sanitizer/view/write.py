@@ -23,7 +23,7 @@ import numpy as np
 from sanitizer.config import Config
 from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
 from sanitizer.fixes.fixing import journal_root, plan_fix
-from sanitizer.fixes.journal import MAX_FILE_BYTES, JournalError, interrupted_runs
+from sanitizer.fixes.journal.runs import MAX_FILE_BYTES, JournalError, interrupted_runs
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.reports.csv_ import BOM, guarded

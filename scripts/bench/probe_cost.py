@@ -92,10 +92,10 @@ def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str,
     from ultralytics.utils import DEFAULT_CFG
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.probe.attribution import attribute
-    from sanitizer.probe.folding import fold
-    from sanitizer.probe.measure import prepare
-    from sanitizer.probe.outputs import loss_at_outputs, named_outputs
+    from sanitizer.probe.gradients.attribution import attribute
+    from sanitizer.probe.gradients.folding import fold
+    from sanitizer.probe.gradients.measure import prepare
+    from sanitizer.probe.gradients.outputs import loss_at_outputs, named_outputs
     from sanitizer.ultra.model import build_model
 
     torch.manual_seed(0)

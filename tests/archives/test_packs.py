@@ -19,8 +19,8 @@ from tiny_sets import tiny_set
 from sanitizer.archives import ranges as cut
 from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.reading import pack_chunks
-from sanitizer.archives.shard_names import expand, folder_split, shard_split
-from sanitizer.archives.shard_sets import pack_paths
+from sanitizer.archives.tar.shard_names import expand, folder_split, shard_split
+from sanitizer.archives.tar.shard_sets import pack_paths
 from sanitizer.cli import main
 from sanitizer.dataset.model import PAIRS_PER_CHUNK, DatasetError
 from sanitizer.scanner.chunks import pieces
@@ -470,7 +470,7 @@ def test_unreadable_paths_are_errors(tmp_path: Path) -> None:
 def test_an_image_that_ends_its_process_is_named_and_the_rest_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sanitizer.archives import tar_chunks
+    from sanitizer.archives.tar import chunks as tar_chunks
 
     here, really = os.getpid(), tar_chunks.read_stored
 

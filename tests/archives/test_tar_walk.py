@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanitizer.archives.read_ahead import ReadAhead
-from sanitizer.archives.tar_walk import BLOCK, TarWalk
+from sanitizer.archives.tar.walk import BLOCK, TarWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

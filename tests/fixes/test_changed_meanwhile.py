@@ -13,10 +13,10 @@ import pytest
 from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd, within
 
 from sanitizer.cli import main
-from sanitizer.fixes import fixing, staging
+from sanitizer.fixes import fixing
 from sanitizer.fixes.decisions import DecisionsError, read_decisions
 from sanitizer.fixes.fixing import fix, plan_fix
-from sanitizer.fixes.journal import JournalError, locked
+from sanitizer.fixes.journal.runs import JournalError, locked, staging
 from sanitizer.fixes.undo import undo
 from sanitizer.view.write import fix_into_view
 
@@ -259,7 +259,7 @@ def test_whoever_waited_for_a_journal_that_is_gone_locks_the_new_one(folder: Pat
     """Many processes take the lock of an empty journal, which each removes at its end: never two at once."""
     script = (
         "import os, sys, time\n"
-        "from sanitizer.fixes.journal import JournalError, locked\n"
+        "from sanitizer.fixes.journal.runs import JournalError, locked\n"
         "root, held = sys.argv[1:]\n"
         "end = time.monotonic() + 3\n"
         "while time.monotonic() < end:\n"

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from sanitizer.cli import main
 from sanitizer.config import Config
 from sanitizer.fixes import apply as applying
-from sanitizer.fixes import fixing, staging
+from sanitizer.fixes import fixing
 from sanitizer.fixes import undo as undoing
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.fixing import fix, plan_fix
-from sanitizer.fixes.journal import JournalError, read_runs
+from sanitizer.fixes.journal.runs import JournalError, read_runs, staging
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
@@ -342,7 +342,7 @@ def test_runs_are_undone_from_the_latest(dataset: Callable[..., Path]) -> None:
 
 
 def test_one_fix_at_a_time(dataset: Callable[..., Path]) -> None:
-    from sanitizer.fixes.journal import locked
+    from sanitizer.fixes.journal.runs import locked
 
     folder = dataset()
     with locked(str(folder)), pytest.raises(JournalError, match="another fix or undo is at work"):

@@ -15,10 +15,10 @@ from row_findings import images_of, task_spec
 from sanitizer.config import Config
 from sanitizer.dataset.tables import Chunk, ChunkTables, TaskSpec
 from sanitizer.findings.finding import Severity, fingerprinted
-from sanitizer.fixes.document import Document, with_tokens
-from sanitizer.fixes.plan import FilePlan, Source, plan_files
-from sanitizer.fixes.policy import Policy
-from sanitizer.fixes.repairs import REPAIRS, least_level
+from sanitizer.fixes.repair.document import Document, with_tokens
+from sanitizer.fixes.repair.plan import FilePlan, Source, plan_files
+from sanitizer.fixes.repair.policy import Policy
+from sanitizer.fixes.repair.repairs import REPAIRS, least_level
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.findings.finding import Finding
-    from sanitizer.fixes.policy import Decision
+    from sanitizer.fixes.repair.policy import Decision
 
 SIZE = (640, 480)
 DETECT = task_spec("detect")

@@ -29,7 +29,7 @@ from journals import (
 
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
-from sanitizer.fixes.journal import JournalError
+from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.fixes.undo import Restoration, undo
 from sanitizer.view.write import fix_into_view
 
@@ -588,7 +588,7 @@ def test_any_run_json_writes_labels_and_caches_alone(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, done: bool, signed: bool
 ) -> None:
     """Whatever a run.json says, also one that this user signed: within seconds, a JournalError or labels written."""
-    from sanitizer.fixes.signing import sign
+    from sanitizer.fixes.journal.signing import sign
 
     above = tmp_path_factory.mktemp("any")
     folder = flawed_dataset(above / "set", {".git/hooks/README": "hooks"})

@@ -13,9 +13,9 @@ from ultralytics.cfg import get_cfg  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
 from sanitizer.archives.finding import find_dataset  # noqa: E402
-from sanitizer.probe.attribution import attribute  # noqa: E402
-from sanitizer.probe.folding import FoldedConv2d, fold  # noqa: E402
-from sanitizer.probe.outputs import freeze_batchnorm, named_outputs  # noqa: E402
+from sanitizer.probe.gradients.attribution import attribute  # noqa: E402
+from sanitizer.probe.gradients.folding import FoldedConv2d, fold  # noqa: E402
+from sanitizer.probe.gradients.outputs import freeze_batchnorm, named_outputs  # noqa: E402
 from sanitizer.ultra.model import build_model  # noqa: E402
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset  # noqa: E402
 from sanitizer.ultra.samples import read_samples  # noqa: E402
@@ -128,7 +128,7 @@ def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
         criterion.single_mask_loss = mask_loss
         preds = model(batch["img"])
         outputs = {k: o.detach().requires_grad_() for k, o in named_outputs(preds).items()}
-        from sanitizer.probe.outputs import with_outputs
+        from sanitizer.probe.gradients.outputs import with_outputs
 
         loss, _ = criterion(with_outputs(preds, outputs), batch)
         d = torch.autograd.grad(loss.sum(), outputs["proto"])[0]
@@ -147,7 +147,7 @@ def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
     whole = _total_gradient(model, criterion, real, batch)
     through_prototypes = sum(((with_row[n] - without_row[n]) * whole[n]).sum() for n in with_row)
     anchors = assignment.foreground[image] & (assignment.target[image] == row)
-    from sanitizer.probe import attribution
+    from sanitizer.probe.gradients import attribution
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "prototype_shares", lambda *_: {})

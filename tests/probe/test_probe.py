@@ -22,7 +22,7 @@ from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.probe import probing  # noqa: E402
-from sanitizer.probe.measure import Measurer  # noqa: E402
+from sanitizer.probe.gradients.measure import Measurer  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402
 from sanitizer.reports import render  # noqa: E402
 from sanitizer.reports.saved import parse_report  # noqa: E402
@@ -275,7 +275,7 @@ def test_findings_name_lines_and_say_what_the_scan_found_there(
     missing.write_text("\n".join(missing.read_text().splitlines()[1:]) + "\n")
     truth = find_dataset([str(squares / "data.yaml")])
     samples = read_samples(truth, truth.task_spec("detect"), "train")
-    monkeypatch.setattr("sanitizer.probe.measure.image_signals", _sees_the_truth(samples))
+    monkeypatch.setattr("sanitizer.probe.gradients.measure.image_signals", _sees_the_truth(samples))
     result = probe(folder / "data.yaml", "yolov8n.yaml", budget="1", device="cpu", overrides=SMALL)
     found = {(f.rule, f.label, f.line): f for f in result.report.findings if f.rule in ("G002", "G005")}
     line = found["G002", "labels/train/03.txt", 2]
@@ -295,8 +295,8 @@ def test_findings_name_lines_and_say_what_the_scan_found_there(
 
 
 def _sees_the_truth(samples: Any) -> Callable[..., Any]:
-    from sanitizer.probe.outputs import Assignment
-    from sanitizer.probe.signals import image_signals
+    from sanitizer.probe.gradients.outputs import Assignment
+    from sanitizer.probe.gradients.signals import image_signals
 
     rng = np.random.default_rng(7)
 

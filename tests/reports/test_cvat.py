@@ -18,8 +18,8 @@ from annotation_samples import IMAGES, NAMES, ROWS, make, rows_of
 from PIL import Image
 from report_samples import finding
 
-from sanitizer.reports.cvat import write
-from sanitizer.reports.flagged import ExportError, Flagged
+from sanitizer.reports.annotators.cvat import write
+from sanitizer.reports.annotators.flagged import ExportError, Flagged
 
 if TYPE_CHECKING:
     from sanitizer.findings.report import Report

@@ -21,8 +21,8 @@ import pytest
 from annotation_samples import IMAGES, ROWS, make
 from report_samples import finding
 
-from sanitizer.reports.flagged import ExportError, Flagged
-from sanitizer.reports.label_studio import write
+from sanitizer.reports.annotators.flagged import ExportError, Flagged
+from sanitizer.reports.annotators.label_studio import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -287,7 +287,7 @@ def test_an_image_in_a_shard_that_ends_its_worker_is_named(cluster: Cluster, tmp
         import os
         import signal
 
-        from sanitizer.archives import tar_chunks
+        from sanitizer.archives.tar import chunks as tar_chunks
 
         real = tar_chunks.read_stored
 
@@ -398,7 +398,7 @@ def test_images_are_measured_by_actors_as_they_are_here(cluster: Cluster, tmp_pa
         import os
         import signal
 
-        from sanitizer.probe.measure import Measured, Measurer
+        from sanitizer.probe.gradients.measure import Measured, Measurer
 
         real = Measurer.measure
 

@@ -15,7 +15,7 @@ from example_files import build, image_bytes
 from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
-from sanitizer.fixes.journal import JournalError
+from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 from sanitizer.view import write as view_module

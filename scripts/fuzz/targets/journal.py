@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.fixes.fixing import fix
-from sanitizer.fixes.journal import JournalError, read_runs
+from sanitizer.fixes.journal.runs import JournalError, read_runs
 from sanitizer.fixes.undo import undo
 from targets.scratch import scratch
 

@@ -11,7 +11,7 @@ from sanitizer.labels.label_files import parse_arriving
 from sanitizer.scanner.chunks import PackPiece, pieces
 
 if TYPE_CHECKING:
-    from sanitizer.archives.tar_chunks import PackChunk
+    from sanitizer.archives.tar.chunks import PackChunk
     from sanitizer.dataset.model import Dataset
 
 

@@ -10,7 +10,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.read_ahead import ReadAhead
-from sanitizer.archives.tar_walk import BLOCK, TarWalk
+from sanitizer.archives.tar.walk import BLOCK, TarWalk
 from targets.packs import check_pack
 from targets.scratch import put
 

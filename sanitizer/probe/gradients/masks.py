@@ -13,13 +13,13 @@ from unittest import mock
 import torch
 from torch.nn import functional
 
-from sanitizer.probe.outputs import IMAGE_OUTPUTS, branches, named_outputs, with_outputs
+from sanitizer.probe.gradients.outputs import IMAGE_OUTPUTS, branches, named_outputs, with_outputs
 from sanitizer.ultra.library import crop_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sanitizer.probe.outputs import Assignment
+    from sanitizer.probe.gradients.outputs import Assignment
 
 
 def prototype_shares(

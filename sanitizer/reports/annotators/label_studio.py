@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from sanitizer.reports.colours import class_colour
+from sanitizer.reports.annotators.colours import class_colour
+from sanitizer.reports.annotators.flagged import Exported, Flagged, Rectangle
 from sanitizer.reports.common import plain
-from sanitizer.reports.flagged import Exported, Flagged, Rectangle
 from sanitizer.util.atomic import open_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sanitizer.reports.flagged import FlaggedImage, Shape
+    from sanitizer.reports.annotators.flagged import FlaggedImage, Shape
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files below LOCAL_FILES_DOCUMENT_ROOT."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sanitizer.probe.attribution import attribute
-from sanitizer.probe.folding import fold
-from sanitizer.probe.outputs import branches, freeze_batchnorm
-from sanitizer.probe.signals import ImageSignals, Letterbox, image_signals
+from sanitizer.probe.gradients.attribution import attribute
+from sanitizer.probe.gradients.folding import fold
+from sanitizer.probe.gradients.outputs import branches, freeze_batchnorm
+from sanitizer.probe.gradients.signals import ImageSignals, Letterbox, image_signals
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from sanitizer.probe.attribution import BatchAttribution
+    from sanitizer.probe.gradients.attribution import BatchAttribution
 
 
 @dataclass(slots=True)

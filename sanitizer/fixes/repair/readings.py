@@ -6,8 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.document import with_tokens
-from sanitizer.fixes.rows import MIN_DECIMALS, NUMBER, Row, written
+from sanitizer.fixes.repair.document import with_tokens
+from sanitizer.fixes.repair.rows import MIN_DECIMALS, NUMBER, Row, written
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, pose_columns
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from sanitizer.archives.member_pairing import (
     labels_of,
 )
 from sanitizer.archives.read_ahead import ReadAhead
-from sanitizer.archives.shard_names import folder_split
 from sanitizer.archives.stored_images import NOT_READ, not_judged, read_stored, stored_table
-from sanitizer.archives.tar_walk import Damage, Member, TarWalk
-from sanitizer.archives.unpacking import Unpacked
+from sanitizer.archives.tar.shard_names import folder_split
+from sanitizer.archives.tar.unpacking import Unpacked
+from sanitizer.archives.tar.walk import Damage, Member, TarWalk
 from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split

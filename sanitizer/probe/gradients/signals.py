@@ -18,7 +18,7 @@ from sanitizer.ultra.library import batch_probiou, box_iou
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sanitizer.probe.outputs import Assignment
+    from sanitizer.probe.gradients.outputs import Assignment
 
 SEEN_AT_LEAST = 0.03
 """Class probability from which a prediction counts as seen at all; what it is worth, the dataset's statistics say."""

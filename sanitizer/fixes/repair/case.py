@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import MAX_PER_FILE, Severity
-from sanitizer.fixes.document import Document, Step
-from sanitizer.fixes.policy import Orders, place_of, stands_for_many
-from sanitizer.fixes.repairs import (
+from sanitizer.fixes.repair.document import Document, Step
+from sanitizer.fixes.repair.policy import Orders, place_of, stands_for_many
+from sanitizer.fixes.repair.repairs import (
     MIXED_RULE,
     REINTERPRETING,
     REMOVED,
@@ -20,16 +20,16 @@ from sanitizer.fixes.repairs import (
     TEXT_DONE,
     TEXT_RULE,
 )
-from sanitizer.fixes.rows import Row
+from sanitizer.fixes.repair.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.finding import Finding
-    from sanitizer.fixes.document import Line
-    from sanitizer.fixes.policy import Policy
-    from sanitizer.fixes.repairs import Repair
+    from sanitizer.fixes.repair.document import Line
+    from sanitizer.fixes.repair.policy import Policy
+    from sanitizer.fixes.repair.repairs import Repair
 
 _ORDER = ("L003", "L002", "L004", "L006", "B011", "B010", "C001", "C002", "B002", "B003", "B004", "B007")
 """Which of a row's findings is settled first: those that decide how the row is read. Others follow by code."""

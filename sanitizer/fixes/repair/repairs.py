@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.fixes.clipping import clip_if_mostly_inside, clip_within_rounding
-from sanitizer.fixes.conversions import (
+from sanitizer.fixes.repair.clipping import clip_if_mostly_inside, clip_within_rounding
+from sanitizer.fixes.repair.conversions import (
     box_around_outline,
     corners_of_box,
     corners_of_box_in_obb_set,
     with_unlabelled_keypoints,
 )
-from sanitizer.fixes.readings import (
+from sanitizer.fixes.repair.readings import (
     corners_to_centre,
     number_of_class_name,
     pixels_to_shares,
@@ -30,7 +30,7 @@ from sanitizer.fixes.readings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sanitizer.fixes.rows import Row
+    from sanitizer.fixes.repair.rows import Row
 
 Level = Literal["safe", "unsafe"]
 

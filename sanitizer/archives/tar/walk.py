@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sanitizer.archives.read_ahead import ReadAhead
-    from sanitizer.archives.unpacking import Unpacked
+    from sanitizer.archives.tar.unpacking import Unpacked
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.rows import MAX_DECIMALS, Row, written
+from sanitizer.fixes.repair.rows import MAX_DECIMALS, Row, written
 from sanitizer.labels.row_kinds import BOX_COLUMNS
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from sanitizer.archives.member_pairing import is_image_member, is_label_member
 from sanitizer.archives.read_ahead import BEHIND_REQUESTS, ReadAhead, opener_in
-from sanitizer.archives.shard_names import (
+from sanitizer.archives.tar.chunks import plain_name
+from sanitizer.archives.tar.shard_names import (
     expand,
     folder_split,
     is_compressed,
@@ -18,8 +19,7 @@ from sanitizer.archives.shard_names import (
     is_tree_member,
     shard_split,
 )
-from sanitizer.archives.tar_chunks import plain_name
-from sanitizer.archives.tar_walk import TarWalk
+from sanitizer.archives.tar.walk import TarWalk
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.dataset_faults import find_from, place
 from sanitizer.dataset.model import Dataset, Pack, Split

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sanitizer.probe.folding import FoldedConv2d
+from sanitizer.probe.gradients.folding import FoldedConv2d
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

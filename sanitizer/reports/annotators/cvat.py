@@ -15,15 +15,15 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
-from sanitizer.reports.colours import class_colour
+from sanitizer.reports.annotators.colours import class_colour
+from sanitizer.reports.annotators.flagged import Exported, Flagged, Rectangle
 from sanitizer.reports.common import plain
-from sanitizer.reports.flagged import Exported, Flagged, Rectangle
 from sanitizer.util.atomic import open_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sanitizer.reports.flagged import ClassLabels, FlaggedImage, Shape
+    from sanitizer.reports.annotators.flagged import ClassLabels, FlaggedImage, Shape
 
 ATTRIBUTE = "finding"
 """Name of the attribute, on every label, that holds findings in words."""

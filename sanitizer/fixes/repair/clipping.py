@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.document import with_tokens
-from sanitizer.fixes.rows import Row, written
+from sanitizer.fixes.repair.document import with_tokens
+from sanitizer.fixes.repair.rows import Row, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

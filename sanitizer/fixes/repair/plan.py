@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.case import Case
+from sanitizer.fixes.repair.case import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.finding import Finding
-    from sanitizer.fixes.document import Step
-    from sanitizer.fixes.policy import Policy
+    from sanitizer.fixes.repair.document import Step
+    from sanitizer.fixes.repair.policy import Policy
 
     Judge = Callable[[Sequence[tuple[int, bytes]]], list[list[Finding]]]
     """(number of the file, its bytes) for some files, to the findings of rules on rows and files for each."""

@@ -23,8 +23,8 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.manifest import Entry, JournalError, damaged, decode, encode
-from sanitizer.fixes.signing import is_signed, sign
+from sanitizer.fixes.journal.manifest import Entry, JournalError, damaged, decode, encode
+from sanitizer.fixes.journal.signing import is_signed, sign
 from sanitizer.util.bounded_read import MIB, NotRegularError, TooLargeError, read_stream
 from sanitizer.util.escape import legible
 from sanitizer.util.folder import Folder, NoFolderError, open_folder

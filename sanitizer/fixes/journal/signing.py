@@ -14,7 +14,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.manifest import JournalError
+from sanitizer.fixes.journal.manifest import JournalError
 from sanitizer.util.bounded_read import TooLargeError
 from sanitizer.util.folder import Folder, open_folder
 

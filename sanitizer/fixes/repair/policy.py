@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sanitizer.findings.finding import Finding
-    from sanitizer.fixes.repairs import Level
+    from sanitizer.fixes.repair.repairs import Level
 
 Decision = Literal["fix", "drop", "keep"]
 Place = tuple[int, str]

@@ -17,15 +17,21 @@ import torch.autograd.forward_ad as fwad
 from torch import nn
 from torch.func import functional_call
 
-from sanitizer.probe.folding import FoldedConv2d
-from sanitizer.probe.masks import prototype_shares
-from sanitizer.probe.outputs import ANCHOR_OUTPUTS, branches, loss_at_outputs, named_outputs, with_outputs
-from sanitizer.probe.per_image import PerImageGradients
+from sanitizer.probe.gradients.folding import FoldedConv2d
+from sanitizer.probe.gradients.masks import prototype_shares
+from sanitizer.probe.gradients.outputs import (
+    ANCHOR_OUTPUTS,
+    branches,
+    loss_at_outputs,
+    named_outputs,
+    with_outputs,
+)
+from sanitizer.probe.gradients.per_image import PerImageGradients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sanitizer.probe.outputs import Assignment, LossAtOutputs
+    from sanitizer.probe.gradients.outputs import Assignment, LossAtOutputs
 
 
 _ONE_AT_A_TIME = threading.Lock()

@@ -1,0 +1,1 @@
+"""Gradients taken apart: shares of images, of label rows and of the background in the gradient of one batch."""
