@@ -446,3 +446,23 @@ def test_every_limit_is_one_that_there_is() -> None:
         module, _, attribute = name.rpartition(".")
         assert getattr(importlib.import_module(module), attribute) > limit
     assert FindingLog().note is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_process_leaves_no_temporary_file(tmp_path: Path) -> None:
+    script = """
+import sys, time
+from sanitizer.spill import SpillFile
+file = SpillFile("numbers")
+file.append(b"x" * 1000)
+print("written", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        (sys.executable, "-c", script), stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"written\n"
+    process.kill()
+    process.communicate()
+    assert list(tmp_path.iterdir()) == []
