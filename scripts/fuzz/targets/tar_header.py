@@ -56,6 +56,9 @@ def seeds() -> Iterator[bytes]:
     yield PUT_RIGHT + _archive(members, tarfile.PAX_FORMAT, {"path": "all.txt", "comment": "x"})
     yield PUT_RIGHT + _archive([], tarfile.PAX_FORMAT, {}, tarfile.SYMTYPE)
     yield PUT_RIGHT + _archive([("s", b"x" * BLOCK)], tarfile.PAX_FORMAT, {}, tarfile.GNUTYPE_SPARSE)
+    cut_off = bytearray(plain[: BLOCK + 100])
+    cut_off[156:157], cut_off[386:482], cut_off[482] = tarfile.GNUTYPE_SPARSE, b"0" * 96, 1
+    yield PUT_RIGHT + bytes(cut_off)  # sparse, with a map that goes on beyond the archive's end
     base_256 = bytearray(plain)
     base_256[124:136] = b"\x80" + (4).to_bytes(11, "big")
     yield PUT_RIGHT + bytes(base_256)
@@ -113,6 +116,6 @@ def _by_tarfile(raw: bytes) -> list[tuple[str, int]] | None:
                     return None
                 if info.isreg():
                     found.append((info.name, info.size))
-    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError):
+    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError, IndexError):
         return None
     return found
