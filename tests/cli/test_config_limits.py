@@ -108,26 +108,27 @@ def test_a_pack_that_is_no_file_or_too_long_is_refused(tmp_path: Path, kind: str
 DIGITS = "9" * 400
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (f"imgsz: {DIGITS}", "must be at most 100,000 pixels, not a number of 400 digits"),
-        ("imgsz: 1e400", "must be a whole number of pixels such as 640, not '1e400'"),
-        ("imgsz: 1.0e+400", "must be a whole number of pixels such as 640, not inf"),
-        (f"imgsz: 0x{'f' * 2000}", "a number of 2,002 characters"),
-        (f"imgsz: 1{':1' * 100_000}", "a number of 200,001 characters"),
-        (f"rules: {{B001: {{params: {{max_ratio: {DIGITS}}}}}}}", "must be a number, not a number of 400 digits"),
-        ("rules: {B001: {params: {max_ratio: .inf}}}", "must be a number, not inf"),
-        (f"fail-on: [{'x, ' * 9000}]", "must be one of error, warning, info, never, not a list"),
-        (f"fail-on: {'x' * 900_000}", "must be one of error, warning, info, never"),
-        (f"select: {'[' * 70 + ']' * 70}", "nests values more than 60 deep"),
-        (f"select: {'[' * 50_000}", "nesting depth"),
-        ("a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1},' * 10}]\n" for i in range(1, 10)), "aliases stand"),
-    ],
-)  # fmt: skip
-def test_numbers_and_values_beyond_reason_are_a_sentence_with_file_and_line(
-    dataset: Path, text: str, words: str
-) -> None:
+VALUES = {
+    "an imgsz of 400 digits": (f"imgsz: {DIGITS}", "must be at most 100,000 pixels, not a number of 400 digits"),
+    "an imgsz that YAML takes for text": ("imgsz: 1e400", "a whole number of pixels such as 640, not '1e400'"),
+    "an imgsz beyond every float": ("imgsz: 1.0e+400", "must be a whole number of pixels such as 640, not inf"),
+    "a long number in base 16": (f"imgsz: 0x{'f' * 2000}", "a number of 2,002 characters"),
+    "a long number in base 60": (f"imgsz: 1{':1' * 100_000}", "a number of 200,001 characters"),
+    "a parameter that no float holds": (
+        f"rules: {{B001: {{params: {{max_ratio: {DIGITS}}}}}}}", "must be a number, not a number of 400 digits"),
+    "an infinite parameter": ("rules: {B001: {params: {max_ratio: .inf}}}", "must be a number, not inf"),
+    "a list for a word": (f"fail-on: [{'x, ' * 9000}]", "must be one of error, warning, info, never, not a list"),
+    "a long word": (f"fail-on: {'x' * 900_000}", "must be one of error, warning, info, never"),
+    "depth": (f"select: {'[' * 70 + ']' * 70}", "nests values more than 60 deep"),
+    "endless depth": (f"select: {'[' * 50_000}", "nesting depth"),
+    "aliases of aliases": (
+        "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1},' * 10}]\n" for i in range(1, 10)), "aliases stand"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_numbers_and_values_beyond_reason_are_a_sentence_with_file_and_line(dataset: Path, case: str) -> None:
+    text, words = VALUES[case]
     message = refusal(dataset, f"\n{text}\n")
     assert words in message
     assert "sanitize.yaml:" in message
@@ -144,7 +145,7 @@ def test_a_class_of_thousands_of_digits_is_a_name_that_no_class_has(
     assert "the dataset has no class '999" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [DIGITS, f"1{'0' * 5000}", "1.0e+400"])
+@pytest.mark.parametrize("number", [DIGITS, f"1{'0' * 5000}", "1.0e+400"], ids=["long", "longer", "float"])
 def test_toml_numbers_beyond_reason_are_a_sentence(dataset: Path, number: str) -> None:
     (dataset / "pyproject.toml").write_text(f"[tool.sanitize]\nimgsz = {number}\n")
     with pytest.raises(ConfigError, match=r"pyproject\.toml"):

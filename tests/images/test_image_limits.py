@@ -140,6 +140,7 @@ def read_one(path: Path, content: bytes, mode: str = "decode") -> ImageTable:
             "more segments than any camera",
         ),
     ],
+    ids=["png over Pillow's limit", "webp over Pillow's limit", "webp over ours", "padding", "EXIF segments"],
 )
 def test_what_is_beyond_the_limits_is_named_and_not_called_damaged(
     tmp_path: Path, name: str, content: bytes, dropped: bool, words: str
