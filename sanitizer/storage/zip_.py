@@ -16,7 +16,7 @@ from sanitizer.storage.decompress import DamagedError, zstd_decompressor
 from sanitizer.storage.remote import Names, RemoteFile, RemoteStorage
 from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, Member
 from sanitizer.util import limits
-from sanitizer.util.bounded_read import open_regular, too_large
+from sanitizer.util.bounded_read import open_descriptor, open_regular, too_large
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -197,9 +197,14 @@ class ZipStorage(RemoteStorage):
         """Bytes of the archive itself."""
         if self._outer is not None:
             return self._outer.fetch(self._path, start, stop, self._directory.size)[0]
-        with open_regular(self._path) as file:
-            file.seek(start)
-            return file.read(stop - start)
+        descriptor = open_descriptor(self._path)
+        try:
+            os.lseek(descriptor, start, os.SEEK_SET)
+            return os.read(descriptor, stop - start)
+        except OverflowError:
+            raise _damaged() from None
+        finally:
+            os.close(descriptor)
 
 
 class _InflatedFile(io.RawIOBase):

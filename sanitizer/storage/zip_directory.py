@@ -113,10 +113,11 @@ class Directory:
         number = self._number.get(path)
         if number is None:
             return None
-        offset, packed, size, crc, method, name, flags = (c[number] for c in self._columns.values())
-        return Member(
-            offset, packed, size, crc, method, name, self._problem(number, packed, size, method, flags)
-        )
+        columns = self._columns
+        packed, size, method = columns["packed"][number], columns["size"][number], columns["method"][number]
+        problem = self._problem(number, packed, size, method, columns["flags"][number])
+        crc, name_bytes = columns["crc"][number], columns["name"][number]
+        return Member(columns["offset"][number], packed, size, crc, method, name_bytes, problem)
 
     def _problem(self, number: int, packed: int, size: int, method: int, flags: int) -> str | None:
         if flags & _ENCRYPTED:

@@ -121,7 +121,7 @@ class TarReader:
                         continue
                     if name.startswith("/") or ".." in name.split("/"):
                         self._report_outside(name)
-                    if is_image_member(name):
+                    if member.is_image:
                         unread = n_images in self.left_out.images
                         n_images += 1
                         image = NOT_READ if unread else member.image(self.mode)
@@ -137,11 +137,11 @@ class TarReader:
     def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_Found]:
         """Every image and label in a byte range."""
         walk = TarWalk(archive, start, min(stop, archive.size))
-        for name, member in self._wanted(walk):
+        for name, is_image, member in self._wanted(walk):
             if member.sparse is None:
-                yield _Found(name, member.size, _Part(archive, member.start))
+                yield _Found(name, is_image, member.size, _Part(archive, member.start))
             else:
-                yield self._whole(name, member, walk)
+                yield self._whole(name, is_image, member, walk)
         if not archive.size:
             walk.damage = Damage(0, "it has zero bytes")
         elif archive.size < self.pack.size_bytes and walk.damage is None:
@@ -152,32 +152,33 @@ class TarReader:
         """The same of a compressed archive, from end to end."""
         archive = Unpacked(file)
         walk = TarWalk(archive)
-        for name, member in self._wanted(walk):
-            found = self._whole(name, member, walk)
+        for name, is_image, member in self._wanted(walk):
+            found = self._whole(name, is_image, member, walk)
             if found.part is not None or not archive.ended:  # where it ends within a member, the walk says so
                 yield found
         self._report_walk(walk, whole=True)
 
-    def _wanted(self, walk: TarWalk) -> Iterator[tuple[str, Member]]:
-        """(plain name, member) of images and labels."""
+    def _wanted(self, walk: TarWalk) -> Iterator[tuple[str, bool, Member]]:
+        """(plain name, whether it is an image, member) of images and labels."""
         for member in walk:
             name = plain_name(member.name)
-            if is_image_member(name) or is_label_member(name):
+            is_image = is_image_member(name)
+            if is_image or is_label_member(name):
                 if len(name) > _USUAL_NAME and (problem := _odd_name(name)):
                     self._report_odd(name, problem)
                 else:
-                    yield name, member
+                    yield name, is_image, member
 
-    def _whole(self, name: str, member: Member, walk: TarWalk) -> _Found:
-        """A member that must be held as a whole; without content where it cannot be."""
-        limit = limits.IMAGE_BYTES if is_image_member(name) else limits.LABEL_BYTES
+    def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _Found:
+        """A member that must be held as a whole; without part where it cannot be."""
+        limit = limits.IMAGE_BYTES if is_image else limits.LABEL_BYTES
         if member.size > limit:
-            return _Found(name, member.size, None, too_large(limit, name))
+            return _Found(name, is_image, member.size, None, too_large(limit, name))
         content = walk.content(member)
         if content is None:
             problem = OSError(errno.EIO, "it is a sparse file, and its map of holes is damaged")
-            return _Found(name, member.size, None, problem)
-        return _Found(name, member.size, _Part(content))
+            return _Found(name, is_image, member.size, None, problem)
+        return _Found(name, is_image, member.size, _Part(content))
 
     def _report_odd(self, name: str, problem: str) -> None:
         self._n_odd += 1
@@ -244,18 +245,20 @@ class TarReader:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Found:
     """An image or a label of an archive.
 
     Attributes:
         name: Plain.
+        is_image: Else it is a label.
         size: Bytes.
         part: Reads ranges of it; None where it cannot be read.
         problem: Why it cannot.
     """
 
     name: str
+    is_image: bool
     size: int
     part: _Part | None
     problem: OSError | None = None
