@@ -452,7 +452,7 @@ def test_every_limit_is_one_that_there_is() -> None:
 def test_a_killed_process_leaves_no_temporary_file(tmp_path: Path) -> None:
     script = """
 import sys, time
-from sanitizer.spill import SpillFile
+from sanitizer.util.spill import SpillFile
 file = SpillFile("numbers")
 file.append(b"x" * 1000)
 print("written", flush=True)
