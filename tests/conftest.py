@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from remote_fixtures import bucket, s3, web_server  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -146,3 +146,8 @@ def _numbers(row: str) -> list[float]:
         return [int(t) if t.isdigit() else float(t) for t in row.split()]
     except ValueError:
         return []
+
+
+def padded(content: bytes, size: int) -> bytes:
+    """A JPEG of that many bytes."""
+    return content[:-2].ljust(size - 2, b"\0") + content[-2:]

@@ -58,7 +58,7 @@ def same_everywhere(folder: Path, places: list[str], **options: Any) -> Report:
 def flawed_set(folder: Path, pairs: int = 3) -> Path:
     """A small set with one bad row, one image without label, and pictures in two formats."""
     from example_files import build
-    from test_images import HEALTHY
+    from image_samples import HEALTHY
 
     build({"rows": "0 0.5 0.5 0.2 0.2"}, folder)
     for i in range(pairs):
@@ -327,3 +327,8 @@ _ANSWERS = {
     "slow_down": _error("503 Slow Down", "SlowDown"),
     "too_many": _error("429 Too Many Requests", "TooManyRequests"),
 }
+
+
+def gets(proxy: Proxy, name: str = "") -> list[str]:
+    """Requests for bytes of files with that in their names."""
+    return [r for r in proxy.requests if r.startswith("GET ") and "list-type" not in r and name in r]

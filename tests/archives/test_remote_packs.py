@@ -9,10 +9,9 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packed_sets import GOOD, ZERO, pack_samples, picture, samples, write_ndjson, write_tar
-from remote_places import BUCKET, Faults, Proxy, comparable, in_memory, zipped
-from test_buckets import bucket, s3  # noqa: F401
-from test_remote import _Quiet, web_server  # noqa: F401
+from packed_sets import GOOD, ZERO, pack_samples, padded, picture, samples, write_ndjson, write_tar
+from remote_fixtures import QuietHandler
+from remote_places import BUCKET, Faults, Proxy, comparable, gets, in_memory, zipped
 
 import sanitizer.scanner.chunks
 import sanitizer.storage.retries as retries
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sanitizer.findings.report import Report
-
-
-def padded(content: bytes, size: int) -> bytes:
-    """A JPEG of that many bytes."""
-    return content[:-2].ljust(size - 2, b"\0") + content[-2:]
 
 
 def shard_set(folder: Path, n_shards: int = 3, each: int = 8, image_bytes: int = 0) -> Path:
@@ -103,7 +97,7 @@ def test_every_kind_of_shard(tmp_path: Path) -> None:
         same(f"{folder}/{entry}", f"{memory}/{entry}", f"zip://{entry}::{archive}", jobs=1)
 
 
-def test_shards_on_a_web_server(web_server: str, tmp_path: Path) -> None:  # noqa: F811
+def test_shards_on_a_web_server(web_server: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = shard_set(tmp_path / "set")
     for entry in ENTRIES[:4]:
@@ -111,22 +105,22 @@ def test_shards_on_a_web_server(web_server: str, tmp_path: Path) -> None:  # noq
 
 
 def test_a_server_that_sends_no_parts_sends_a_shard_once(
-    web_server: str,  # noqa: F811
+    web_server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = shard_set(tmp_path / "set", 2, 40, 60_000)
     asked: list[str] = []
-    really = _Quiet.do_GET
-    monkeypatch.setattr(_Quiet, "do_GET", lambda self: (asked.append(self.path), really(self)))
+    really = QuietHandler.do_GET
+    monkeypatch.setattr(QuietHandler, "do_GET", lambda self: (asked.append(self.path), really(self)))
     entry = "/shards/train-000000.tar"
     same(f"{folder}{entry}", f"http://{web_server}/set{entry}", images="header", task="detect")
     # For its size, for its split, to read it, and to compare those that look alike.
     assert asked.count(f"/set{entry}") <= 5
 
 
-def test_ndjson_elsewhere(tmp_path: Path, shared_data: Path, web_server: str) -> None:  # noqa: F811
+def test_ndjson_elsewhere(tmp_path: Path, shared_data: Path, web_server: str) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     loose = find_dataset([str(shared_data / "bccd" / "data.yaml")])
@@ -173,12 +167,7 @@ def test_a_deflated_member_is_read_in_one_pass(tmp_path: Path, monkeypatch: pyte
 # A real S3-compatible server
 
 
-def gets(proxy: Proxy, name: str = "") -> list[str]:
-    """Requests for bytes of files with that in their names."""
-    return [r for r in proxy.requests if r.startswith("GET ") and "list-type" not in r and name in r]
-
-
-def test_a_bucket_of_shards_is_read_by_few_requests(s3: tuple[Proxy, Path]) -> None:  # noqa: F811
+def test_a_bucket_of_shards_is_read_by_few_requests(s3: tuple[Proxy, Path]) -> None:
     proxy, folder = s3
     shard_set(folder / "set", 3, 60, 30_000)
     here = scan(folder / "set/data.yaml", images="header", task="detect")
@@ -195,7 +184,7 @@ def test_a_bucket_of_shards_is_read_by_few_requests(s3: tuple[Proxy, Path]) -> N
     assert len(proxy.requests) - len(gets(proxy)) <= 4  # listings
 
 
-def test_large_images_in_shards_are_passed_over(s3: tuple[Proxy, Path]) -> None:  # noqa: F811
+def test_large_images_in_shards_are_passed_over(s3: tuple[Proxy, Path]) -> None:
     proxy, folder = s3
     n, each = 24, 3_000_000
     members = [(name, padded(c, each) if name.endswith("jpg") else c) for name, c in samples(n, ZERO)]
@@ -216,7 +205,7 @@ def _length(header: str) -> int:
     return int(stop) - int(start) + 1
 
 
-def test_an_ndjson_in_a_bucket(s3: tuple[Proxy, Path]) -> None:  # noqa: F811
+def test_an_ndjson_in_a_bucket(s3: tuple[Proxy, Path]) -> None:
     proxy, folder = s3
     (folder / "set").mkdir()
     lines = [{"type": "dataset", "class_names": {"0": "a"}}]
@@ -236,7 +225,7 @@ def test_an_ndjson_in_a_bucket(s3: tuple[Proxy, Path]) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_faults_that_pass_leave_no_trace(s3: tuple[Proxy, Path], seed: int) -> None:  # noqa: F811
+def test_faults_that_pass_leave_no_trace(s3: tuple[Proxy, Path], seed: int) -> None:
     proxy, folder = s3
     shard_set(folder / "set", 4, 30, 40_000)
     here = scan(folder / "set/data.yaml", images="header", task="detect")
@@ -248,7 +237,7 @@ def test_faults_that_pass_leave_no_trace(s3: tuple[Proxy, Path], seed: int) -> N
 
 
 def test_a_shard_that_does_not_come_is_named_and_the_rest_goes_on(
-    s3: tuple[Proxy, Path],  # noqa: F811
+    s3: tuple[Proxy, Path],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -293,7 +282,7 @@ def _refusing(name: str, at: int) -> Any:
 
 
 def test_an_ndjson_that_does_not_come_is_one_sentence(
-    s3: tuple[Proxy, Path],  # noqa: F811
+    s3: tuple[Proxy, Path],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -309,7 +298,7 @@ def test_an_ndjson_that_does_not_come_is_one_sentence(
     assert "train-0.tar does not exist (4 of 4 shards)" in capsys.readouterr().err
 
 
-def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = s3
     shard_set(folder / "set", 1, 80)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)

@@ -23,7 +23,7 @@ from sanitizer.preflight.concerns import concerns  # noqa: E402
 from sanitizer.preflight.correction import correct_recipe, spelled, train_command  # noqa: E402
 from sanitizer.preflight.flight import Preflight, preflight, read_recipe  # noqa: E402
 from sanitizer.preflight.rehearsal import summed_up  # noqa: E402
-from sanitizer.reports import render  # noqa: E402
+from sanitizer.reports.formats import render  # noqa: E402
 from sanitizer.reports.saved import parse_report  # noqa: E402
 from sanitizer.train.clipped_step import StepRecord  # noqa: E402
 from sanitizer.ultra.arguments import parse_arguments  # noqa: E402

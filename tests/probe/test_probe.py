@@ -24,7 +24,7 @@ from sanitizer.cli import main  # noqa: E402
 from sanitizer.probe import probing  # noqa: E402
 from sanitizer.probe.gradients.measure import Measurer  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402
-from sanitizer.reports import render  # noqa: E402
+from sanitizer.reports.formats import render  # noqa: E402
 from sanitizer.reports.saved import parse_report  # noqa: E402
 from sanitizer.ultra.model import ModelError, build_model  # noqa: E402
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset  # noqa: E402

@@ -8,7 +8,7 @@ import pytest
 from hostile_labels import label_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_training import SPECS, images_not_read
+from task_specs import SPECS, images_not_read
 
 from sanitizer.config import Config
 from sanitizer.dataset.tables import Chunk, ChunkTables

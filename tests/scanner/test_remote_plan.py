@@ -7,10 +7,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packed_sets import GOOD, ZERO, picture, samples, write_tar
-from remote_places import BUCKET, Proxy, zipped
-from test_buckets import bucket, s3  # noqa: F401
-from test_remote_packs import gets, padded
+from packed_sets import GOOD, ZERO, padded, picture, samples, write_tar
+from remote_places import BUCKET, Proxy, gets, zipped
 
 from sanitizer import scan
 from sanitizer.archives.forecast import _MEMBERS_KNOWN
@@ -47,7 +45,7 @@ def loose_set(folder: Path, task: str = "") -> str:
 @pytest.mark.parametrize("mode", ["header", "none", "decode"])
 @pytest.mark.parametrize("task", ["", "task: detect\n"], ids=["sampled", "declared"])
 def test_requests_for_loose_files_are_known_beforehand(
-    s3: tuple[Proxy, Path],  # noqa: F811
+    s3: tuple[Proxy, Path],
     mode: Any,
     task: str,
 ) -> None:
@@ -110,7 +108,7 @@ def shards(folder: Path, n: int, each: int, image_bytes: int) -> None:
     ids=["small", "long", "many", "large images"],
 )
 def test_requests_for_shards_are_forecast(
-    s3: tuple[Proxy, Path],  # noqa: F811
+    s3: tuple[Proxy, Path],
     n: int,
     each: int,
     image_bytes: int,
@@ -142,7 +140,7 @@ def _length(headers: Any) -> int:
 
 
 @pytest.mark.parametrize("splits", [("train", "val"), ("train", "val", "test")])
-def test_requests_for_ndjson_are_bounded(s3: tuple[Proxy, Path], splits: Any) -> None:  # noqa: F811
+def test_requests_for_ndjson_are_bounded(s3: tuple[Proxy, Path], splits: Any) -> None:
     proxy, folder = s3
     (folder / "set").mkdir()
     record = {
@@ -164,7 +162,7 @@ def test_requests_for_ndjson_are_bounded(s3: tuple[Proxy, Path], splits: Any) ->
 
 
 def test_the_command_says_requests(
-    s3: tuple[Proxy, Path],  # noqa: F811
+    s3: tuple[Proxy, Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _, folder = s3

