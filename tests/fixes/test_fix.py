@@ -28,7 +28,8 @@ from sanitizer.fixes import fixing
 from sanitizer.fixes import undo as undoing
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.fixing import fix, plan_fix
-from sanitizer.fixes.journal.runs import JournalError, read_runs, staging
+from sanitizer.fixes.journal import staging
+from sanitizer.fixes.journal.runs import JournalError, read_runs
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
