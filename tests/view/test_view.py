@@ -188,14 +188,14 @@ def test_an_unreadable_label_leaves_its_image_out(
     dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = dataset(files={"images/train/b.jpg": PICTURE, "labels/train/b.txt": GOOD})
-    really = view_module._read
+    really = view_module.read_bounded
 
-    def refuse(path: str) -> bytes:
+    def refuse(path: str, limit: int) -> bytes:
         if path.endswith("b.txt"):
             raise PermissionError(errno.EACCES, "Permission denied", path)
-        return really(path)
+        return really(path, limit)
 
-    monkeypatch.setattr(view_module, "_read", refuse)
+    monkeypatch.setattr(view_module, "read_bounded", refuse)
     view = fix_into_view(folder, out=str(out))
     assert [(e.image, e.reason) for e in view.excluded] == [
         ("images/train/b.jpg", "its label file cannot be read: Permission denied")
