@@ -1,11 +1,11 @@
-"""Label files wherever they lie: on this disk, or behind requests, many of them at a time."""
+"""Label files behind requests, many of them at a time."""
 
 from __future__ import annotations
 
 import errno
 from typing import TYPE_CHECKING
 
-from sanitizer.labels.label_files import parse_arriving, read_labels
+from sanitizer.labels.label_files import parse_arriving
 from sanitizer.storage.concurrent import whole_files
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
     from sanitizer.storage.base import Storage
-
-
-def read_labels_in(storage: Storage, paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
-    """Label files of any storage, as `read_labels` reads them."""
-    return read_remote_labels(storage, paths, spec) if storage.remote else read_labels(paths, spec)
 
 
 def read_remote_labels(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from sanitizer.storage.base import LOCAL, Storage, StorageError
+from sanitizer.util.bounded_read import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,11 +75,11 @@ def open_path(path: str) -> BinaryIO:
     """A file by its local path or its URL.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be opened, or is no regular file.
         StorageError: As `open_storage`.
     """
     if "://" not in path:
-        return open(path, "rb")
+        return open_regular(path)
     storage, inside = _find_remote(path)
     return storage.open(inside, storage.ask_size(inside))
 

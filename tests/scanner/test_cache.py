@@ -50,9 +50,9 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = sanitizer.scanner.chunks.read_labels
 
-    def spy(paths, spec):  # type: ignore[no-untyped-def]
+    def spy(paths, *how):  # type: ignore[no-untyped-def]
         seen.extend(p for p in paths if p)
-        return real(paths, spec)
+        return real(paths, *how)
 
     monkeypatch.setattr(sanitizer.scanner.chunks, "read_labels", spy)
     return seen

@@ -85,10 +85,10 @@ def replace_reader(
     """Have workers, but not this process, call `before` with the paths that they are about to read."""
     real = getattr(sanitizer.scanner.chunks, name)
 
-    def read(paths: Sequence[str | None], how: TaskSpec | ImageMode) -> LabelTable | ImageTable:
+    def read(paths: Sequence[str | None], *how: TaskSpec | ImageMode | int | None) -> LabelTable | ImageTable:
         if os.getpid() != HERE:
             before(paths)
-        return real(paths, how)  # type: ignore[no-any-return]
+        return real(paths, *how)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(sanitizer.scanner.chunks, name, read)
 

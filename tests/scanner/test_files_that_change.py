@@ -48,7 +48,7 @@ STAGES = {
     "before pixels": ("sanitizer.images.decode", "decode"),
     "after hashing": (sanitizer.scanner.run, "dataset_findings"),
     "after bytes": ("sanitizer.rules.checks.copies", "Copy"),
-    "after copies": ("sanitizer.labels.remote", "read_labels_in"),
+    "after copies": ("sanitizer.labels.label_files", "read_labels"),
 }
 """When it happens: before this function is called for the first time."""
 

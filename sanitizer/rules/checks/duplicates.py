@@ -104,11 +104,15 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
 
 
 def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
-    from sanitizer.labels.label_files import parse_labels
-    from sanitizer.labels.remote import read_labels_in
+    from sanitizer.labels.label_files import parse_labels, read_labels
 
+    storage = survey.dataset.storage
+    if survey.packed_files is None and storage.remote:
+        from sanitizer.labels.remote import read_remote_labels
+
+        return read_remote_labels(storage, paths, survey.spec)
     if survey.packed_files is None:
-        return read_labels_in(survey.dataset.storage, paths, survey.spec)
+        return read_labels(paths, survey.spec)
     contents = dict(survey.packed_files.contents(filter(None, paths)))
     return parse_labels([contents.get(path or "") for path in paths], survey.spec)
 
