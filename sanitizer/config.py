@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sanitizer.dataset.places import is_inside
 from sanitizer.dataset.storage import LOCAL, Storage, absolute, open_path
 from sanitizer.findings import Severity
 from sanitizer.suggest import did_you_mean
@@ -132,7 +131,8 @@ def _within(folder: str) -> Callable[[str, _At], str]:
     def beside(name: str, at: _At) -> str:
         path = os.path.join(folder, name)
         try:
-            inside = is_inside(os.path.realpath(path), os.path.realpath(folder))
+            real = os.path.realpath(folder)
+            inside = os.path.commonpath([os.path.realpath(path), real]) == real
         except (OSError, ValueError):  # a NUL in the name
             inside = False
         if "://" in name or not inside:
