@@ -11,7 +11,6 @@ from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.storage.opening import absolute, open_path
 from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_stream
-from sanitizer.util.paths import is_inside
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -133,7 +132,8 @@ def _within(folder: str) -> Callable[[str, _At], str]:
     def beside(name: str, at: _At) -> str:
         path = os.path.join(folder, name)
         try:
-            inside = is_inside(os.path.realpath(path), os.path.realpath(folder))
+            real = os.path.realpath(folder)
+            inside = os.path.commonpath([os.path.realpath(path), real]) == real
         except (OSError, ValueError):  # a NUL in the name
             inside = False
         if "://" in name or not inside:

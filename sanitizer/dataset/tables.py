@@ -97,6 +97,7 @@ class TaskSpec:
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
         max_label_bytes: The largest label file that is read.
+        max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
 
     task: Task
@@ -104,6 +105,7 @@ class TaskSpec:
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
     max_label_bytes: int = MAX_LABEL_BYTES
+    max_table_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

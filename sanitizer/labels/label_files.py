@@ -46,22 +46,21 @@ class TooMuchAtOnceError(Exception):
         self.n_fit = n_fit
 
 
-def read_labels(paths: Sequence[str | None], spec: TaskSpec, most_bytes: int | None = None) -> LabelTable:
+def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     """Read label files. One that cannot be read becomes a status and a fault, never an exception.
 
     Args:
         paths: One path for each image; None where there is no label file.
-        spec: The task that rows are judged by.
-        most_bytes: The most memory that the table may take, unless it is of one file alone.
+        spec: The task that rows are judged by, and the limits on what is read.
 
     Returns:
         The table, with one file for each path. Memory: the table, and about a megabyte, or a few times the
         largest single file.
 
     Raises:
-        TooMuchAtOnceError: The table would be larger than `most_bytes`.
+        TooMuchAtOnceError: The table would be larger than `spec.max_table_bytes`, and not for one file alone.
     """
-    builder = _TableBuilder(len(paths), spec, most_bytes)
+    builder = _TableBuilder(len(paths), spec, spec.max_table_bytes)
     for i, path in enumerate(paths):
         if path is not None:
             _read_into(builder, i, path)

@@ -217,7 +217,7 @@ def _judge_files(job: Job, split: Split, start: int, stop: int) -> list[ChunkRes
 
 
 def _judge_chunk(job: Job, chunk: Chunk) -> ChunkResult:
-    tables = _read(job, chunk)
+    tables = _read(job, chunk, replace(job.spec, max_table_bytes=MOST_TABLE_BYTES))
     unread = 0
     if job.dataset.storage.remote:
         unread = int((tables.labels.status == FileStatus.UNREADABLE).sum())
@@ -228,16 +228,15 @@ def _judge_chunk(job: Job, chunk: Chunk) -> ChunkResult:
 def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
     from sanitizer.dataset.left_out import named, without
 
-    return judge_tables(job, named(_read(job, without(chunk, left_out), None), chunk, left_out))
+    return judge_tables(job, named(_read(job, without(chunk, left_out), job.spec), chunk, left_out))
 
 
-def _read(job: Job, chunk: Chunk, most_bytes: int | None = MOST_TABLE_BYTES) -> ChunkTables:
+def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
     if job.dataset.storage.remote:
         from sanitizer.scanner.remote_reading import read_chunk
 
         return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
-    labels = read_labels(chunk.labels, job.spec, most_bytes)
-    return ChunkTables(chunk, labels, read_images(chunk.images, job.mode))
+    return ChunkTables(chunk, read_labels(chunk.labels, spec), read_images(chunk.images, job.mode))
 
 
 def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Iterator[ChunkResult]:

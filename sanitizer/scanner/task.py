@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.util.bounded_read import open_regular
+from sanitizer.util.bounded_read import open_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +70,11 @@ def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
 def _read_head(path: str) -> bytes:
     """The first bytes of a file, cut after the last whole line; nothing where it cannot be read."""
     try:
-        with open_regular(path) as file:
-            head = file.read(SAMPLE_BYTES)
+        descriptor = open_descriptor(path)
+        try:
+            head = os.read(descriptor, SAMPLE_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError:
         return b""
     return _whole_lines(head)

