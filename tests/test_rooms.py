@@ -11,32 +11,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from room_map import load_map
 
 PACKAGE = Path(__file__).parents[1] / "sanitizer"
 
-FLOORS = [
-    {"util"},
-    {"storage"},
-    {"findings"},
-    {"config"},
-    {"dataset"},
-    {"images", "labels"},
-    {"ultra"},
-    {"rules"},
-    {"diagnosis"},
-    {"archives"},
-    {"scanner"},
-    {"reports"},
-    {"fixes"},
-    {"view"},
-    {"train"},
-    {"probe"},
-    {"preflight"},
-    {"cli"},
-]
-"""From the ground up. Rooms of one floor do not know each other."""
-
-FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+ROOMS = load_map()
+"""scripts/map: it has the order of the rooms, and draws them."""
 
 
 def name_of(path: Path) -> str:
@@ -68,18 +48,8 @@ def imported_by(module: str) -> set[str]:
 IMPORTS = {module: imported_by(module) for module in MODULES}
 
 
-def test_every_room_has_its_floor() -> None:
-    assert {room_of(module) for module in MODULES} - {""} <= FLOOR_OF.keys()
-
-
 def test_no_import_leads_upwards() -> None:
-    upwards = [
-        f"{module} imports {other}"
-        for module, imports in IMPORTS.items()
-        for other in sorted(imports & MODULES.keys())
-        if room_of(module) and room_of(other) and room_of(module) != room_of(other)
-        if FLOOR_OF[room_of(module)] <= FLOOR_OF[room_of(other)]
-    ]
+    upwards = [f"{i.file}:{i.line} imports from {i.imported}" for i in ROOMS.find_imports() if i.goes_up]
     assert not upwards
 
 
@@ -101,7 +71,7 @@ def test_only_one_room_imports_ultralytics() -> None:
 
 
 def test_every_room_says_what_it_holds() -> None:
-    for room in FLOOR_OF.keys() - {"config", "diagnosis"}:
+    for room in {room_of(module) for module in MODULES} - {"", "config"}:
         text = (PACKAGE / room / "__init__.py").read_text("utf-8")
         assert re.match(r'"""[A-Z][^"]{40,}', text), room
 

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "map"
+from room_map import load_map
 
 
 @pytest.fixture
-def map_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    loader = SourceFileLoader("room_map", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("room_map", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "room_map", module)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader.exec_module(module)
-    yield module
+def map_() -> Any:
+    return load_map()
 
 
 def _package(folder: Path, files: dict[str, str]) -> Path:
