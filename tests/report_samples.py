@@ -53,7 +53,7 @@ def finding(
         "column": 1 if line else None,
         "file": label or more.get("image") or "data.yaml",
     }
-    return Finding(code, message=message, **(fields | more))
+    return Finding(**({"rule": code, "message": message} | fields | more))
 
 
 def report(findings: list[Finding], **more: Any) -> Report:

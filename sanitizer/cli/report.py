@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.report import Report
     from sanitizer.reports.annotators.flagged import Exported
+    from sanitizer.reports.reach import Reach
 
 USAGE = "sanitize report FINDINGS.json --html DIR | --csv FILE | --label-studio FILE.json | --cvat FILE.zip"
 EPILOG = """\
@@ -28,6 +29,9 @@ examples:
   sanitize report findings.json --html review
   sanitize report findings.json --label-studio tasks.json --images-url https://example.org/ships/
   sanitize report findings.json --cvat flagged.zip --root /mnt/ships
+
+A report may come from anybody, so only files of its dataset are read: of the folder that --root names, or that the
+report names and that holds its data.yaml, with all links resolved. --allow-outside reads what is linked elsewhere, too.
 """
 OUTPUTS = ("html", "csv", "label_studio", "cvat")
 LEFT_OUT_SHOWN = 10
@@ -45,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address of the dataset's folder in Label Studio (default: its own local files)")  # fmt: skip
     add("--root", metavar="DIR", help="the dataset's folder, where it has moved since the scan")
     add(
+        "--allow-outside",
+        action="store_true",
+        help="read images and labels outside the dataset's folder, too: for reports of your own",
+    )
+    add(
         "--quiet",
         action="store_true",
         help="errors alone: say neither what was written nor what was left out",
@@ -56,12 +65,17 @@ def run(args: argparse.Namespace) -> int:
     """Write what was asked for, say so, and return the exit status."""
     _check(args)
     from sanitizer.reports.saved import read_report
+    from sanitizer.storage.opening import is_remote
 
     report = read_report(args.findings)
     root = args.root or report.root
     report = replace(report, root=root if "://" in root else os.path.abspath(root))
-    if (args.label_studio or args.cvat) and not os.path.isdir(report.root):
+    if (args.label_studio or args.cvat) and (is_remote(report.root) or not os.path.isdir(report.root)):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
+    if report.unread:
+        _say(
+            args, f"note: the scan could not read {_counted(report.unread, 'file')}: this report is not whole"
+        )
     if args.csv:
         from sanitizer.reports.formats import write
 
@@ -101,11 +115,21 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
 
     os.makedirs(args.html, exist_ok=True)
     page = os.path.join(args.html, "index.html")
-    made = write_page(report, page, os.path.join(args.html, "crops"), wants_bar(args))
+    crops = os.path.join(args.html, "crops")
+    made = write_page(report, page, crops, wants_bar(args), reach=_reach(report, args))
     for note in made.notes:
         _say(args, f"note: {note}")
     pictures = f" with {_counted(made.crops, 'picture')} (in {args.html}/crops)" if made.crops else ""
     _say(args, f"{page}: {_counted(made.findings, 'finding')}{pictures}")
+
+
+def _reach(report: Report, args: argparse.Namespace) -> Reach:
+    """Which images and labels may be read: a saved report may name any file of this computer."""
+    from sanitizer.reports.reach import Reach
+
+    if args.allow_outside:
+        return Reach.everywhere(report)
+    return Reach.dataset_only(report, root_is_confirmed=args.root is not None)
 
 
 def _export(report: Report, args: argparse.Namespace) -> None:
@@ -114,10 +138,11 @@ def _export(report: Report, args: argparse.Namespace) -> None:
     from sanitizer.reports.annotators.flagged import Flagged
 
     if args.label_studio:
-        flagged = Flagged.of(report, wants_bar(args))
+        flagged = Flagged.of(report, wants_bar(args), _reach(report, args))
         _tell(args, report, label_studio.write(flagged, args.label_studio, args.images_url))
     if args.cvat:
-        _tell(args, report, cvat.write(Flagged.of(report, wants_bar(args)), args.cvat))
+        flagged = Flagged.of(report, wants_bar(args), _reach(report, args))
+        _tell(args, report, cvat.write(flagged, args.cvat))
 
 
 def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sanitizer.storage.opening import open_path
 from sanitizer.util.atomic import write_atomically
+from sanitizer.util.bounded_read import MIB, as_size, open_regular
+from sanitizer.util.json_stream import JsonError, JsonStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.findings.finding import Finding
 
 SCHEMA = 1
+MAX_BYTES = 128 * MIB
+MAX_KNOWN = 2_000_000
+"""Findings that a baseline may know: as many as so many bytes hold."""
+MAX_KEYS = 100
+_READ_BYTES = 1 << 20
 
 
 class BaselineError(Exception):
@@ -52,20 +59,62 @@ def apply_baseline(findings: Sequence[Finding], path: str) -> tuple[list[Finding
 def read_baseline(path: str) -> frozenset[str]:
     """Fingerprints that the baseline knows. BaselineError where it cannot be read or is no baseline."""
     try:
-        with open_path(path) as file:
-            content = json.loads(file.read())
+        with open_path(path) if "://" in path else open_regular(path) as file:
+            known, schema = _read(JsonStream(_parts(file)))
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise BaselineError(f"{path}: the baseline is no valid JSON; {_REMEDY}") from error
-    findings = content.get("findings") if isinstance(content, dict) else None
-    if not isinstance(findings, dict) or "schema" not in content:
-        raise BaselineError(f"{path}: no baseline of sanitize; {_REMEDY}")
-    if content["schema"] != SCHEMA:
+    except _TooManyError:
         raise BaselineError(
-            f"{os.fspath(path)}: a baseline of schema {content['schema']}, this version reads {SCHEMA}; {_REMEDY}"
+            f"{path}: no baseline has over {MAX_KNOWN:,} findings or {as_size(MAX_BYTES)}; {_REMEDY}"
+        ) from None
+    except JsonError as error:
+        raise BaselineError(f"{path}: the baseline is no valid JSON; {_REMEDY} ({error})") from error
+    if known is None or schema is None:
+        raise BaselineError(f"{path}: no baseline of sanitize; {_REMEDY}")
+    if schema != SCHEMA:
+        shown = schema if isinstance(schema, int) and 0 <= schema < 1000 else "another kind"
+        raise BaselineError(
+            f"{os.fspath(path)}: a baseline of schema {shown}, this version reads {SCHEMA}; {_REMEDY}"
         )
-    return frozenset(findings)
+    return frozenset(known)
+
+
+class _TooManyError(Exception):
+    """The baseline knows more findings, or has more keys, than any of ours."""
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    left = MAX_BYTES
+    while part := file.read(_READ_BYTES):
+        left -= len(part)
+        if left < 0:
+            raise _TooManyError
+        yield part
+
+
+def _read(stream: JsonStream) -> tuple[set[str] | None, object]:
+    """(fingerprints, schema) of a baseline, None where it has none."""
+    known: set[str] | None = None
+    schema = None
+    if stream.opens() != "{":
+        stream.value()
+        return None, None
+    for number, key in enumerate(stream.members()):
+        if number > MAX_KEYS:
+            raise _TooManyError
+        if key == "findings" and stream.opens() == "{":
+            known = set()
+            for fingerprint in stream.members():
+                stream.value()
+                known.add(fingerprint)
+                if len(known) > MAX_KNOWN:
+                    raise _TooManyError
+        elif key == "schema":
+            schema = stream.value()
+        else:
+            stream.value()
+    stream.end()
+    return known, schema
 
 
 _REMEDY = "write a new one with `sanitize scan … --write-baseline FILE`"

@@ -98,9 +98,18 @@ COLUMNS: tuple[str, ...] = (
 """Report columns, in the order that JSON and CSV write them."""
 
 
+WHOLE_COLUMNS = ("line", "column", "class_id")
+REAL_COLUMNS = ("x_center", "y_center", "width", "height", "value", "threshold")
+
+
 def finite(number: float | None) -> float | None:
     """The number, or None where it is None, NaN or infinite: such values never enter a report."""
     return None if number is None or not math.isfinite(number) else float(number)
+
+
+def storable(number: int | None) -> int | None:
+    """The whole number, or None where 64 bits cannot hold it: a label file may name any class id."""
+    return number if number is None or -(2**63) <= number < 2**63 else None
 
 
 def to_record(finding: Finding) -> dict[str, Any]:
@@ -157,6 +166,19 @@ class Tally:
         self.counts[key] = self.counts.get(key, 0) + 1
         if finding.rule not in self.first:
             self.first[finding.rule] = finding
+
+    def counting(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """The findings, each counted as it passes."""
+        for finding in findings:
+            self.add(finding)
+            yield finding
+
+
+def characters_of(finding: Finding) -> int:
+    """Length of its texts together, which is most of what it takes in memory."""
+    f = finding
+    texts = (f.message, f.image, f.label, f.file, f.suggestion, f.class_name, f.split, f.fix, f.fingerprint)
+    return len(f.rule) + len(f.name) + sum([len(text) for text in texts if text])
 
 
 def tally(findings: Sequence[Finding]) -> Tally:

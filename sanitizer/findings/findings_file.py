@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from sanitizer.findings.finding import Finding, Severity, Tally
+from sanitizer.findings.finding import REAL_COLUMNS, Finding, Severity, Tally, characters_of
 from sanitizer.util.spill import SpillFile
 
 if TYPE_CHECKING:
@@ -19,8 +18,10 @@ ROWS_AT_ONCE = 1024
 """Findings that are read at a time."""
 ROWS_OF_GROUP = 8192
 """Findings that are written at a time: what the file says of each group of rows is kept in memory."""
+CHARACTERS_OF_GROUP = 1 << 23
+"""Text from which fewer findings make a group: each is read and written whole."""
 _NAMES = tuple(f.name for f in fields(Finding))
-_REALS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
+_REALS = frozenset(REAL_COLUMNS)
 _PLACES = frozenset(("line", "column"))
 _FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name")
 """Columns with few different values, which are stored and restored once each."""
@@ -45,14 +46,26 @@ def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
         with pq.ParquetWriter(
             file.sink(), schema, compression="lz4", use_dictionary=list(_FEW), write_statistics=False
         ) as writer:
-            rest = iter(findings)
-            while block := list(islice(rest, ROWS_OF_GROUP)):
+            for block in _groups(findings):
                 columns = [_stored(name, block) for name in _NAMES]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     except OSError as error:
         raise file.failure(error) from error
     pa.default_memory_pool().release_unused()
     return file
+
+
+def _groups(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
+    group: list[Finding] = []
+    characters = 0
+    for finding in findings:
+        group.append(finding)
+        characters += characters_of(finding)
+        if len(group) == ROWS_OF_GROUP or characters > CHARACTERS_OF_GROUP:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def _stored(name: str, block: Sequence[Finding]) -> Any:
@@ -64,8 +77,10 @@ def _stored(name: str, block: Sequence[Finding]) -> Any:
     import pyarrow as pa
 
     values = [getattr(f, name) for f in block]
-    if name in _REALS or name in _PLACES:
-        return pa.array(values, pa.float64() if name in _REALS else pa.int64())
+    if name in _REALS:
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    if name in _PLACES:
+        return pa.array(values, pa.int64())
     if name == "severity":
         values = [s.label for s in values]
     elif name == "class_id":

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.findings.finding import (
     COLUMNS,
+    WHOLE_COLUMNS,
     Finding,
     Severity,
     count_by_rule,
     count_by_severity,
+    storable,
     tally,
     to_record,
 )
+from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -143,8 +146,19 @@ class Report:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a finding, the columns of the CSV report (without decision and comment)."""
+        """One row a finding, the columns of the CSV report (without decision and comment).
+
+        `line`, `column` and `class_id` are Int64; a number that this cannot hold is missing. Bytes of a file name that
+        are no UTF-8 are escaped, as in all reports.
+        """
         import pandas as pd
 
-        frame = pd.DataFrame([to_record(f) for f in self.findings], columns=list(COLUMNS))
-        return frame.astype({"line": "Int64", "column": "Int64", "class_id": "Int64"})
+        records: list[dict[str, Any]] = [
+            {k: encodable(v) if isinstance(v, str) else v for k, v in to_record(f).items()}
+            for f in self.findings
+        ]
+        wholes = {
+            name: pd.array([storable(record.pop(name)) for record in records], "Int64")
+            for name in WHOLE_COLUMNS
+        }
+        return pd.DataFrame(records, columns=list(COLUMNS)).assign(**wholes)

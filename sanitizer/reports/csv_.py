@@ -1,4 +1,8 @@
-"""CSV for annotators: opens in any spreadsheet, has room for a decision, runs nothing."""
+"""CSV for annotators: opens in any spreadsheet, has room for a decision, runs nothing, and is one line a finding.
+
+Control and direction characters of names and messages are written as escapes (``\\x1b``, ``\\u202e``): a spreadsheet
+would hide them, and a terminal would obey them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import COLUMNS
 from sanitizer.reports.common import plain_record
+from sanitizer.util.escape import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
 
 CSV_COLUMNS = (*COLUMNS, "decision", "comment")
 BOM = "\ufeff"
+_FINGERPRINT = COLUMNS.index("fingerprint")
 
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What spreadsheets take for the start of a formula (OWASP, CSV Injection), full-width forms included."""
@@ -35,7 +41,7 @@ def pieces(report: Report) -> Iterator[str]:
     for finding in report.findings:
         record = plain_record(finding)
         cells = [guarded(record[name]) for name in COLUMNS]
-        cells[COLUMNS.index("fingerprint")] = _no_number(str(record["fingerprint"]))
+        cells[_FINGERPRINT] = _no_number(str(cells[_FINGERPRINT]))
         yield writer.writerow([*cells, "", ""])
 
 
@@ -46,15 +52,19 @@ def text_of(cell: str) -> str:
 
 def _no_number(fingerprint: str) -> str:
     """The fingerprint; a spreadsheet would round one that is all digits, or read 12e34 as a number."""
-    return f"'{fingerprint}" if fingerprint.replace("e", "", 1).isdigit() else fingerprint
+    digits = fingerprint.replace("e", "", 1)
+    return f"'{fingerprint}" if digits.isascii() and digits.isdigit() else fingerprint
 
 
 def guarded(value: object) -> object:
-    """The value; text that a spreadsheet would run gets an apostrophe in front.
+    """The value; text has its control characters escaped, and an apostrophe in front where a spreadsheet would run it.
 
     Text that starts with an apostrophe gets one more, so that taking one away gives every text back. Numbers stay:
     -0.5 is no formula.
     """
-    if isinstance(value, str) and (value.startswith("'") or value.lstrip(" ").startswith(_FORMULA_STARTS)):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = inert(value)
+    # The start is judged as it came: a spreadsheet drops what it cannot show, and then reads on.
+    acts = text.startswith("'") or any(t.lstrip(" ").startswith(_FORMULA_STARTS) for t in (value, text))
+    return f"'{text}" if acts else text

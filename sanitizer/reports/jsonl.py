@@ -12,17 +12,12 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.report import Report
 
-_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-"""Legal inside JSON text, but many readers split lines at them."""
-
 
 def pieces(report: Report) -> Iterator[str]:
     """The report as JSON Lines, in pieces: first the JSON report without its findings, then each finding."""
     head = report.head()
     head["dropped"] = Streamed(report.dropped_in_order())
-    for piece in json_pieces(head, indent=None):
-        yield piece.translate(_LINE_BREAKS)
+    yield from json_pieces(head, indent=None)
     yield "\n"
     for f in report.findings:
-        line = json_text(to_record(f) | {"file": f.file})
-        yield f"{line.translate(_LINE_BREAKS)}\n"
+        yield f"{json_text(to_record(f) | {'file': f.file})}\n"

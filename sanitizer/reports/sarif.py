@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -47,18 +48,31 @@ def pieces(report: Report) -> Iterator[str]:
         ),
     }
     if prefix is None:
-        run["originalUriBaseIds"] = {_BASE: {"uri": f"file://{_uri(report.root)}/"}}
+        run["originalUriBaseIds"] = {_BASE: {"uri": _root_uri(report.root)}}
     log = {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}
     yield from json_pieces(log, indent=1)
     yield "\n"
 
 
-def _uri(path: str) -> str:
-    """Percent-encoded; a byte of a file name that is no UTF-8 as that byte."""
+def _uri(path: str, safe: str = "/") -> str:
+    """Percent-encoded but for the characters in `safe`; a byte of a file name that is no UTF-8 as that byte."""
     try:
-        return quote(path.encode("utf-8", "surrogateescape"))
+        return quote(path.encode("utf-8", "surrogateescape"), safe)
     except UnicodeEncodeError:
-        return quote(encodable(path))
+        return quote(encodable(path), safe)
+
+
+def _root_uri(root: str) -> str:
+    """The dataset root as an absolute URI that ends in a slash; an archive counts as a folder."""
+    if root.startswith("zip://"):
+        inside, _, archive = root.removeprefix("zip://").partition("::")
+        return f"{_root_uri(archive)}{_uri(inside)}/"
+    protocol, is_url, place = root.partition("://")
+    if is_url:
+        return f"{_uri(protocol)}://{_uri(place, '/:').rstrip('/')}/"
+    # Three slashes: after two, the first part of the path would be the name of a host.
+    path = _uri(os.path.abspath(root).replace(os.sep, "/").strip("/"))
+    return f"file:///{path}/" if path else "file:///"
 
 
 def _descriptor(finding: Finding, rule: Rule | None) -> dict[str, Any]:

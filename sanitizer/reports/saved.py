@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
+import os
 from dataclasses import fields
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sanitizer.dataset.tables import TASKS
-from sanitizer.findings.finding import Finding, Severity, finite
+from sanitizer.findings.finding import (
+    REAL_COLUMNS,
+    WHOLE_COLUMNS,
+    Finding,
+    Severity,
+    Tally,
+    characters_of,
+    finite,
+    storable,
+)
+from sanitizer.findings.findings_log import FINDINGS_HELD, HOLDS
 from sanitizer.findings.report import SCHEMA, Report, SplitCounts, Summary
+from sanitizer.util.bounded_read import as_size, open_regular
+from sanitizer.util.json_stream import JsonError, JsonStream
+from sanitizer.util.name_set import NameSetBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-_WHOLE = frozenset(("line", "column", "class_id"))
-_NUMBERS = frozenset(("x_center", "y_center", "width", "height", "value", "threshold"))
+MAX_BYTES = 1 << 30
+"""Largest report that is read. A million findings are about 600 MB."""
+MAX_FINDINGS = 1_000_000
+MAX_NAMES = 2_000_000
+MAX_RULES = 10_000
+"""Rules, told apart by code and name, that findings may be of: summaries hold something for each."""
+MAX_KEYS = 100
+MAX_CHARACTERS = 8192
+"""Longest text of a finding: a path has no more than 4,096 bytes, a message has a few hundred."""
+CHARACTERS_HELD = 1 << 25
+"""Text of findings that stay in memory; more go to a temporary file."""
+CHARACTERS_HELD_ALONE = 1 << 27
+"""The same where pyarrow, which writes that file, is missing."""
+_READ_BYTES = 1 << 20
+
+_KEYS = frozenset(
+    ("schema", "data", "root", "task", "summary", "notes", "class_counts", "names", "kpt_shape", "files_only",
+     "unread", "probe", "preflight")
+)  # fmt: skip
 _ALWAYS = frozenset(("rule", "name", "message"))
-_TEXTS = frozenset(f.name for f in fields(Finding)) - _WHOLE - _NUMBERS - {"severity"}
+_TEXTS = {
+    f.name: 200 if f.name in ("rule", "name") else MAX_CHARACTERS
+    for f in fields(Finding)
+    if f.name not in ("severity", *WHOLE_COLUMNS, *REAL_COLUMNS)
+}
+"""Texts of a finding, and how long they may be."""
 _COUNTS = tuple(f.name for f in fields(Summary) if f.name not in ("splits", "elapsed_s"))
 _SPLIT_COUNTS = tuple(f.name for f in fields(SplitCounts) if f.name != "split")
 
+_OF_SUMMARY = " of the summary"
 _REMEDY = "make one with `sanitize scan … --output findings.json`"
 
 
@@ -30,28 +70,68 @@ class SavedReportError(Exception):
 def read_report(path: str) -> Report:
     """The report in a JSON file that `sanitize scan` wrote.
 
+    It is read piece by piece; very many findings lie in a temporary file, as those of a scan do.
+
     Raises:
-        OSError: The file cannot be read.
-        SavedReportError: It is no JSON, cut off, no report of ours, or one of another schema.
+        OSError: The file cannot be read, or is no regular file.
+        SavedReportError: It is no JSON, cut off, no report of ours, one of another schema, or too large.
     """
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return parse_report(content)
-    except SavedReportError as error:
-        raise SavedReportError(f"{path}: {error}") from error
+    with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+            raise SavedReportError(
+                f"{path}: a report of {as_size(size)}, and no more than {as_size(MAX_BYTES)} are read: "
+                "scan for fewer findings, with --select or --split"
+            )
+        try:
+            return _read(JsonStream(iter(partial(file.read, _READ_BYTES), b"")))
+        except SavedReportError as error:
+            raise SavedReportError(f"{path}: {error}") from error
 
 
 def parse_report(content: bytes | str) -> Report:
     """The report in a JSON text; SavedReportError, without the file's name, for any other text."""
+    return _read(JsonStream(content if isinstance(content, str) else iter((content,))))
+
+
+def _read(stream: JsonStream) -> Report:
     try:
-        data = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        _refuse(f"this is no valid JSON, or it is cut off ({_first_line(error)}): {_REMEDY}")
-    if not isinstance(data, dict) or not {"schema", "findings", "summary"} <= data.keys():
+        if stream.opens() != "{":
+            stream.value()
+            stream.end()
+            _refuse(f"this JSON is no report of sanitize: {_REMEDY}")
+        return _report(_members(stream))
+    except JsonError as error:
+        _refuse(f"this is no valid JSON, or it is cut off ({error}): {_REMEDY}")
+
+
+def _members(stream: JsonStream) -> dict[str, Any]:
+    """What the report's object holds; of `findings` and `dropped`, which may be very long, what is made of them."""
+    data: dict[str, Any] = {}
+    no_lists: dict[str, Any] = {}
+    for key in stream.members():
+        if len(data) > MAX_KEYS:
+            _refuse(f"this JSON has over {MAX_KEYS} keys and is no report of sanitize: {_REMEDY}")
+        is_list = stream.opens() == "["
+        if key == "findings" and is_list:
+            data[key] = _findings(stream)
+        elif key == "dropped" and is_list:
+            data[key] = _names(stream, key)
+        else:
+            value = stream.value()
+            data[key] = value if key in _KEYS else None
+            if key in ("findings", "dropped"):
+                no_lists[key] = value
+            if key == "schema" and value != SCHEMA:
+                _refuse(f"a report of schema {_shown(value)}, this version reads {SCHEMA}: {_REMEDY}")
+    stream.end()
+    if not {"schema", "findings", "summary"} <= data.keys():
         _refuse(f"this JSON is no report of sanitize: {_REMEDY}")
-    if data["schema"] != SCHEMA:
-        _refuse(f"a report of schema {_shown(data['schema'])}, this version reads {SCHEMA}: {_REMEDY}")
+    for key, value in no_lists.items():
+        _refuse(f"{key!r} is {_shown(value)}, no list")
+    return data
+
+
+def _report(data: Mapping[str, Any]) -> Report:
     summary = _object(data, "summary")
     task = _text(data, "task")
     if task not in TASKS:
@@ -61,17 +141,66 @@ def parse_report(content: bytes | str) -> Report:
         root=_text(data, "root"),
         task=task,
         summary=_summary(summary),
-        findings=[_finding(record, i) for i, record in enumerate(_list(data, "findings"), 1)],
-        suppressed=_count(summary, "suppressed_by_baseline"),
+        findings=data["findings"],
+        suppressed=_count(summary, "suppressed_by_baseline", _OF_SUMMARY),
         notes=tuple(_texts(data, "notes")),
         class_counts={cls: n for cls, n in _by_class(data, "class_counts").items() if isinstance(n, int)},
         names={cls: name for cls, name in _by_class(data, "names").items() if isinstance(name, str)},
         kpt_shape=_kpt_shape(data),
         files_only=data.get("files_only") is True,
-        dropped=frozenset(_texts(data, "dropped")),
+        dropped=data.get("dropped") or frozenset(),
+        unread=_count(data, "unread"),
         probe=_object(data, "probe") if "probe" in data else None,
         preflight=_object(data, "preflight") if "preflight" in data else None,
     )
+
+
+def _findings(stream: JsonStream) -> Sequence[Finding]:
+    """The findings in their order: a list, or for very many a temporary file."""
+    can_spill = importlib.util.find_spec("pyarrow") is not None
+    most, room = (FINDINGS_HELD, CHARACTERS_HELD) if can_spill else (MAX_FINDINGS, CHARACTERS_HELD_ALONE)
+    found = _each_finding(stream)
+    held: list[Finding] = []
+    for finding in found:
+        held.append(finding)
+        room -= characters_of(finding)
+        if len(held) > most or room < 0:
+            break
+    else:
+        return held
+    if not can_spill:
+        _refuse(
+            f"over {CHARACTERS_HELD_ALONE >> 20} MB of text in its findings: reading so much needs pyarrow, "
+            "pip install 'sanitize-yolo[parquet]'"
+        )
+    from sanitizer.findings.findings_file import FindingsFile, write_findings
+
+    counted = Tally()
+    return FindingsFile(write_findings(counted.counting(chain(held, found)), HOLDS), counted)
+
+
+def _each_finding(stream: JsonStream) -> Iterator[Finding]:
+    rules: set[tuple[str, str]] = set()
+    for number, record in enumerate(stream.items(), 1):
+        if number > MAX_FINDINGS:
+            _refuse(f"over {MAX_FINDINGS:,} findings: scan for fewer, with --select or --split")
+        finding = _finding(record, number)
+        rules.add((finding.rule, finding.name))
+        if len(rules) > MAX_RULES:
+            _refuse(f"its findings are of over {MAX_RULES:,} rules, more than there can be")
+        yield finding
+
+
+def _names(stream: JsonStream, key: str) -> AbstractSet[str]:
+    """The names in a list, each once; of very many the most lie on disk."""
+    builder = NameSetBuilder("the names of dropped images")
+    for number, name in enumerate(stream.items(), 1):
+        if not isinstance(name, str):
+            _refuse(f"{key!r} holds something that is no text")
+        if number > MAX_NAMES:
+            _refuse(f"{key!r} has over {MAX_NAMES:,} names: scan a part of the dataset, with --split")
+        builder.add(_bounded(name, f"a name in {key!r}"))
+    return builder.finish()
 
 
 def _summary(data: Mapping[str, Any]) -> Summary:
@@ -80,10 +209,12 @@ def _summary(data: Mapping[str, Any]) -> Summary:
         if not isinstance(split, dict):
             _refuse(f"a split of the summary is {_shown(split)}, no object")
         splits.append(
-            SplitCounts(_text(split, "split"), **{name: _count(split, name) for name in _SPLIT_COUNTS})
+            SplitCounts(
+                _text(split, "split"), **{name: _count(split, name, _OF_SUMMARY) for name in _SPLIT_COUNTS}
+            )
         )
     return Summary(
-        **{name: _count(data, name) for name in _COUNTS},
+        **{name: _count(data, name, _OF_SUMMARY) for name in _COUNTS},
         splits=tuple(splits),
         elapsed_s=_real(data.get("elapsed_s"), "'elapsed_s' of the summary") or 0.0,
     )
@@ -93,16 +224,24 @@ def _finding(record: object, number: int) -> Finding:
     if not isinstance(record, dict):
         _refuse(f"finding {number} is {_shown(record)}, no object")
     values: dict[str, Any] = {}
-    for name in _TEXTS:
+    for name, limit in _TEXTS.items():
         value = values[name] = record.get(name)
-        if not isinstance(value, str) and (value is not None or name in _ALWAYS):
+        if isinstance(value, str):
+            if len(value) > limit:
+                _bounded(value, f"finding {number}: {name!r}", limit)
+        elif value is not None or name in _ALWAYS:
             _refuse(f"finding {number}: {name!r} is {_shown(value)}, no text")
-    for name in _WHOLE:
+    for name in WHOLE_COLUMNS:
         value = values[name] = record.get(name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
             _refuse(f"finding {number}: {name!r} is {_shown(value)}, no whole number")
-    for name in _NUMBERS:
-        values[name] = _real(record.get(name), f"finding {number}: {name!r}")
+        if _real(value, name) is None or (name != "class_id" and storable(value) is None):
+            _refuse(f"finding {number}: {name!r} is {_shown(value)}, too large a number")
+    for name in REAL_COLUMNS:
+        value = record.get(name)
+        values[name] = None if value is None else _real(value, f"finding {number}: {name!r}")
     severity = record.get("severity")
     try:
         values["severity"] = Severity.parse(severity if isinstance(severity, str) else _shown(severity))
@@ -123,9 +262,13 @@ def _kpt_shape(data: Mapping[str, Any]) -> tuple[int, int]:
 def _by_class(data: Mapping[str, Any], key: str) -> dict[int, object]:
     """An object whose keys are class ids, which JSON writes as text."""
     try:
-        return {int(cls): value for cls, value in _object(data, key, {}).items()}
+        by_class = {int(cls): value for cls, value in _object(data, key, {}).items()}
     except ValueError:
         _refuse(f"{key!r} has a key that is no class id")
+    for cls, value in by_class.items():
+        if _real(cls, key) is None or (isinstance(value, int) and storable(value) is None):
+            _refuse(f"{key!r} holds {_shown(cls)}: {_shown(value)}, too large a number")
+    return by_class
 
 
 def _real(value: object, what: str) -> float | None:
@@ -140,11 +283,17 @@ def _real(value: object, what: str) -> float | None:
         return None
 
 
-def _count(data: Mapping[str, Any], key: str) -> int:
+def _count(data: Mapping[str, Any], key: str, where: str = "") -> int:
     value = data.get(key, 0)
-    if type(value) is not int or value < 0:
-        _refuse(f"{key!r} of the summary is {_shown(value)}, no count")
+    if type(value) is not int or value < 0 or storable(value) is None:
+        _refuse(f"{key!r}{where} is {_shown(value)}, no count")
     return value
+
+
+def _bounded(text: str, what: str, limit: int = MAX_CHARACTERS) -> str:
+    if len(text) > limit:
+        _refuse(f"{what} has {len(text):,} characters, and no more than {limit:,} are read")
+    return text
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
@@ -186,14 +335,6 @@ def _shown(value: object) -> str:
     except ValueError:  # Python refuses to write a whole number of thousands of digits
         return "a huge number"
     return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -1,4 +1,7 @@
-"""JSON in pieces, so that a list of millions of findings is never held; the text is that of `json.dumps`."""
+"""JSON in pieces, so that a list of millions of findings is never held; the text is that of `json.dumps`.
+
+Control and direction characters are escaped as JSON escapes them, so that any report may be printed on a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.reports.common import plain
+from sanitizer.util.escape import inert_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,6 +71,6 @@ def _holds_stream(value: Any) -> bool:
 
 def json_text(value: Any, indent: int | None = None, level: int = 0) -> str:
     """Plain values, as `json_pieces` writes them."""
-    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    text = inert_json(json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent))
     # Line breaks inside of texts are escaped, so these are those of the layout.
     return text.replace("\n", "\n" + " " * (indent * level)) if indent and level else text

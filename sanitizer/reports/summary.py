@@ -121,7 +121,7 @@ def consequences(report: Report, stock: Stock) -> list[tuple[str, str]]:
 
 def _reasons(ranked: Reasons) -> str:
     """Codes and names, most frequent first, with their counts."""
-    shown = [f"{code} {name} ({n:,})" for code, name, n in ranked[:REASONS_SHOWN]]
+    shown = [f"{legible(code)} {legible(name)} ({n:,})" for code, name, n in ranked[:REASONS_SHOWN]]
     rest = len(ranked) - len(shown)
     return ", ".join(shown) + (f" and {_plural(rest, 'more rule')}" if rest else "")
 
@@ -154,8 +154,8 @@ def next_step(stock: Stock, rules: Mapping[str, Rule], paint: Paint) -> str:
     suggestion = stock.advice[code] if agreed else rules[code].suggestion if code in rules else None
     advice = legible(suggestion or "").rstrip(". ")
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
-    name = stock.tally.first[code].name
-    return f"Next: {paint(f'{code} {name}', '1')}.{advice} `sanitize rules {code}` explains."
+    name, shown_code = legible(stock.tally.first[code].name), legible(code)
+    return f"Next: {paint(f'{shown_code} {name}', '1')}.{advice} `sanitize rules {shown_code}` explains."
 
 
 def _plural(n: int, noun: str) -> str:

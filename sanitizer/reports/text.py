@@ -80,7 +80,7 @@ def _finding_lines(report: Report, style: Style) -> Iterator[str]:
         yield _finding_line(f, path_below_cwd(f, report, prefix), style)
     for code in sorted(long_runs):
         yield (
-            f"… and {totals[code] - SHOWN_OF_LONG_RUN:,} more of {style.paint(code, '1')}: "
+            f"… and {totals[code] - SHOWN_OF_LONG_RUN:,} more of {style.paint(legible(code), '1')}: "
             "add `--output findings.csv`, or pipe this into a file, to have them all"
         )
 
@@ -90,7 +90,7 @@ def _finding_line(finding: Finding, path: str, style: Style) -> str:
     if finding.line is not None:
         # A finding about a whole row stands at its start.
         place += [str(finding.line), str(finding.column or 1)]
-    code = style.paint(finding.rule, f"1;{_COLOURS[finding.severity]}")
+    code = style.paint(legible(finding.rule), f"1;{_COLOURS[finding.severity]}")
     return f"{':'.join(place)}: {code} {legible(finding.message)}"
 
 
@@ -101,7 +101,8 @@ def _statistics(report: Report, style: Style) -> list[str]:
         first, files = tally(report.findings).first, files_by_rule(report, file_of)
         rows = [("findings", "files", "code", "severity", "name")]
         for code, n in sorted(count_by_rule(report.findings).items(), key=lambda item: -item[1]):
-            rows.append((f"{n:,}", f"{files[code]:,}", code, first[code].severity.label, first[code].name))
+            name, severity = legible(first[code].name), first[code].severity.label
+            rows.append((f"{n:,}", f"{files[code]:,}", legible(code), severity, name))
         lines += _table(rows, ">><<<", style)
     classes = {**dict.fromkeys(report.names, 0), **report.class_counts}
     if classes:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""What a terminal or an editor acts upon, as part of a pattern: control characters (C0, DEL, C1), line and paragraph
+separators, and what changes the direction of text (UAX #9)."""
+_ACTS = re.compile(f"[{_CONTROLS}\ud800-\udfff]")
+_ACTS_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""The same without C0, which `json.dumps` escapes inside of texts and needs outside of them."""
 
 
 def encodable(text: str) -> str:
@@ -12,6 +18,19 @@ def encodable(text: str) -> str:
     if text.isascii():
         return text
     return _NOT_UTF8.sub(_escape, text)
+
+
+def inert(text: str) -> str:
+    r"""The text with every control and direction character escaped, and what UTF-8 cannot write: ``\n``, ``\x1b``.
+
+    Other than `legible` it keeps what belongs to a name in some languages, such as joiners and odd blanks.
+    """
+    return _ACTS.sub(_escape, text)
+
+
+def inert_json(text: str) -> str:
+    r"""JSON with the same characters written as ``\u202e``: it means the same, and is safe to print."""
+    return _ACTS_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def legible(text: str) -> str:

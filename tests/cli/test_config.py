@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -227,6 +228,18 @@ def test_a_baseline_can_be_read_by_people_and_is_sorted(tmp_path: Path) -> None:
         (b'{"findings": {}}', "no baseline of sanitize"),
         (b'{"schema": 1, "findings": []}', "no baseline of sanitize"),
         (b'{"schema": 2, "findings": {}}', "a baseline of schema 2, this version reads 1"),
+        (b'{"schema": [[1]], "findings": {}}', "a baseline of schema another kind, this version reads 1"),
+        (b'{"schema": 1e999, "findings": {}}', "a baseline of schema another kind, this version reads 1"),
+        (b'{"schema": 1, "findings": {"a": 1, "a": 2}}', "'a' stands there twice"),
+        (b'{"schema": 1, "findings": {"' + b"a" * 999 + b'": 1}}', "has 999 characters"),
+        (
+            b'{"schema": 1, "findings": {"a": ' + b"[" * 60 + b"]" * 60 + b"}}",
+            "nested more than 50 levels deep",
+        ),
+        (
+            b"{" + b",".join(b'"%d": 1' % i for i in range(200)) + b"}",
+            "no baseline has over 2,000,000 findings",
+        ),
     ],
 )
 def test_a_damaged_baseline_is_told_in_a_sentence(
@@ -236,4 +249,18 @@ def test_a_damaged_baseline_is_told_in_a_sentence(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BaselineError, match=message):
+        apply_baseline(FINDINGS, str(path))
+
+
+def test_a_baseline_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "known.json")
+    with pytest.raises(BaselineError, match="cannot read the baseline: no regular file"):
+        apply_baseline(FINDINGS, str(tmp_path / "known.json"))
+
+
+def test_a_baseline_of_terabytes_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_bytes(b'{"schema": 1, "findings": {"')
+    os.truncate(path, 1 << 40)  # sparse
+    with pytest.raises(BaselineError, match=r"known\.json: "):
         apply_baseline(FINDINGS, str(path))

@@ -71,6 +71,7 @@ REPORTS = st.builds(
     kpt_shape=st.sampled_from([(0, 0), (17, 3), (4, 2)]),
     files_only=st.booleans(),
     dropped=st.frozensets(TEXT, max_size=3),
+    unread=COUNT,
 )  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from room_map import load_map
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import warnings
 import zlib
 from io import BytesIO
@@ -252,3 +253,84 @@ def test_a_crop_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     picture((40, 30)).save(tmp_path / "a.jpg")
     with pytest.raises(OSError, match="gone"):
         cut_out(os.fspath(tmp_path / "a.jpg"), [None], os.fspath(tmp_path / "gone"))
+
+
+# What would take a stranger's image too much
+
+
+def progressive_jpeg() -> bytes:
+    buffer = BytesIO()
+    picture((64, 64)).save(buffer, "JPEG", progressive=True)
+    return buffer.getvalue()
+
+
+def jpeg_of_scans(n: int) -> bytes:
+    """A progressive JPEG whose last scan comes n times more."""
+    whole = progressive_jpeg()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * n + whole[-2:]
+
+
+def eps() -> bytes:
+    buffer = BytesIO()
+    picture((40, 30)).save(buffer, "EPS")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(
+            png_of_size(12_000, 12_000), "144 megapixels of PNG, more than fit in 640 MB", id="wide PNG"
+        ),
+        pytest.param(jpeg_of_scans(500), "a JPEG of over 100 scans", id="scans"),
+        pytest.param(
+            b"\xff\xd8" + b"\xff" * 20_000_000, "too many segments, or too much between", id="fill bytes"
+        ),
+        pytest.param(b"\xff\xd8" + b"\xff\x00" * 1_000_000, "too many segments", id="stuffed bytes"),
+        pytest.param(
+            b"\xff\xd8" + (b"\xff\xe1\xff\xffExif\0\0" + b"x" * 65_527) * 300 + progressive_jpeg()[2:],
+            "too many segments",
+            id="EXIF segments",
+        ),
+        pytest.param(eps(), "EPS, a format that training does not accept", id="a program for Ghostscript"),
+    ],
+)
+def test_an_image_that_would_take_too_much_is_not_decoded(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(content)
+    started = time.process_time()
+    cut = cut_out(os.fspath(path), [None], os.fspath(tmp_path))
+    assert cut.names == [None]
+    assert words in str(cut.problem)
+    assert time.process_time() - started < 3
+
+
+def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_bytes())
+    os.truncate(path, 1 << 34)  # sparse
+    assert "no more than 256 MB are decoded" in str(
+        cut_out(os.fspath(path), [None], os.fspath(tmp_path)).problem
+    )
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode", "options"),
+    [("WEBP", "RGB", {"lossless": True}), ("TIFF", "F", {"compression": "tiff_deflate"})],
+)
+def test_pixels_are_counted_by_what_their_format_takes(
+    file_format: str, mode: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.jpg"
+    Image.new(mode, (7000, 7000)).save(path, file_format, **options)
+    cut = cut_out(os.fspath(path), [None], os.fspath(tmp_path))
+    assert f"it has 49 megapixels of {file_format}, more than fit in 640 MB" in str(cut.problem)
+
+
+def test_a_large_jpeg_and_a_usual_progressive_one_are_shown(tmp_path: Path) -> None:
+    Image.new("RGB", (9000, 9000), "teal").save(tmp_path / "large.jpg")
+    (tmp_path / "progressive.jpg").write_bytes(progressive_jpeg())
+    for name in ("large.jpg", "progressive.jpg"):
+        cut = cut_out(os.fspath(tmp_path / name), [None], os.fspath(tmp_path))
+        assert cut.names[0] is not None and cut.problem is None

@@ -7,9 +7,10 @@ import io
 import json
 import math
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import jsonschema
 import pytest
@@ -20,10 +21,11 @@ from report_samples import ROOT, RULES, clean, finding, flawed, report
 from sanitizer.findings.finding import COLUMNS, Finding, Severity
 from sanitizer.findings.report import Report, Summary
 from sanitizer.reports.common import ReportError
+from sanitizer.reports.csv_ import text_of
 from sanitizer.reports.formats import FORMATS, format_of, render, write
 from sanitizer.reports.text import Style
 from sanitizer.reports.text import render as render_text
-from sanitizer.util.escape import encodable, legible
+from sanitizer.util.escape import encodable, inert, legible
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -224,7 +226,8 @@ def test_csv_has_the_columns_of_a_finding_and_room_for_a_decision() -> None:
 def test_csv_text_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
     text = f'{start}HYPERLINK("http://x")'
     row = read_csv(report([finding("B001", text, f"{text}.txt", 1, class_name=text)]))[0]
-    assert (row["message"], row["class_name"], row["label"]) == (f"'{text}", f"'{text}", f"'{text}.txt")
+    shown = inert(text)
+    assert (row["message"], row["class_name"], row["label"]) == (f"'{shown}", f"'{shown}", f"'{shown}.txt")
 
 
 def test_csv_numbers_stay_numbers() -> None:
@@ -245,6 +248,39 @@ def test_parquet_holds_typed_columns_and_the_summary(tmp_path: Path) -> None:
     whole = json.loads(render(flawed(), "json"))["findings"]
     assert table.to_pylist() == [{name: f[name] for name in COLUMNS} for f in whole]
     assert json.loads(table.schema.metadata[b"sanitize"])["summary"]["images"] == 567
+
+
+@pytest.mark.parametrize("class_id", [2**63, -(2**63) - 1, int(1e300)])
+def test_a_class_id_that_64_bits_cannot_hold_is_missing_in_typed_tables(
+    class_id: int, tmp_path: Path
+) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    r = report(
+        [
+            finding("C001", "m", "a.txt", 1, class_id=class_id),
+            finding("C001", "m", "a.txt", 2, class_id=2**63 - 1),
+            finding("C001", "m", "a.txt", 3),
+        ]
+    )
+    frame = r.to_frame()
+    assert str(frame["class_id"].dtype) == str(frame["line"].dtype) == "Int64"
+    assert [
+        None if missing else int(v)
+        for v, missing in zip(frame["class_id"], frame["class_id"].isna(), strict=True)
+    ] == [
+        None,
+        2**63 - 1,
+        None,
+    ]
+    assert list(frame.columns) == list(COLUMNS)
+    write(r, str(tmp_path / "f.parquet"))
+    assert pq.read_table(tmp_path / "f.parquet")["class_id"].to_pylist() == [None, 2**63 - 1, None]
+    assert json.loads(render(r, "json"))["findings"][0]["class_id"] == class_id
+
+
+def test_a_frame_holds_names_that_are_no_utf8() -> None:
+    frame = report([finding("I006", "m", image="images/f\udcff.jpg")]).to_frame()
+    assert frame["image"].tolist() == ["images/f\\xff.jpg"]
 
 
 def test_parquet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,6 +365,25 @@ def test_sarif_keeps_bytes_of_a_name_that_is_no_utf8() -> None:
     assert unquote_to_bytes(uri) == b"images/f\xff x.jpg"
 
 
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [
+        ("/data/ships", "file:///data/ships/"),
+        ("/", "file:///"),
+        ("/a b/%/ü", "file:///a%20b/%25/%C3%BC/"),
+        ("set.zip", "file://{cwd}/set.zip/"),
+        ("zip://in ner/ships::set.zip", "file://{cwd}/set.zip/in%20ner/ships/"),
+        ("zip://ships::https://example.org:8000/set.zip", "https://example.org:8000/set.zip/ships/"),
+        ("s3://bucket/sets/my ships", "s3://bucket/sets/my%20ships/"),
+        ("https://example.org:8000/ships", "https://example.org:8000/ships/"),
+    ],
+)
+def test_sarif_names_the_root_by_a_uri_that_leads_there(root: str, uri: str) -> None:
+    log = json.loads(render(report([finding("C001", "m", "labels/a.txt", 3)], root=root), "sarif"))
+    base = log["runs"][0]["originalUriBaseIds"]["DATASET"]["uri"]
+    assert base == uri.format(cwd=quote(os.getcwd()))
+
+
 def test_code_hosts_get_paths_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,8 +447,9 @@ def test_no_text_breaks_a_format(name: str, message: str, path: str) -> None:
     assert [json.loads(line) for line in rendered["jsonl"].splitlines()][1:] == records
 
     rows = list(csv.DictReader(io.StringIO(rendered["csv"].removeprefix("\ufeff"), newline=""), strict=True))
-    for row, record in zip(rows, records, strict=True):
-        assert row["message"] in (record["message"], f"'{record['message']}")
+    assert len(rows) == len(records)
+    for row in rows:
+        assert row["message"] in (inert(message), f"'{inert(message)}")
         assert not row["message"].lstrip(" ").startswith(tuple("=+-@\t\r\n＝＋－＠"))
         assert row["decision"] == row["comment"] == ""
 
@@ -421,6 +477,76 @@ def test_no_text_breaks_a_format(name: str, message: str, path: str) -> None:
     lines = rendered["text"].splitlines()
     assert all(line.isprintable() for line in lines)
     assert len([line for line in lines if f": {legible(message)}" in line or legible(message) in line]) >= 2
+
+
+HOSTILE = {
+    "escape": "\x1b]0;owned\x07\x1b[2J",
+    "right-to-left override": "a\u202egpj.exe",
+    "isolate": "a\u2066b\u2069",
+    "C1": "a\x9b31mb\x85",
+    "line breaks": "a\r\nb\rc\nd\u2028e\u2029",
+    "NUL": "a\x00b",
+    "DEL": "a\x7fb",
+    "surrogates": "a\ud800b\udcff",
+}
+_ACTED_UPON = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_no_format_shows_a_terminal_anything_that_it_acts_upon(format_name: str, text: str) -> None:
+    hostile = finding(
+        "X1",
+        text,
+        f"labels/{text}.txt",
+        1,
+        image=f"images/{text}.jpg",
+        class_name=text,
+        name=text,
+        suggestion=text,
+        split=text,
+        rule=text,
+    )
+    r = report([hostile], data=text, names={0: text}, notes=(text,), dropped=frozenset({text}))
+    r.findings[0].fingerprint = text
+    written = render(r, format_name)
+    if format_name == "csv":  # RFC 4180 ends its lines so
+        assert written.count("\r\n") == 2
+        written = written.replace("\r\n", "\n")
+    assert _ACTED_UPON.findall(written) == []
+    written.encode("utf-8")
+    lines = {"csv": 2, "jsonl": 2, "github": 1}
+    assert len(written.split("\n")) - 1 == lines.get(format_name, len(written.split("\n")) - 1)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_json_means_the_same_whatever_is_escaped(text: str) -> None:
+    r = report([finding("C001", text, "labels/a.txt", 1)])
+    for record in (
+        json.loads(render(r, "json"))["findings"][0],
+        json.loads(render(r, "jsonl").splitlines()[1]),
+    ):
+        assert record["message"] == encodable(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_table_of_statistics_holds_nothing_that_a_terminal_acts_upon(text: str) -> None:
+    r = report([finding("X1", text, text, 1, name=text, rule=text)], names={0: text})
+    written = render_text(r, Style(statistics=True))
+    assert _ACTED_UPON.findall(written) == []
+
+
+@pytest.mark.parametrize(
+    "fingerprint", ["=1+1", "@x", "-2", "+3", "\t=1", "'x", "12e34", "00012", "plain", "=a\x1b"]
+)
+def test_a_fingerprint_is_guarded_as_every_other_cell_and_comes_back(fingerprint: str) -> None:
+    r = report([finding("C001", "m", "a.txt", 1)])
+    r.findings[0].fingerprint = fingerprint
+    cell = read_csv(r)[0]["fingerprint"]
+    assert not cell.lstrip(" ").startswith(tuple("=+-@\t\r\n"))
+    assert text_of(cell) == inert(fingerprint)
 
 
 @given(any_text)

@@ -223,6 +223,25 @@ def test_a_field_reads_well_whatever_its_value(template: str, value: object, exp
     assert Template(template).render(lambda name: column, 2) == [expected, expected]
 
 
+@pytest.mark.parametrize("field", ["detail", "problem", "fate"])
+def test_words_of_a_check_are_kept_to_their_end_and_only_long_values_in_them_are_cut(field: str) -> None:
+    words = (
+        "`train: images` does not exist (looked in "
+        + ", ".join(f"/data/set{i}" for i in range(40))
+        + "); run git lfs pull"
+    )
+    assert len(words) > 500
+    assert Template(f"{{{field}}}").render_one({field: words}.__getitem__) == words
+    path = "/data/" + "a" * 3000 + "/b.txt"
+    message = Template(f"{{{field}}}: fix it").render_one(
+        {field: f"no file {path}, or no right to read it"}.__getitem__
+    )
+    assert message.startswith("no file /data/aaa")
+    assert message.endswith("/b.txt, or no right to read it: fix it")
+    assert len(message) < 300
+    assert len(Template(f"{{{field}}}").render_one({field: "a b " * 9000}.__getitem__)) == 2000
+
+
 @pytest.mark.parametrize(
     "text",
     [

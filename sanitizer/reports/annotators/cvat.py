@@ -19,6 +19,7 @@ from sanitizer.reports.annotators.colours import class_colour
 from sanitizer.reports.annotators.flagged import Exported, Flagged, Rectangle
 from sanitizer.reports.common import plain
 from sanitizer.util.atomic import open_atomically
+from sanitizer.util.bounded_read import MIB, as_size, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "finding"
 """Name of the attribute, on every label, that holds findings in words."""
+
+MAX_IMAGE_BYTES = 512 * MIB
+"""Of an image that is copied: a sparse file of terabytes may begin as an image does."""
 
 _UNPORTABLE = re.compile(r"[\\:\x00-\x1f\x7f]")
 """What would lead out of the folder on another system, or what XML cannot hold."""
@@ -102,14 +106,22 @@ def _named(flagged: Flagged) -> Iterator[tuple[FlaggedImage, str]]:
 def _copy_image(archive: zipfile.ZipFile, image: FlaggedImage, name: str) -> None:
     """Put the image's bytes into the archive; _UnreadableError, before anything was written, where there are none."""
     try:
-        source = open(image.path, "rb")  # noqa: SIM115
-        size = os.fstat(source.fileno()).st_size
+        source = open_regular(image.path)
     except (OSError, ValueError) as error:
         raise _UnreadableError(getattr(error, "strerror", None) or str(error)) from error
-    entry = zipfile.ZipInfo(f"images/{name}", _EARLIEST_TIME)
-    entry.file_size = size
-    with source, archive.open(entry, "w") as target:
-        shutil.copyfileobj(source, target, _COPY_BYTES)
+    with source:
+        size = os.fstat(source.fileno()).st_size
+        if size > MAX_IMAGE_BYTES:
+            raise _UnreadableError(
+                f"has {as_size(size)}, and no image over {as_size(MAX_IMAGE_BYTES)} is copied"
+            )
+        entry = zipfile.ZipInfo(f"images/{name}", _EARLIEST_TIME)
+        entry.file_size = size
+        with archive.open(entry, "w") as target:
+            left = size  # a file that grows meanwhile ends where it did
+            while left > 0 and (part := source.read(min(left, _COPY_BYTES))):
+                target.write(part)
+                left -= len(part)
 
 
 def _append(body: IO[bytes], image: FlaggedImage, name: str, tag: str, number: int) -> bool:

@@ -13,8 +13,10 @@ import numpy as np
 
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.tables import RowKind, TaskSpec
+from sanitizer.findings.finding import characters_of
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
+from sanitizer.reports.reach import OUTSIDE, Reach
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 IMAGES_PER_CHUNK = 256
 """Read at once: bounds memory, whatever the number of flagged images."""
+
+MAX_FINDINGS = 400_000
+"""Findings that are kept, about a kilobyte each; those after them are left out, and counted."""
+
+MAX_CHARACTERS = 1 << 27
+"""Text of findings that is kept, for the same reason."""
 
 LINES_OF_A_NOTE = 40
 """Findings that a note on an image spells out; the rest are counted."""
@@ -187,6 +195,7 @@ class Flagged:
         left_out: "PATH: why", of images that cannot be opened; complete once every image was read.
         folder: Absolute folder that holds the dataset and every flagged image.
         progress: Show a bar on stderr while reading.
+        reach: Which files may be read.
     """
 
     report: Report
@@ -194,20 +203,44 @@ class Flagged:
     left_out: list[str]
     folder: str
     progress: bool
+    reach: Reach
     _findings: dict[str, list[Finding]]
 
     @classmethod
-    def of(cls, report: Report, progress: bool = False) -> Flagged:
-        """Sort the findings by the image they name. ExportError where none names one."""
+    def of(cls, report: Report, progress: bool = False, reach: Reach | None = None) -> Flagged:
+        """Sort the findings by the image they name. ExportError where none names one.
+
+        Args:
+            report: Where findings come from.
+            progress: Show a bar on stderr while reading.
+            reach: Which files may be read; None: all.
+        """
+        reach = reach or Reach.everywhere(report)
         findings: dict[str, list[Finding]] = {}
+        left_out: list[str] = []
+        room = MAX_CHARACTERS
+        n_kept = n_over = 0
         for f in report.findings:
-            if f.image is not None:
+            if f.image is None:
+                continue
+            room -= characters_of(f)
+            if room < 0 or n_kept == MAX_FINDINGS:
+                n_over += 1
+            else:
+                n_kept += 1
                 findings.setdefault(f.image, []).append(f)
         if not findings:
             raise ExportError("no finding is about an image, so there is none to show")
+        if reach.closed:
+            raise ExportError(reach.closed)
+        if n_over:
+            left_out.append(f"{n_over:,} findings: more than an annotation tool is given at once")
+        for image in [image for image in findings if reach.path(image) is None]:
+            del findings[image]
+            left_out.append(f"{image}: {OUTSIDE}")
         folders = {posixpath.dirname(_absolute(report, image)) for image in findings}
         folder = os.path.commonpath([report.root, *folders])
-        return cls(report, ClassLabels(report.names), [], folder, progress, findings)
+        return cls(report, ClassLabels(report.names), left_out, folder, progress, reach, findings)
 
     def __iter__(self) -> Iterator[FlaggedImage]:
         with _bar(len(self._findings), self.progress) as bar:
@@ -218,10 +251,11 @@ class Flagged:
     def require(self, images: int) -> None:
         """Raise ExportError if not one image could be exported."""
         if not images:
-            n = len(self._findings)
+            n = len(self._findings) or len(self.left_out)
+            outside = f"; {left_out}" if (left_out := self.reach.note()) else ""
             raise ExportError(
                 f"none of the {n:,} images with findings can be read below {self.report.root}"
-                " (--root names the dataset's folder, where it has moved)"
+                f" (--root names the dataset's folder, where it has moved){outside}"
             )
 
     def _read(self) -> Iterator[FlaggedImage]:
@@ -236,13 +270,17 @@ class Flagged:
             for i, (start, stop) in enumerate(pairwise(starts)):
                 yield from self._image(i, sources[i], paths[i], images, labels, range(start, stop))
 
-    def _label_path(self, source: str, path: str) -> str:
-        """Where the label of an image lies: where its findings say, else where training looks."""
+    def _label_path(self, source: str, path: str) -> str | None:
+        """Where the label of an image lies: where its findings say, else where training looks; None: out of reach."""
         named = next((f.label for f in self._findings[source] if f.label), None)
-        if named is not None:
-            return _absolute(self.report, named)
-        folder, name = posixpath.split(path)
-        return f"{label_folder(folder)}/{posixpath.splitext(name)[0]}.txt"
+        if named is None:
+            folder, name = posixpath.split(path)
+            named = f"{label_folder(folder)}/{posixpath.splitext(name)[0]}.txt"
+        label = self.reach.label_path(named)
+        if label is None:
+            self.left_out.append(f"{named}, the label of {source}: {OUTSIDE}")
+            return None
+        return _absolute(self.report, named)
 
     def _image(
         self, i: int, source: str, path: str, images: ImageTable, table: LabelTable, rows: range

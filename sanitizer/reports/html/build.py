@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, cast
 from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import TaskSpec
-from sanitizer.findings.finding import Severity, count_by_severity
+from sanitizer.findings.finding import Severity, characters_of, count_by_severity
 from sanitizer.reports.common import ReportError
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
 from sanitizer.reports.html.pool import share_out, usable_cores
 from sanitizer.reports.html.probe import probe_part
+from sanitizer.reports.reach import OUTSIDE, Reach, folders_of
 from sanitizer.storage.opening import is_remote
 from sanitizer.util.atomic import write_atomically
+from sanitizer.util.bounded_read import open_regular
 from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS = 50_000
 """Findings with a card; a page with more would be slow to open. The counts are always those of all."""
+
+MAX_CHARACTERS = 1 << 25
+"""Text of findings with a card, for the same reason; fifty thousand findings usually have less."""
 
 SIGNATURE = b"<!-- made by sanitize report -->\n"
 """Last line of a page: what may be overwritten."""
@@ -71,7 +76,12 @@ class PageNotes:
 
 
 def write_page(
-    report: Report, page: str, assets: str, progress: bool = False, jobs: int | None = None
+    report: Report,
+    page: str,
+    assets: str,
+    progress: bool = False,
+    jobs: int | None = None,
+    reach: Reach | None = None,
 ) -> PageNotes:
     """Write the HTML page of a report, and crops of its findings beside it.
 
@@ -84,6 +94,7 @@ def write_page(
         assets: Folder for the crops; made where there is none.
         progress: Show bars on stderr.
         jobs: Worker processes; None takes the cores there are, where it is worth it.
+        reach: Which images and labels may be read; None: all that the report names.
 
     Raises:
         ReportError: `page` or `assets` exist and are not of our making.
@@ -93,7 +104,8 @@ def write_page(
     had_assets = os.path.isdir(assets)
     run = _new_run_folder(assets)
     try:
-        content, data, notes = _page(report, page, run, progress, jobs)
+        reach = reach or Reach.everywhere(report)
+        content, data, notes = _page(report, page, run, progress, jobs, reach)
         write_atomically(page, content)
     except BaseException:
         shutil.rmtree(run if had_assets else assets, ignore_errors=True)
@@ -103,7 +115,7 @@ def write_page(
 
 
 def _page(
-    report: Report, page: str, run: str, progress: bool, jobs: int | None
+    report: Report, page: str, run: str, progress: bool, jobs: int | None, reach: Reach
 ) -> tuple[bytes, dict[str, Any], tuple[str, ...]]:
     """(the page's bytes, its data object, what it lacks); crops are written to `run`."""
     notes = []
@@ -113,7 +125,7 @@ def _page(
             f"the page shows the {len(shown):,} gravest of {len(report.findings):,} findings; "
             "the CSV and JSON reports have all of them"
         )
-    dataset, why = _dataset_of(report)
+    dataset, why = _dataset_of(report, reach)
     notes += [why] if why else []
     spec = TaskSpec(cast("Task", report.task), None, report.names, report.kpt_shape)
     drawn, class_counts = None, report.class_counts
@@ -122,13 +134,15 @@ def _page(
         spread = spread_of_dataset(dataset, spec, n_jobs, progress)
         # Of more findings than memory holds, those that have a card are drawn.
         flagged = report.findings if isinstance(report.findings, list | tuple) else shown
-        paths = [_absolute(report, f.image) for f in flagged]
+        paths = [reach.path(f.image) for f in flagged]
         drawn = plots(spread, spread_of_findings(flagged, paths))
         class_counts = class_counts or dict(spread.counts)
-    cards = _cards(report, shown, spec, run, progress, jobs)
+    cards = _cards(shown, spec, run, progress, jobs, reach)
     crops = _from_page(run, page)
-    probed = probe_part(report, spec, run, crops, progress, jobs)
+    probed = probe_part(report, spec, run, crops, progress, jobs, reach)
     notes += probed.notes if probed else ()
+    if outside := reach.note():
+        notes.append(outside)
     data = page_data(report, shown, cards, _rules_of(dataset), class_counts, drawn, notes, crops)
     if probed:
         data["probe"] = probed.data
@@ -142,9 +156,19 @@ def _pictures(data: Mapping[str, Any]) -> int:
 
 
 def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
-    """The findings that get a card, in the order of the report."""
+    """The findings that get a card, in the order of the report: by severity, and no more text than fits."""
+    shown, room = [], MAX_CHARACTERS
+    for f in _gravest(findings):
+        room -= characters_of(f)
+        if room < 0:
+            break
+        shown.append(f)
+    return shown
+
+
+def _gravest(findings: Sequence[Finding]) -> Sequence[Finding]:
     if len(findings) <= MAX_FINDINGS:
-        return list(findings)
+        return findings
     counts = count_by_severity(findings)
     room, rest = {}, MAX_FINDINGS
     for severity in sorted(Severity, reverse=True):
@@ -158,7 +182,7 @@ def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
     return shown
 
 
-def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
+def _dataset_of(report: Report, reach: Reach) -> tuple[Dataset | None, str | None]:
     """(the dataset that was scanned, None) if it is still there, else (None, why there are no plots)."""
     without_plots = "the page has no plots of all boxes"
     if report.files_only:
@@ -170,6 +194,8 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
         )
     if not os.path.isdir(report.root):
         return None, f"the dataset is no longer at {report.root}: the page has no pictures, and no plots"
+    if reach.closed:
+        return None, f"the page has no pictures, and no plots: {reach.closed}"
     names = [s.split for s in report.summary.splits]
     candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
     for path in filterfalse(is_remote, candidates):
@@ -180,7 +206,11 @@ def _dataset_of(report: Report) -> tuple[Dataset | None, str | None]:
             known = [s.name for s in dataset.splits]
             same_root = os.path.realpath(dataset.root) == os.path.realpath(report.root)
             if same_root and set(names) <= set(known):
-                return (find_dataset([path], names) if names != known else dataset).without_repeats(), None
+                if names != known:
+                    dataset = find_dataset([path], names)
+                if not all(map(reach.holds, folders_of(dataset))):
+                    return None, f"some of its images or labels lie outside of {report.root}: {without_plots}"
+                return dataset.without_repeats(), None
     return None, f"{report.data} is no longer what was scanned: {without_plots}"
 
 
@@ -198,14 +228,14 @@ def _rules_of(dataset: Dataset | None) -> Mapping[str, Rule]:
 
 
 def _cards(
-    report: Report, shown: Sequence[Finding], spec: TaskSpec, run: str, progress: bool, jobs: int | None
+    shown: Sequence[Finding], spec: TaskSpec, run: str, progress: bool, jobs: int | None, reach: Reach
 ) -> list[Card]:
     """A card for each finding; findings on one image are made together, so that it is decoded once."""
     members: dict[tuple[str | None, str | None], list[int]] = {}
     for i, f in enumerate(shown):
         members.setdefault((f.image, f.label), []).append(i)
     groups = [
-        Group(_absolute(report, image), _absolute(report, label), [shown[i] for i in of_group], run, spec)
+        _group(image, label, [shown[i] for i in of_group], run, spec, reach)
         for (image, label), of_group in members.items()
     ]
     n_jobs = jobs or (usable_cores() if len(groups) >= _GROUPS_WORTH_A_POOL else 1)
@@ -219,13 +249,20 @@ def _cards(
     return cards
 
 
+def _group(
+    image: str | None, label: str | None, findings: list[Finding], run: str, spec: TaskSpec, reach: Reach
+) -> Group:
+    image_path, label_path = reach.path(image), reach.label_path(label)
+    if reach.closed:
+        return Group(None, None, findings, run, spec)
+    left_out = [n for n, path in ((image, image_path), (label, label_path)) if n is not None and path is None]
+    why = f"{' and '.join(left_out)} left out: {OUTSIDE}." if left_out else None
+    return Group(image_path, label_path, findings, run, spec, why)
+
+
 def _from_page(folder: str, page: str) -> str:
     """The folder's path seen from the page, POSIX."""
     return os.path.relpath(folder, os.path.dirname(os.path.abspath(page))).replace(os.sep, "/")
-
-
-def _absolute(report: Report, path: str | None) -> str | None:
-    return None if path is None else os.path.join(report.root, path)
 
 
 def _filled_in(data: Mapping[str, Any]) -> bytes:
@@ -269,7 +306,9 @@ def _refuse_what_is_not_ours(page: str, assets: str) -> None:
         raise ReportError(f"{assets}: is a file, and the page's pictures go into a folder of that name")
     if encodable(name := _from_page(assets, page)) != name:
         raise ReportError(f"{name}: no page can link to a folder whose name is not UTF-8; name another page")
-    if os.path.isdir(assets) and os.listdir(assets) and not os.path.isfile(os.path.join(assets, MARKER)):
+    marker = os.path.join(assets, MARKER)
+    marked = os.path.isfile(marker) and not os.path.islink(marker)
+    if os.path.isdir(assets) and os.listdir(assets) and not marked:
         raise ReportError(
             f"{assets}: is a folder with other files, and the page's pictures would go there; name another page"
         )
@@ -277,7 +316,7 @@ def _refuse_what_is_not_ours(page: str, assets: str) -> None:
 
 def _is_our_page(path: str) -> bool:
     """Whether a file is empty, or ends with our signature."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - len(SIGNATURE)))
         return file.read() in (b"", SIGNATURE)

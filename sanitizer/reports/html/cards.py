@@ -63,6 +63,7 @@ class Group:
         findings: Those that name both.
         folder: Where crops are written.
         spec: The task that rows are judged by.
+        left_out: What they name and may not be read, a sentence, or None.
     """
 
     image: str | None
@@ -70,6 +71,7 @@ class Group:
     findings: Sequence[Finding]
     folder: str
     spec: TaskSpec
+    left_out: str | None = None
 
 
 def make_cards(group: Group) -> list[Card]:
@@ -84,8 +86,8 @@ def make_cards(group: Group) -> list[Card]:
     cut = cut_out(group.image, sights, group.folder) if group.image else Cut(None, nothing, nothing)
     cards = []
     for i, finding in enumerate(group.findings):
-        card = _card_of_row(finding, label, rows[i])
-        about = [cut.problem, card.about]
+        card = _card_of_row(finding, label, rows[i]) if group.label is not None else Card()
+        about = [group.left_out, cut.problem, card.about]
         window = cut.windows[i]
         if window is not None and cut.size is not None:
             card.crop, card.crop_w, card.crop_h = cut.names[i], window.width_px, window.height_px

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import warnings
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from sanitizer.reports.html.decode_limits import decoded_bytes, refuse_large_image, refuse_slow_file
+from sanitizer.reports.html.pool import alone_if_large
+from sanitizer.util.bounded_read import NotRegularError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +94,7 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
         # Pillow warns of odd metadata and of large images; training carries on, and so do we.
         warnings.simplefilter("ignore")
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                return Cut(None, nothing, nothing, "The image cannot be read: it is no regular file.")
+            refuse_slow_file(path)
             with open_image(path) as image:
                 turn = _turn(image)
                 size = image.size[::-1] if turn in _SIDEWAYS else image.size
@@ -144,10 +146,16 @@ def _finest_scale(windows: Sequence[Window]) -> float:
 
 def _decode(image: PillowImage, turn: int, scale: float) -> tuple[PillowImage | None, str | None]:
     """(upright RGB pixels or None, what is wrong with them); of a large JPEG only as fine as is needed."""
-    from PIL import ImageFile
-
     width, height = image.size
     image.draft(image.mode, (math.ceil(width * scale), math.ceil(height * scale)))
+    refuse_large_image(image, width * height, bool(turn))
+    with alone_if_large(decoded_bytes(image, width * height, bool(turn))):
+        return _decoded(image, turn)
+
+
+def _decoded(image: PillowImage, turn: int) -> tuple[PillowImage | None, str | None]:
+    from PIL import ImageFile
+
     problem = None
     try:
         image.load()
@@ -241,6 +249,8 @@ def _words(error: Exception) -> str:
 
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, NotRegularError):
+        return "it is no regular file"
     if isinstance(error, UnidentifiedImageError):
         return "it holds no image that can be opened"
     if isinstance(error, Image.DecompressionBombError):

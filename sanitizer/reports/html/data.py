@@ -95,10 +95,18 @@ def digest_of(report: Report) -> str:
     fingerprints: Iterable[str] = (f.fingerprint for f in report.findings)
     if isinstance(report.findings, list | tuple):
         fingerprints = sorted(fingerprints)  # very many are not put in an order of their own
-    digest = blake2b(f"{report.root}\0{report.data}".encode("utf-8", "surrogateescape"), digest_size=10)
+    digest = blake2b(_as_bytes(f"{report.root}\0{report.data}"), digest_size=10)
     for fingerprint in fingerprints:
-        digest.update(f"\0{fingerprint}".encode("utf-8", "surrogateescape"))
+        digest.update(_as_bytes(f"\0{fingerprint}"))
     return digest.hexdigest()
+
+
+def _as_bytes(text: str) -> bytes:
+    """UTF-8; bytes of a file name that are none as they are, and anything else that UTF-8 cannot write escaped."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return encodable(text).encode()
 
 
 def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:

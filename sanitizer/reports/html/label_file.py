@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from sanitizer.dataset.tables import RowKind
 from sanitizer.labels.encodings import UTF8_MARK
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.labels.row_kinds import BOX_COLUMNS
+from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_bounded
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
     from sanitizer.reports.html.crops import Box
 
 MAX_ROW_CHARACTERS = 200
+MAX_LABEL_BYTES = 4 * MIB
+"""Of a label file that is read again: fifty thousand boxes. Its lines and rows take a hundred times as much memory."""
 CHANGED = "The label file changed since the scan: this line no longer holds what the finding is about."
 GONE = "The label file can no longer be read."
+TOO_LARGE = f"The label file has more than {as_size(MAX_LABEL_BYTES)} and is not read again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +39,23 @@ class LabelFile:
         lines: Its physical lines, without their ends.
         table: Its rows; None where there is no file to read.
         per_keypoint: Columns of a keypoint, 2 or 3; 0 without keypoints.
+        problem: Why there is no table, a sentence.
     """
 
     lines: Sequence[bytes]
     table: LabelTable | None
     per_keypoint: int = 0
+    problem: str = GONE
 
     @classmethod
     def read(cls, path: str | None, spec: TaskSpec) -> LabelFile:
-        """The file at `path`; without rows where it cannot be read."""
+        """The file at `path`; without rows where it cannot be read, or is larger than `MAX_LABEL_BYTES`."""
+        if path is None:
+            return cls((), None)
         try:
-            # Opening a named pipe would wait for somebody to write into it.
-            if path is None or not stat.S_ISREG(os.stat(path).st_mode):
-                return cls((), None)
-            with open(path, "rb") as file:
-                content = file.read()
+            content = read_bounded(path, MAX_LABEL_BYTES)
+        except TooLargeError:
+            return cls((), None, problem=TOO_LARGE)
         except (OSError, ValueError):
             return cls((), None)
         lines = content.removeprefix(UTF8_MARK).splitlines()
@@ -97,7 +101,7 @@ class LabelFile:
     def doubt(self, finding: Finding, row: int | None) -> str | None:
         """What is to be said where the line is not the one that was judged."""
         if self.table is None:
-            return GONE
+            return self.problem
         is_gone = finding.line is not None and finding.line > len(self.lines)
         return CHANGED if is_gone or (row is None and finding.x_center is not None) else None
 

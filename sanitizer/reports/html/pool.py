@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,6 +45,32 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def alone_if_large(n_bytes: int) -> AbstractContextManager[object]:
+    """In a worker, what takes much memory waits for that of the others: together they take little more than one."""
+    return _turns.lock if _turns and n_bytes > _turns.large_bytes else nullcontext()
+
+
+LARGE_BYTES = 256 << 20
+"""Memory that all workers may take at once without waiting for each other."""
+LEAST_LARGE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """What a worker is given: whoever wants more memory than this takes the lock."""
+
+    lock: AbstractContextManager[object]
+    large_bytes: int
+
+
+_turns: _Turns | None = None
+
+
+def _take_turns(turns: _Turns) -> None:
+    global _turns
+    _turns = turns
+
+
 def _in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int, share: int
 ) -> Iterator[Result]:
@@ -50,7 +79,9 @@ def _in_processes(
     from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(jobs, context)
+    turns = _Turns(context.Lock(), max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES))
+    # A worker that dies with the lock in its hand ends the others, too: the pool is broken then.
+    pool = ProcessPoolExecutor(jobs, context, _take_turns, (turns,))
     done = 0
     try:
         for result in pool.map(function, items, chunksize=share):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.report import Report
     from sanitizer.reports.html.probe_record import Image, Line, Step
+    from sanitizer.reports.reach import Reach
 
 MAX_THUMBNAILS = 200
 MAX_RANKED = 20
@@ -46,7 +46,7 @@ class ProbePart:
 
 
 def probe_part(
-    report: Report, spec: TaskSpec, run: str, crops: str, progress: bool, jobs: int | None
+    report: Report, spec: TaskSpec, run: str, crops: str, progress: bool, jobs: int | None, reach: Reach
 ) -> ProbePart | None:
     """The probe's part, thumbnails written to `run`; None for a report without a probe.
 
@@ -57,6 +57,7 @@ def probe_part(
         crops: The same folder as seen from the page, POSIX.
         progress: Show a bar on stderr.
         jobs: Worker processes; None takes the cores there are, where it is worth it.
+        reach: Which images and labels may be read.
     """
     if report.probe is None:
         return None
@@ -69,7 +70,7 @@ def probe_part(
     number = {name: i for i, name in enumerate(names)}
     first = ranked(images)
     shown = _worth_a_thumbnail(images, first, [all_steps[i] for i in sorted(spikes)], number)
-    made = make_thumbnails([_wanted(report, names[n], images, n, run, spec) for n in shown], progress, jobs)
+    made = make_thumbnails([_wanted(reach, names[n], images, n, run, spec) for n in shown], progress, jobs)
     data = {
         "imgsz": report.probe.get("imgsz") if isinstance(report.probe.get("imgsz"), int) else None,
         "z": OUTLIER_Z,
@@ -90,7 +91,7 @@ def spike_limit(norms: Sequence[float | None]) -> float | None:
     3.5 robust standard deviations over the median of the logarithms (Iglewicz and Hoaglin 1993), as the probe judges
     images. What is not finite takes no part.
     """
-    logs = np.log([n for n in norms if n is not None and n > 0])
+    logs = np.log(np.array([n for n in norms if n is not None and n > 0], np.float64))
     if len(logs) < 3:
         return None
     centre = float(np.median(logs))
@@ -153,12 +154,12 @@ def _worth_a_thumbnail(
     return list(dict.fromkeys([*first, *alone, *of_steps, *range(len(images))]))[:MAX_THUMBNAILS]
 
 
-def _wanted(report: Report, name: str, images: Sequence[Image], n: int, run: str, spec: TaskSpec) -> Wanted:
-    image = os.path.join(report.root, name)
+def _wanted(reach: Reach, name: str, images: Sequence[Image], n: int, run: str, spec: TaskSpec) -> Wanted:
+    image = reach.path(name)
     if n >= len(images):  # only a step names it: the budget did not reach as far as measuring it
         return Wanted(image, None, (), run, spec)
     measured = images[n]
-    label = None if measured.label is None else os.path.join(report.root, measured.label)
+    label = reach.label_path(measured.label)
     pointed_at = (carrying(measured.lines, "score"), carrying(measured.lines, "share"))
     return Wanted(image, label, [line.line for line in pointed_at if line], run, spec)
 

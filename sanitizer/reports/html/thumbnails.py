@@ -9,6 +9,7 @@ from sanitizer.reports.html.cards import Card, Pen
 from sanitizer.reports.html.crops import cut_out
 from sanitizer.reports.html.label_file import LabelFile
 from sanitizer.reports.html.pool import share_out, usable_cores
+from sanitizer.reports.reach import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,13 @@ class Wanted:
     """An image to make small: what a worker gets.
 
     Attributes:
-        image, label: Absolute paths; label None where there is none.
+        image, label: Absolute paths; label None where there is none, both None where they may not be read.
         lines: Physical lines of the label file whose shapes are wanted.
         folder: Where the picture is written.
         spec: The task that rows are judged by.
     """
 
-    image: str
+    image: str | None
     label: str | None
     lines: Sequence[int]
     folder: str
@@ -67,6 +68,8 @@ def make_thumbnails(wanted: Sequence[Wanted], progress: bool, jobs: int | None) 
 
 def thumbnail(wanted: Wanted) -> Thumbnail:
     """The whole image as a small JPEG, and where its rows lie in it."""
+    if wanted.image is None:
+        return Thumbnail(problem=f"The image is left out: {OUTSIDE}.")
     cut = cut_out(wanted.image, [None], wanted.folder)
     window, made = cut.windows[0], Thumbnail(cut.names[0], problem=cut.problem)
     if window is None or cut.size is None:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FORMAT = re.compile(r"[<>^]?[+ ]?0?(?:[1-9]\d?)?,?(?:\.\d{1,2})?[deEfFgGs%]?")
 MAX_TEXT = 200
-"""Longest text that one field may put into a message."""
+"""Longest text that a value may put into a message."""
+MAX_SENTENCE = 2000
+"""Longest text of a field that a check words itself: it ends with what to do, and its values are short already."""
+SENTENCES = frozenset(("blame", "detail", "effect", "fate", "problem"))
+"""Fields that checks fill with words rather than with a value of the dataset."""
+_LONG_WORD = re.compile(rf"\S{{{MAX_TEXT + 1},}}")
 
 
 class TemplateError(ValueError):
@@ -70,28 +75,28 @@ class Template:
         """
         if not self.names:
             return [self._pattern % ()] * count
-        fields = [_texts(column(n), f) for n, f in zip(self.names, self._formats, strict=True)]
+        fields = [_texts(n, column(n), f) for n, f in zip(self.names, self._formats, strict=True)]
         return [self._pattern % row for row in zip(*fields, strict=True)]
 
     def render_one(self, value: Callable[[str], object]) -> str:
         """One message; `value(name)` gives the value of a field."""
-        fields = (_text(value(n), f) for n, f in zip(self.names, self._formats, strict=True))
+        fields = (_text(n, value(n), f) for n, f in zip(self.names, self._formats, strict=True))
         return self._pattern % tuple(fields)
 
 
-def _texts(values: Sequence[object] | NDArray[Any], spec: str) -> list[str]:
+def _texts(name: str, values: Sequence[object] | NDArray[Any], spec: str) -> list[str]:
     """The values as text; the usual case, finite floats under a float format, at the speed of format()."""
     if isinstance(values, np.ndarray) and _is_plain(values, spec):
         return [format(v, spec) for v in values.tolist()]
     listed = values.tolist() if isinstance(values, np.ndarray) else values
-    return [_text(v, spec) for v in listed]
+    return [_text(name, v, spec) for v in listed]
 
 
 def _is_plain(values: NDArray[Any], spec: str) -> bool:
     return spec[-1:] in tuple("efgEFG%") and values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
 
 
-def _text(value: object, spec: str) -> str:
+def _text(name: str, value: object, spec: str) -> str:
     if not spec and isinstance(value, str) and len(value) <= MAX_TEXT:
         return value
     if isinstance(value, np.generic):
@@ -111,4 +116,13 @@ def _text(value: object, spec: str) -> str:
         text = format(value, spec)
     except (TypeError, ValueError):  # text under a number's format
         text = str(value)
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return text if len(text) <= MAX_TEXT else _shortened(name, text)
+
+
+def _shortened(name: str, text: str) -> str:
+    """A value cut at its end. A sentence stays whole, as it ends with what to do; its long words lose their middle."""
+    if name not in SENTENCES:
+        return text[: MAX_TEXT - 1] + "…"
+    half = MAX_TEXT // 2
+    text = _LONG_WORD.sub(lambda word: f"{word[0][: half - 1]}…{word[0][-half:]}", text)
+    return text if len(text) <= MAX_SENTENCE else text[: MAX_SENTENCE - 1] + "…"

@@ -19,6 +19,15 @@ function pythonFloat(value) {
   return text.includes(".") ? text : `${text}.0`;
 }
 
+/** Control and direction characters as escapes, as Python's `inert` writes them. */
+function inert(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) => {
+    const short = { "\t": "\\t", "\n": "\\n", "\r": "\\r" }[char];
+    const hex = char.charCodeAt(0).toString(16);
+    return short ?? (hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`);
+  });
+}
+
 /** Text that a spreadsheet would run gets an apostrophe in front; so does text with one, so that it comes back. */
 function safeText(text) {
   return text.startsWith("'") || FORMULA_START.test(text) ? `'${text}` : text;
@@ -29,13 +38,19 @@ function fingerprintText(text) {
   return /^\d+$/.test(text.replace("e", "")) ? `'${text}` : text;
 }
 
+/** Text of a finding: inert, and guarded where it starts as a formula does, escaped or not. */
+function findingText(text) {
+  const shown = inert(text);
+  return shown.startsWith("'") || FORMULA_START.test(shown) || FORMULA_START.test(text) ? `'${shown}` : shown;
+}
+
 function csvCell(column, i) {
-  if (column === "fingerprint") return fingerprintText(F.fingerprint[i]);
+  if (column === "fingerprint") return fingerprintText(findingText(F.fingerprint[i]));
   if (column === "decision") return decisionOf(i) ?? "";
   if (column === "comment") return safeText(commentOf(i));
   const value = column === "name" ? ruleName(F.rule[i]) : F[column][i];
   if (value === null) return "";
-  if (typeof value !== "number") return safeText(String(value));
+  if (typeof value !== "number") return findingText(String(value));
   return INTEGERS.has(column) ? BigInt(value).toString() : pythonFloat(value);
 }
 
