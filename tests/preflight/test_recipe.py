@@ -15,6 +15,7 @@ from tiny_sets import SIDE, tiny_set
 from sanitizer import scan
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config, ConfigError
+from sanitizer.dataset.model import DatasetError
 from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
@@ -285,6 +286,14 @@ def test_images_that_training_drops_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "set/images/train/2.jpg").write_bytes(b"no image")
     facts = facts_of(data)
     assert (facts.n_images, len(facts.short_sides)) == (3, 3)
+
+
+def test_a_folder_without_training_split_is_refused(tmp_path: Path) -> None:
+    tiny_set(tmp_path / "set", train=0).unlink()
+    for kind in ("images", "labels"):
+        (tmp_path / "set" / kind / "train").rmdir()
+    with pytest.raises(DatasetError, match="no split 'train'; its splits: val"):
+        facts_of(tmp_path / "set")
 
 
 @pytest.mark.ultralytics
