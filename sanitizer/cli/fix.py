@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.config import Config
-    from sanitizer.fixes.fixing import FixedFile, FixResult
+    from sanitizer.fixes.fixing import FixResult
+    from sanitizer.fixes.planning import FixedFile
 
 USAGE = "sanitize fix PATH… [options]"
 EPILOG = """\

@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    from sanitizer.dataset.model import Dataset
     from sanitizer.findings.report import Report
 
     AsText = Callable[[Report], str]
 
 
-def finish(report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None) -> int:
+def finish(
+    report: Report,
+    args: argparse.Namespace,
+    fail_on_name: str,
+    dataset: Dataset,
+    as_text: AsText | None = None,
+) -> int:
     """Say the notes, put findings off into a baseline where asked to, deliver the rest; exit status by these.
 
-    `as_text` writes the report as text in a way of its own, given the report that is delivered.
+    `dataset` is what was found and scanned. `as_text` writes the report as text in a way of its own, given the report
+    that is delivered.
     """
     say = say_nothing if args.quiet else say_note
     for note in report.notes:
@@ -34,16 +42,20 @@ def finish(report: Report, args: argparse.Namespace, fail_on_name: str, as_text:
         say(
             f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
         )
-    return deliver(report, args, fail_on_name, as_text)
+    return deliver(report, args, fail_on_name, dataset, as_text)
 
 
 def deliver(
-    report: Report, args: argparse.Namespace, fail_on_name: str, as_text: AsText | None = None
+    report: Report,
+    args: argparse.Namespace,
+    fail_on_name: str,
+    dataset: Dataset,
+    as_text: AsText | None = None,
 ) -> int:
     """Write the report to files and stdout; exit status by its findings."""
     fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
     for path in args.output:
-        write(report, path, fail_on, wants_bar(args))
+        write(report, path, fail_on, wants_bar(args), dataset)
     if args.format == "text" and as_text and not args.statistics:
         print_as_terminal(as_text(report))
     elif args.format == "text":

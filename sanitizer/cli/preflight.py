@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         return f"{headline(shown, fail_on, paint)}\n" if args.quiet else checklist(shown, fail_on, paint)
 
     report = replace(flight.report, preflight=preflight_record(flight, fail_on))
-    status = finish(report, args, config.fail_on, as_text)
+    status = finish(report, args, config.fail_on, flight.dataset, as_text)
     return INTERRUPTED if flight.interrupted else status
 
 
@@ -149,12 +149,18 @@ def train_arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 def fix_recipe(args: argparse.Namespace, overrides: dict[str, Any], config: Config) -> int:
     """Print the train command with every suggestion applied; on stderr what each is for."""
+    from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.preflight.correction import train_command
     from sanitizer.preflight.flight import read_recipe
     from sanitizer.util.escape import legible
 
     recipe, *_ = read_recipe(
-        args.data, args.model, overrides, task=args.task, trust_weights=args.trust_weights, config=config
+        find_loose_dataset([args.data]),
+        args.model,
+        overrides,
+        task=args.task,
+        trust_weights=args.trust_weights,
+        config=config,
     )
     if not args.quiet:
         for finding in recipe.findings():

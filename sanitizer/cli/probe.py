@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         progress=wants_bar(args),
         engine=args.engine,
     )
-    status = finish(result.report, args, config.fail_on)
+    status = finish(result.report, args, config.fail_on, result.judgement.dataset)
     if args.format == "text" and not args.quiet:
         print(ranking(result))
     if args.out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from sanitizer.cli.arguments import comma_list, one_of, positive_int
@@ -86,17 +87,20 @@ def run(args: argparse.Namespace) -> int:
     if config.source:
         say(f"configuration: {config.source if '://' in config.source else os.path.relpath(config.source)}")
 
-    from sanitizer.scanner.run import scan
+    from sanitizer.archives.finding import find_dataset
+    from sanitizer.scanner.run import scan_dataset
 
-    report = scan(
-        *args.paths,
+    started = time.perf_counter()
+    dataset = find_dataset(args.paths, args.split)
+    report = scan_dataset(
+        dataset,
         config=config,
         task=args.task,
         images=args.images,
-        splits=args.split,
         jobs=args.jobs,
         engine=args.engine,
         cache=not args.no_cache,
         progress=wants_bar(args),
+        started=started,
     )
-    return finish(report, args, config.fail_on)
+    return finish(report, args, config.fail_on, dataset)

@@ -92,6 +92,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
     """A new run; what it leaves out and what its recipe risks is said on stderr."""
     if not args.data:
         raise UsageError("name what to train on: sanitize train data.yaml --model …")
+    from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.cli.fix import tally_of
     from sanitizer.preflight.flight import read_recipe
     from sanitizer.train.clipping import DEFAULTS
@@ -101,8 +102,9 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
-        recipe, *_ = read_recipe(
-            args.data,
+        dataset = find_loose_dataset([args.data])
+        recipe, _, _, spec = read_recipe(
+            dataset,
             args.model,
             {**DEFAULTS, **overrides},
             task=args.task,
@@ -110,10 +112,10 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
             config=config,
         )
         ready = prepare_run(
-            args.data,
+            dataset,
             args.model,
             overrides,
-            task=args.task,
+            task=spec.task,
             config=config,
             unsafe=args.unsafe,
             decisions=args.decisions,

@@ -10,8 +10,8 @@ from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import apply_changes
 from sanitizer.fixes.caches import label_caches
 from sanitizer.fixes.journal.runs import JournalError, interrupted_runs, located, locked
-from sanitizer.fixes.planning import FixedFile, Planned, plan_fix
-from sanitizer.fixes.roots import journal_root, root_of
+from sanitizer.fixes.planning import plan_fix
+from sanitizer.fixes.roots import journal_root
 from sanitizer.fixes.undo import restore
 from sanitizer.scanner.run import nearby_config
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
-
-__all__ = ["FixResult", "FixedFile", "Planned", "fix", "journal_root", "plan_fix"]
+    from sanitizer.fixes.planning import FixedFile, Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,15 @@ def fix(
     """
     given = [os.fspath(p) for p in paths]
     dataset = find_loose_dataset(given, splits)
-    root = root_of(dataset)
+    root = journal_root(dataset)
     config = config or nearby_config(dataset)
     if baseline is not None:
         config = replace(config, baseline=baseline)
 
     def plan(dataset: Dataset) -> Planned:
         sheet = None if decisions is None else os.fspath(decisions)
-        return plan_fix(given, config, task, dataset=dataset, splits=splits, unsafe=unsafe, decisions=sheet,
-                        jobs=jobs, cache=cache, progress=progress)  # fmt: skip
+        return plan_fix(dataset, config, task, unsafe=unsafe, decisions=sheet, jobs=jobs, cache=cache,
+                        progress=progress)  # fmt: skip
 
     if dry_run:
         return _result(root, plan(dataset), [])

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.decisions import Review, review
 from sanitizer.fixes.judging import Bench
@@ -16,7 +15,7 @@ from sanitizer.fixes.repair.repairs import can_repair
 from sanitizer.fixes.targets import find_targets
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
-from sanitizer.scanner.run import nearby_config, scan
+from sanitizer.scanner.run import nearby_config, scan_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,12 +78,10 @@ class Planned:
 
 
 def plan_fix(
-    paths: Sequence[str],
+    dataset: Dataset,
     config: Config | None = None,
     task: Task | Literal["auto"] = "auto",
     *,
-    dataset: Dataset | None = None,
-    splits: Sequence[str] | None = None,
     unsafe: bool = False,
     decisions: str | None = None,
     jobs: int | None = None,
@@ -92,19 +89,18 @@ def plan_fix(
     progress: bool = False,
     in_place: bool = True,
 ) -> Planned:
-    """Scan and plan; nothing is changed. Arguments and errors as of `fix`.
+    """Scan and plan; nothing is changed. Other arguments, and errors, are those of `fix`.
 
     Args:
-        dataset: What `find_dataset` found, where that is known already.
+        dataset: What `find_loose_dataset` found.
         in_place: The labels themselves are to be changed, so that those which more than this dataset uses are left
             alone, and no image is left out; False for a copy of the dataset.
     """
 
     def look(images: ImageMode) -> Report:
-        return scan(*paths, config=config, task=task, images=images, splits=splits,
-                    jobs=jobs, cache=cache, progress=progress)  # fmt: skip
+        return scan_dataset(dataset, config=config, task=task, images=images, jobs=jobs, cache=cache,
+                            progress=progress)  # fmt: skip
 
-    dataset = find_loose_dataset(paths, splits) if dataset is None else dataset
     config = config or nearby_config(dataset)
     report = look("header")
     reviewed = review(decisions, report, look, in_place) if decisions else Review()

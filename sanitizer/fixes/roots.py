@@ -11,23 +11,15 @@ from sanitizer.fixes.journal.runs import FOLDER, JournalError
 from sanitizer.storage.opening import refuse_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sanitizer.dataset.model import Dataset
 
 
-def journal_root(paths: Sequence[str]) -> str:
-    """Absolute, real path of the root of the dataset that a fix of these paths is about.
+def journal_root(dataset: Dataset) -> str:
+    """Absolute, real path of a dataset's root.
 
     Raises:
-        DatasetError: There is no dataset.
-        JournalError: Label files were given that no data.yaml belongs to.
+        JournalError: The dataset is but some label files that no data.yaml belongs to.
     """
-    return root_of(find_loose_dataset(paths))
-
-
-def root_of(dataset: Dataset) -> str:
-    """Absolute, real path of a dataset's root. JournalError where it is but some files."""
     if dataset.files_only and dataset.yaml_path is None:
         raise JournalError(
             "no data.yaml belongs to these files: give the dataset's folder, to hold the journal"
@@ -46,7 +38,7 @@ def root_with_journal(path: str) -> str:
         raise JournalError(f"{path} does not exist")
     folder = os.path.realpath(path)
     try:
-        root = journal_root([path])
+        root = journal_root(find_loose_dataset([path]))
     except (DatasetError, JournalError):
         root = folder
     if os.path.isdir(os.path.join(root, FOLDER)):

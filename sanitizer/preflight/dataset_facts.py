@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.archives.finding import find_loose_dataset
-from sanitizer.dataset.model import PAIRS_PER_CHUNK
+from sanitizer.dataset.layout import refuse_unknown_splits
 from sanitizer.dataset.tables import RowKind
-from sanitizer.images.image_files import read_images
-from sanitizer.labels.label_files import read_labels
-from sanitizer.scanner.chunks import pieces
-from sanitizer.scanner.task import infer_task
 from sanitizer.ultra.label_check import verdicts
+from sanitizer.ultra.samples import read_split, samples_of
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.tables import ImageTable, LabelTable, Task
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import ImageTable, LabelTable, Task, TaskSpec
+    from sanitizer.ultra.samples import Sample
 
 _MAX_SIDES = 1_000_000
 
@@ -44,25 +40,41 @@ class DatasetFacts:
     short_sides: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def dataset_facts(data: str | os.PathLike[str]) -> DatasetFacts:
-    """Read the labels and image headers of the training split. Nothing is written, and no rule is run.
+def read_training_split(
+    dataset: Dataset, spec: TaskSpec, *, keep_samples: bool = False
+) -> tuple[DatasetFacts, list[Sample]]:
+    """Read the labels and image headers of the training split, once. Nothing is written, and no rule is run.
+
+    Args:
+        dataset: What `find_loose_dataset` found.
+        spec: What training assumes of every row.
+        keep_samples: Also make samples of the images, for runs of the model.
+
+    Returns:
+        The split in numbers, and its samples as `read_samples` gives them; no sample where none are wanted.
 
     Raises:
-        DatasetError: The dataset cannot be read at all.
+        DatasetError: A folder without data.yaml has no training split.
     """
-    dataset = find_loose_dataset([str(data)], ["train"]).without_repeats()
-    task, _ = infer_task(dataset)
-    spec = dataset.task_spec(task)
-    kept, sides = 0, [np.zeros(0)]
-    for piece in pieces(dataset, PAIRS_PER_CHUNK["header"]):
-        chunk = dataset.splits[piece.split].chunk(piece.start, piece.stop)
-        labels, images = read_labels(chunk.labels, spec), read_images(chunk.images, "header")
-        used = (
-            np.array([image is not None for image in chunk.images]) & ~verdicts(labels, images, spec).dropped
-        )
-        kept += int(used.sum())
-        sides.append(_short_sides(labels, images, used))
-    return DatasetFacts(task, kept, dataset.nc, np.concatenate(sides)[:_MAX_SIDES])
+    _refuse_without_training_split(dataset)
+    n_kept, sides = 0, [np.zeros(0)]
+    samples: list[Sample] = []
+    for tables in read_split(dataset, spec, "train"):
+        has_image = np.array([image is not None for image in tables.chunk.images])
+        used = has_image & ~verdicts(tables.labels, tables.images, spec).dropped
+        n_kept += int(used.sum())
+        sides.append(_short_sides(tables.labels, tables.images, used))
+        if keep_samples:
+            samples += samples_of(tables, spec)
+    facts = DatasetFacts(spec.task, n_kept, dataset.nc, np.concatenate(sides)[:_MAX_SIDES])
+    return facts, sorted(samples, key=lambda s: s.image)
+
+
+def _refuse_without_training_split(dataset: Dataset) -> None:
+    """DatasetError where the look of a folder shows no training split; of a data.yaml the scan's findings say so."""
+    names = [split.name for split in dataset.splits]
+    if not dataset.files_only and (dataset.yaml_path is None or "" in names):
+        refuse_unknown_splits(["train"], names, dataset.data)
 
 
 def _short_sides(labels: LabelTable, images: ImageTable, used: NDArray[np.bool_]) -> NDArray[np.float64]:

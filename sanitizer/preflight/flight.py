@@ -11,13 +11,14 @@ from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
 from sanitizer.findings.finding import Severity, fingerprinted
 from sanitizer.preflight.correction import correct_recipe, suggested
-from sanitizer.preflight.dataset_facts import DatasetFacts, dataset_facts
+from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import device_facts, model_facts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
 from sanitizer.probe.budget import Budget, parse_budget
+from sanitizer.probe.result import Known
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
-from sanitizer.scanner.run import nearby_config, scan
+from sanitizer.scanner.run import nearby_config, scan_dataset
 from sanitizer.scanner.task import infer_task
 from sanitizer.train.clipping import DEFAULTS
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, default_arguments, resolve_arguments
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sanitizer.preflight.rehearsal import Rehearsal
     from sanitizer.probe.result import ProbeResult
     from sanitizer.rules.recipe_facts import RecipeFacts
+    from sanitizer.ultra.samples import Sample
 
 PROBED_WITH = (
     "imgsz",
@@ -108,6 +110,7 @@ class Preflight:
 
     Attributes:
         report: Findings of scan, recipe and probe together.
+        dataset: What it is about.
         recipe: The recipe as asked for.
         model: As named.
         rehearsal: The first steps of a recipe that looks risky, or None.
@@ -116,6 +119,7 @@ class Preflight:
     """
 
     report: Report
+    dataset: Dataset
     recipe: Recipe
     model: str
     rehearsal: Rehearsal | None = None
@@ -129,35 +133,42 @@ class Preflight:
 
 
 def read_recipe(
-    data: str | os.PathLike[str],
+    dataset: Dataset,
     model: str,
     overrides: Mapping[str, Any],
     *,
     task: Any = "auto",
     trust_weights: bool = False,
     config: Config | None = None,
-) -> tuple[Recipe, nn.Module, Dataset, TaskSpec]:
-    """The recipe with the facts it is judged by; the model, built for the dataset; the dataset and its task.
+    keep_samples: bool = False,
+) -> tuple[Recipe, nn.Module, list[Sample], TaskSpec]:
+    """The recipe with the facts it is judged by; the model, built for the dataset; the training images; the task.
+
+    Args:
+        dataset: What `find_loose_dataset` found.
+        model, overrides, task, trust_weights, config: As for `preflight`.
+        keep_samples: Return the training images as well, rather than none.
 
     Raises:
         DatasetError, ConfigError, ArgumentError, ModelError: It cannot be judged; the text says why.
     """
-    resolve_arguments(overrides)  # a slip in an argument is said before anything is read
-    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
+    resolve_arguments(overrides)  # a slip in an argument is said before any label is read
+    dataset = dataset.without_repeats()
     config = config or nearby_config(dataset)
     spec = dataset.task_spec(infer_task(dataset)[0] if task == "auto" else task)
     with silent_ultralytics():
         network = build_model(model, replace(spec, nc=spec.nc or 1), trust_weights=trust_weights)
     is_trained = model.endswith(".pt")
+    facts, samples = read_training_split(dataset, spec, keep_samples=keep_samples)
     recipe = Recipe(
         overrides,
-        replace(dataset_facts(data), task=spec.task),
+        facts,
         model_facts(network, is_trained, trained_imgsz(model, trust_weights) if is_trained else None),
         device_facts(overrides.get("device")),
         RuleSet.build(load_rules(config.packs), config),
     )
     recipe.resolved()
-    return recipe, network, dataset, spec
+    return recipe, network, samples, spec
 
 
 def preflight(
@@ -194,22 +205,32 @@ def preflight(
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
     overrides = dict(overrides or {})
-    recipe, network, dataset, spec = read_recipe(
-        data, model, overrides, task=task, trust_weights=trust_weights, config=config
+    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
+    task, how = infer_task(dataset) if task == "auto" else (task, None)
+    recipe, network, samples, spec = read_recipe(
+        dataset,
+        model,
+        overrides,
+        task=task,
+        trust_weights=trust_weights,
+        config=config,
+        keep_samples=probing,
     )
     config = replace(config or nearby_config(dataset), imgsz=int(recipe.resolved().imgsz))
     everything = replace(config, select=None, ignore=(), baseline=None)
-    scanned = scan(data, config=everything, task=task, progress=progress)
+    scanned = scan_dataset(dataset, config=everything, task=task, progress=progress)
+    scanned = replace(scanned, notes=_distinct([*dataset.notes, *filter(None, [how]), *scanned.notes]))
     run = _Run(recipe, network, spec, budget, started)
     if not probing:
         run.not_probed = "switched off"
     elif not recipe.dataset.n_images:
         run.not_probed = "training would keep no image of the train split"
     else:
-        run.rehearse(dataset)
-        run.probe(data, model, scanned, config, trust_weights=trust_weights, progress=progress)
+        run.rehearse(samples)
+        known = Known(dataset, scanned, samples)
+        run.probe(known, model, config, trust_weights=trust_weights, progress=progress)
     report = _report(scanned, recipe, run, baseline or config.baseline, time.perf_counter() - started)
-    return Preflight(report, recipe, model, run.rehearsal, run.probed, run.not_probed)
+    return Preflight(report, dataset, recipe, model, run.rehearsal, run.probed, run.not_probed)
 
 
 @dataclass(slots=True)
@@ -244,19 +265,18 @@ class _Run:
         # However long reading took, a probe of no steps would say nothing.
         return max(self.budget.seconds - (time.perf_counter() - self.started), self.budget.seconds / 4)
 
-    def rehearse(self, dataset: Dataset) -> None:
+    def rehearse(self, samples: Sequence[Sample]) -> None:
         """Make the first steps as asked for, where a finding says that they are risky."""
         risky = [f for f in self.recipe.findings() if f.severity >= Severity.WARNING]
         if not STEP_ARGUMENTS & suggested(risky).keys():
             return
         from sanitizer.preflight.rehearsal import rehearse
         from sanitizer.probe.devices import pick_devices
-        from sanitizer.ultra.samples import read_samples
 
         remaining = self._remaining()
         self.rehearsal = rehearse(
             self.network,
-            read_samples(dataset, self.spec, "train"),
+            samples,
             self.spec,
             self._rehearsal_arguments(pick_devices(self.device)[0]),
             float(self._settings["max_grad_norm"]),
@@ -276,9 +296,8 @@ class _Run:
 
     def probe(
         self,
-        data: str | os.PathLike[str],
+        known: Known,
         model: str,
-        scanned: Report,
         config: Config,
         *,
         trust_weights: bool,
@@ -294,7 +313,7 @@ class _Run:
         remaining = self._remaining()
         try:
             self.probed = probe(
-                data,
+                known.dataset.data,
                 model,
                 budget=self.budget if remaining is None else Budget(seconds=remaining),
                 device=self.device,
@@ -303,7 +322,7 @@ class _Run:
                 trust_weights=trust_weights,
                 config=replace(config, baseline=None),
                 progress=progress,
-                scanned=scanned,
+                known=known,
             )
         except ProbeError as error:
             self.not_probed = str(error)

@@ -28,7 +28,7 @@ from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanner.engines.ray_ import connected
-from sanitizer.scanner.run import nearby_config, scan
+from sanitizer.scanner.run import nearby_config, scan_dataset
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, check_keys
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.model import ModelError, build_model, check_model_file
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.report import Report
+    from sanitizer.probe.result import Known
     from sanitizer.scanner.engines import Engine
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
@@ -66,7 +67,7 @@ def probe(
     out: str | None = None,
     resume: bool = False,
     progress: bool = False,
-    scanned: Report | None = None,
+    known: Known | None = None,
     engine: Engine = "local",
 ) -> ProbeResult:
     """Name the images and label lines behind loss spikes, by a short run. The dataset is only read.
@@ -85,7 +86,7 @@ def probe(
         out: Folder that keeps the state of the run, so that it can be resumed.
         resume: Go on from that state.
         progress: Show a bar on stderr.
-        scanned: What a scan with all rules and no baseline found already; None scans first.
+        known: What an earlier stage found and read already; None finds, scans and reads.
         engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster, or its cores
             where it has none. The warm-up runs here either way.
 
@@ -95,7 +96,7 @@ def probe(
     """
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
-    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
+    dataset = known.dataset if known else find_loose_dataset([os.fspath(data)]).without_repeats()
     check_model_file(
         model, trust_weights
     )  # a model that cannot be used is said before the scan, which may be long
@@ -104,17 +105,21 @@ def probe(
     max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))
     config = replace(config, imgsz=settings["imgsz"])
     # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
-    scanned = scanned or scan(
-        data,
-        config=replace(config, select=None, ignore=(), baseline=None),
-        task=task,
-        progress=progress,
-        engine=engine,
+    scanned = (
+        known.scanned
+        if known
+        else scan_dataset(
+            dataset,
+            config=replace(config, select=None, ignore=(), baseline=None),
+            task=task,
+            progress=progress,
+            engine=engine,
+        )
     )
     spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
     if spec.nc is None:
         spec = replace(spec, nc=max(scanned.class_counts, default=0) + 1)
-    samples = read_samples(dataset, spec, "train")
+    samples = known.samples if known else read_samples(dataset, spec, "train")
     if not samples:
         raise ProbeError(
             f"{data}: training would keep no image of the train split, so there is nothing to probe"

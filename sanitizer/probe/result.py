@@ -1,4 +1,4 @@
-"""What a probe found, as it is handed to tables, pages and the command line."""
+"""What a probe is handed, and what it found, as tables, pages and the command line take it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sanitizer.dataset.model import Dataset
     from sanitizer.findings.report import Report
     from sanitizer.probe.evidence import Evidence
     from sanitizer.probe.gradients.measure import Measured
     from sanitizer.probe.judge import Judgement
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an earlier stage of the same command knows of a dataset.
+
+    Attributes:
+        dataset: What it found, each pair once.
+        scanned: What a scan with all rules and without a baseline found.
+        samples: The training images, as `read_samples` gives them.
+    """
+
+    dataset: Dataset
+    scanned: Report
+    samples: Sequence[Sample]
 
 
 @dataclass(frozen=True, slots=True)

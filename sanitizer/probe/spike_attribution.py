@@ -17,7 +17,7 @@ from sanitizer.probe.gradients.measure import Measurer
 from sanitizer.train.spikes import Carried
 from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
-from sanitizer.ultra.samples import samples_of
+from sanitizer.ultra.samples import read_chunk, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ def _samples(trainer: Any, images: Mapping[str, object]) -> list[Sample]:
         trainer.args.task, None if single else data["nc"], names, tuple(data.get("kpt_shape") or (0, 0))
     )
     files: list[Any] = list(images)
-    samples = list(samples_of(Chunk("train", files, img2label_paths(files)), spec))
+    samples = list(samples_of(read_chunk(Chunk("train", files, img2label_paths(files)), spec), spec))
     return [replace(s, class_id=s.class_id * 0) for s in samples] if single else samples
 
 

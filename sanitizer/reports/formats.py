@@ -13,6 +13,7 @@ from sanitizer.reports.common import ReportError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sanitizer.dataset.model import Dataset
     from sanitizer.findings.report import Report
 
 FORMATS: dict[str, str] = {
@@ -66,17 +67,22 @@ def format_of(path: str) -> str:
 
 
 def write(
-    report: Report, path: str, fail_on: Severity | None = Severity.ERROR, progress: bool = False
+    report: Report,
+    path: str,
+    fail_on: Severity | None = Severity.ERROR,
+    progress: bool = False,
+    dataset: Dataset | None = None,
 ) -> None:
     """Write the report to a file, in the format of its ending. ReportError as `format_of`; OSError on writing.
 
     A page of the name x.html has its pictures beside it, in x_files. `progress` shows a bar while they are made.
+    `dataset` is what the report is about, where the same command found it.
     """
     format_name = format_of(path)
     if format_name == "html":
         from sanitizer.reports.html.build import write_page
 
-        write_page(report, path, f"{os.path.splitext(path)[0]}_files", progress)
+        write_page(report, path, f"{os.path.splitext(path)[0]}_files", progress, dataset=dataset)
         return
     if format_name == "parquet":
         from sanitizer.reports import parquet

@@ -75,7 +75,41 @@ def scan(
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
     started = time.perf_counter()
-    dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
+    return scan_dataset(
+        find_dataset([os.fspath(p) for p in paths], splits),
+        config=config,
+        task=task,
+        images=images,
+        jobs=jobs,
+        engine=engine,
+        cache=cache,
+        progress=progress,
+        baseline=baseline,
+        started=started,
+    )
+
+
+def scan_dataset(
+    dataset: Dataset,
+    *,
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    images: ImageMode | Literal["auto"] = "auto",
+    jobs: int | None = None,
+    engine: Engine = "local",
+    cache: bool = True,
+    progress: bool = False,
+    baseline: str | None = None,
+    started: float | None = None,
+) -> Report:
+    """`scan` of a dataset that was found already: what it returns and raises, and its other arguments, are the same.
+
+    Args:
+        dataset: What `find_dataset` found.
+        started: `time.perf_counter()` when the search for the dataset began; None counts no time for it.
+    """
+    started = time.perf_counter() if started is None else started
+    dataset = dataset.without_repeats()
     config = config or nearby_config(dataset)
     dataset.storage.forget()
     ruleset = RuleSet.build(load_rules(config.packs), config)

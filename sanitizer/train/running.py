@@ -12,19 +12,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.train.clipping import DEFAULTS, kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES
 from sanitizer.ultra.arguments import ArgumentError, resolve_arguments
 from sanitizer.util.escape import legible
-from sanitizer.view.write import fix_into_view
+from sanitizer.view.write import fix_dataset_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import Task
     from sanitizer.train.trainer import ClippedTrainer
     from sanitizer.view.write import View
 
@@ -87,11 +88,11 @@ class Outcome:
 
 
 def prepare_run(
-    data: str,
+    dataset: Dataset,
     model: str,
     overrides: Mapping[str, Any],
     *,
-    task: Any = "auto",
+    task: Task,
     config: Config | None = None,
     unsafe: bool = False,
     decisions: str | None = None,
@@ -102,10 +103,10 @@ def prepare_run(
     """Choose the run's folder and write the clean view beside it. The dataset is only read.
 
     Args:
-        data: A data.yaml or a dataset folder.
+        dataset: What `find_loose_dataset` found.
         model: A .pt file, or a model yaml by path or name.
         overrides: Train arguments that differ from the defaults, those of the clipped trainer among them.
-        task: "auto" asks the dataset.
+        task: What rows are judged as.
         config: Rules whose findings are repaired in the view; None looks for a configuration beside the dataset.
         unsafe: Also repair, in the view, what removes or reinterprets boxes.
         decisions: An annotator's reviewed CSV to carry out instead.
@@ -120,11 +121,11 @@ def prepare_run(
     """
     arguments, clipping = split_arguments(overrides)
     _check_clipping(clipping)
-    excluded = read_exclusions(exclude, find_loose_dataset([data])) if exclude else None
-    save_dir = _folder_of_run(arguments, find_task(data, task))
-    view = fix_into_view(
-        data,
-        out=f"{save_dir}-dataset",
+    excluded = read_exclusions(exclude, dataset) if exclude else None
+    save_dir = _folder_of_run(arguments, task)
+    view = fix_dataset_into_view(
+        dataset,
+        f"{save_dir}-dataset",
         config=config,
         task=task,
         unsafe=unsafe,
@@ -135,7 +136,7 @@ def prepare_run(
     for split in ("train", "val"):
         if not view.images.get(split):
             raise TrainError(
-                f"{data}: no image is left to {'train' if split == 'train' else 'validate'} on "
+                f"{dataset.data}: no image is left to {'train' if split == 'train' else 'validate'} on "
                 f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
             )
     arguments |= {"data": view.data_yaml, "save_dir": save_dir}
@@ -151,13 +152,6 @@ def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     resolve_arguments(overrides)
     clipping = {key: overrides.get(key, default) for key, default in DEFAULTS.items()}
     return {k: v for k, v in overrides.items() if k not in DEFAULTS}, clipping
-
-
-def find_task(data: str, task: Any) -> str:
-    """The task as named, or as the dataset says."""
-    from sanitizer.scanner.task import infer_task
-
-    return infer_task(find_loose_dataset([data]))[0] if task == "auto" else str(task)
 
 
 def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import ImageStatus
+from sanitizer.dataset.tables import ChunkTables, ImageStatus
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
 from sanitizer.ultra.label_check import BOX_COLUMNS, LONGEST_BOX_COLUMNS, verdicts
@@ -60,17 +60,26 @@ class Sample:
 
 def read_samples(dataset: Dataset, spec: TaskSpec, split_name: str) -> list[Sample]:
     """The images of a split that training would keep, in its order (by path), read without writing anything."""
-    samples: list[Sample] = []
-    for split in dataset.splits:
-        if split.name == split_name:
-            for start in range(0, len(split), _PAIRS_AT_ONCE):
-                samples += samples_of(split.chunk(start, min(start + _PAIRS_AT_ONCE, len(split))), spec)
+    samples = [s for tables in read_split(dataset, spec, split_name) for s in samples_of(tables, spec)]
     return sorted(samples, key=lambda s: s.image)
 
 
-def samples_of(chunk: Chunk, spec: TaskSpec) -> Iterator[Sample]:
+def read_split(dataset: Dataset, spec: TaskSpec, split_name: str) -> Iterator[ChunkTables]:
+    """Label rows and image headers of a split, some thousand pairs at a time."""
+    for split in dataset.splits:
+        if split.name == split_name:
+            for start in range(0, len(split), _PAIRS_AT_ONCE):
+                yield read_chunk(split.chunk(start, min(start + _PAIRS_AT_ONCE, len(split))), spec)
+
+
+def read_chunk(chunk: Chunk, spec: TaskSpec) -> ChunkTables:
+    """Label rows and image headers of a chunk."""
+    return ChunkTables(chunk, read_labels(chunk.labels, spec), read_images(chunk.images, "header"))
+
+
+def samples_of(tables: ChunkTables, spec: TaskSpec) -> Iterator[Sample]:
     """The images of a chunk that training would keep, in its order."""
-    labels, images = read_labels(chunk.labels, spec), read_images(chunk.images, "header")
+    chunk, labels, images = tables.chunk, tables.labels, tables.images
     dropped = verdicts(labels, images, spec).dropped | (images.status != ImageStatus.OK)
     widths, heights = images.upright_size()
     first_row = np.searchsorted(labels.file, np.arange(len(chunk) + 1))

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config
 from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
-from sanitizer.fixes.fixing import journal_root, plan_fix
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES, JournalError, interrupted_runs
+from sanitizer.fixes.planning import plan_fix
+from sanitizer.fixes.roots import journal_root
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.reports.csv_ import BOM, guarded
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import LabelTable, Task, TaskSpec
     from sanitizer.findings.finding import Finding
-    from sanitizer.fixes.fixing import FixedFile
+    from sanitizer.fixes.planning import FixedFile
 
 _PAIRS_AT_ONCE = 1000
 _NAME_OF_NAMELESS = "train"
@@ -114,26 +116,47 @@ def fix_into_view(
         JournalError: An earlier fix was interrupted, so that the labels are neither old nor new.
         ViewError: The view cannot be written, or not there.
     """
-    given = [os.fspath(p) for p in paths]
-    root = journal_root(given)
+    return fix_dataset_into_view(
+        find_loose_dataset([os.fspath(p) for p in paths]),
+        out,
+        config=config,
+        task=task,
+        unsafe=unsafe,
+        decisions=decisions,
+        exclude=exclude,
+        progress=progress,
+    )
+
+
+def fix_dataset_into_view(
+    dataset: Dataset,
+    out: str,
+    *,
+    config: Config | None = None,
+    task: Task | Literal["auto"] = "auto",
+    unsafe: bool = False,
+    decisions: str | None = None,
+    exclude: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> View:
+    """`fix_into_view` of a dataset that `find_loose_dataset` found already."""
+    root = journal_root(dataset)
     for run in interrupted_runs(root):
         raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
     plan = plan_fix(
-        given, config, task, unsafe=unsafe, decisions=decisions, progress=progress, in_place=False
+        dataset, config, task, unsafe=unsafe, decisions=decisions, progress=progress, in_place=False
     )
-    if plan.dataset.files_only:
+    if dataset.files_only:
         raise ViewError("a view is made of a whole dataset: give its data.yaml or its folder")
     changed: dict[str, bytes] = {}
     for file, change in zip(plan.files, plan.changes, strict=True):
         assert change.after is not None
         changed[os.path.normpath(os.path.join(root, change.path))] = change.after
-        changed[os.path.normpath(os.path.join(plan.dataset.root, file.new_path))] = change.after
-    view = write_view(
-        plan.dataset, plan.task, out, changed=changed, exclude={**(exclude or {}), **plan.excluded}
-    )
-    label_root = plan.dataset.root
+        changed[os.path.normpath(os.path.join(dataset.root, file.new_path))] = change.after
+    left_out = {**(exclude or {}), **plan.excluded}
+    view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out)
     view.files = [
-        f for f in plan.files if os.path.normpath(os.path.join(label_root, f.new_path)) in view.changed
+        f for f in plan.files if os.path.normpath(os.path.join(dataset.root, f.new_path)) in view.changed
     ]
     view.refused = plan.refused
     view.notes = [*plan.notes, *view.notes]

@@ -66,7 +66,7 @@ class Run(SimpleNamespace):
 def sanitize(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Run]:
-    """Calls `main` in an empty folder, with a `scan` that gives a report made by hand and notes how it was called."""
+    """Calls `main` in an empty folder, with a scan that gives a report made by hand and notes how it was called."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sanitizer.rules.language.pack.load_rules", lambda packs=(): RULES)
     monkeypatch.setattr("sanitizer.rules.language.rule.examples_of", lambda source: EXAMPLES)
@@ -74,13 +74,18 @@ def sanitize(
     def run(*argv: str, found: Report | BaseException | None = None) -> Run:
         calls: list[tuple[Sequence[str], dict[str, Any]]] = []
 
-        def scan(*paths: str, **options: Any) -> Report:
-            calls.append((paths, options))
+        def find(paths: Sequence[str], splits: Sequence[str] | None) -> Any:
+            return tuple(paths), splits
+
+        def scan(dataset: Any, started: float, **options: Any) -> Report:
+            paths, splits = dataset
+            calls.append((paths, {**options, "splits": splits}))
             if isinstance(found, BaseException):
                 raise found
             return found or flawed()
 
-        monkeypatch.setitem(sys.modules, "sanitizer.scanner.run", SimpleNamespace(scan=scan))
+        monkeypatch.setitem(sys.modules, "sanitizer.archives.finding", SimpleNamespace(find_dataset=find))
+        monkeypatch.setitem(sys.modules, "sanitizer.scanner.run", SimpleNamespace(scan_dataset=scan))
         capsys.readouterr()
         status = main(argv)
         out, err = capsys.readouterr()

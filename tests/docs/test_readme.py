@@ -31,7 +31,8 @@ def test_contributing_names_only_what_exists() -> None:
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
     names = re.findall(r"`(?:\./)?([\w.-]+(?:/[\w.-]+)*/(?:[\w.-]+)?|[\w-]+\.(?:md|toml|yml))`", text)
     assert len(names) > 10
-    assert [name for name in names if not (ROOT / name).exists()] == []
+    made = {"build/docs"}  # by scripts/docs/build
+    assert [name for name in names if not (ROOT / name).exists() and name not in made] == []
 
 
 def test_the_screen_in_the_readme_is_what_the_demo_prints(

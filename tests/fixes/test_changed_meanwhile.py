@@ -15,9 +15,10 @@ from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd, w
 from sanitizer.cli import main
 from sanitizer.fixes import fixing
 from sanitizer.fixes.decisions import DecisionsError, read_decisions
-from sanitizer.fixes.fixing import fix, plan_fix
+from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import staging
 from sanitizer.fixes.journal.runs import JournalError, locked
+from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.undo import undo
 from sanitizer.view.write import fix_into_view
 

@@ -21,15 +21,17 @@ from flawed_labels import label_texts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.cli import main
 from sanitizer.config import Config
 from sanitizer.fixes import apply as applying
 from sanitizer.fixes import fixing
 from sanitizer.fixes import undo as undoing
 from sanitizer.fixes.apply import apply_changes
-from sanitizer.fixes.fixing import fix, plan_fix
+from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal import staging
 from sanitizer.fixes.journal.runs import JournalError, read_runs
+from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
@@ -698,7 +700,7 @@ def test_killed_at_any_moment(many_files: Path, tmp_path: Path) -> None:
     fix(whole)
     fixed = _contents(state(whole))
     undo(whole)
-    planned = plan_fix([str(whole)])
+    planned = plan_fix(find_loose_dataset([str(whole)]))
     writing_s = _time_of(lambda: apply_changes(str(whole), planned.changes))
     undoing_s = _time_of(lambda: undo(whole))
     chance = random.Random(7)

@@ -15,6 +15,7 @@ from tiny_sets import tiny_set
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from sanitizer.archives.finding import find_loose_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.findings.finding import Finding, Severity  # noqa: E402
 from sanitizer.preflight import flight as preflight_module  # noqa: E402
@@ -31,11 +32,17 @@ from sanitizer.ultra.arguments import parse_arguments  # noqa: E402
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sanitizer.dataset.model import Dataset
+
 pytestmark = [pytest.mark.probe, pytest.mark.ultralytics]
 
 MODEL = "yolov8n.yaml"
 GOOD = {"imgsz": 64, "batch": 16, "device": "cpu"}
 BAD = {**GOOD, "optimizer": "SGD", "lr0": 0.5, "warmup_epochs": 0, "nbs": 16}
+
+
+def found(data: Path) -> Dataset:
+    return find_loose_dataset([str(data)])
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -140,10 +147,10 @@ def test_a_risky_recipe_is_rehearsed_and_a_safe_one_is_not(bad_flight: Any, clea
 
 
 def test_the_model_is_the_same_after_a_rehearsal(flawed: Path) -> None:
-    recipe, network, dataset, spec = read_recipe(flawed, MODEL, BAD)
+    recipe, network, samples, spec = read_recipe(found(flawed), MODEL, BAD, keep_samples=True)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     run = preflight_module._Run(recipe, network, spec, preflight_module.parse_budget("4s"), 0.0)
-    run.rehearse(dataset)
+    run.rehearse(samples)
     assert run.rehearsal is not None and run.rehearsal.steps
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
@@ -151,7 +158,7 @@ def test_the_model_is_the_same_after_a_rehearsal(flawed: Path) -> None:
 def test_arguments_of_a_cfg_file_are_judged_and_rehearsed(clean: Path, tmp_path: Path) -> None:
     recipe_file = tmp_path / "recipe.yaml"
     recipe_file.write_text("optimizer: SGD\nlr0: 0.5\nnbs: 16\nmosaic: 1.0\n")
-    recipe, network, _, spec = read_recipe(clean, MODEL, {"cfg": str(recipe_file), "imgsz": 64})
+    recipe, network, _, spec = read_recipe(found(clean), MODEL, {"cfg": str(recipe_file), "imgsz": 64})
     assert "T001" in {f.rule for f in recipe.findings()}
     run = preflight_module._Run(recipe, network, spec, preflight_module.parse_budget("4s"), 0.0)
     assert run._asked() == {"optimizer": "SGD", "lr0": 0.5, "nbs": 16, "imgsz": 64}
@@ -327,7 +334,7 @@ def test_a_baseline_knows_findings_of_the_recipe_too(
 
 def test_weights_say_at_what_size_training_will_run(clean: Path, shared_data: Path) -> None:
     weights = str(shared_data / "weights" / "yolov8n.pt")
-    recipe, *_ = read_recipe(clean, weights, {})
+    recipe, *_ = read_recipe(found(clean), weights, {})
     assert recipe.resolved().imgsz == 640
     assert recipe.model.is_trained
     assert np.isfinite(recipe.resolved().lr0)

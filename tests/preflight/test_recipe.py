@@ -13,12 +13,15 @@ from recipe_examples import recipe_findings
 from tiny_sets import SIDE, tiny_set
 
 from sanitizer import scan
+from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config, ConfigError
-from sanitizer.preflight.dataset_facts import DatasetFacts, dataset_facts
+from sanitizer.dataset.model import DatasetError
+from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
 from sanitizer.rules.language.pack import PackError, load_rules
 from sanitizer.rules.ruleset import RuleSet
+from sanitizer.scanner.task import infer_task
 from sanitizer.ultra.arguments import (
     OWN_ARGUMENTS,
     ArgumentError,
@@ -152,7 +155,7 @@ def test_batches_and_steps_are_those_of_the_trainer(recipe: str, tmp_path: Path)
     base = {"model": "yolov8n.yaml", "data": str(data), "imgsz": 64, "device": "cpu", "plots": False}
     trainer: Any = ClippedTrainer(overrides={**base, "project": str(tmp_path), **overrides})
     trainer._setup_train()
-    facts = resolve_recipe(overrides, dataset_facts(data), ModelFacts(), DeviceFacts())
+    facts = resolve_recipe(overrides, facts_of(data), ModelFacts(), DeviceFacts())
     assert facts.n_images == len(trainer.train_loader.dataset)
     assert facts.accumulate == trainer.accumulate
     sizes = [len(batch["img"]) for batch in trainer.train_loader]
@@ -252,9 +255,15 @@ def test_an_even_batch_leaves_no_tiny_rest(images: int, batch: int) -> None:
 # Datasets and models
 
 
+def facts_of(data: Path) -> DatasetFacts:
+    dataset = find_loose_dataset([str(data)]).without_repeats()
+    facts, _ = read_training_split(dataset, dataset.task_spec(infer_task(dataset)[0]))
+    return facts
+
+
 def test_box_sizes_are_those_of_the_network_input(tmp_path: Path) -> None:
     data = tiny_set(tmp_path / "set", train=6)
-    facts = dataset_facts(data)
+    facts = facts_of(data)
     assert (facts.task, facts.n_images, facts.n_classes) == ("detect", 6, 2)
     rows = [f.read_text().split() for f in sorted((tmp_path / "set/labels/train").iterdir())]
     assert sorted(facts.short_sides) == pytest.approx(sorted(min(map(float, row[3:5])) for row in rows))
@@ -268,15 +277,23 @@ def test_a_real_dataset_is_counted_as_training_counts_it(shared_data: Path) -> N
     ships = shared_data / "ships_dirty" / "data.yaml"
     report = scan(ships, images="header", cache=False, jobs=1)
     (train,) = [s for s in report.summary.splits if s.split == "train"]
-    assert dataset_facts(ships).n_images == train.images - train.dropped
+    assert facts_of(ships).n_images == train.images - train.dropped
 
 
 def test_images_that_training_drops_do_not_count(tmp_path: Path) -> None:
     data = tiny_set(tmp_path / "set", train=5)
     (tmp_path / "set/labels/train/1.txt").write_text("7 0.5 0.5 0.2 0.2\n")
     (tmp_path / "set/images/train/2.jpg").write_bytes(b"no image")
-    facts = dataset_facts(data)
+    facts = facts_of(data)
     assert (facts.n_images, len(facts.short_sides)) == (3, 3)
+
+
+def test_a_folder_without_training_split_is_refused(tmp_path: Path) -> None:
+    tiny_set(tmp_path / "set", train=0).unlink()
+    for kind in ("images", "labels"):
+        (tmp_path / "set" / kind / "train").rmdir()
+    with pytest.raises(DatasetError, match="no split 'train'; its splits: val"):
+        facts_of(tmp_path / "set")
 
 
 @pytest.mark.ultralytics

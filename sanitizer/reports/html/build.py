@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, cast
 
@@ -82,6 +82,7 @@ def write_page(
     progress: bool = False,
     jobs: int | None = None,
     reach: Reach | None = None,
+    dataset: Dataset | None = None,
 ) -> PageNotes:
     """Write the HTML page of a report, and crops of its findings beside it.
 
@@ -95,6 +96,7 @@ def write_page(
         progress: Show bars on stderr.
         jobs: Worker processes; None takes the cores there are, where it is worth it.
         reach: Which images and labels may be read; None: all that the report names.
+        dataset: What the report is about; None looks for it where the report says.
 
     Raises:
         ReportError: `page` or `assets` exist and are not of our making.
@@ -105,7 +107,7 @@ def write_page(
     run = _new_run_folder(assets)
     try:
         reach = reach or Reach.everywhere(report)
-        content, data, notes = _page(report, page, run, progress, jobs, reach)
+        content, data, notes = _page(report, dataset, page, run, progress, jobs, reach)
         write_atomically(page, content)
     except BaseException:
         shutil.rmtree(run if had_assets else assets, ignore_errors=True)
@@ -115,7 +117,13 @@ def write_page(
 
 
 def _page(
-    report: Report, page: str, run: str, progress: bool, jobs: int | None, reach: Reach
+    report: Report,
+    dataset: Dataset | None,
+    page: str,
+    run: str,
+    progress: bool,
+    jobs: int | None,
+    reach: Reach,
 ) -> tuple[bytes, dict[str, Any], tuple[str, ...]]:
     """(the page's bytes, its data object, what it lacks); crops are written to `run`."""
     notes = []
@@ -125,7 +133,7 @@ def _page(
             f"the page shows the {len(shown):,} gravest of {len(report.findings):,} findings; "
             "the CSV and JSON reports have all of them"
         )
-    dataset, why = _dataset_of(report, reach)
+    dataset, why = _plotted(report, dataset, reach)
     notes += [why] if why else []
     spec = TaskSpec(cast("Task", report.task), None, report.names, report.kpt_shape)
     drawn, class_counts = None, report.class_counts
@@ -182,7 +190,7 @@ def _gravest(findings: Sequence[Finding]) -> Sequence[Finding]:
     return shown
 
 
-def _dataset_of(report: Report, reach: Reach) -> tuple[Dataset | None, str | None]:
+def _plotted(report: Report, found: Dataset | None, reach: Reach) -> tuple[Dataset | None, str | None]:
     """(the dataset that was scanned, None) if it is still there, else (None, why there are no plots)."""
     without_plots = "the page has no plots of all boxes"
     if report.files_only:
@@ -196,22 +204,27 @@ def _dataset_of(report: Report, reach: Reach) -> tuple[Dataset | None, str | Non
         return None, f"the dataset is no longer at {report.root}: the page has no pictures, and no plots"
     if reach.closed:
         return None, f"the page has no pictures, and no plots: {reach.closed}"
-    names = [s.split for s in report.summary.splits]
+    dataset = found or _found_again(report)
+    if dataset is None:
+        return None, f"{report.data} is no longer what was scanned: {without_plots}"
+    if dataset.packs:
+        return None, f"{report.data} is packed: the page has no pictures, and no plots"
+    if not all(map(reach.holds, folders_of(dataset))):
+        return None, f"some of its images or labels lie outside of {report.root}: {without_plots}"
+    return dataset.without_repeats(), None
+
+
+def _found_again(report: Report) -> Dataset | None:
+    """The splits that a saved report is about, if its dataset is still what was scanned."""
+    names = {s.split for s in report.summary.splits}
     candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
     for path in filterfalse(is_remote, candidates):
         with contextlib.suppress(DatasetError, OSError, ValueError):
             dataset = find_dataset([path])
-            if dataset.packs:
-                return None, f"{report.data} is packed: the page has no pictures, and no plots"
-            known = [s.name for s in dataset.splits]
             same_root = os.path.realpath(dataset.root) == os.path.realpath(report.root)
-            if same_root and set(names) <= set(known):
-                if names != known:
-                    dataset = find_dataset([path], names)
-                if not all(map(reach.holds, folders_of(dataset))):
-                    return None, f"some of its images or labels lie outside of {report.root}: {without_plots}"
-                return dataset.without_repeats(), None
-    return None, f"{report.data} is no longer what was scanned: {without_plots}"
+            if dataset.packs or (same_root and names <= {s.name for s in dataset.splits}):
+                return replace(dataset, splits=[s for s in dataset.splits if s.name in names])
+    return None
 
 
 def _rules_of(dataset: Dataset | None) -> Mapping[str, Rule]:
