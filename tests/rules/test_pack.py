@@ -59,7 +59,8 @@ def test_a_rule_is_what_its_pack_says(tmp_path: Path) -> None:
 
 
 def test_a_rule_that_takes_the_params_of_none_is_said(tmp_path: Path) -> None:
-    text = "- {code: TEAM1, name: twice, scope: dataset, severity: info, check: duplicate-images, params_of: D0009, message: m}"
+    text = "- {code: TEAM1, name: twice, scope: dataset, severity: info, check: duplicate-images, "
+    text += "params_of: D0009, message: m}"
     with pytest.raises(
         PackError, match=r"team.yaml:1: params_of of TEAM1: there is no rule 'D0009' \(did you"
     ):

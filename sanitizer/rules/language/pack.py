@@ -13,7 +13,7 @@ One rule (keys marked * may be left out; those marked + may be left out in a use
       value: aspect                  # * expression for the report column, for `when` rules
       threshold: max_ratio           # * likewise
       params: {max_ratio: 50}        # * numbers; the user's configuration may change them, by class too
-      params_of: D009                # * for `check` rules: another rule whose params, as configured, are this one's, too
+      params_of: D009                # * for `check` rules: a rule whose params, as configured, this one has, too
       unless: [B002, B011]           # * silent on rows (scope row) or files (scope file) where one of these fires,
                                      #   selected or not
       message: "…{value:.0f}:1…"     # {name} or {name:format}: names as for `when`, value, threshold, class_name
