@@ -127,7 +127,9 @@ def _sentence(error: Exception) -> str:
     if type(error).__module__.partition(".")[0] == "sanitizer" and not isinstance(error, OSError):
         return text
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror or text}" if error.filename else str(error.strerror or text)
+        return (
+            f"{error.filename}: {error.strerror or text}" if error.filename else str(error.strerror or text)
+        )
     if isinstance(error, MemoryError):
         return "out of memory"
     about = f"{type(error).__name__}: {text}" if text else type(error).__name__
