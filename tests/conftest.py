@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,13 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """No test reads or writes the user's own scan cache, or the key that signs his journals."""
     monkeypatch.setenv("SANITIZE_CACHE_DIR", str(tmp_path_factory.mktemp("scan-cache")))
     monkeypatch.setenv("SANITIZE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(autouse=True)
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers see what a test replaces, whether or not an earlier test loaded torch."""
+    if sys.platform == "linux":
+        monkeypatch.setattr("sanitizer.util.processes.start_method", lambda: "fork")
 
 
 @pytest.fixture(scope="session")

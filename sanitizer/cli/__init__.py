@@ -70,15 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read stdout has seen enough, as `head` does.
         silence_stdout()
         return OK
-    except OSError as error:
-        silence_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", who)
-    except MemoryError:
-        return _fail("out of memory", who)
     except Exception as error:
         if "SANITIZE_TRACEBACK" in os.environ:
             raise
+        if isinstance(error, OSError):
+            silence_stdout()
         return _fail(_sentence(error), who)
     return status
 
@@ -126,10 +122,16 @@ def _top_level(arguments: Sequence[str]) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Our own exceptions are sentences. Any other is a defect of ours, and says how to report it."""
+    """What our own exceptions and the system say; any other exception is a defect, and says how to report it."""
     text = (str(error).splitlines() or [""])[0]
-    if type(error).__module__.partition(".")[0] == "sanitizer":
+    if type(error).__module__.partition(".")[0] == "sanitizer" and not isinstance(error, OSError):
         return text
+    if isinstance(error, OSError):
+        return (
+            f"{error.filename}: {error.strerror or text}" if error.filename else str(error.strerror or text)
+        )
+    if isinstance(error, MemoryError):
+        return "out of memory"
     about = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"a defect in sanitize ({about}); set SANITIZE_TRACEBACK=1 to see where, and please report it"
 

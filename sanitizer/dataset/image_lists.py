@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sanitizer.dataset.listing import MAX_FILES, TooManyFilesError, is_image_name, label_folder
 from sanitizer.storage.base import LOCAL, Storage
@@ -22,7 +22,7 @@ LineKind = Literal["as training", "not an image", "moved", "labels beside"]
 
 as training: found where training looks.
 not an image: skipped without a word.
-moved: relative, and not found from the folder where training starts, but elsewhere or nowhere.
+moved: relative, and not meant from the folder where training starts: it is found elsewhere, or nowhere.
 labels beside: found, but the path begins with images/ and so holds no /images/ to replace: its label is sought
 beside the image.
 """
@@ -37,6 +37,7 @@ class ImageList:
         first_line: The 1-based line of the first image of each group.
         counts: Number of lines of each kind.
         examples: (1-based line, text) of the first line of each kind.
+        first: The image path that training sorts before all others, as it opens it; None where the list names none.
         error: Why the list cannot be read, or None.
     """
 
@@ -44,6 +45,7 @@ class ImageList:
     first_line: dict[tuple[str, str], int] = field(default_factory=dict)
     counts: Counter[LineKind] = field(default_factory=Counter)
     examples: dict[LineKind, tuple[int, str]] = field(default_factory=dict)
+    first: str | None = None
     error: str | None = None
 
 
@@ -63,7 +65,7 @@ def read_image_list(
     """
     result = ImageList()
     list_folder = os.path.dirname(path)
-    known: dict[str, tuple[LineKind, tuple[str, str]]] = {}
+    known: dict[str, _Places] = {}
     try:
         with storage.open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as decoded:
             for number, line in _stripped_lines(decoded):
@@ -87,20 +89,24 @@ def _take_line(
     result: ImageList,
     number: int,
     line: str,
-    known: dict[str, tuple[LineKind, tuple[str, str]]],
+    known: dict[str, _Places],
     list_folder: str,
     bases: Sequence[str],
     storage: Storage,
 ) -> None:
-    """Put one line where it belongs; `known` are the folders of the lines before it."""
-    folder, _, name = line.rpartition("/")
+    """Put one line where it belongs; `known` are the places of the folders that lines before it name."""
+    folder, slash, name = line.rpartition("/")
+    folder = folder or slash
     kind: LineKind
     if not is_image_name(line):
         kind, key = "not an image", None
     else:
         if folder not in known:
-            known[folder] = _find_folder(folder, name, list_folder, bases, storage)
-        kind, key = known[folder]
+            known[folder] = _find_places(folder, list_folder, bases, storage)
+        kind, key = known[folder].of(name, storage)
+        opened = f"{list_folder}{line[1:]}" if line.startswith("./") else line
+        if result.first is None or opened < result.first:
+            result.first = opened
         result.groups.setdefault(key, []).append(name)
         result.first_line.setdefault(key, number)
     if key is not None or line.strip():
@@ -138,25 +144,52 @@ def _split_lines(text: TextIOWrapper) -> Iterator[str]:
     yield from rest.splitlines()
 
 
-def _find_folder(
-    folder: str, name: str, list_folder: str, bases: Sequence[str], storage: Storage
-) -> tuple[LineKind, tuple[str, str]]:
-    """How training takes the lines `folder`/…, of which `name` is one, and their image and label folders."""
+class _Place(NamedTuple):
+    """Where lines may lie: how training takes them then, and their image and label folders, both absolute."""
+
+    kind: LineKind
+    key: tuple[str, str]
+
+
+class _Places(NamedTuple):
+    """Where the lines of one folder may lie.
+
+    Attributes:
+        to_search: Folders that are there, in the order in which they are searched for each line.
+        otherwise: Where a line lies that is in none of them.
+    """
+
+    to_search: Sequence[_Place]
+    otherwise: _Place
+
+    def of(self, name: str, storage: Storage) -> _Place:
+        """The place of the line with this file name."""
+        for place in self.to_search:
+            if storage.lexists(f"{place.key[0]}/{name}"):
+                return place
+        return self.otherwise
+
+
+def _find_places(folder: str, list_folder: str, bases: Sequence[str], storage: Storage) -> _Places:
+    """Where lines that begin with this folder may lie; the disk is searched only for relative ones."""
     if folder == "." or folder.startswith("./"):
-        return "as training", _both(list_folder + folder[1:])
-    if os.path.isabs(f"{folder}/"):
-        return "as training", _both(folder)
-    if storage.lexists(os.path.abspath(os.path.join(folder, name))):
-        # Ultralytics replaces /images/ in the line as it is written, before any folder stands in front of it.
-        label_dir = os.path.abspath(label_folder(folder) or ".")
-        beside = f"{folder}/".startswith("images/") and "/images/" not in f"{folder}/"
-        return "labels beside" if beside else "as training", (os.path.abspath(folder or "."), label_dir)
+        return _Places((), _Place("as training", _both(list_folder + folder[1:])))
+    if folder and os.path.isabs(f"{folder}/"):
+        return _Places((), _Place("as training", _both(folder)))
+    # Ultralytics replaces /images/ in the line as it is written, before any folder stands in front of it.
+    beside = f"{folder}/".startswith("images/") and "/images/" not in f"{folder}/"
+    taken = os.path.abspath(folder or ".")
+    by_training = _Place(
+        "labels beside" if beside else "as training", (taken, os.path.abspath(label_folder(folder) or "."))
+    )
     # Darknet's lists begin with a folder that exports leave out: data/obj/a.jpg for obj/a.jpg.
     likely = [os.path.join(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
-    found = next(
-        (f for f in likely if storage.lexists(os.path.join(f, name))), os.path.join(list_folder, folder)
-    )
-    return "moved", _both(found)
+    meant = {key[0]: _Place("moved", key) for key in map(_both, likely)}
+    if taken in meant:
+        meant[taken] = by_training
+    to_search = [p for p in {taken: by_training, **meant}.values() if storage.isdir(p.key[0])]
+    nowhere = _Place("moved", _both(os.path.join(list_folder, folder)))
+    return _Places(to_search, next((p for p in to_search if p.key[0] in meant), nowhere))
 
 
 def _both(folder: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.listing import Listing, image_folder
 from sanitizer.fixes.journal.runs import FOLDER, JournalError, located, locked, read_runs, run_ids
 from sanitizer.fixes.journal.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.roots import root_with_journal
@@ -91,6 +92,8 @@ def undo(
                 f"run {run.id} was not made by you on this machine and with this version: it may have come with the"
                 " dataset. `sanitize undo --trust-journal` shows what taking it back would write, and takes it back"
             )
+        if not run.is_own:
+            _refuse_other_files(run)
         touching = [r for r in later if _files(r) & _files(run)]
         if touching and not force:
             ids = ", ".join(r.id for r in reversed(touching))
@@ -106,6 +109,31 @@ def undo(
                 f"{located(root, error)}: {error.strerror}; the originals are safe in the journal: run undo again"
                 " once that is settled"
             ) from error
+
+
+def _refuse_other_files(run: Run) -> None:
+    """JournalError where somebody else's run names what is no label of this dataset, such as a requirements.txt."""
+    labels = [entry.path for entry in run.entries if not entry.derived]
+    folders = {os.path.dirname(path) for path in labels}
+    near = folders | {os.path.dirname(folder) for folder in folders}
+    listing = Listing()
+    odd = [path for path in labels if not _belongs_to_images(listing, run.root, path)]
+    odd += [e.path for e in run.entries if e.derived and os.path.dirname(e.path) not in near]
+    if odd:
+        raise JournalError(
+            f"run {run.id} was not made by you, and names files that are no labels of this dataset's images:"
+            f" {_listed([legible(path) for path in odd])}; nothing was changed"
+        )
+
+
+def _belongs_to_images(listing: Listing, root: str, label: str) -> bool:
+    """Whether the label's folder is that of an images folder, or an image of its name lies beside it."""
+    folder, name = os.path.split(os.path.join(root, label))
+    images = image_folder(folder)
+    if images != folder and listing.folder(images).images:
+        return True
+    stem = name.rpartition(".")[0]
+    return any(image.rpartition(".")[0] == stem for image in listing.folder(folder).images)
 
 
 def _chosen(ids: Sequence[str], run_id: str | None, root: str) -> str:

@@ -22,7 +22,7 @@ from sanitizer.probe.gradients.measure import Measured, on_common_scale
 from sanitizer.probe.judge import Judgement, scan_codes
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
-from sanitizer.probe.state import State
+from sanitizer.probe.state import State, run_key
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.language.pack import load_rules
@@ -130,7 +130,8 @@ def probe(
         network = build_model(model, spec, trust_weights=trust_weights)
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
-    state = State.open(out, resume, samples, model)
+    arguments = {**vars(network.args), "max_grad_norm": max_grad_norm}
+    state = State(out, run_key(network, arguments, spec, samples), resume, len(samples))
     run = _Run(samples, spec, settings, devices, max_grad_norm, budget, show, state, engine)
     with silent_ultralytics():
         network = run.train(network)
@@ -183,7 +184,7 @@ def _with_findings(
         scanned,
         findings=findings,
         suppressed=suppressed,
-        notes=[*scanned.notes, *run.notes, *judgement.notes()],
+        notes=[*scanned.notes, *run.state.notes, *run.notes, *judgement.notes()],
         summary=replace(scanned.summary, elapsed_s=elapsed),
     )
 

@@ -21,25 +21,76 @@ from sanitizer.util.atomic import open_atomically, write_atomically
 from sanitizer.util.bounded_read import KIB, MIB, open_regular, read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
+    from sanitizer.dataset.tables import TaskSpec
     from sanitizer.ultra.samples import Sample
 
 _INTEGERS = frozenset(("other_class", "object_class"))
 
 
+def run_key(
+    network: nn.Module, arguments: Mapping[str, object], spec: TaskSpec, samples: Sequence[Sample]
+) -> str:
+    """What a run is made of, a line and a digest for each part of it.
+
+    Args:
+        network: As it is before the warm-up. Its numbers say what the weights are, whatever their file is called.
+        arguments: All train arguments; those that change no number are left out.
+        spec: What the labels are judged as.
+        samples: The training images and their labels.
+    """
+    weights = (part for name, t in network.state_dict().items() for part in (name.encode(), _bytes_of(t)))
+    chosen = sorted((name, repr(value)) for name, value in arguments.items() if name not in _OF_NO_ACCOUNT)
+    parts = {
+        "weights": _digest([repr(getattr(network, "yaml", None)).encode(), *weights]),
+        "settings": _digest([repr((spec.task, spec.nc, spec.kpt_shape, chosen)).encode()]),
+        "images or labels": _digest(part for sample in samples for part in _parts_of(sample)),
+    }
+    return "".join(f"{name}: {digest}\n" for name, digest in parts.items())
+
+
+_OF_NO_ACCOUNT = frozenset(
+    ("cache", "device", "exist_ok", "mode", "model", "name", "plots", "project", "resume", "save", "save_dir",
+     "verbose", "workers")
+)  # fmt: skip
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _bytes_of(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _parts_of(sample: Sample) -> Iterator[bytes]:
+    yield os.fsencode(sample.image)
+    yield repr((sample.height, sample.width)).encode()
+    keypoints = [] if sample.keypoints is None else [sample.keypoints]
+    for array in (sample.lines, sample.class_id, sample.xywh, *sample.segments, *keypoints):
+        yield np.ascontiguousarray(array).tobytes()
+
+
 class State:
     """The state of a run in a folder; without a folder nothing is kept.
 
-    A state belongs to the very labels and images it was measured on: where any of them changed, it is not taken up.
-    The folder may have come with a dataset: only regular files in it are read, no link is followed, and a state that
-    is not sound is begun anew.
+    A state belongs to the very weights, settings and labels it was measured with: where any of them changed, it is not
+    taken up. The folder may have come with a dataset: only regular files in it are read, no link is followed, and a
+    state that is not sound is begun anew.
+
+    Attributes:
+        notes: Sentences for the report: why what is there is not taken up, or why nothing is kept.
 
     Args:
         folder: Where it lies; made where it is not there.
-        key: Says what it was measured on.
+        key: Says what is measured, and with what; see `run_key`.
         resume: Take up what is there.
         n_samples: Number of images that may have been measured.
 
@@ -50,30 +101,37 @@ class State:
     def __init__(self, folder: str | None, key: str, resume: bool, n_samples: int) -> None:
         self._folder, self._resume, self._n_samples = folder, resume, n_samples
         self._taken_up: list[StepRecord] = []
+        self.notes: list[str] = []
         if folder is None:
             return
         os.makedirs(folder, exist_ok=True)
         self._key_file, self._weights, self._steps, self._lines = self._files = [
             os.path.join(folder, name) for name in ("state.key", "state.pt", "state.steps", "state.jsonl")
         ]
-        try:
-            same = read_bounded(self._key_file, KIB, follow_links=False) == key.encode("ascii")
-        except OSError:
-            same = False
-        self._resume = resume and same and all(map(_may_be_ours, self._files))
+        in_the_way = next((path for path in self._files if _is_folder(path)), None)
+        if in_the_way is not None:
+            self._folder = None
+            self.notes.append(f"the run cannot be resumed: {in_the_way} is a folder, so no state is kept")
+            return
+        self._resume = resume and self._is_of(key) and all(map(_may_be_ours, self._files))
         if not self._resume:
             self._begin_anew()
             write_atomically(self._key_file, key.encode("ascii"))
 
-    @classmethod
-    def open(cls, folder: str | None, resume: bool, samples: Sequence[Sample], model: str) -> State:
-        """The state in that folder, if it is of these samples and this model, else a new one."""
-        digest = blake2b(model.encode("utf-8", "surrogateescape"), digest_size=16)
-        for s in samples:
-            digest.update(os.fsencode(s.image))
-            for array in (s.class_id, s.xywh, *s.segments, *([] if s.keypoints is None else [s.keypoints])):
-                digest.update(np.ascontiguousarray(array).tobytes())
-        return cls(folder, digest.hexdigest(), resume, len(samples))
+    def _is_of(self, key: str) -> bool:
+        """Whether the state that is there has this key; where it has another, a note says in what they differ."""
+        try:
+            kept = read_bounded(self._key_file, KIB, follow_links=False)
+        except OSError:
+            return False
+        other = [
+            line.partition(":")[0] for line in key.splitlines() if line.encode() not in kept.splitlines()
+        ]
+        if other:
+            self.notes.append(
+                f"the earlier run in {self._folder} is not taken up: it was made with other {' and '.join(other)}"
+            )
+        return kept == key.encode("ascii")
 
     def _begin_anew(self) -> None:
         for path in self._files:
@@ -148,6 +206,10 @@ class State:
 
 _LONGEST_LINE = 64 * MIB
 _MOST_OF_STEPS = 256 * MIB
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _may_be_ours(path: str) -> bool:

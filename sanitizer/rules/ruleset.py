@@ -63,6 +63,7 @@ class RuleSet:
             code: _configured(rule, config.rules[code], at) if code in config.rules else rule
             for code, rule in rules.items()
         }
+        configured = {code: _with_params_of(rule, configured) for code, rule in configured.items()}
         selected = set(rules) if config.select is None else _matching(config.select, rules, f"{at}select")
         selected -= _matching(config.ignore, rules, f"{at}ignore")
         active = {code: rule for code, rule in configured.items() if code in selected}
@@ -141,6 +142,13 @@ def _configured(rule: Rule, change: RuleConfig, at: str) -> Rule:
         _refuse(f"{at}rules.{rule.code}.per_class: this rule is about {about} no class")
     severity = rule.severity if change.severity is None else change.severity
     return replace(rule, severity=severity, params={**rule.params, **change.params})
+
+
+def _with_params_of(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    """The rule with the parameters of the one that its `params_of` names, besides its own."""
+    if rule.params_of is None:
+        return rule
+    return replace(rule, params={**rules[rule.params_of].params, **rule.params})
 
 
 def _label_limit(rules: Mapping[str, Rule]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from sanitizer.reports.csv_ import guarded
 from sanitizer.util.atomic import write_atomically
+from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sanitizer.train.clipped_step import StepRecord
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 NORMS = "grad_norms.csv"
 SPIKES = "spikes.csv"
+
+MAX_LOG_BYTES = 512 * MIB
+"""The largest log that a resumed run takes up: that of some millions of steps."""
 
 _SPIKE_COLUMNS = ("step", "epoch", "kind", "grad_norm", "typical_norm", "score", "image",
                   "share", "line", "line_share")  # fmt: skip
@@ -44,21 +49,22 @@ class StepLog:
         self.next_step = 0
         self.norms: list[float] = []
         self._norms_path, self._spikes_path = folder / NORMS, folder / SPIKES
-        for path in (self._norms_path, self._spikes_path):
+        for path, columns in ((self._norms_path, _SPIKE_COLUMNS[:2]), (self._spikes_path, _SPIKE_COLUMNS)):
             if resume_epoch is None:
                 path.unlink(missing_ok=True)
             else:
-                _drop_from_epoch(path, resume_epoch)
+                _drop_from_epoch(path, resume_epoch, columns)
         self._take_up()
         self._files: dict[Path, TextIO] = {}
         self._events = _event_writer(folder, self.next_step)
 
     def _take_up(self) -> None:
         if self._norms_path.exists():
-            with open(self._norms_path, newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    self.next_step = int(row["step"]) + 1
-                    self.norms.append(float(row["grad_norm"]))
+            header, rows = _read_rows(self._norms_path)
+            for row in rows:
+                self.next_step = int(row[0]) + 1
+                with contextlib.suppress(ValueError):
+                    self.norms.append(float(row[header.index("grad_norm")]))
 
     def write(self, record: StepRecord, spike: Spike | None, culprits: Collection[str] = ()) -> None:
         """Log one step, and the images of one that spiked or was skipped.
@@ -178,17 +184,34 @@ def _carried_cells(carried: Carried) -> dict[str, str]:
     }
 
 
-def _drop_from_epoch(path: Path, epoch: int) -> None:
-    """Take the rows of an epoch and of those after it off a log."""
-    if not path.exists() or not path.stat().st_size:
-        path.unlink(missing_ok=True)
+def _drop_from_epoch(path: Path, epoch: int, columns: Sequence[str]) -> None:
+    """Take the rows of an epoch and of those after it off a log, and what is no row; a log without `columns` goes."""
+    if not path.exists():
         return
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    # A run killed while it wrote leaves a last row that is cut short.
-    kept = [row for row in rows if len(row) == len(header) and int(row[1]) < epoch]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *kept])
+    header, rows = _read_rows(path)
+    if header[: len(columns)] != [*columns]:
+        path.unlink()
+        return
+    text = io.StringIO()
+    csv.writer(text).writerow(header)
+    csv.writer(text).writerows(row for row in rows if int(row[1]) < epoch)
+    write_atomically(str(path), text.getvalue().encode())
+
+
+def _read_rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """Header and whole rows of a log, which may be anybody's: a killed run leaves a last row that is cut short.
+
+    Raises:
+        OSError: It is no regular file, or larger than `MAX_LOG_BYTES`.
+    """
+    text = read_bounded(str(path), MAX_LOG_BYTES).decode(errors="replace")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    return header, (row for row in reader if len(row) == len(header) and all(map(_is_number, row[:2])))
+
+
+def _is_number(cell: str) -> bool:
+    return cell.isascii() and cell.isdecimal() and len(cell) < 19
 
 
 def _event_writer(folder: Path, next_step: int) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sanitizer.util.bounded_read import MIB, read_bounded
+from sanitizer.util.bounded_yaml import Loader, find_hazard
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ _OTHER_NAMES = {
     "fp16": "amp",
 }
 """What other trainers call an argument; by spelling alone `lr` would be taken for `lrf`."""
+
+
+MAX_ARGUMENTS_BYTES = MIB
+"""The largest file of train arguments that is read; Ultralytics' own has 8 kB."""
 
 
 class ArgumentError(ValueError):
@@ -105,12 +111,15 @@ def default_arguments() -> Mapping[str, Any]:
 
 def _read_mapping(path: str) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        text = read_bounded(path, MAX_ARGUMENTS_BYTES).decode()
+        hazard = find_hazard(text)
+        content = None if hazard else yaml.load(text, Loader)
+    except Exception as e:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
         raise ArgumentError(
             f"{path}: cannot be read as train arguments: {' '.join(str(e).split())}"
         ) from None
+    if hazard:
+        raise ArgumentError(f"{path}: cannot be read as train arguments: it {hazard.problem}")
     if not isinstance(content, dict):
         raise ArgumentError(f"{path}: train arguments are a mapping of key to value")
     return {str(key): value for key, value in content.items()}

@@ -18,6 +18,7 @@ from tiny_sets import tiny_set
 
 from sanitizer.archives import ranges as cut
 from sanitizer.archives.finding import find_dataset
+from sanitizer.archives.members import Members, read_members
 from sanitizer.archives.reading import pack_chunks
 from sanitizer.archives.tar.shard_names import expand, folder_split, shard_split
 from sanitizer.archives.tar.shard_sets import pack_paths
@@ -25,6 +26,7 @@ from sanitizer.cli import main
 from sanitizer.dataset.model import PAIRS_PER_CHUNK, DatasetError
 from sanitizer.scanner.chunks import pieces
 from sanitizer.scanner.run import scan
+from sanitizer.util.bounded_read import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -274,6 +276,29 @@ def test_a_cut_off_compressed_shard(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="its tarfile reads Zstandard")
+@pytest.mark.parametrize(
+    ("ending", "kind"), [(".tar.xz", "w:xz"), (".tar.gz", "w:gz"), (".tar.bz2", "w:bz2")]
+)
+def test_members_before_the_damage_of_a_compressed_shard_are_read(
+    tmp_path: Path, ending: str, kind: str
+) -> None:
+    contents = [os.urandom(MIB) for _ in range(4)]
+    shard = tmp_path / f"train{ending}"
+    write_tar(tmp_path / "plain.tar", [(f"{i}.jpg", content) for i, content in enumerate(contents)])
+    with tarfile.open(shard, kind) as out, tarfile.open(tmp_path / "plain.tar") as plain:  # type: ignore[call-overload]
+        for member in plain:
+            out.addfile(member, plain.extractfile(member))
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2 :: 1000] = b"\xff" * len(damaged[len(damaged) // 2 :: 1000])
+    shard.write_bytes(damaged)
+    dataset = find_dataset([str(shard)])
+    wanted = [f"{shard}/{i}.jpg" for i in range(4)]
+    read = dict(read_members(wanted, dataset))
+    assert read[wanted[0]] == contents[0]
+    assert wanted[3] not in read
+    assert Members(dataset).open(wanted[3]) is None
+
+
 def test_zstandard_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(600))
     assert "Zstandard" in found(report_of(tmp_path / "train-0.tar.zst"), "D002")[0].message

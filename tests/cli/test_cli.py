@@ -229,12 +229,15 @@ def test_no_failure_is_a_traceback(
     assert run.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "problem", [ZeroDivisionError(), OSError(errno.EACCES, "Permission denied", "x"), MemoryError()]
+)
 def test_a_defect_shows_its_traceback_when_asked(
-    sanitize: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    problem: Exception, sanitize: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SANITIZE_TRACEBACK", "1")
-    with pytest.raises(ZeroDivisionError):
-        sanitize("scan", "data.yaml", found=ZeroDivisionError())
+    with pytest.raises(type(problem)):
+        sanitize("scan", "data.yaml", found=problem)
 
 
 # --- options ------------------------------------------------------------------------------------------------

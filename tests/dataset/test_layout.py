@@ -421,6 +421,60 @@ def test_a_line_that_begins_with_images_finds_no_labels(
     )
 
 
+@pytest.mark.parametrize("names", [("gone", "i1", "i2"), ("i1", "gone", "i2")])
+@pytest.mark.parametrize("folder", ["flat/", ""])
+def test_each_line_of_a_list_is_judged_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: Sequence[str], folder: str
+) -> None:
+    """Training, started here, takes i1.jpg and i2.jpg and leaves out gone.jpg alone."""
+    lines = "".join(f"{folder}{name}.jpg\n" for name in names)
+    files = [f"{folder}{name}" for name in ("i1.jpg", "i1.txt", "i2.jpg", "i2.txt")]
+    make(tmp_path, [*files, *PAIRS], yaml="train: train.txt\nval: images/val\nnames: [a]\n", train=lines)
+    monkeypatch.chdir(tmp_path)
+    dataset = find_dataset(["data.yaml"])
+    assert pairs(dataset)["train"] == [
+        (f"{folder}gone.jpg", None),
+        (f"{folder}i1.jpg", f"{folder}i1.txt"),
+        (f"{folder}i2.jpg", f"{folder}i2.txt"),
+    ]
+    assert [f.rule for f in dataset.faults if f.rule != "D006"] == ([] if folder else ["D002"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "stops"),
+    [
+        ("a.jpg\n", True),
+        ("b.jpg\na.jpg\n", True),
+        ("z.jpg\nflat/a.jpg\n", False),
+        ("./z.jpg\na.jpg\n", False),
+    ],
+)
+def test_a_list_whose_first_name_has_no_folder_stops_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, stops: bool
+) -> None:
+    files = ("a.jpg", "b.jpg", "z.jpg", "flat/a.jpg", *PAIRS)
+    make(tmp_path, files, yaml="train: train.txt\nval: images/val\nnames: [a]\n", train=lines)
+    monkeypatch.chdir(tmp_path)
+    found = [f for f in faults(find_dataset(["data.yaml"]), "D002") if "without a folder" in detail(f)]
+    assert [f.severity for f in found] == ([ERROR] if stops else [])
+
+
+def test_lines_of_one_folder_that_training_finds_here_and_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "flat/a.jpg\nflat/b.jpg\nflat/c.jpg\n"
+    files = ("flat/b.jpg", "flat/b.txt", "flat/c.jpg", "flat/c.txt", *PAIRS)
+    make(tmp_path / "set", files, yaml="train: train.txt\nval: images/val\nnames: [a]\n", train=lines)
+    make(tmp_path, ("flat/a.jpg", "flat/a.txt"))
+    monkeypatch.chdir(tmp_path)
+    dataset = find_dataset(["set/data.yaml"])
+    assert pairs(dataset)["train"] == [
+        ("../flat/a.jpg", "../flat/a.txt"), ("flat/b.jpg", "flat/b.txt"), ("flat/c.jpg", "flat/c.txt")
+    ]  # fmt: skip
+    (fault,) = faults(dataset, "D002")
+    assert (fault.line, "2 lines such as flat/b.jpg" in detail(fault)) == (2, True)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe./\x00", b"./caf\xe9.jpg\n"])
 def test_a_list_that_is_not_utf8(tmp_path: Path, content: bytes) -> None:
     make(tmp_path, yaml="train: train.txt\nval: images/val\nnames: [a]\n")

@@ -198,6 +198,35 @@ def test_relative_paths(
 
 
 @pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        (["flat/gone.jpg", "flat/i1.jpg", "flat/i2.jpg"], ["flat/i1.jpg", "flat/i2.jpg"]),
+        (["gone.jpg", "i1.jpg", "i2.jpg"], None),
+        (["z.jpg", "flat/i1.jpg"], ["flat/i1.jpg"]),
+    ],
+)
+def test_what_training_keeps_of_a_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], kept: list[str] | None
+) -> None:
+    """A missing image is left out alone; a name without a folder, sorted first, stops training."""
+    from PIL import Image
+    from ultralytics.data.dataset import YOLODataset
+
+    (tmp_path / "flat").mkdir()
+    for stem in ("i1", "i2", "flat/i1", "flat/i2"):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{stem}.jpg")
+        (tmp_path / f"{stem}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    data = {"names": {0: "a"}, "nc": 1, "channels": 3}
+    if kept is None:
+        with pytest.raises(ValueError, match="empty name"):
+            YOLODataset("train.txt", data=data, task="detect", imgsz=32)
+    else:
+        assert YOLODataset("train.txt", data=data, task="detect", imgsz=32).im_files == kept
+
+
+@pytest.mark.parametrize(
     "name", ["bccd", "ships_dirty", "dronetraffic", "ltvideo12_pose", "mcore14_obb", "neudet600", "nuinsseg18_seg",
              "lfs_pointers20", "ultralytics_coco8", "ultralytics_dota8"],
 )  # fmt: skip

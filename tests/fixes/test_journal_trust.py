@@ -77,6 +77,36 @@ def test_a_run_that_names_more_than_labels_is_refused_whoever_asks(
     assert files_of(folder) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "derived"),
+    [
+        *[
+            (name, False)
+            for name in ("requirements.txt", "CMakeLists.txt", "train.txt", "images/train/notes.txt")
+        ],
+        *[(name, True) for name in ("tools/x.cache", "images/train.cache")],
+    ],
+)
+def test_a_run_of_somebody_else_names_nothing_but_labels_of_images(
+    name: str, derived: bool, folder: Path
+) -> None:
+    (folder / "tools").mkdir()
+    (folder / name).write_text("mine")
+    entries = [entry(), entry(name, PAYLOAD, None if derived else "mine", derived=derived)]
+    ship_run(folder, entries, [SHIPPED, PAYLOAD], done=True)
+    before = files_of(folder)
+    with pytest.raises(JournalError, match=f"no labels of this dataset's images: {name}"):
+        undo(folder, force=True, trust_journal=True)
+    assert files_of(folder) == before
+
+
+def test_labels_beside_their_images_are_labels(folder: Path) -> None:
+    shutil.move(folder / "images/train/example.jpg", folder / "example.jpg")
+    (folder / "example.txt").write_text(FLAWED)
+    ship_run(folder, [entry("example.txt")], done=True)
+    assert undo(folder, trust_journal=True).restored == ["example.txt"]
+
+
 def test_an_unfinished_run_of_somebody_else_stops_a_fix_that_names_both_ways_on(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

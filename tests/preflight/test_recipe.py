@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recipe_examples import recipe_findings
+from strange_files import STRANGE, put, within
 from tiny_sets import SIDE, tiny_set
 
 from sanitizer import scan
@@ -233,6 +235,23 @@ def test_a_cfg_file_stands_between_the_defaults_and_the_overrides(tmp_path: Path
     assert (arguments["lr0"], arguments["epochs"], arguments["batch"]) == (0.5, 9, 16)
     (tmp_path / "mine.yaml").write_text("lr: 0.5\n")
     with pytest.raises(ArgumentError, match="did you mean 'lr0'"):
+        resolve_arguments({"cfg": str(tmp_path / "mine.yaml")})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STRANGE if kind != "gone"])
+def test_a_cfg_file_that_is_none_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    put(kind, tmp_path / "mine.yaml")
+    with within(5), pytest.raises(ArgumentError, match="cannot be read as train arguments"):
+        resolve_arguments({"cfg": str(tmp_path / "mine.yaml")})
+
+
+BOMB = "a: &a [1]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in pairwise("abcdefgh"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, BOMB, "x: !!int y\n", "d: 2024-02-31\n", "\xff"])
+def test_a_cfg_file_that_would_fill_the_memory_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(text.encode("latin-1"))
+    with within(5), pytest.raises(ArgumentError):
         resolve_arguments({"cfg": str(tmp_path / "mine.yaml")})
 
 

@@ -21,6 +21,7 @@ from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
 from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
+from sanitizer.dataset.tables import TaskSpec  # noqa: E402
 from sanitizer.probe import probing  # noqa: E402
 from sanitizer.probe.gradients.measure import Measurer  # noqa: E402
 from sanitizer.probe.probing import probe  # noqa: E402
@@ -165,6 +166,38 @@ def test_an_interrupted_measuring_is_resumed(
     (changed / "labels/train/00.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     fresh = probe(changed / "data.yaml", "yolov8n.yaml", resume=True, **run)
     assert fresh.report.notes == [n for n in fresh.report.notes if "taken up again" not in n]
+    assert any("made with other images or labels" in note for note in fresh.report.notes)
+
+
+def test_only_the_same_weights_and_settings_are_resumed(squares: Path, tmp_path: Path) -> None:
+    """They are judged by what they are, not by the name of their file."""
+    weights = tmp_path / "weights.pt"
+
+    def save_weights(seed: int) -> None:
+        torch.manual_seed(seed)
+        torch.save({"model": build_model("yolov8n.yaml", TaskSpec("detect", 2))}, weights)
+
+    def notes(**arguments: Any) -> list[str]:
+        run = {
+            "budget": "1steps",
+            "device": "cpu",
+            "overrides": SMALL | arguments,
+            "out": str(tmp_path / "out"),
+        }
+        return probe(squares / "data.yaml", str(weights), resume=True, **run).report.notes
+
+    def outcome(notes: list[str]) -> list[str]:
+        return [note.rpartition(" with other ")[2] for note in notes if "earlier" in note]
+
+    again = "weights of the earlier warm-up taken up again"
+    save_weights(1)
+    assert outcome(notes()) == []
+    assert outcome(notes(workers=1)) == [again]
+    for changed in ({"imgsz": 96}, {"lr0": 0.002}, {"max_grad_norm": 3.0}):
+        assert outcome(notes(**changed)) == ["settings"]
+    assert outcome(notes(**changed)) == [again]
+    save_weights(2)
+    assert outcome(notes(**changed)) == ["weights"]
 
 
 def measurer_of(squares: Path, **kwargs: Any) -> Measurer:

@@ -71,6 +71,20 @@ def test_what_stands_in_the_place_of_a_file_of_a_state_is_no_state(
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_in_the_place_of_a_file_ends_no_run(tmp_path: Path, name: str, resume: bool) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine").touch()
+    state = State(str(tmp_path), "abc", resume=resume, n_samples=4)
+    assert state.notes == [f"the run cannot be resumed: {tmp_path / name} is a folder, so no state is kept"]
+    state.save_warm_up(torch.nn.Linear(3, 2), [STEP])
+    state.keep([Measured(1, 0)])
+    assert not state.load_weights(torch.nn.Linear(3, 2))
+    assert state.measured() == {}
+    assert (tmp_path / name / "mine").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("resume", [True, False])
 def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, resume: bool) -> None:
     kept(tmp_path / "out")
     (tmp_path / "mine").write_text("mine")

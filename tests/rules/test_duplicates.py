@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sanitizer.config import Config, RuleConfig
 from sanitizer.dataset.model import Dataset, Split
 from sanitizer.dataset.tables import RowKind, TaskSpec
 from sanitizer.images.image_files import read_images
@@ -18,6 +19,7 @@ from sanitizer.rules.checks.duplicates import best_match_iou, conflicting_duplic
 from sanitizer.rules.checks.near_hashes import hamming
 from sanitizer.rules.hits import Params
 from sanitizer.rules.survey import Survey
+from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,3 +293,15 @@ def test_published_sets_have_only_their_known_copies(
 
     found = find_copies(survey, Likeness())
     assert [(file_name(c.index), file_name(c.original)) for c in found] == copies
+
+
+@pytest.mark.parametrize(("change", "expected"), [({}, 1), ({"max_mean_difference": 0.0}, 0)])
+def test_conflicts_are_judged_among_the_copies_that_the_user_wants_to_see(
+    folder: Folder, change: dict[str, float], expected: int
+) -> None:
+    """What is set for D009 says which pictures are copies, even where D009 itself is not selected."""
+    again = Image.open(folder.root / "images/train/a.jpg")
+    folder.add("train/b.jpg", again, "1 0.2 0.2 0.1 0.1\n", quality=60)
+    config = Config(select=("D010",), rules={"D009": RuleConfig(params=change)})
+    found = scan(folder.root, config=config, images="decode", cache=False).findings
+    assert [f.rule for f in found] == ["D010"] * expected

@@ -58,6 +58,15 @@ def test_a_rule_is_what_its_pack_says(tmp_path: Path) -> None:
     assert rule.fix is None
 
 
+def test_a_rule_that_takes_the_params_of_none_is_said(tmp_path: Path) -> None:
+    text = "- {code: TEAM1, name: twice, scope: dataset, severity: info, check: duplicate-images, "
+    text += "params_of: D0009, message: m}"
+    with pytest.raises(
+        PackError, match=r"team.yaml:1: params_of of TEAM1: there is no rule 'D0009' \(did you"
+    ):
+        load(tmp_path, text)
+
+
 def test_a_users_rule_stands_beside_the_built_in_ones(tmp_path: Path) -> None:
     assert set(load(tmp_path, RULE)) == {*load_rules(), "TEAM1"}
 
@@ -121,6 +130,7 @@ def test_a_number_will_do_as_threshold(tmp_path: Path) -> None:
         ("unless: [B002]", "unless: [B0002]", 1, "there is no rule 'B0002' (did you mean 'B002'?)"),
         ("unless: [B002]", "unless: [L003]", 1, "L003 is of scope file, not row"),
         ("unless: [B002]", "unless: [TEAM1]", 1, "wait for each other"),
+        ("unless: [B002]", "params_of: D009", 10, "only for rules with 'check'"),
         ("{value:.1f}", "{valeu:.1f}", 11, "there is no {valeu} (did you mean 'value'?)"),
         ("{value:.1f}", "{value.real}", 11, "{value.real} is not allowed"),
         ("{value:.1f}", "{value:>9999}", 11, "has no format of the kind"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import math
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from strange_files import STRANGE, put, within
 
 pytest.importorskip("torch")
 
@@ -171,6 +174,57 @@ def test_a_run_that_died_before_its_first_step_resumes(tmp_path: Path) -> None:
     log.write(RECORD, None)
     log.close()
     assert len(rows(tmp_path / "grad_norms.csv")) == 1
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+@pytest.mark.parametrize("name", ["grad_norms.csv", "spikes.csv"])
+def test_a_log_that_cannot_be_written_anew_stays_whole(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed, or finds the disk full, while it resumes has lost nothing."""
+    log_of(tmp_path, epochs=3)
+    before = (tmp_path / name).read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        StepLog(tmp_path, resume_epoch=2)
+    assert (tmp_path / name).read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {"grad_norms.csv", "spikes.csv"}
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+@pytest.mark.parametrize("name", ["grad_norms.csv", "spikes.csv"])
+@pytest.mark.parametrize("kind", [kind for kind in STRANGE if kind not in ("gone", "link to a device")])
+def test_what_is_no_log_is_never_waited_for_or_held(name: str, kind: str, tmp_path: Path) -> None:
+    log_of(tmp_path, epochs=1)
+    put(kind, tmp_path / name)
+    with within(10), contextlib.suppress(OSError):
+        StepLog(tmp_path, resume_epoch=1).close()
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "step,epoch\n",
+        "a,b\n1,2\n",
+        "step,epoch,grad_norm\nx,0,1\n1,y,1\n2,0,z\n",
+        f"step,epoch,grad_norm\n1,{'9' * 5000},1\n",
+        "\udcff",
+    ],
+)
+def test_rows_that_are_none_are_left_out(text: str, tmp_path: Path) -> None:
+    for name in ("grad_norms.csv", "spikes.csv"):
+        (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    log = StepLog(tmp_path, resume_epoch=1)
+    assert log.norms == []
+    log.write(replace(RECORD, step=3), Spike(1.0, 7.0))
+    log.attribute({3: [Carried("a.jpg", 0.5, 1, 0.5)]})
+    log.close()
 
 
 def test_events_go_to_tensorboard_where_it_is_installed(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from sanitizer.util import processes
+from sanitizer.util.bar import bar as bar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,13 +80,16 @@ def _in_processes(
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    turns = _Turns(context.Lock(), max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES))
-    # A worker that dies with the lock in its hand ends the others, too: the pool is broken then.
-    pool = ProcessPoolExecutor(jobs, context, _take_turns, (turns,))
+    with processes.no_strange_imports():
+        context = multiprocessing.get_context(processes.start_method())
+        turns = _Turns(context.Lock(), max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES))
+        # A worker that dies with the lock in its hand ends the others, too: the pool is broken then.
+        pool = ProcessPoolExecutor(jobs, context, _take_turns, (turns,))
     done = 0
     try:
-        for result in pool.map(function, items, chunksize=share):
+        with processes.no_strange_imports():
+            results = pool.map(function, items, chunksize=share)
+        for result in results:
             done += 1
             yield result
     except BrokenProcessPool:
@@ -95,9 +100,7 @@ def _in_processes(
 
 
 def _with_bar(results: Iterable[Result], weights: Sequence[int], about: str, unit: str) -> Iterator[Result]:
-    from tqdm import tqdm
-
-    with tqdm(total=sum(weights), unit=unit, unit_scale=True, leave=False, desc=about, delay=0.5) as shown:
+    with bar_of(total=sum(weights), unit=unit, desc=about) as shown:
         for weight, result in zip(weights, results, strict=True):
             shown.update(weight)
             yield result

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 @dataset_check("duplicate-images")
 def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]:
     """D009: one place a copy, naming the first image of the dataset that it equals."""
-    limits = Likeness(
-        max_hash_distance=int(params["max_hash_distance"]),
-        max_mean_difference=params["max_mean_difference"],
-        max_difference=params["max_difference"],
-        min_correlation=params["min_correlation"],
-    )
+    limits = _limits(params)
     for copy in find_copies(survey, limits):
         image = survey.image_path(copy.index)
         values: dict[str, object] = {"detail": _duplicate_words(survey, copy)}
@@ -43,6 +38,15 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]:
             split=survey.split_name(copy.index),
             values=values,
         )
+
+
+def _limits(params: Params) -> Likeness:
+    return Likeness(
+        max_hash_distance=int(params["max_hash_distance"]),
+        max_mean_difference=params["max_mean_difference"],
+        max_difference=params["max_difference"],
+        min_correlation=params["min_correlation"],
+    )
 
 
 def _duplicate_words(survey: Survey, copy: Copy) -> str:
@@ -61,8 +65,8 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
 
 @dataset_check("conflicting-duplicates")
 def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
-    """D010: copies whose label rows differ from those of their original."""
-    copies = (c for c in find_copies(survey, Likeness()) if _may_conflict(survey, c))
+    """D010: copies, by the limits of D009, whose label rows differ from those of their original."""
+    copies = (c for c in find_copies(survey, _limits(params)) if _may_conflict(survey, c))
     while some := list(islice(copies, _COPIES_AT_ONCE)):
         yield from _conflicts(survey, some, params)
 

@@ -13,6 +13,7 @@ One rule (keys marked * may be left out; those marked + may be left out in a use
       value: aspect                  # * expression for the report column, for `when` rules
       threshold: max_ratio           # * likewise
       params: {max_ratio: 50}        # * numbers; the user's configuration may change them, by class too
+      params_of: D009                # * for `check` rules: a rule whose params, as configured, this one has, too
       unless: [B002, B011]           # * silent on rows (scope row) or files (scope file) where one of these fires,
                                      #   selected or not
       message: "…{value:.0f}:1…"     # {name} or {name:format}: names as for `when`, value, threshold, class_name
@@ -57,6 +58,7 @@ def load_rules(pack_files: Sequence[str] = ()) -> dict[str, Rule]:
     for path in pack_files:
         for rule in _read_pack(absolute(path), built_in=False):
             _add(rules, rule)
+    _check_params_of(rules)
     _check_precedence(rules)
     return dict(sorted(rules.items()))
 
@@ -91,6 +93,16 @@ def _add(rules: dict[str, Rule], rule: Rule) -> None:
     if same_name:
         raise PackError(f"{rule.source}:{rule.line}: the name {rule.name!r} is taken by {same_name.code}")
     rules[rule.code] = rule
+
+
+def _check_params_of(rules: Mapping[str, Rule]) -> None:
+    """PackError unless every `params_of` names a rule."""
+    for rule in rules.values():
+        if rule.params_of is not None and rule.params_of not in rules:
+            place = f"{rule.source}:{rule.line}: params_of of {rule.code}"
+            raise PackError(
+                f"{place}: there is no rule {rule.params_of!r}{did_you_mean(rule.params_of, rules)}"
+            )
 
 
 def _check_precedence(rules: Mapping[str, Rule]) -> None:

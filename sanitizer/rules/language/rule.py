@@ -42,6 +42,7 @@ class Rule:
     value: str | None = None
     threshold: str | None = None
     params: Mapping[str, float] = field(default_factory=dict)
+    params_of: str | None = None
     unless: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = TASKS
     suggestion: str | None = None

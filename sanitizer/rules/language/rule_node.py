@@ -76,6 +76,8 @@ class RuleNode:
                 self.fail("unless", "a rule that a reader reports cannot wait for another")
         if rule.when is None and rule.scope == "recipe":
             self.fail("check", "a rule of scope recipe has 'when' with an expression")
+        if rule.when is not None and rule.params_of:
+            self.fail("params_of", "only for rules with 'check'")
         if rule.when is None:
             for key in ("value", "threshold"):
                 if key in self.values:
@@ -229,6 +231,7 @@ _READERS: dict[str, Callable[[RuleNode, str], Any]] = {
     "value": RuleNode.text,
     "threshold": RuleNode.text,
     "params": RuleNode.params,
+    "params_of": RuleNode.text,
     "unless": RuleNode.codes,
     "message": RuleNode.text,
     "suggestion": RuleNode.text,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sanitizer.scanner.chunks import mean_length, pieces
 from sanitizer.scanner.engines.local import run_locally
+from sanitizer.util.bar import bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,18 +55,8 @@ def _with_bar(judged: Iterable[Judged], dataset: Dataset, progress: bool) -> Ite
     if not progress:
         yield from judged
         return
-    from tqdm import tqdm
-
     layout = "{l_bar}{bar}| {elapsed}<{remaining}" if dataset.packs else None
-    with tqdm(
-        total=len(dataset),
-        unit=" files",
-        unit_scale=True,
-        leave=False,
-        desc="scanning",
-        delay=0.5,
-        bar_format=layout,
-    ) as bar:
+    with bar(total=len(dataset), unit=" files", desc="scanning", bar_format=layout) as shown:
         for piece, results in judged:
-            bar.update(len(piece))
+            shown.update(len(piece))
             yield piece, results

@@ -7,13 +7,13 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.parent import end_with_parent
+from sanitizer.util import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from sanitizer.scanner.chunks import ChunkResult, Job, Piece
     from sanitizer.scanner.engines.agenda import Task
 
-# A forked worker has the dataset and the rules already; elsewhere they are pickled once.
-START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 LOWER_PRIORITY = 10
 """Niceness of workers while memory is short."""
 _KILL_FIRST = "500"
@@ -41,14 +39,16 @@ class Worker:
     """
 
     def __init__(self, job: Job, cache: ChunkCache | None) -> None:
-        context: Any = multiprocessing.get_context(START_METHOD)
+        method = processes.start_method()
+        context: Any = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
-        ours = self.connection if START_METHOD == "fork" else None
+        ours = self.connection if method == "fork" else None
+        # A forked worker has the dataset and the rules already; to a spawned one they are pickled once.
         self._process = context.Process(
             target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True
         )
-        with _interrupts_put_off():
+        with _interrupts_put_off(), processes.no_strange_imports():
             self._process.start()
         theirs.close()
         self.sent: deque[Task] = deque()
