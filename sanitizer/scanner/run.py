@@ -77,7 +77,7 @@ def scan(
     started = time.perf_counter()
     dataset = find_dataset([os.fspath(p) for p in paths], splits).without_repeats()
     config = config or nearby_config(dataset)
-    dataset.storage.forget()
+    dataset.storage.drop_listings()
     ruleset = RuleSet.build(load_rules(config.packs), config)
     notes = list(dataset.notes)
     if task == "auto":

@@ -46,9 +46,14 @@ def test_a_decision_on_an_own_rule_about_images_is_found_again_by_decoding(tmp_p
         "- {code: X1, name: cut-off, scope: file, about: image, severity: error, check: damaged-image,"
         ' message: "{what}: {detail}"}\n'
     )
-    files = {"images/train/example.bmp": {"image": "640x480 truncated"}}
+    files = {"images/train/example.png": {"image": "640x480 png"}}
     build({"files": files, "remove": ["images/train/example.jpg"]}, tmp_path / "set")
-    assert not scan(str(tmp_path / "set"), config=Config(select=("I002",)), cache=False).findings
+    image = tmp_path / "set" / "images/train/example.png"
+    content = image.read_bytes()
+    middle = len(content) // 2
+    image.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
+    damaged = Config(select=("I002",))
+    assert not scan(str(tmp_path / "set"), config=damaged, images="header", cache=False).findings
     config = Config(packs=(str(pack),), select=("X1",))
     report = scan(str(tmp_path / "set"), config=config, images="decode", cache=False)
     sheet = tmp_path / "sheet.csv"
