@@ -79,6 +79,18 @@ def test_a_report_saved_without_the_fields_gets_them_from_the_rules(tmp_path: Pa
     assert (empty.about, empty.kind, empty.n_more) == ("file", "background", None)
 
 
+@pytest.mark.parametrize(("split", "kind"), [("val", "leak"), ("train", None)])
+def test_copies_in_two_splits_are_a_leak(tmp_path: Path, split: str, kind: str | None) -> None:
+    files = {f"images/{split}/again.jpg": {"copy": IMAGE}, f"labels/{split}/again.txt": "0 0.5 0.5 0.4 0.3\n"}
+    found = [f for f in scanned(tmp_path, files=files).findings if f.rule == "D009"]
+    assert [f.kind for f in found] == [kind]
+
+
+def test_a_pointer_in_place_of_an_image_is_about_the_image(tmp_path: Path) -> None:
+    (found,) = of_rule(scanned(tmp_path, image="640x480 lfs"), "L008")
+    assert (found.about, found.file) == ("image", IMAGE)
+
+
 def test_built_in_rules_are_about_what_their_letter_stands_for() -> None:
     areas = {"I": {"image"}, "D": {"dataset"}, "T": {"recipe"}, "G": {"gradient"}}
     for code, rule in load_rules().items():
