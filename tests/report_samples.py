@@ -12,7 +12,7 @@ ROOT = "/data/ships"
 NAMES = {0: "ship", 1: "=buoy", 2: "quay"}
 
 
-def rule(code: str, name: str, severity: Severity, training: str) -> Rule:
+def rule(code: str, name: str, severity: Severity, training: str, **more: Any) -> Rule:
     return Rule(
         code=code,
         name=name,
@@ -25,6 +25,7 @@ def rule(code: str, name: str, severity: Severity, training: str) -> Rule:
         training=training,
         training_note=f"Training {training} on {code}.",
         fix="unsafe",
+        **more,
     )
 
 
@@ -35,8 +36,8 @@ RULES = {
         rule("B007", "duplicate-row", Severity.WARNING, "drops-row"),
         rule("C001", "class-out-of-range", Severity.ERROR, "drops-image"),
         rule("C003", "rare-class", Severity.INFO, "trains"),
-        rule("D006", "image-without-label", Severity.WARNING, "trains"),
-        rule("I006", "rewritten-image", Severity.WARNING, "rewrites-file"),
+        rule("D006", "image-without-label", Severity.WARNING, "trains", about="dataset", kind="background"),
+        rule("I006", "rewritten-image", Severity.WARNING, "rewrites-file", about="image"),
     )
 }
 
@@ -48,6 +49,8 @@ def finding(
     fields: dict[str, Any] = {
         "name": known.name if known else "own-rule",
         "severity": known.severity if known else Severity.WARNING,
+        "about": known.about if known else "row",
+        "kind": known.kind if known else None,
         "label": label,
         "line": line,
         "column": 1 if line else None,

@@ -51,7 +51,7 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
             raise DatasetError(str(error)) from None
         return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
     except BaseException:
-        storage.forget()  # what was listed may be what is wrong: whoever asks again is told anew
+        storage.drop_listings()  # a listing may be what is wrong: the next search asks anew
         raise
 
 

@@ -61,6 +61,9 @@ def _with_images(table: ImageTable, images: list[int]) -> ImageTable:
 def _with_labels(table: LabelTable, labels: list[int]) -> LabelTable:
     status, numbers_ok = table.status.copy(), table.numbers_ok.copy()
     status[labels], numbers_ok[labels] = FileStatus.UNREADABLE, False
-    faults = [Fault("L001", i, None, None, {"problem": ENDS_PROCESS}, _SUGGESTION) for i in labels]
+    faults = [
+        Fault("L001", i, None, None, {"problem": ENDS_PROCESS}, _SUGGESTION, kind="ends-process")
+        for i in labels
+    ]
     merged = sorted((*table.faults, *faults), key=lambda f: (f.file, f.line or 0, f.column or 0))
     return replace(table, status=status, numbers_ok=numbers_ok, faults=merged)

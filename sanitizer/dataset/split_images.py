@@ -221,7 +221,8 @@ def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | Non
                 detail = f"{both} have {counted(count, 'image')} in common"
             detail += f": {second.name} measures what the model has seen, not what it learned"
             advice = f"Give {second.name} images of its own."
-            faults.append(place("D009", detail, advice, file=yaml_path, line=second.line, split=second.name))
+            where_named = {"file": yaml_path, "line": second.line, "split": second.name}
+            faults.append(place("D009", detail, advice, None, kind="leak", **where_named))
     return faults
 
 

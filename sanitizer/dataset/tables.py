@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.findings.finding import Severity
+    from sanitizer.findings.finding import About, FindingKind, Severity
 
 Task = Literal["detect", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
@@ -120,6 +120,9 @@ class Fault:
         values: What the rule's message template may name, such as {"token": "cat"}.
         suggestion: What to do, where it depends on the case; else the rule's own text is used.
         severity: Where it depends on the case; the user's configuration still wins over it.
+        about: What it is about, where that differs from what its rule is about.
+        kind: Of the finding, where it depends on the case; else the rule's own.
+        n_more: How many further rows of the file it stands for; None where it is one fault.
     """
 
     rule: str
@@ -129,6 +132,9 @@ class Fault:
     values: Mapping[str, object] = field(default_factory=dict)
     suggestion: str | None = None
     severity: Severity | None = None
+    about: About | None = None
+    kind: FindingKind | None = None
+    n_more: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ class Place:
         split: Split name or None.
         line, column: 1-based, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
-        suggestion, severity: As in `Fault`.
+        suggestion, severity, kind: As in `Fault`.
     """
 
     rule: str
@@ -156,6 +162,7 @@ class Place:
     values: Mapping[str, object] = field(default_factory=dict)
     suggestion: str | None = None
     severity: Severity | None = None
+    kind: FindingKind | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 MAX_PER_FILE = 1000
 """Rows of one file that a rule explains one by one. The rest are counted in one closing finding: a file of
 millions of bad rows would otherwise drown all others."""
+
+About = Literal["row", "file", "image", "dataset", "recipe", "gradient"]
+"""What a rule judges: a label row, a label file, an image, the whole dataset, the training recipe, or the gradients
+that the probe measures."""
+FindingKind = Literal["background", "no-image", "leak", "ends-process", "not-finite", "not-finite-amp"]
+"""Findings that a later stage treats in a way of their own: training reads the image as background; a label file has no
+image; copies of an image lie in two splits; reading the file ends the process; a loss or gradient is not finite, or
+is so under AMP only."""
+ABOUTS: tuple[About, ...] = get_args(About)
+KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
 class Severity(IntEnum):
@@ -43,7 +53,9 @@ class Finding:
     """One finding: the row of a report. Numbers are None where they do not apply or are not finite.
 
     Paths are POSIX, relative to the dataset root. x_center … height are normalised, as written in the file.
-    `file` is what an editor should open: the label, else the image, else the data.yaml.
+    `file` is what an editor should open: the label, else the image, else the data.yaml; of a finding about an image
+    the image first. `n_more` is set where a finding stands for that many further rows of its file: `line` is the
+    first of them, and no other finding names any.
     """
 
     rule: str
@@ -66,6 +78,9 @@ class Finding:
     suggestion: str | None = None
     fix: str | None = None
     file: str | None = None
+    about: About = "row"
+    kind: FindingKind | None = None
+    n_more: int | None = None
     fingerprint: str = ""
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
@@ -96,6 +111,8 @@ COLUMNS: tuple[str, ...] = (
     "fingerprint",
 )
 """Report columns, in the order that JSON and CSV write them."""
+JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more")
+"""Fields of a finding in the JSON report: the columns, and what only programs need."""
 
 
 WHOLE_COLUMNS = ("line", "column", "class_id")
@@ -113,8 +130,17 @@ def storable(number: int | None) -> int | None:
 
 
 def to_record(finding: Finding) -> dict[str, Any]:
-    """A finding as one object of the JSON report."""
-    record: dict[str, Any] = {name: getattr(finding, name) for name in COLUMNS}
+    """A finding as one row of a report: `COLUMNS` to values."""
+    return _record(finding, COLUMNS)
+
+
+def to_json_record(finding: Finding) -> dict[str, Any]:
+    """A finding as one object of the JSON report: `JSON_FIELDS` to values."""
+    return _record(finding, JSON_FIELDS)
+
+
+def _record(finding: Finding, names: Iterable[str]) -> dict[str, Any]:
+    record: dict[str, Any] = {name: getattr(finding, name) for name in names}
     record["severity"] = finding.severity.label
     return record
 

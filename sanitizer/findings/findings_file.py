@@ -22,8 +22,8 @@ CHARACTERS_OF_GROUP = 1 << 23
 """Text from which fewer findings make a group: each is read and written whole."""
 _NAMES = tuple(f.name for f in fields(Finding))
 _REALS = frozenset(REAL_COLUMNS)
-_PLACES = frozenset(("line", "column"))
-_FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name")
+_INTEGERS = frozenset(("line", "column", "n_more"))
+_FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name", "about", "kind")
 """Columns with few different values, which are stored and restored once each."""
 
 
@@ -38,7 +38,7 @@ def write_findings(findings: Iterable[Finding], holds: str) -> SpillFile:
     import pyarrow.parquet as pq
 
     def dtype(name: str) -> Any:
-        return pa.float64() if name in _REALS else pa.int64() if name in _PLACES else pa.binary()
+        return pa.float64() if name in _REALS else pa.int64() if name in _INTEGERS else pa.binary()
 
     schema = pa.schema([(name, dtype(name)) for name in _NAMES])
     file = SpillFile(holds)
@@ -79,7 +79,7 @@ def _stored(name: str, block: Sequence[Finding]) -> Any:
     values = [getattr(f, name) for f in block]
     if name in _REALS:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    if name in _PLACES:
+    if name in _INTEGERS:
         return pa.array(values, pa.int64())
     if name == "severity":
         values = [s.label for s in values]
@@ -103,7 +103,7 @@ def _restored(name: str, column: Any) -> Sequence[Any]:
             known = [Severity.parse(v) for v in known]
         known.append(None)  # found at -1
         return [known[i] for i in column.indices.fill_null(-1).to_numpy().tolist()]
-    if name in _REALS or name in _PLACES:
+    if name in _REALS or name in _INTEGERS:
         missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist()
         numbers: list[Any] = column.fill_null(0).to_numpy().tolist()
         for i in missing:

@@ -14,6 +14,7 @@ from sanitizer.findings.finding import (
     count_by_severity,
     storable,
     tally,
+    to_json_record,
     to_record,
 )
 from sanitizer.util.escape import encodable
@@ -116,7 +117,7 @@ class Report:
         return {
             **self.head(),
             "dropped": list(self.dropped_in_order()),
-            "findings": [to_record(f) | {"file": f.file} for f in self.findings],
+            "findings": [to_json_record(f) for f in self.findings],
         }
 
     def head(self) -> dict[str, Any]:

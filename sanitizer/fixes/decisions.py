@@ -14,12 +14,13 @@ from sanitizer.util.bounded_read import MIB, TooLargeError, read_bounded
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
     from sanitizer.fixes.repair.policy import Decision
     from sanitizer.images.image_files import ImageMode
+    from sanitizer.rules.language.rule import Rule
 
 DECISIONS = ("fix", "drop", "keep")
 _NEEDED = ("rule", "fingerprint", "decision")
@@ -28,8 +29,8 @@ _MARKS = "\ufeffï»¿"
 _ZIP = b"PK\x03\x04"
 _MAX_HEAD = 1000
 _MAX_SHEET_BYTES = 64 * MIB
-_ON_IMAGES = ("I", "D")
-"""How codes of rules begin that look at pixels when they may."""
+_BY_PIXELS = ("image", "dataset")
+"""What rules are about that find more where images are decoded."""
 
 
 class DecisionsError(Exception):
@@ -62,12 +63,15 @@ class Review:
     refused: list[str] = field(default_factory=list)
 
 
-def review(path: str, report: Report, look: Callable[[ImageMode], Report], in_place: bool) -> Review:
+def review(
+    path: str, report: Report, rules: Mapping[str, Rule], look: Callable[[ImageMode], Report], in_place: bool
+) -> Review:
     """Read a sheet and match its rows with findings.
 
     Args:
         path: The sheet.
         report: What is found without decoding images.
+        rules: Code to rule, the user's own among them.
         look: Scans again: the sheet may be of a scan that decoded them.
         in_place: Labels are repaired where they are, and no image is left out.
 
@@ -76,7 +80,8 @@ def review(path: str, report: Report, look: Callable[[ImageMode], Report], in_pl
     """
     rows = read_decisions(path)
     found = {f.fingerprint: f for f in report.findings}
-    if any(row.rule[:1] in _ON_IMAGES and row.fingerprint not in found for row in rows):
+    by_pixels = {code for code, rule in rules.items() if rule.about in _BY_PIXELS}
+    if any(row.rule in by_pixels and row.fingerprint not in found for row in rows):
         found |= {f.fingerprint: f for f in look("decode").findings}
     decided: dict[str, Decision] = {}
     reviewed = Review(decided)

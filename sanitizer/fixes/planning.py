@@ -103,8 +103,8 @@ def plan_fix(
 
     config = config or nearby_config(dataset)
     report = look("header")
-    reviewed = review(decisions, report, look, in_place) if decisions else Review()
     rules = load_rules(config.packs)
+    reviewed = review(decisions, report, rules, look, in_place) if decisions else Review()
     codes = frozenset(RuleSet.build(rules, config).rules)
     policy = Policy(unsafe, codes, _known(config), reviewed.decided)
     wanted = [f for f in report.findings if _concerns(f, policy)]

@@ -18,7 +18,7 @@ def image_faults(images: ImageTable) -> list[Fault]:
     too large (I008).
     """
     faults = [
-        Fault("L008", file, values={"what": "image", "detail": images.detail[file]})
+        Fault("L008", file, values={"what": "image", "detail": images.detail[file]}, about="image")
         for file in np.flatnonzero(images.status == ImageStatus.LFS_POINTER).tolist()
     ]
     return faults + _too_large(images) + _unusual_channels(images)
@@ -34,7 +34,7 @@ def _too_large(images: ImageTable) -> list[Fault]:
             if dropped
             else "its pixels were not judged; training reads them, whatever it takes"
         )
-        values = {"what": "image", "detail": images.detail[file], "effect": effect}
+        values = {"detail": images.detail[file], "effect": effect}
         severity = Severity.ERROR if dropped else None
         faults.append(Fault("I008", file, values=values, severity=severity))
     return faults

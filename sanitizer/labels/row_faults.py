@@ -76,8 +76,8 @@ class FaultLedger:
         """All faults, with one more for each file that has more of them than were explained."""
         for file, count in self._left.items():
             problem = f"{count:,} more rows of this file are faulty, from this line on"
-            values = {"problem": problem, "more_rows": count}
-            self.faults.append(Fault("L002", file, self._first_left[file], None, values))
+            fault = Fault("L002", file, self._first_left[file], values={"problem": problem}, n_more=count)
+            self.faults.append(fault)
         return self.faults
 
 

@@ -11,14 +11,14 @@ from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.preflight.concerns import Concern, concerns, named
 from sanitizer.preflight.correction import train_command
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.stock import Stock
 from sanitizer.reports.summary import consequences
+from sanitizer.reports.summary_counts import SummaryCounts
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sanitizer.findings.finding import Finding
+    from sanitizer.findings.finding import About, Finding
     from sanitizer.preflight.flight import Preflight
     from sanitizer.rules.recipe_facts import RecipeFacts
 
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 
 WIDTH = 110
 THINGS_SHOWN = 3
-AREAS = {"labels": "LBCSKO", "images": "I", "dataset": "D", "recipe": "T", "gradients": "G"}
-"""Area to the letters that its rules' codes begin with. Rules of the user's own count as labels."""
+AREAS: Mapping[About, str] = {
+    "row": "labels",
+    "file": "labels",
+    "image": "images",
+    "dataset": "dataset",
+    "recipe": "recipe",
+    "gradient": "gradients",
+}
+"""What a finding is about, to the area that it is listed under."""
 
 _MARKS = {Severity.ERROR: ("✗", "31"), Severity.WARNING: ("!", "33"), None: ("✓", "32")}
 _NOT_LOOKED_AT = ("–", "2")
@@ -50,11 +57,10 @@ def is_go(flight: Preflight, fail_on: Severity | None) -> bool:
 
 def area_lines(flight: Preflight) -> list[Line]:
     """A line for each area."""
-    of_area: dict[str, list[Finding]] = {area: [] for area in AREAS}
+    of_area: dict[str, list[Finding]] = {area: [] for area in AREAS.values()}
     for finding in flight.report.findings:
-        home = next((a for a, letters in AREAS.items() if finding.rule[0] in letters), "labels")
-        of_area[home].append(finding)
-    about = {
+        of_area[AREAS[finding.about]].append(finding)
+    looked_at = {
         "labels": _plural(flight.report.summary.boxes, "box")
         + " in "
         + _plural(flight.report.summary.labels, "file"),
@@ -63,10 +69,10 @@ def area_lines(flight: Preflight) -> list[Line]:
         "recipe": recipe_words(flight.recipe.resolved()),
         "gradients": _gradient_words(flight),
     }
-    return [_line(area, about[area], findings, flight) for area, findings in of_area.items()]
+    return [_line(area, looked_at[area], findings, flight) for area, findings in of_area.items()]
 
 
-def _line(area: str, about: str, findings: Sequence[Finding], flight: Preflight) -> Line:
+def _line(area: str, looked_at: str, findings: Sequence[Finding], flight: Preflight) -> Line:
     serious = [f for f in findings if f.severity >= Severity.WARNING]
     mark, colour = _MARKS[max((f.severity for f in serious), default=None)]
     if area == "gradients" and not flight.probed:
@@ -74,7 +80,7 @@ def _line(area: str, about: str, findings: Sequence[Finding], flight: Preflight)
     notes = len(findings) - len(serious)
     said = [named(serious)] if serious else []
     said += [_plural(notes, "note")] if notes else []
-    return Line(area, mark, colour, f"{about}: {', '.join(said)}" if said else about)
+    return Line(area, mark, colour, f"{looked_at}: {', '.join(said)}" if said else looked_at)
 
 
 def recipe_words(facts: RecipeFacts) -> str:
@@ -108,10 +114,8 @@ def run_words(flight: Preflight) -> list[str]:
     line = (
         f"train on {_plural(int(train), 'image')} and {val}; {steps or 'batch by memory'} on {facts.device}"
     )
-    return [
-        line,
-        *(text for text, _ in consequences(flight.report, Stock(flight.report, rules_of(flight.report)))),
-    ]
+    counts = SummaryCounts(flight.report, rules_of(flight.report))
+    return [line, *(text for text, _ in consequences(flight.report, counts))]
 
 
 def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:

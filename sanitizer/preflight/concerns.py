@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.findings.finding import Severity
 from sanitizer.preflight.correction import spelled, suggested
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.stock import BACKGROUND_RULES, read_by_training
+from sanitizer.reports.summary_counts import read_by_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ def concerns(flight: Preflight) -> list[Concern]:
     groups: dict[str, list[Finding]] = {}
     for finding in flight.report.findings:
         # Of a label file without image nothing matters but that its image is missing.
-        if finding.severity >= Severity.WARNING and (is_read(finding) or finding.rule == "D007"):
+        if finding.severity >= Severity.WARNING and (is_read(finding) or finding.kind == "no-image"):
             groups.setdefault(_group(finding, flight, rules.get(finding.rule)), []).append(finding)
     found = [_CONCERNS.get(name, _of_rule)(findings, flight) for name, findings in groups.items()]
     return sorted(found, key=lambda c: (-c.severity, -c.weight))
@@ -54,17 +54,17 @@ def concerns(flight: Preflight) -> list[Concern]:
 def _group(finding: Finding, flight: Preflight, rule: Rule | None) -> str:
     """Findings of one group are one concern: by what they cost, or else by their rule."""
     training = rule.training if rule else None
-    if rule and rule.scope == "recipe":
+    if finding.about == "recipe":
         return "recipe"
-    if finding.rule in ("G003", "G004"):
+    if finding.kind in ("not-finite", "not-finite-amp"):
         return "not-finite"
-    if finding.rule.startswith("G"):
+    if finding.about == "gradient":
         return "gradients"
     if training == "crashes" and finding.severity == Severity.ERROR:
         return "stops"
     if finding.image in flight.report.dropped and training in ("drops-image", "crashes"):
         return "drops"
-    return "background" if finding.rule in BACKGROUND_RULES else finding.rule
+    return "background" if finding.kind == "background" else finding.rule
 
 
 def _stops(findings: Sequence[Finding], flight: Preflight) -> Concern:
@@ -74,7 +74,7 @@ def _stops(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _not_finite(findings: Sequence[Finding], flight: Preflight) -> Concern:
     what = f"{named(findings)}: {_place(findings[0])} {findings[0].message}"
-    settle = "amp=False" if all(f.rule == "G004" for f in findings) else _advice(findings, flight)
+    settle = "amp=False" if all(f.kind == "not-finite-amp" for f in findings) else _advice(findings, flight)
     return Concern(what, settle, _worst(findings), 4.5)
 
 
@@ -118,7 +118,7 @@ def _gradients(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _of_rule(findings: Sequence[Finding], flight: Preflight) -> Concern:
     summary = flight.report.summary
-    of_images = findings[0].rule[0] in "ID"
+    of_images = findings[0].about in ("image", "dataset")
     share = len(findings) / max(summary.images if of_images else summary.boxes, 1)
     what = f"{named(findings)}, as in {_example(findings)}"
     return Concern(
@@ -152,8 +152,8 @@ def _messages(findings: Sequence[Finding]) -> str:
 
 
 def _example(findings: Sequence[Finding]) -> str:
-    """Place and message of one of them; of copies of images one that crosses splits, if any does."""
-    example = next((f for f in findings if f.rule == "D009" and f.message.startswith("leak")), findings[0])
+    """Place and message of one of them: of a leak between splits, if there is one."""
+    example = next((f for f in findings if f.kind == "leak"), findings[0])
     return f"{_place(example)}: {example.message}"
 
 

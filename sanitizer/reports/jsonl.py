@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.findings.finding import to_record
+from sanitizer.findings.finding import to_json_record
 from sanitizer.reports.streamed_json import Streamed, json_pieces, json_text
 
 if TYPE_CHECKING:
@@ -20,4 +20,4 @@ def pieces(report: Report) -> Iterator[str]:
     yield from json_pieces(head, indent=None)
     yield "\n"
     for f in report.findings:
-        yield f"{json_text(to_record(f) | {'file': f.file})}\n"
+        yield f"{json_text(to_json_record(f))}\n"

@@ -7,10 +7,12 @@ import os
 from dataclasses import fields
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import (
+    ABOUTS,
+    KINDS,
     REAL_COLUMNS,
     WHOLE_COLUMNS,
     Finding,
@@ -22,6 +24,7 @@ from sanitizer.findings.finding import (
 )
 from sanitizer.findings.findings_log import FINDINGS_HELD, HOLDS
 from sanitizer.findings.report import SCHEMA, Report, SplitCounts, Summary
+from sanitizer.rules.language.pack import load_rules
 from sanitizer.util.bounded_read import as_size, open_regular
 from sanitizer.util.json_stream import JsonError, JsonStream
 from sanitizer.util.name_set import NameSetBuilder
@@ -29,6 +32,10 @@ from sanitizer.util.name_set import NameSetBuilder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+
+    from sanitizer.rules.language.rule import Rule
+
+T = TypeVar("T")
 
 MAX_BYTES = 1 << 30
 """Largest report that is read. A million findings are about 600 MB."""
@@ -50,10 +57,11 @@ _KEYS = frozenset(
      "unread", "probe", "preflight")
 )  # fmt: skip
 _ALWAYS = frozenset(("rule", "name", "message"))
+_WHOLE = (*WHOLE_COLUMNS, "n_more")
 _TEXTS = {
     f.name: 200 if f.name in ("rule", "name") else MAX_CHARACTERS
     for f in fields(Finding)
-    if f.name not in ("severity", *WHOLE_COLUMNS, *REAL_COLUMNS)
+    if f.name not in ("severity", "about", "kind", *_WHOLE, *REAL_COLUMNS)
 }
 """Texts of a finding, and how long they may be."""
 _COUNTS = tuple(f.name for f in fields(Summary) if f.name not in ("splits", "elapsed_s"))
@@ -180,11 +188,12 @@ def _findings(stream: JsonStream) -> Sequence[Finding]:
 
 
 def _each_finding(stream: JsonStream) -> Iterator[Finding]:
+    built_in = load_rules()
     rules: set[tuple[str, str]] = set()
     for number, record in enumerate(stream.items(), 1):
         if number > MAX_FINDINGS:
             _refuse(f"over {MAX_FINDINGS:,} findings: scan for fewer, with --select or --split")
-        finding = _finding(record, number)
+        finding = _finding(record, number, built_in)
         rules.add((finding.rule, finding.name))
         if len(rules) > MAX_RULES:
             _refuse(f"its findings are of over {MAX_RULES:,} rules, more than there can be")
@@ -220,7 +229,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
     )
 
 
-def _finding(record: object, number: int) -> Finding:
+def _finding(record: object, number: int, built_in: Mapping[str, Rule]) -> Finding:
     if not isinstance(record, dict):
         _refuse(f"finding {number} is {_shown(record)}, no object")
     values: dict[str, Any] = {}
@@ -231,7 +240,7 @@ def _finding(record: object, number: int) -> Finding:
                 _bounded(value, f"finding {number}: {name!r}", limit)
         elif value is not None or name in _ALWAYS:
             _refuse(f"finding {number}: {name!r} is {_shown(value)}, no text")
-    for name in WHOLE_COLUMNS:
+    for name in _WHOLE:
         value = values[name] = record.get(name)
         if value is None:
             continue
@@ -247,9 +256,17 @@ def _finding(record: object, number: int) -> Finding:
         values["severity"] = Severity.parse(severity if isinstance(severity, str) else _shown(severity))
     except ValueError as error:
         _refuse(f"finding {number}: {error}")
+    rule = built_in.get(values["rule"])  # reports of other versions may lack these two, or know other ones
+    values["about"] = _chosen(record, "about", ABOUTS, rule.about if rule else "row")
+    values["kind"] = _chosen(record, "kind", (None, *KINDS), rule.kind if rule else None)
     values["file"] = values["file"] or values["label"] or values["image"]
     values["fingerprint"] = values["fingerprint"] or ""
     return Finding(**values)
+
+
+def _chosen(record: Mapping[str, Any], name: str, choices: Sequence[T], default: T) -> T:
+    """The record's value, the default where it has none of these choices."""
+    return record[name] if name in record and record[name] in choices else default
 
 
 def _kpt_shape(data: Mapping[str, Any]) -> tuple[int, int]:

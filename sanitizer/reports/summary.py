@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.stock import Stock
+from sanitizer.reports.summary_counts import SummaryCounts
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sanitizer.findings.report import Report
-    from sanitizer.reports.stock import Reasons
+    from sanitizer.reports.summary_counts import Reasons
     from sanitizer.rules.language.pack import Rule
 
     Paint = Callable[[str, str], str]
@@ -33,13 +33,13 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
         f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
     ]
     task = f", task {report.task}" if report.summary.labels else ""
-    stock = Stock(report, rules)
+    counts = SummaryCounts(report, rules)
     lines = [
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
-        f"Found {paint(_and(by_severity), '1')} under {_plural(len(stock.gravest), 'rule')}{_known(report)}.",
-        *_training(report, stock),
+        f"Found {paint(_and(by_severity), '1')} under {_plural(len(counts.gravest), 'rule')}{_known(report)}.",
+        *_training(report, counts),
     ]
-    return [*lines, next_step(stock, rules, paint)]
+    return [*lines, next_step(counts, rules, paint)]
 
 
 def _without_findings(report: Report, paint: Paint) -> list[str]:
@@ -55,7 +55,7 @@ def _without_findings(report: Report, paint: Paint) -> list[str]:
         lead, tail = "All good", "; training will use every one" if s.images else ""
     return [
         f"{paint(lead, '1;32')}: {_size(report)}{tail} ({_elapsed(report)}).",
-        *_training(report, Stock(report, {})),
+        *_training(report, SummaryCounts(report, {})),
     ]
 
 
@@ -89,33 +89,33 @@ def _known(report: Report) -> str:
     return f"; {_plural(report.suppressed, 'known finding')} of the baseline left out"
 
 
-def _training(report: Report, stock: Stock) -> list[str]:
+def _training(report: Report, counts: SummaryCounts) -> list[str]:
     """The lines on what Ultralytics would do; empty where it would do nothing odd."""
     lines = []
-    for consequence, reasons in consequences(report, stock):
+    for consequence, reasons in consequences(report, counts):
         lines += [f"  • {consequence}", *([f"      {reasons}"] if reasons else [])]
     return ["Training (Ultralytics) would", *lines] if lines else []
 
 
-def consequences(report: Report, stock: Stock) -> list[tuple[str, str]]:
+def consequences(report: Report, counts: SummaryCounts) -> list[tuple[str, str]]:
     """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
     found = []
-    if stock.crashes:
-        found.append(("stop with an error", _reasons(stock.crashes)))
+    if counts.crashes:
+        found.append(("stop with an error", _reasons(counts.crashes)))
     if s.images_dropped_by_training:
         share, by_split = _share(report, "dropped")
-        found.append((f"drop {share}{by_split}", _reasons(stock.drops)))
+        found.append((f"drop {share}{by_split}", _reasons(counts.drops)))
     if s.images_background:
         share, by_split = _share(report, "background")
-        found.append((f"read {share} as background{by_split}", _reasons(stock.background)))
+        found.append((f"read {share} as background{by_split}", _reasons(counts.background)))
     if s.images_rewritten:
         found.append((f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""))
-    if stock.left_out:
-        found.append(("leave out label rows", _reasons(stock.left_out)))
-    if stock.doubtful:
-        n_rows = sum(n for _, _, n in stock.doubtful)
-        found.append((f"learn from {_plural(n_rows, 'doubtful row')}", _reasons(stock.doubtful)))
+    if counts.left_out:
+        found.append(("leave out label rows", _reasons(counts.left_out)))
+    if counts.doubtful:
+        n_rows = sum(n for _, _, n in counts.doubtful)
+        found.append((f"learn from {_plural(n_rows, 'doubtful row')}", _reasons(counts.doubtful)))
     return found
 
 
@@ -136,25 +136,25 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
-def next_step(stock: Stock, rules: Mapping[str, Rule], paint: Paint) -> str:
+def next_step(counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) -> str:
     """The rule most worth looking at: the worst severity, then what costs training most, then the most findings."""
     n_findings: dict[str, int] = {}
-    for (code, _), n in stock.tally.counts.items():
+    for (code, _), n in counts.tally.counts.items():
         n_findings[code] = n_findings.get(code, 0) + n
 
     def worth(code: str) -> tuple[Severity, int, int]:
         training = rules[code].training if code in rules else None
         cost = _COST.index(training) if training in _COST else len(_COST)
-        return stock.gravest[code], -cost, n_findings[code]
+        return counts.gravest[code], -cost, n_findings[code]
 
     # Of rules that are worth the same, the one that comes first in the report.
-    code = max(stock.gravest, key=worth)
+    code = max(counts.gravest, key=worth)
     # Advice for one finding alone, such as a corrected value, is none for the others.
-    agreed = stock.agreed[code]
-    suggestion = stock.advice[code] if agreed else rules[code].suggestion if code in rules else None
+    agreed = counts.agreed[code]
+    suggestion = counts.advice[code] if agreed else rules[code].suggestion if code in rules else None
     advice = legible(suggestion or "").rstrip(". ")
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
-    name, shown_code = legible(stock.tally.first[code].name), legible(code)
+    name, shown_code = legible(counts.tally.first[code].name), legible(code)
     return f"Next: {paint(f'{shown_code} {name}', '1')}.{advice} `sanitize rules {shown_code}` explains."
 
 

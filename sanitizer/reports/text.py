@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
-from sanitizer.reports.stock import files_by_rule
 from sanitizer.reports.summary import summary_lines
+from sanitizer.reports.summary_counts import files_by_rule
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:

@@ -74,6 +74,9 @@ class Assembler:
                 suggestion=rule.suggestion,
                 fix=rule.fix,
                 file=opened,
+                about=rule.about,
+                kind=rule.kind,
+                n_more=n,
             )
             for row, n, image, label, opened in zip(
                 hits.index[first].tolist(), counts.tolist(), *self._paths(rule, files), strict=True
@@ -112,6 +115,8 @@ class Assembler:
                 repeat(rule.suggestion),
                 repeat(rule.fix),
                 opened,
+                repeat(rule.about),
+                repeat(rule.kind) if hits.kind is None else hits.kind,
             )
         )
 
@@ -125,7 +130,7 @@ class Assembler:
         split = self._tables.chunk.split or None
         images, label_paths, opened = self._paths(rule, np.array([f.file for f in faults]))
         opened = [
-            image if fault.values.get("what") == "image" else path
+            image if fault.about == "image" else path
             for fault, image, path in zip(faults, images, opened, strict=True)
         ]
         where = _rows_where(self._tables.labels, self._spec, self._rows_of(faults))
@@ -146,6 +151,9 @@ class Assembler:
                 fault.suggestion or rule.suggestion,
                 rule.fix,
                 path,
+                fault.about or rule.about,
+                fault.kind or rule.kind,
+                fault.n_more,
             )
             for fault, message, image, label, path, class_id, class_name, x, y, w, h in zip(
                 faults, messages, images, label_paths, opened, *where, strict=True
@@ -158,7 +166,7 @@ class Assembler:
         """(image, label, file to open) of each file number, relative to the root."""
         pairs = [self._pair(file) for file in files.tolist()]
         images, labels = [p[0] for p in pairs], [p[1] for p in pairs]
-        if rule.code.startswith("I"):  # about the image, whatever stands in its label
+        if rule.about == "image":
             return images, labels, [image or label for image, label in pairs]
         return images, labels, [label or image for image, label in pairs]
 
@@ -266,6 +274,8 @@ def of_place(rule: Rule, place: Place, dataset: Dataset, ruleset: RuleSet) -> Fi
         suggestion=place.suggestion or rule.suggestion,
         fix=rule.fix,
         file=dataset.relative(place.file) or label or image or dataset.relative(dataset.yaml_path),
+        about=rule.about,
+        kind=place.kind or rule.kind,
     )
 
 

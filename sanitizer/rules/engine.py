@@ -88,7 +88,7 @@ def run_chunk(tables: ChunkTables, spec: TaskSpec, ruleset: RuleSet, root: str) 
             except Exception as e:
                 raise CheckError(rule.code, f"{type(e).__name__}: {e}", judge.first_file()) from e
             if len(judge.rows) > MANY_ROWS:
-                judge.rows.forget()
+                judge.rows.clear()
     return findings
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.findings.finding import Severity
+    from sanitizer.findings.finding import FindingKind, Severity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +27,7 @@ class Hits:
         line, column: int (K,) place, where it is not that of the row; 0 for none.
         severity: A `Severity` for each hit, where it depends on the case; None leaves it to the rule. The user's
             configuration still wins over it.
+        kind: Of the finding of each hit, where it depends on the case; None leaves it to the rule.
     """
 
     index: NDArray[np.int64]
@@ -36,6 +37,7 @@ class Hits:
     line: NDArray[np.int64] | None = None
     column: NDArray[np.int64] | None = None
     severity: Sequence[Severity] | None = None
+    kind: Sequence[FindingKind | None] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -57,6 +59,7 @@ class Hits:
             kept(self.line),
             kept(self.column),
             None if self.severity is None else picked(self.severity),
+            None if self.kind is None else picked(self.kind),
         )
 
 

@@ -53,4 +53,6 @@ def _finding(rule: Rule, known: Mapping[str, Any]) -> Finding:
         threshold=finite(threshold),
         suggestion=Template(rule.suggestion).render_one(names.__getitem__) if rule.suggestion else None,
         fix=rule.fix,
+        about=rule.about,
+        kind=rule.kind,
     )

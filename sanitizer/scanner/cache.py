@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sanitizer.findings.finding import Finding
     from sanitizer.rules.survey import ChunkSummary
 
-MAGIC = b"sanitize-chunk-2\n"
+MAGIC = b"sanitize-chunk-3\n"
 DIGEST_BYTES = 16
 MOST_BYTES = 32 * MIB
 """Of an entry. It is larger only where nearly every row of a chunk is faulty; such a chunk is read again instead."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanitizer.findings.finding import Finding, Severity
+from sanitizer.findings.finding import ABOUTS, KINDS, Finding, Severity
 from sanitizer.rules.sketch import ShapeSketch
 from sanitizer.rules.survey import COLUMNS, ChunkSummary
 
@@ -31,9 +31,9 @@ _FIELDS = tuple(f.name for f in fields(Finding))
 _SEVERITY = _FIELDS.index("severity")
 _TEXT, _INTEGER, _NUMBER = frozenset((str,)), frozenset((int,)), frozenset((int, float))
 _TYPES = {
-    **dict.fromkeys(("rule", "name", "message", "fingerprint"), _TEXT),
+    **dict.fromkeys(("rule", "name", "message", "about", "fingerprint"), _TEXT),
     "severity": _INTEGER,
-    **dict.fromkeys(("line", "column", "class_id"), _INTEGER | {type(None)}),
+    **dict.fromkeys(("line", "column", "class_id", "n_more"), _INTEGER | {type(None)}),
     **dict.fromkeys(
         ("x_center", "y_center", "width", "height", "value", "threshold"), _NUMBER | {type(None)}
     ),
@@ -158,6 +158,8 @@ def _finding(values: object, rules: Container[str]) -> Finding:
     finding = Finding(*values)
     if finding.rule not in rules or finding.fix not in (None, "safe", "unsafe"):
         raise EntryError("a finding of a rule or a fix that there is not")
+    if finding.about not in ABOUTS or finding.kind not in (None, *KINDS):
+        raise EntryError("a finding about something, or of a kind, that there is not")
     try:
         finding.severity = Severity(values[_SEVERITY])
     except ValueError:

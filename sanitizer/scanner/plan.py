@@ -125,7 +125,7 @@ def plan_scan(
     from sanitizer.scanner.run import affordable_mode
 
     dataset = find_dataset(list(paths), splits).without_repeats()
-    dataset.storage.forget()
+    dataset.storage.drop_listings()
     mode = affordable_mode(dataset)[0] if images == "auto" else images
     kind = kind_of(dataset)
     sampled = not (task_known or dataset.declared_task)

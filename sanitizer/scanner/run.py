@@ -111,7 +111,7 @@ def scan_dataset(
     started = time.perf_counter() if started is None else started
     dataset = dataset.without_repeats()
     config = config or nearby_config(dataset)
-    dataset.storage.forget()
+    dataset.storage.drop_listings()
     ruleset = RuleSet.build(load_rules(config.packs), config)
     notes = list(dataset.notes)
     if task == "auto":

@@ -124,8 +124,8 @@ class Storage(Protocol):
         """Take notice that the folder and all below it will be asked for."""
         ...
 
-    def forget(self) -> None:
-        """Drop what is known of folders: the dataset is found."""
+    def drop_listings(self) -> None:
+        """Free the memory of all listings, once the dataset is found."""
         ...
 
     def url(self, path: str) -> str:
@@ -174,8 +174,8 @@ class LocalStorage:
     def expect_walk(self, path: str) -> None:
         """Nothing: folders of a disk are read one by one."""
 
-    def forget(self) -> None:
-        """Nothing: it is the disk that knows."""
+    def drop_listings(self) -> None:
+        """Nothing: listings of a disk are not kept."""
 
     def identity(self, path: str) -> tuple[int, int] | None:
         """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""

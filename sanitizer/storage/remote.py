@@ -131,8 +131,8 @@ class RemoteStorage:
         """
         return self.url(self.anchor)
 
-    def forget(self) -> None:
-        """Drop all listings: they are large, and of no use once the dataset is found."""
+    def drop_listings(self) -> None:
+        """Free the memory of all listings: nothing needs them once the dataset is found."""
         self._known.clear()
         self._listed_names = self._listed_folders = 0
         self.kept.clear()

@@ -242,7 +242,7 @@ def test_a_file_of_garbage_has_a_thousand_faults_and_a_count() -> None:
     n_rows = 5000 + BLOCK_BYTES // 5
     assert len(faults) == MAX_PER_FILE + 1
     assert faults[-1].line == MAX_PER_FILE + 1
-    assert faults[-1].values["more_rows"] == n_rows - MAX_PER_FILE
+    assert faults[-1].n_more == n_rows - MAX_PER_FILE
     assert [f.file for f in parse_labels(contents, DETECT).faults if f.file != 1] == [2]
 
 

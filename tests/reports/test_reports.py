@@ -206,7 +206,7 @@ def test_json_lines_are_the_json_report_in_pieces() -> None:
     whole = json.loads(render(flawed(), "json"))
     head, *findings = (json.loads(line) for line in render(flawed(), "jsonl").splitlines())
     assert head | {"findings": findings} == whole
-    assert tuple(findings[0]) == (*COLUMNS, "file")
+    assert tuple(findings[0]) == (*COLUMNS, "file", "about", "kind", "n_more")
 
 
 def read_csv(r: Report) -> list[dict[str, str]]:

@@ -140,7 +140,7 @@ def test_a_class_that_is_no_integer_is_no_class() -> None:
 
 def test_a_file_rule_is_about_a_pair_and_opens_what_it_is_about() -> None:
     crowded = rule("X1", scope="file", when="n_rows > 1", message="{n_rows} rows on {img_w}x{img_h}")
-    wide = rule("I100", scope="file", when="img_w > 600", message="{img_w} px")
+    wide = rule("I100", scope="file", about="image", when="img_w > 600", message="{img_w} px")
     findings = judge(tables(SQUARE, SQUARE * 2), crowded, wide)
     assert [(f.rule, f.file, f.line, f.message) for f in findings] == [
         ("X1", "labels/train/1.txt", None, "2 rows on 640x480"),

@@ -71,6 +71,13 @@ def test_a_users_rule_stands_beside_the_built_in_ones(tmp_path: Path) -> None:
     assert set(load(tmp_path, RULE)) == {*load_rules(), "TEAM1"}
 
 
+@pytest.mark.parametrize("code", ["IMG1", "G1", "T1", "D1"])
+def test_a_rule_is_about_its_scope_unless_it_says_otherwise(tmp_path: Path, code: str) -> None:
+    text = RULE.replace("TEAM1", code)
+    assert load(tmp_path, text)[code].about == "row"
+    assert load(tmp_path, text.replace("scope: row", "scope: row\n  about: image"))[code].about == "image"
+
+
 def test_an_empty_pack_is_no_error(tmp_path: Path) -> None:
     assert load(tmp_path, "# nothing yet\n") == load_rules()
 
@@ -103,6 +110,15 @@ def test_a_number_will_do_as_threshold(tmp_path: Path) -> None:
             "scope: must be one of row, file, dataset, recipe, not 'rows' (did you mean 'row'?)",
         ),
         ("scope: row", "scope: dataset", 3, "a rule with 'when' is of scope row, file or recipe"),
+        (
+            "scope: row",
+            "scope: row\n  about: imge",
+            4,
+            "about: must be one of row, file, image, dataset, recipe, gradient, not 'imge' (did you mean 'image'?)",
+        ),
+        ("scope: row", "scope: row\n  about: recipe", 4, "a rule of scope row cannot be about recipe"),
+        ("scope: row", "scope: row\n  about: gradient", 4, "only built-in rules judge gradients"),
+        ("scope: row", "scope: row\n  kind: background", 4, "only built-in rules have a kind"),
         ("code: TEAM1", "code: team1", 1, "'team1' is no code"),
         ("code: TEAM1", "code: 17", 1, "must be a text, not 17"),
         ("code: TEAM1", "code: B001", 1, "B001 is already a rule of"),

@@ -135,7 +135,7 @@ def test_a_dataset_elsewhere_can_be_sent_to_a_worker(tmp_path: Path) -> None:
     folder = flawed_set(tmp_path / "set")
     for url in (in_memory(folder), str(zipped(folder, tmp_path / "set.zip"))):
         dataset = find_dataset([url])
-        dataset.storage.forget()
+        dataset.storage.drop_listings()
         sent = pickle.loads(pickle.dumps(dataset))
         for here, there in zip(dataset.splits, sent.splits, strict=True):
             chunk, spec = there.chunk(0, len(there)), sent.task_spec("detect")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import MAX_PER_FILE, Severity
 from sanitizer.fixes.repair.document import Document, Step
-from sanitizer.fixes.repair.policy import Orders, place_of, stands_for_many
+from sanitizer.fixes.repair.policy import FilePolicy, line_and_rule
 from sanitizer.fixes.repair.repairs import (
     MIXED_RULE,
     REINTERPRETING,
@@ -53,7 +53,7 @@ class Case:
         content: Its bytes.
         spec: What training would assume of every row.
         size_px: (width, height) of its image where known and certain.
-        orders: What may be done; set once the rules have spoken of the file as it is.
+        policy: Which findings may be repaired; set once the file has been judged as it was found.
         accepted, trial: The file with the repairs that are good, and with those being tried.
         finished: There is nothing left to try.
         keeps_rows: No row may be removed any more, because none would be left.
@@ -63,7 +63,7 @@ class Case:
     content: bytes
     spec: TaskSpec
     size_px: tuple[int, int] | None
-    orders: Orders = field(init=False)
+    policy: FilePolicy = field(init=False)
     accepted: Document = field(init=False)
     trial: Document = field(init=False)
     finished: bool = False
@@ -83,23 +83,23 @@ class Case:
 
     def unsettled(self) -> list[Finding]:
         """What is found in the outcome although its repair was asked for."""
-        return [f for f in self._findings if not stands_for_many(f) and self._was_asked_for(f)]
+        return [f for f in self._findings if f.n_more is None and self._was_asked_for(f)]
 
     def _was_asked_for(self, finding: Finding) -> bool:
         line = self._line(self.accepted, finding)
-        place = (line.origin if line else 0, finding.rule)
-        return any(self.orders.allows(place, repair.level) for repair in REPAIRS.get(finding.rule, ()))
+        key = (line.origin if line else 0, finding.rule)
+        return any(self.policy.allows(key, repair.level) for repair in REPAIRS.get(finding.rule, ()))
 
     def step(self, findings: Sequence[Finding], policy: Policy) -> None:
         """Take what the rules say of the trial: go on repairing, accept it, or begin again without what failed."""
         places = self._places(findings)
         if self._found is None:
-            self.orders = policy.orders(findings)
+            self.policy = policy.for_file(findings)
             self._found, self._findings = places, findings
         if self._repair(findings):
             return
         failed = self._failed(places)
-        emptied = not self.trial.has_rows() and self.accepted.has_rows() and not self.orders.dropped
+        emptied = not self.trial.has_rows() and self.accepted.has_rows() and not self.policy.dropped
         self.keeps_rows |= emptied
         if failed or emptied:
             self._begin_again(failed or {a for a in self._removals if self._repair_of(a).loses_box})
@@ -117,7 +117,7 @@ class Case:
     def _places(self, findings: Sequence[Finding]) -> dict[_KeyedPlace, Severity]:
         found: dict[_KeyedPlace, Severity] = {}
         for f in findings:
-            if not stands_for_many(f):
+            if f.n_more is None:
                 line = self._line(self.trial, f)
                 place = (line.key if line else 0, f.rule)
                 found[place] = max(f.severity, found.get(place, f.severity))
@@ -126,7 +126,7 @@ class Case:
     @staticmethod
     def _line(document: Document, finding: Finding) -> Line | None:
         """The line that a finding is about; None where it is about the file."""
-        number, _ = place_of(finding)
+        number, _ = line_and_rule(finding)
         return document.lines[number - 1] if 0 < number <= len(document.lines) else None
 
     def _failed(self, places: dict[_KeyedPlace, Severity]) -> set[Attempt]:
@@ -148,7 +148,7 @@ class Case:
         """
         line, rule = place
         if rule == "L007":
-            return bool(self.orders.dropped)
+            return bool(self.policy.dropped)
         if rule in _ON_EDGES and self._was_reinterpreted(self._tried.get(line, ())):
             return False
         return self._reread and severity < Severity.ERROR
@@ -177,7 +177,7 @@ class Case:
         return self._repair_text(findings) or self._repair_mixture(findings) or self._repair_rows(findings)
 
     def _repair_text(self, findings: Sequence[Finding]) -> bool:
-        wanted = any(f.rule == TEXT_RULE and self.orders.allows(place_of(f), "safe") for f in findings)
+        wanted = any(f.rule == TEXT_RULE and self.policy.allows(line_and_rule(f), "safe") for f in findings)
         return wanted and self.trial.normalise_text(Step(TEXT_RULE, TEXT_DONE))
 
     def _repair_mixture(self, findings: Sequence[Finding]) -> bool:
@@ -185,7 +185,7 @@ class Case:
         attempt = (0, MIXED_RULE, 0)
         if attempt in self._banned or attempt in self._tried.get(0, ()):
             return False
-        if not any(f.rule == MIXED_RULE for f in findings) or not self.orders.allows(
+        if not any(f.rule == MIXED_RULE for f in findings) or not self.policy.allows(
             (0, MIXED_RULE), "unsafe"
         ):
             return False
@@ -206,7 +206,7 @@ class Case:
         by_line = self._rules_by_line(findings)
         whole_file_in_corners = self._all_rows_have("B010", by_line)
         removed = {
-            i: _DECIDED for i, line in enumerate(self.trial.lines) if line.origin in self.orders.dropped
+            i: _DECIDED for i, line in enumerate(self.trial.lines) if line.origin in self.policy.dropped
         }
         changed = False
         for index, codes in by_line.items():
@@ -232,8 +232,8 @@ class Case:
         """Index of a line to the rules whose findings there are about that row alone, and can be repaired."""
         by_line: dict[int, list[str]] = {}
         for f in findings:
-            line, rule = place_of(f)
-            if line and rule in REPAIRS and f.severity >= _least_severity(rule) and not stands_for_many(f):
+            line, rule = line_and_rule(f)
+            if line and rule in REPAIRS and f.severity >= _least_severity(rule) and f.n_more is None:
                 by_line.setdefault(line - 1, []).append(rule)
         return by_line
 
@@ -243,7 +243,7 @@ class Case:
     def _settled_first(self, index: int, codes: Sequence[str]) -> set[str]:
         """The row's rules without those on its shape, where its numbers may be corners: clipping would hide that."""
         origin = self.trial.lines[index].origin
-        if "B010" not in codes or self.orders.decided.get((origin, "B010")) == "keep":
+        if "B010" not in codes or self.policy.decided.get((origin, "B010")) == "keep":
             return set(codes)
         return set(codes) - set(_ON_SHAPE)
 
@@ -259,7 +259,7 @@ class Case:
             return None
         for number, repair in enumerate(REPAIRS[code]):
             attempt = (line.key, code, number)
-            if attempt in self._banned or not self.orders.allows((line.origin, code), repair.level):
+            if attempt in self._banned or not self.policy.allows((line.origin, code), repair.level):
                 continue
             if code in _ON_EDGES and repair.level == "unsafe" and steps & set(REINTERPRETING):
                 continue

@@ -96,6 +96,6 @@ def _outcome(case: Case) -> FilePlan:
         steps=[*document.text_steps, *steps],
         removed=len(document.removed),
         left=case.unsettled(),
-        contradictory=sorted(case.orders.contradictory),
+        contradictory=sorted(case.policy.contradictory),
         keeps_rows=case.keeps_rows,
     )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.left_out import ENDS_PROCESS
 from sanitizer.dataset.tables import RowKind
 from sanitizer.reports.html.crops import LONGEST_SIDE_PX, Cut, cut_out, is_in_sight
 from sanitizer.reports.html.label_file import LabelFile, keypoints
@@ -76,8 +75,8 @@ class Group:
 
 def make_cards(group: Group) -> list[Card]:
     """A card for each finding of the group. OSError where crops cannot be written; nothing else is raised."""
-    if any(ENDS_PROCESS in f.message for f in group.findings):
-        return [Card() for _ in group.findings]  # it would end us
+    if any(f.kind == "ends-process" for f in group.findings):
+        return [Card() for _ in group.findings]  # reading would end this process, too
     label = LabelFile.read(group.label, group.spec)
     rows = [label.row_of(f) for f in group.findings]
     boxes = [corners(f) or label.corners(row) for f, row in zip(group.findings, rows, strict=True)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sanitizer import __version__
 from sanitizer.findings.finding import COLUMNS, count_by_rule, count_by_severity
 from sanitizer.reports.common import plain, plain_record
-from sanitizer.reports.stock import Stock
 from sanitizer.reports.summary import consequences, next_step, summary_lines
+from sanitizer.reports.summary_counts import SummaryCounts
 from sanitizer.util.escape import encodable, legible
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     """What training would do, in the words of the text report."""
     if not report.findings:
         return [legible(line.strip()) for line in summary_lines(report, lambda text, sgr: text)[:1]]
-    stock = Stock(report, rules)
+    counts = SummaryCounts(report, rules)
     lines = [
         f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
-        for i, (what, behind) in enumerate(consequences(report, stock))
+        for i, (what, behind) in enumerate(consequences(report, counts))
     ]
-    return [legible(line) for line in (*lines, next_step(stock, rules, lambda text, sgr: text))]
+    return [legible(line) for line in (*lines, next_step(counts, rules, lambda text, sgr: text))]
 
 
 def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:

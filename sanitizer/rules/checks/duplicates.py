@@ -37,6 +37,7 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]:
             label=survey.label_path(copy.index),
             split=survey.split_name(copy.index),
             values=values,
+            kind="leak" if survey.split_name(copy.index) != survey.split_name(copy.original) else None,
         )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import ChunkTables, TaskSpec
+    from sanitizer.findings.finding import FindingKind
     from sanitizer.rules.hits import Params
 
     _Column = NDArray[np.float64]
@@ -36,12 +37,12 @@ _DAMAGED = (ImageStatus.TRUNCATED, ImageStatus.UNDECODABLE)
 def unusable_image(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """I001: nothing that training can open. git-lfs pointers are L008."""
     index = np.flatnonzero(np.isin(tables.images.status, _UNUSABLE))
+    ends_process = tables.images.status[index] == ImageStatus.ENDS_PROCESS
     effect = np.where(
-        tables.images.status[index] == ImageStatus.ENDS_PROCESS,
-        "training may end the same way",
-        "training drops it together with its label",
+        ends_process, "training may end the same way", "training drops it together with its label"
     )
-    return Hits(index, fields={"detail": tables.images.detail[index], "effect": effect})
+    kinds: list[FindingKind | None] = ["ends-process" if ends else None for ends in ends_process.tolist()]
+    return Hits(index, fields={"detail": tables.images.detail[index], "effect": effect}, kind=kinds)
 
 
 @file_check("damaged-image")

@@ -46,8 +46,8 @@ class _Columns:
                 self._made[name] = self._makers[name](self)
         return self._made[name]
 
-    def forget(self) -> None:
-        """Free the columns made so far; who names one again gets it made again."""
+    def clear(self) -> None:
+        """Free all columns made so far; a column that is named again is made again."""
         self._made.clear()
 
     def _image_sides(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

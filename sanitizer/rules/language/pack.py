@@ -4,7 +4,10 @@ One rule (keys marked * may be left out; those marked + may be left out in a use
 
     - code: B001                     # a letter and three digits; in a user's pack [A-Z]+[0-9]+
       name: extreme-aspect-ratio     # kebab-case
-      scope: row                     # row | file | dataset | recipe
+      scope: row                     # row | file | dataset | recipe: what it is judged on
+      about: row                     # * row | file | image | dataset | recipe | gradient: what a finding is about;
+                                     #   default: the scope. Reports sort by it, and open the image for `image`
+      kind: background               # * built-in only: how later stages treat its findings, a `FindingKind`
       severity: warning              # error | warning | info
       tasks: [detect, segment]       # * default: all
       when: aspect > max_ratio       # an expression (expression.py) over the names in columns.py (of scope recipe:

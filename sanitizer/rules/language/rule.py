@@ -15,7 +15,7 @@ from sanitizer.rules.language.yaml_nodes import examples_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sanitizer.findings.finding import Severity
+    from sanitizer.findings.finding import About, FindingKind, Severity
 
 TRAINING = ("crashes", "drops-image", "drops-row", "rewrites-file", "ignores", "trains")
 FIXES = ("safe", "unsafe")
@@ -37,6 +37,8 @@ class Rule:
     scope: Scope
     severity: Severity
     message: str
+    about: About = "row"
+    kind: FindingKind | None = None
     when: str | None = None
     check: str | None = None
     value: str | None = None

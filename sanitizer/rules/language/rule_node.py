@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sanitizer.config import finite_number
 from sanitizer.dataset.tables import TASKS, Task
-from sanitizer.findings.finding import Severity
+from sanitizer.findings.finding import ABOUTS, KINDS, Severity
 from sanitizer.rules.checks import MODULES, READER
 from sanitizer.rules.language.columns import EXPRESSION_NAMES, TEXT_NAMES
 from sanitizer.rules.language.expression import ExpressionError
@@ -58,12 +58,23 @@ class RuleNode:
             if key not in self.values:
                 self._fail_at(self.node, f"the key {key!r} is missing")
         fields = {key: _READERS[key](self, key) for key in self.values if key != "examples"}
+        fields.setdefault("about", fields["scope"])
         rule = Rule(**fields, source=self.path, line=self.node.start_mark.line + 1, built_in=self.built_in)
+        self._check_about(rule)
         self._check_firing(rule)
         self._check_message(rule)
         if rule.scope == "recipe":
             self._check_suggestion(rule)
         return rule
+
+    def _check_about(self, rule: Rule) -> None:
+        """What it is about: the recipe in scope recipe and nowhere else; gradients only where the probe reports it."""
+        if (rule.about == "recipe") != (rule.scope == "recipe"):
+            self.fail("about", f"a rule of scope {rule.scope} cannot be about {rule.about}")
+        if rule.about == "gradient" and not self.built_in:
+            self.fail("about", "only built-in rules judge gradients, as the probe reports them")
+        if rule.kind and not self.built_in:
+            self.fail("kind", "only built-in rules have a kind")
 
     def _check_firing(self, rule: Rule) -> None:
         """When it fires: by an expression or a check, not both."""
@@ -224,6 +235,8 @@ _READERS: dict[str, Callable[[RuleNode, str], Any]] = {
     "code": RuleNode.code,
     "name": RuleNode.name,
     "scope": _one_of(SCOPES),
+    "about": _one_of(ABOUTS),
+    "kind": _one_of(KINDS),
     "severity": _severity,
     "tasks": RuleNode.tasks,
     "when": RuleNode.text,

@@ -1,4 +1,4 @@
-"""What a summary needs to know of the findings, counted in one pass over them."""
+"""The findings of a report counted for its summary, in one pass over them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ if TYPE_CHECKING:
     Reasons = list[tuple[str, str, int]]
     """(code, name, how many), most first."""
 
-BACKGROUND_RULES = ("D006", "L007")
-"""Rules that name images without label file and with an empty one."""
 UNITS_HELD = 200_000
-"""Files and images that are counted by name; of more, 64-bit hashes go to a file."""
+"""Names of files and images that are held to count each once; of more, 64-bit hashes go to a file."""
 
 
-class Stock:
-    """The findings of a report by what training makes of them.
+class SummaryCounts:
+    """The findings of a report, counted by what training does with the files and rows that they name.
 
-    Each attribute counts, by code and name of the rule, the distinct files or images that findings name, or findings.
+    `crashes` to `doubtful` list (code, name of the rule, how many), the largest number first. Files and images are
+    counted once for each rule.
 
     Attributes:
         tally: Findings by rule and severity.
-        crashes: Files over which training stops.
+        crashes: Files at which training stops.
         drops: Images that training leaves out.
-        background: Images that it reads as background.
-        left_out: Rows that it leaves out.
-        doubtful: Rows that it learns from.
+        background: Images that training reads as background.
+        left_out: Rows that training leaves out.
+        doubtful: Rows that training learns from although a finding names them.
         advice: Code to the suggestion of its first finding.
         agreed: Code to whether all its findings suggest the same.
         gravest: Code to the worst severity of its findings.
@@ -53,7 +52,7 @@ class Stock:
         is_read = read_by_training(report)
         for f in report.findings:
             self._note(f)
-            if f.rule in BACKGROUND_RULES:
+            if f.kind == "background":
                 distinct.add(self._number("background", f), f.image or f.label)
             if not is_read(f):
                 continue
