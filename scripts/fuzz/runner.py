@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 MEMORY_MB = 1024
 SECONDS_PER_INPUT = 10
-_START_S = 60
+_START_S = 240
 """Time for imports and seeds, on a busy machine, beside the time for fuzzing."""
 _RUNS = re.compile(r"^(?:stat::number_of_executed_units:|#)\s*(\d+)", re.MULTILINE)
 
