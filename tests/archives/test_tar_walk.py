@@ -191,6 +191,19 @@ def test_sparse_members_are_unpacked() -> None:
     assert ours(raw)[0] == [("s.txt", bytes(1000) + b"abc"), ("t.txt", b"t")] == library(raw)
 
 
+def test_a_sparse_member_whose_map_is_cut_off_is_damage() -> None:
+    """Python's tarfile lets an IndexError out."""
+    header = bytearray(archive([("s.txt", b"abc")], tarfile.GNU_FORMAT)[:BLOCK])
+    header[156:157] = b"S"
+    for at in range(386, 482, 24):
+        header[at : at + 24] = b"%011o\0%011o\0" % (at, 3)
+    header[482] = 1  # the map goes on in the next block
+    fix_checksum(header, 0)
+    found, walk = ours(bytes(header) + b"0" * 175)
+    assert found == []
+    assert walk.damage is not None
+
+
 def test_an_image_body_is_passed_over() -> None:
     members = [(f"{i}.{e}", b"\1" * n) for i in range(20) for e, n in (("jpg", 100_000), ("txt", 200))]
     raw = archive(members)
