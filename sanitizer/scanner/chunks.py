@@ -38,7 +38,6 @@ class ChunkResult:
     summary: ChunkSummary
     pairs: Split | None = None
     """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
-    from_cache: bool = False
     unread: int = 0
     """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
@@ -181,7 +180,7 @@ def judge(
     key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
-        return [ChunkResult(*known, from_cache=True)]
+        return [ChunkResult(*known)]
     results = _judge_files(job, split, piece.start, piece.stop)
     if len(results) == 1 and not results[0].unread:
         cache.store(key, results[0].findings, results[0].summary)
