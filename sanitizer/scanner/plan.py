@@ -38,8 +38,8 @@ class Plan:
         data: The path as given.
         kind: How the dataset lies there.
         mode: How images will be looked at.
-        packed_files: Number of shards or NDJSON files; 0 for loose files.
         images, labels: Number of files or members; lines of an NDJSON count as both.
+        packed_files: Number of shards or NDJSON files; 0 for loose files.
         total_bytes: Size of everything that is there.
         read_bytes: Bytes that will be read.
         requests: Files opened where they are loose, reads of an NDJSON; requests for bytes where these lie elsewhere.
@@ -50,9 +50,9 @@ class Plan:
     data: str
     kind: Kind
     mode: ImageMode
-    packed_files: int
     images: int | None = None
     labels: int | None = None
+    packed_files: int = 0
     total_bytes: int | None = None
     read_bytes: int | None = None
     requests: int | None = None
@@ -80,7 +80,8 @@ def plan_scan(
     sampled = [] if task_known or dataset.declared_task else list(_sampled_sizes(dataset))
     dataset.storage.forget()
     mode = affordable_mode(dataset)[0] if images == "auto" else images
-    plan = Plan(dataset.data, kind_of(dataset), mode, len({pack.path for pack in dataset.packs}))
+    n_packed = len({pack.path for pack in dataset.packs})
+    plan = Plan(dataset.data, kind_of(dataset), mode, packed_files=n_packed)
     if not dataset.packs:
         return _of_loose_files(plan, dataset, np.array(sampled, np.int64))
     plan = replace(plan, total_bytes=sum({pack.path: pack.size_bytes for pack in dataset.packs}.values()))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +75,20 @@ def test_files_of_an_archive_are_counted(tmp_path: Path, compression: int) -> No
     assert (plan.kind, plan.images, plan.labels, plan.exact) == ("remote loose", 23, 23, True)
     assert plan.total_bytes == sum(p.stat().st_size for p in files)
     assert (plan.requests, plan.read_bytes) == (None, None)
+
+
+def test_sizes_behind_a_web_server_are_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = loose_set(tmp_path / "set")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/set/{name}"
+        plan = plan_scan([url], "header")
+        assert main(["scan", url, "--plan", "--images", "header"]) == 0
+        server.shutdown()
+    assert (plan.kind, plan.images, plan.labels, plan.exact) == ("remote loose", 23, 23, False)
+    assert (plan.total_bytes, plan.read_bytes, plan.requests) == (None, None, 2 * 23 + 23)
+    assert "to read  unknown bytes in about 69 requests" in capsys.readouterr().out
 
 
 def shards(folder: Path, n: int, each: int, image_bytes: int) -> None:
