@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sanitizer.scanner.engines.agenda import Judged, Task
     from sanitizer.storage.remote import RemoteStorage
 
+    _Agenda = Agenda[Piece, list[ChunkResult]]
+
 SENT_AHEAD = 2
 """Tasks at once for each core of the cluster: the next is on its node when one is through."""
 PIECES_PER_TASK = 4
@@ -144,14 +146,14 @@ class _Cluster:
         self._job = ray.put(self._bare_job)
         # Retries are counted here: Ray's own would not tell a lost node from a file that ends every process.
         self._judge = ray.remote(num_cpus=1, max_retries=0)(judge_on_node)
-        self._running: dict[Any, Task] = {}
+        self._running: dict[Any, Task[Piece]] = {}
         self._losses: dict[int, int] = {}
         self._at_once = 1
         self._count_again = 0.0
 
     def run(self, pieces: Iterable[Piece]) -> Iterator[Judged]:
         """Judge all pieces, in order; what still runs when this ends is cancelled."""
-        agenda = Agenda(pieces)
+        agenda: _Agenda = Agenda(pieces)
         try:
             while True:
                 self._hand_out(agenda)
@@ -171,7 +173,7 @@ class _Cluster:
             for ref in self._running:
                 self._ray.cancel(ref, force=True)
 
-    def _hand_out(self, agenda: Agenda) -> None:
+    def _hand_out(self, agenda: _Agenda) -> None:
         """Submit as many tasks as are good; none while suspects wait to be alone."""
         if agenda.suspects:
             return
@@ -195,7 +197,7 @@ class _Cluster:
         parcel = Parcel.of(self._dataset, piece)
         return self._judge.remote(self._job, __version__, self._place, parcel, left_out)
 
-    def _collect(self, agenda: Agenda) -> None:
+    def _collect(self, agenda: _Agenda) -> None:
         """Wait for one task and keep its results."""
         (ref,), _ = self._ray.wait(list(self._running), num_returns=1)
         task = self._running.pop(ref)
