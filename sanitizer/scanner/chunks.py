@@ -173,7 +173,7 @@ def judge(
     split = job.dataset.splits[piece.split]
     if left_out:
         return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
-    if _is_heavy(split, piece):
+    if _is_heavy(split, piece, job.spec.max_label_bytes):
         return [result for half in piece.halves() for result in judge(job, cache, half)]
     if cache is None:
         return _judge_files(job, split, piece.start, piece.stop)
@@ -187,12 +187,12 @@ def judge(
     return results
 
 
-def _is_heavy(split: Split, piece: Piece) -> bool:
+def _is_heavy(split: Split, piece: Piece, most_of_one: int) -> bool:
     """Whether its labels, of which a listing tells the sizes, are too many bytes to be judged at once."""
     if split.states is None or len(piece) < 2:
         return False
     sizes = split.states[piece.start : piece.stop, 2]
-    return int(sizes[sizes <= limits.LABEL_BYTES].sum()) > limits.CHUNK_LABEL_BYTES
+    return int(sizes[sizes <= most_of_one].sum()) > limits.CHUNK_LABEL_BYTES
 
 
 MOST_TABLE_BYTES = 192 << 20
@@ -248,7 +248,9 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
     pack = job.dataset.packs[piece.pack]
     spec = row_spec(pack, job.spec)
     part = (piece.start, piece.stop, piece.first_line)
-    for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
+    for read in pack_chunks(
+        job.dataset, piece.pack, part, job.mode, left_out, label_bytes=job.spec.max_label_bytes
+    ):
         chunk = read.pairs.chunk(0, len(read.pairs))
         labels = parse_arriving(read.labels, len(read.labels), spec)
         tables = ChunkTables(chunk, labels, read.images)
