@@ -12,9 +12,6 @@ LABEL_BYTES = 5 * MIB
 1 MB; a table takes up to forty times the text that it is made from, and rows that are no numbers a hundred times while
 they are explained."""
 
-DATA_YAML_BYTES = 5_000_000
-"""A data.yaml. The one of 1,203 classes (LVIS) has 30 kB."""
-
 IMAGE_BYTES = 256 * MIB
 """An image that must be held as a whole: one in an archive, or one that Pillow looks at behind a server."""
 

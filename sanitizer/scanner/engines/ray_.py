@@ -23,6 +23,7 @@ from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.storage.base import LOCAL, StorageError
 from sanitizer.storage.opening import open_storage
+from sanitizer.util.escape import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -255,7 +256,7 @@ class _Cluster:
         cause = getattr(error, "cause", None)
         if isinstance(cause, Exception) and not isinstance(cause, self._ray.exceptions.RayError):
             return cause
-        return EngineError(f"Ray: {_first_line(cause or error)}")
+        return EngineError(f"Ray: {first_line(cause or error)}")
 
 
 def _place_of(dataset: Dataset) -> str | None:
@@ -312,17 +313,17 @@ def _connect(ray: Any, tell: Callable[[str], None]) -> None:
     except Exception as error:
         if address != "auto":
             raise EngineError(
-                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {_first_line(error)} "
+                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {first_line(error)} "
                 "(one that wants a token needs RAY_AUTH_MODE=token)"
             ) from error
         if not isinstance(error, ConnectionError):
             raise EngineError(
-                f"the Ray cluster that runs here does not answer: {_first_line(error)}"
+                f"the Ray cluster that runs here does not answer: {first_line(error)}"
             ) from error
         try:
             _init(ray, address="local", include_dashboard=False)
         except Exception as failure:
-            raise EngineError(f"no Ray cluster can be started here: {_first_line(failure)}") from failure
+            raise EngineError(f"no Ray cluster can be started here: {first_line(failure)}") from failure
         tell(
             "no Ray cluster runs here and RAY_ADDRESS names none: one was started on this machine for the scan"
         )
@@ -358,7 +359,3 @@ def _knock(address: str) -> None:
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
