@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,15 +49,6 @@ class Opened:
         monkeypatch.setattr(os, "open", open_)
         monkeypatch.setattr(os, "read", read)
         monkeypatch.setattr(os, "close", close)
-        monkeypatch.setattr("sanitizer.scanner.task.open_regular", self._open_and_read)
-
-    def _open_and_read(self, path: str) -> BytesIO:
-        """As `open_regular`, by os.read: what a file object reads for itself is not seen."""
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return BytesIO(os.read(descriptor, 1 << 20))
-        finally:
-            os.close(descriptor)
 
 
 @pytest.mark.parametrize("mode", ["header", "none"])
