@@ -11,6 +11,7 @@ from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.storage.opening import absolute, open_path
 from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_stream
+from sanitizer.util.escape import first_line
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -183,11 +184,7 @@ def _read_yaml(path: str) -> object:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: no valid YAML: {error.problem}") from error
     except Exception as error:  # PyYAML's constructors raise KeyError and more: `!!bool x`
-        raise ConfigError(f"{path}: no valid YAML: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{path}: no valid YAML: {first_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class NdjsonReader:
         mode: "none" leaves the sizes out.
         opener: Opens a path for reading, unbuffered.
         records_per_chunk: How many records are held at once.
+        label_bytes: The largest label that is judged.
     """
 
     pack: Pack
@@ -164,6 +165,7 @@ class NdjsonReader:
     mode: ImageMode
     opener: Opener
     records_per_chunk: int
+    label_bytes: int = limits.LABEL_BYTES
     faults: list[Place] = field(default_factory=list)
     unread: int = 0
     _bad_lines: int = 0
@@ -264,17 +266,17 @@ class NdjsonReader:
         images = [None if self.mode == "none" else sized_image(r.width, r.height) for r in records]
         return PackChunk(
             as_split(split, self.pack.path, pairs),
-            [_label(r) for r in records],
+            [_label(r, self.label_bytes) for r in records],
             stored_table(images),
             faults,
             unread=unread,
         )
 
 
-def _label(record: Record) -> bytes | OSError:
-    """The label's bytes, or that they are too many."""
-    if len(record.label) > limits.LABEL_BYTES:
-        return too_large(limits.LABEL_BYTES, record.file)
+def _label(record: Record, limit: int) -> bytes | OSError:
+    """The label's bytes, or that they are more than `limit`."""
+    if len(record.label) > limit:
+        return too_large(limit, record.file)
     return record.label
 
 

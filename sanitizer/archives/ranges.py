@@ -44,7 +44,7 @@ def ranges(
         yield from line_ranges(pack.path, pack.size_bytes, opener)
         return
     start = 0
-    if may_be_cut(pack, pairs_per_range):
+    if _may_be_cut(pack, pairs_per_range):
         try:
             with opener(pack.path) as file:
                 for border in _borders(ReadAhead(file), pairs_per_range):
@@ -55,7 +55,7 @@ def ranges(
     yield start, pack.size_bytes, 1
 
 
-def may_be_cut(pack: Pack, pairs_per_range: int) -> bool:
+def _may_be_cut(pack: Pack, pairs_per_range: int) -> bool:
     """Whether a file is so large that it may hold more than two ranges."""
     large = pack.size_bytes > 2 * pairs_per_range * SMALLEST_PAIR_BYTES
     return large and pack.kind == "tar" and pack.only is None

@@ -72,8 +72,7 @@ class ReadAhead:
 
     Attributes:
         size: Length of the file in bytes.
-        requests: Number of reads so far.
-        bytes_read: Number of bytes that these brought.
+        bytes_read: Number of bytes read so far.
         failed: Why a read failed, once one did: whoever is handed this as a file may hide the exception.
         problem: None: as much is read as the file has.
         extension_limit: Bytes of extended headers that are read in all: as many as there are.
@@ -85,7 +84,7 @@ class ReadAhead:
     def __init__(self, file: BinaryIO, blocks: Blocks | None = None) -> None:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
-        self.requests = self.bytes_read = 0
+        self.bytes_read = 0
         self.failed: OSError | None = None
         self._window = b""
         self._start = 0
@@ -144,7 +143,6 @@ class ReadAhead:
             except OSError as error:
                 self.failed = error
                 raise
-            self.requests += 1
             if not part:
                 break
             parts.append(part)

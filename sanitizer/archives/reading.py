@@ -9,6 +9,7 @@ from sanitizer.archives.read_ahead import opener_in
 from sanitizer.archives.tar.chunks import PackChunk, TarReader
 from sanitizer.dataset.left_out import NOTHING
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def pack_chunks(
     mode: ImageMode,
     left_out: LeftOut | None = None,
     opener: Opener | None = None,
+    label_bytes: int = limits.LABEL_BYTES,
 ) -> Iterator[PackChunk]:
     """The pairs of a range of the dataset's packed file of that number.
 
@@ -37,6 +39,7 @@ def pack_chunks(
         mode: How closely to look at images.
         left_out: Numbers of images and of labels, in the order of the range, that are not to be read.
         opener: Opens a path for reading, unbuffered; None opens it where the dataset is.
+        label_bytes: The largest label that is read.
     """
     pack = dataset.packs[number]
     opener = opener or opener_in(dataset.storage, pack.size_bytes)
@@ -47,10 +50,13 @@ def pack_chunks(
 
         splits = [s.name for s in dataset.splits]
         names = frozenset(dataset.names)
-        lines = NdjsonReader(pack, splits, names, dataset.root, mode, opener, PAIRS_PER_CHUNK[mode])
+        lines = NdjsonReader(
+            pack, splits, names, dataset.root, mode, opener, PAIRS_PER_CHUNK[mode], label_bytes
+        )
         yield from lines.chunks(start, stop, first_line)
         return
-    reader = TarReader(pack, split, dataset.root, mode, opener, PAIRS_PER_CHUNK[mode], left_out or NOTHING)
+    pairs = PAIRS_PER_CHUNK[mode]
+    reader = TarReader(pack, split, dataset.root, mode, opener, pairs, left_out or NOTHING, label_bytes)
     yield from reader.chunks(start, stop)
 
 

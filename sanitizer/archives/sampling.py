@@ -21,16 +21,11 @@ _LABEL_BYTES = 1 << 16
 def sample_labels(dataset: Dataset, at_most: int) -> list[bytes]:
     """Contents of up to `at_most` labels from the starts of up to `SAMPLED_PACKS` packed files."""
     labels: list[bytes] = []
-    for number, share in labels_of_each(dataset, at_most).items():
-        pack = dataset.packs[number]
-        labels += islice(_labels(pack, opener_in(dataset.storage, pack.size_bytes)), share)
+    packs = dataset.packs[:: -(-len(dataset.packs) // SAMPLED_PACKS) or 1]
+    for pack in packs:
+        opener = opener_in(dataset.storage, pack.size_bytes)
+        labels += islice(_labels(pack, opener), -(-at_most // len(packs)))
     return labels[:at_most]
-
-
-def labels_of_each(dataset: Dataset, at_most: int) -> dict[int, int]:
-    """How many labels are looked at in which of the packed files, by number."""
-    numbers = range(0, len(dataset.packs), -(-len(dataset.packs) // SAMPLED_PACKS) or 1)
-    return dict.fromkeys(numbers, -(-at_most // max(len(numbers), 1)))
 
 
 def _labels(pack: Pack, opener: Opener) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from sanitizer.cli.arguments import comma_list, one_of
 from sanitizer.cli.options import TASKS, config_folder
 from sanitizer.cli.output import print_bytes
 from sanitizer.config import load_config
+from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
     import argparse
@@ -177,14 +178,14 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     path = shlex.quote(args.paths[0])
     lines = []
     if result.files:
-        files = _counted(len(result.files), "label file")
+        files = in_thousands(len(result.files), "label file")
         lines.append(f"{'Would change' if args.diff else 'Changed'} {files}:")
         lines += tally_of(result.files)
         lines.append(_outcome(result, args.diff))
     else:
         lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
     if result.still_dropped:
-        images = _counted(result.still_dropped, "image")
+        images = in_thousands(result.still_dropped, "image")
         lines.append(
             f"Training {'would still drop' if args.diff else 'still drops'} {images}: `sanitize scan {path}` says why;"
             f" --view FOLDER makes a view of the dataset without {'it' if result.still_dropped == 1 else 'them'}."
@@ -192,10 +193,10 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
     if result.caches:
         lines.append(f"Set aside, as they are stale now: {', '.join(result.caches)}.")
     if result.further:
-        removing = _counted(result.further_boxes_lost, "box", "boxes")
+        removing = in_thousands(result.further_boxes_lost, "box")
         price = f", and remove {removing} for it" if result.further_boxes_lost else ""
         lines.append(
-            f"With --unsafe it would settle {_counted(result.further, 'more finding')}{price}:"
+            f"With --unsafe it would settle {in_thousands(result.further, 'more finding')}{price}:"
             f" see `sanitize fix {path} --unsafe --diff`."
         )
     if result.run:
@@ -227,13 +228,13 @@ def _outcome(result: FixResult, would: bool) -> str:
     from sanitizer.fixes.planning import boxes_lost
 
     lost = sum(boxes_lost(file.plan) for file in result.files)
-    text = f"{_counted(lost, 'box', 'boxes') if lost else 'No box'} {'would be ' * would}lost"
+    text = f"{in_thousands(lost, 'box') if lost else 'No box'} {'would be ' * would}lost"
     if lost:
         removed = sum(file.plan.removed for file in result.files)
         text += f": the row{'s' * (removed != 1)} removed above{', but for the copies' * (removed > lost)}"
     text += "."
     if result.saved:
-        images = _counted(result.saved, "image")
+        images = in_thousands(result.saved, "image")
         text += f" Training {'would get' if would else 'gets'} {images} back that it would {'have ' * (not would)}drop"
         text += "." if would else "ped."
     return text
@@ -243,10 +244,6 @@ def _nothing_to_do(result: FixResult, args: argparse.Namespace) -> str:
     if result.keep_rows:
         return "Nothing that can be fixed: correct data.yaml or the rows, or leave these images out (--view FOLDER)."
     return "Nothing to fix." if args.unsafe or not result.further else "Nothing to fix that is safe."
-
-
-def _counted(n: int, what: str, many: str | None = None) -> str:
-    return f"{n:,} {what if n == 1 else many or what + 's'}"
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Prints what a scan will cost, for `sanitize scan --plan`."""
+"""Prints what a scan will read, for `sanitize scan --plan`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_plan(args: argparse.Namespace) -> int:
     from sanitizer.cli.output import print_as_terminal, print_bytes
     from sanitizer.scanner.plan import plan_scan
 
-    plan = plan_scan(args.paths, args.images, args.split, args.jobs, args.task != "auto")
+    plan = plan_scan(args.paths, args.images, args.split, args.task != "auto")
     if args.format == "json":
         print_bytes(as_json(plan).encode())
     else:
@@ -41,41 +41,44 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def as_json(plan: Plan) -> str:
     """The plan as one JSON object."""
-    return json.dumps({**asdict(plan), "rate_source": plan.rate_source}, indent=1) + "\n"
+    return json.dumps(asdict(plan), indent=1) + "\n"
 
 
 def as_text(plan: Plan) -> str:
     """The plan for people."""
-    about = "" if plan.exact else "about "
-    at_least = "at least " if plan.exact else about
     remote, _, kind = plan.kind.rpartition(" ")
     what = {"loose": "loose files", "tar": "tar shards", "ndjson": "NDJSON"}[kind]
     if plan.packed_files:
         what = f"{plan.packed_files:,} {what.removesuffix('s') if plan.packed_files == 1 else what}"
     requests = "requests" if remote else "files opened" if kind == "loose" else "reads"
-    workers = f"{plan.processes} processes" if plan.processes > 1 else "one process"
     rows = (
         ("dataset", f"{plan.data}: {what}, {_bytes(plan.total_bytes)}"),
-        ("images", f"{about}{plan.images:,} ({_MODES[plan.mode]})"),
-        ("labels", f"{about}{plan.labels:,}"),
-        ("to read", f"{at_least}{_bytes(plan.read_bytes)} in {plan.requests:,} {requests}"),
-        ("time", f"{_time(plan.seconds)} with {workers}"),
-        ("memory", f"about {plan.memory_mib:,} MiB in all"),
-        ("rate", f"{plan.pairs_per_s:,.0f} pairs/s a process, from {plan.rate_source}"),
+        ("images", f"{_number(plan.images, plan)} ({_MODES[plan.mode]})"),
+        ("labels", _number(plan.labels, plan)),
+        (
+            "to read",
+            f"{_at_least(plan)}{_bytes(plan.read_bytes)} in {_number(plan.requests, plan)} {requests}",
+        ),
     )
     return "".join(f"{name:<8} {value}\n" for name, value in rows)
 
 
-def _bytes(number: int) -> str:
+def _at_least(plan: Plan) -> str:
+    if plan.read_bytes is None:
+        return ""
+    return "at least " if plan.exact else "about "
+
+
+def _number(number: int | None, plan: Plan) -> str:
+    if number is None:
+        return "unknown"
+    return f"{'' if plan.exact else 'about '}{number:,}"
+
+
+def _bytes(number: int | None) -> str:
+    if number is None:
+        return "unknown bytes"
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return f"{number} bytes"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 1:
-        return "under a second"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK, UsageError
 from sanitizer.cli.output import wants_bar
+from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
     import argparse
@@ -74,13 +75,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if report.unread:
         _say(
-            args, f"note: the scan could not read {_counted(report.unread, 'file')}: this report is not whole"
+            args,
+            f"note: the scan could not read {in_thousands(report.unread, 'file')}: this report is not whole",
         )
     if args.csv:
         from sanitizer.reports.formats import write
 
         write(report, args.csv)
-        _say(args, f"{args.csv}: {_counted(len(report.findings), 'finding')}")
+        _say(args, f"{args.csv}: {in_thousands(len(report.findings), 'finding')}")
     if args.html:
         _write_page(report, args)
     if args.label_studio or args.cvat:
@@ -119,8 +121,8 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
     made = write_page(report, page, crops, wants_bar(args), reach=_reach(report, args))
     for note in made.notes:
         _say(args, f"note: {note}")
-    pictures = f" with {_counted(made.crops, 'picture')} (in {args.html}/crops)" if made.crops else ""
-    _say(args, f"{page}: {_counted(made.findings, 'finding')}{pictures}")
+    pictures = f" with {in_thousands(made.crops, 'picture')} (in {args.html}/crops)" if made.crops else ""
+    _say(args, f"{page}: {in_thousands(made.findings, 'finding')}{pictures}")
 
 
 def _reach(report: Report, args: argparse.Namespace) -> Reach:
@@ -154,14 +156,10 @@ def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:
         _say(args, f"left out: {rest:,} more")
     without = sum(f.image is None for f in report.findings)
     if without:
-        _say(args, f"{_counted(without, 'finding')} about no image: in the other reports alone")
-    _say(args, f"{exported.files[0]}: {_counted(exported.images, 'image')} (and {exported.files[1]})")
+        _say(args, f"{in_thousands(without, 'finding')} about no image: in the other reports alone")
+    _say(args, f"{exported.files[0]}: {in_thousands(exported.images, 'image')} (and {exported.files[1]})")
     for hint in exported.hints:
         _say(args, hint)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _say(args: argparse.Namespace, sentence: str) -> None:

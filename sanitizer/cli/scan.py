@@ -70,7 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="local, or ray: on the cluster of RAY_ADDRESS, or else one that runs here; all nodes must see the "
         "files under the same paths, or reach the same URL (pip install 'sanitize-yolo[ray]')")  # fmt: skip
     add("--no-cache", action="store_true", help="read everything again, remember nothing")
-    add("--plan", action="store_true", help="read no label and no image: say what the scan will cost")
+    add(
+        "--plan",
+        action="store_true",
+        help="read no label and no image: count files, bytes and requests of the scan",
+    )
 
     add_report_options(parser)
 

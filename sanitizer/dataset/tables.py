@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sanitizer.util.bounded_read import MIB
+from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 Task = Literal["detect", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
-
-MAX_LABEL_BYTES = 5 * MIB
-"""The limit of L010 where nobody has set another. The polygons of a crowded picture take under 1 MB; a table
-takes up to forty times the text that it is made from."""
 
 
 class RowKind(IntEnum):
@@ -104,7 +100,7 @@ class TaskSpec:
     nc: int | None
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
-    max_label_bytes: int = MAX_LABEL_BYTES
+    max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 
 

@@ -12,6 +12,7 @@ from sanitizer.fixes.journal.runs import FOLDER, JournalError, located, locked, 
 from sanitizer.fixes.journal.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.roots import root_with_journal
 from sanitizer.util.bounded_read import NotRegularError
+from sanitizer.util.counting import listed
 from sanitizer.util.escape import legible
 from sanitizer.util.folder import NoFolderError, open_folder
 
@@ -122,7 +123,7 @@ def _refuse_other_files(run: Run) -> None:
     if odd:
         raise JournalError(
             f"run {run.id} was not made by you, and names files that are no labels of this dataset's images:"
-            f" {_listed([legible(path) for path in odd])}; nothing was changed"
+            f" {listed([legible(path) for path in odd])}; nothing was changed"
         )
 
 
@@ -201,8 +202,8 @@ def _refuse_edited(run: Run, force: bool) -> None:
     edited = [legible(entry.path) for entry in run.entries if not _is_ours(run, entry)]
     if edited and not force:
         raise JournalError(
-            f"{_listed(edited)} changed since the fix: nothing was undone (--force takes the fix back all the same,"
-            " and loses these changes)"
+            f"{listed(edited, _NAMES_SHOWN)} changed since the fix: nothing was undone (--force takes the fix back all"
+            " the same, and loses these changes)"
         )
 
 
@@ -260,8 +261,3 @@ def _put_back(run: Run, number: int, entry: Entry) -> None:
                 folder.unlink(other)
         else:
             folder.replace(run.temporary(number), name)
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
-    return ", ".join(paths[:_NAMES_SHOWN]) + more

@@ -21,7 +21,8 @@ def read_remote_labels(
     storage: Storage, paths: Sequence[str | None], spec: TaskSpec, sizes: Sequence[int] | None = None
 ) -> LabelTable:
     """Label files as `read_labels` reads them; `sizes` are their bytes, -1 where unknown."""
-    return parse_arriving(_as_many_as_fit(whole_files(storage, paths, sizes)), len(paths), spec)
+    contents = whole_files(storage, paths, spec.max_label_bytes, sizes)
+    return parse_arriving(_as_many_as_fit(contents), len(paths), spec)
 
 
 def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:

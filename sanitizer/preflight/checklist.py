@@ -13,6 +13,7 @@ from sanitizer.preflight.correction import train_command
 from sanitizer.reports.common import rules_of
 from sanitizer.reports.summary import consequences
 from sanitizer.reports.summary_counts import SummaryCounts
+from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def area_lines(flight: Preflight) -> list[Line]:
     for finding in flight.report.findings:
         of_area[AREAS[finding.about]].append(finding)
     looked_at = {
-        "labels": _plural(flight.report.summary.boxes, "box")
+        "labels": in_thousands(flight.report.summary.boxes, "box")
         + " in "
-        + _plural(flight.report.summary.labels, "file"),
-        "images": _plural(flight.report.summary.images, "image"),
+        + in_thousands(flight.report.summary.labels, "file"),
+        "images": in_thousands(flight.report.summary.images, "image"),
         "dataset": ", ".join(f"{s.split} {s.images:,}" for s in flight.report.summary.splits) or "no split",
         "recipe": recipe_words(flight.recipe.resolved()),
         "gradients": _gradient_words(flight),
@@ -79,7 +80,7 @@ def _line(area: str, looked_at: str, findings: Sequence[Finding], flight: Prefli
         mark, colour = _NOT_LOOKED_AT
     notes = len(findings) - len(serious)
     said = [named(serious)] if serious else []
-    said += [_plural(notes, "note")] if notes else []
+    said += [in_thousands(notes, "note")] if notes else []
     return Line(area, mark, colour, f"{looked_at}: {', '.join(said)}" if said else looked_at)
 
 
@@ -100,8 +101,10 @@ def _gradient_words(flight: Preflight) -> str:
     probed = flight.probed
     norms = sorted(s.grad_norm for s in probed.steps if math.isfinite(s.grad_norm))
     median = f" (median norm {norms[len(norms) // 2]:.3g})" if norms else ""
-    learnt = f" after {_plural(len(probed.steps), 'step')}{median}"
-    return f"{len(probed.measured):,} of {_plural(len(probed.samples), 'training image')} measured{learnt}"
+    learnt = f" after {in_thousands(len(probed.steps), 'step')}{median}"
+    return (
+        f"{len(probed.measured):,} of {in_thousands(len(probed.samples), 'training image')} measured{learnt}"
+    )
 
 
 def run_words(flight: Preflight) -> list[str]:
@@ -111,9 +114,7 @@ def run_words(flight: Preflight) -> list[str]:
     train = facts.n_images if not math.isnan(facts.n_images) else kept.get("train", 0)
     steps = "" if math.isnan(facts.steps) else f"about {max(facts.steps, 1):,.0f} optimizer steps"
     val = f"validate on {kept.get('val', 0):,}"
-    line = (
-        f"train on {_plural(int(train), 'image')} and {val}; {steps or 'batch by memory'} on {facts.device}"
-    )
+    line = f"train on {in_thousands(int(train), 'image')} and {val}; {steps or 'batch by memory'} on {facts.device}"
     counts = SummaryCounts(flight.report, rules_of(flight.report))
     return [line, *(text for text, _ in consequences(flight.report, counts))]
 
@@ -162,7 +163,9 @@ def _things(ranked: Sequence[Concern], paint: Paint) -> list[str]:
         lines += _wrapped(f"    {arrow} ", "", legible(concern.settle))
     more = len(ranked) - THINGS_SHOWN
     if more > 0:
-        lines.append(f"    and {_plural(more, 'lesser thing')}: --output preflight.csv or .html has them all")
+        lines.append(
+            f"    and {in_thousands(more, 'lesser thing')}: --output preflight.csv or .html has them all"
+        )
     return lines
 
 
@@ -196,7 +199,3 @@ def preflight_record(flight: Preflight, fail_on: Severity | None) -> dict[str, A
 
 
 _WORDS = {"✓": "ok", "!": "warning", "✗": "error", "–": "not looked at"}
-
-
-def _plural(n: int, noun: str) -> str:
-    return f"{n:,} {noun if n == 1 else noun + ('es' if noun.endswith('x') else 's')}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
 from sanitizer.reports.summary_counts import SummaryCounts
+from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     counts = SummaryCounts(report, rules)
     lines = [
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
-        f"Found {paint(_and(by_severity), '1')} under {_plural(len(counts.gravest), 'rule')}{_known(report)}.",
+        f"Found {paint(_and(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
         *_training(report, counts),
     ]
     return [*lines, next_step(counts, rules, paint)]
@@ -74,9 +75,9 @@ def _size(report: Report) -> str:
     s = report.summary
     if not s.images and not s.labels:
         return "no images and no labels found"
-    parts = [_plural(s.images, "image")] if s.images else []
-    rows = _plural(s.boxes, "box" if report.task == "detect" else "object")
-    return ", ".join([*parts, _plural(s.labels, "label"), rows])
+    parts = [in_thousands(s.images, "image")] if s.images else []
+    rows = in_thousands(s.boxes, "box" if report.task == "detect" else "object")
+    return ", ".join([*parts, in_thousands(s.labels, "label"), rows])
 
 
 def _elapsed(report: Report) -> str:
@@ -86,7 +87,7 @@ def _elapsed(report: Report) -> str:
 def _known(report: Report) -> str:
     if not report.suppressed:
         return ""
-    return f"; {_plural(report.suppressed, 'known finding')} of the baseline left out"
+    return f"; {in_thousands(report.suppressed, 'known finding')} of the baseline left out"
 
 
 def _training(report: Report, counts: SummaryCounts) -> list[str]:
@@ -110,12 +111,12 @@ def consequences(report: Report, counts: SummaryCounts) -> list[tuple[str, str]]
         share, by_split = _share(report, "background")
         found.append((f"read {share} as background{by_split}", _reasons(counts.background)))
     if s.images_rewritten:
-        found.append((f"rewrite {_plural(s.images_rewritten, 'image file')} on disk", ""))
+        found.append((f"rewrite {in_thousands(s.images_rewritten, 'image file')} on disk", ""))
     if counts.left_out:
         found.append(("leave out label rows", _reasons(counts.left_out)))
     if counts.doubtful:
         n_rows = sum(n for _, _, n in counts.doubtful)
-        found.append((f"learn from {_plural(n_rows, 'doubtful row')}", _reasons(counts.doubtful)))
+        found.append((f"learn from {in_thousands(n_rows, 'doubtful row')}", _reasons(counts.doubtful)))
     return found
 
 
@@ -123,7 +124,7 @@ def _reasons(ranked: Reasons) -> str:
     """Codes and names, most frequent first, with their counts."""
     shown = [f"{legible(code)} {legible(name)} ({n:,})" for code, name, n in ranked[:REASONS_SHOWN]]
     rest = len(ranked) - len(shown)
-    return ", ".join(shown) + (f" and {_plural(rest, 'more rule')}" if rest else "")
+    return ", ".join(shown) + (f" and {in_thousands(rest, 'more rule')}" if rest else "")
 
 
 def _share(report: Report, what: str) -> tuple[str, str]:
@@ -131,7 +132,7 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     splits = [s for s in report.summary.splits if s.images]
     n, total = sum(getattr(s, what) for s in splits), sum(s.images for s in splits)
     percent = 100 * n / total if total else 0
-    text = f"{n:,} of {_plural(total, 'image')}" + (f" ({percent:.0f} %)" if percent >= 1 else "")
+    text = f"{n:,} of {in_thousands(total, 'image')}" + (f" ({percent:.0f} %)" if percent >= 1 else "")
     hit = [f"{legible(s.split)} {getattr(s, what):,} of {s.images:,}" for s in splits if getattr(s, what)]
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
@@ -156,11 +157,6 @@ def next_step(counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) ->
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
     name, shown_code = legible(counts.tally.first[code].name), legible(code)
     return f"Next: {paint(f'{shown_code} {name}', '1')}.{advice} `sanitize rules {shown_code}` explains."
-
-
-def _plural(n: int, noun: str) -> str:
-    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
-    return f"{n:,} {noun if n == 1 else plural}"
 
 
 def _and(parts: list[str]) -> str:

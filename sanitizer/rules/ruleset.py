@@ -9,8 +9,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from sanitizer import __version__
-from sanitizer.dataset.tables import MAX_LABEL_BYTES
 from sanitizer.rules.hits import Params
+from sanitizer.util import limits
 from sanitizer.util.bounded_read import MIB
 from sanitizer.util.suggest import did_you_mean
 
@@ -152,7 +152,7 @@ def _with_params_of(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
 
 
 def _label_limit(rules: Mapping[str, Rule]) -> int:
-    limit = rules["L010"].params["max_mb"] if "L010" in rules else MAX_LABEL_BYTES / MIB
+    limit = rules["L010"].params["max_mb"] if "L010" in rules else limits.LABEL_BYTES / MIB
     if not 0 < limit * MIB < 1 << 40:
         _refuse(f"rules.L010.params.max_mb: must be a number of megabytes such as 64, not {limit:g}")
     return math.ceil(limit * MIB)

@@ -38,7 +38,6 @@ class ChunkResult:
     summary: ChunkSummary
     pairs: Split | None = None
     """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
-    from_cache: bool = False
     unread: int = 0
     """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
 
@@ -174,26 +173,26 @@ def judge(
     split = job.dataset.splits[piece.split]
     if left_out:
         return [_judge_rest(job, split.chunk(piece.start, piece.stop), left_out)]
-    if _is_heavy(split, piece):
+    if _is_heavy(split, piece, job.spec.max_label_bytes):
         return [result for half in piece.halves() for result in judge(job, cache, half)]
     if cache is None:
         return _judge_files(job, split, piece.start, piece.stop)
     key = cache.key(split, piece.start, piece.stop)
     known = cache.load(key)
     if known is not None:
-        return [ChunkResult(*known, from_cache=True)]
+        return [ChunkResult(*known)]
     results = _judge_files(job, split, piece.start, piece.stop)
     if len(results) == 1 and not results[0].unread:
         cache.store(key, results[0].findings, results[0].summary)
     return results
 
 
-def _is_heavy(split: Split, piece: Piece) -> bool:
+def _is_heavy(split: Split, piece: Piece, most_of_one: int) -> bool:
     """Whether its labels, of which a listing tells the sizes, are too many bytes to be judged at once."""
     if split.states is None or len(piece) < 2:
         return False
     sizes = split.states[piece.start : piece.stop, 2]
-    return int(sizes[sizes <= limits.LABEL_BYTES].sum()) > limits.CHUNK_LABEL_BYTES
+    return int(sizes[sizes <= most_of_one].sum()) > limits.CHUNK_LABEL_BYTES
 
 
 MOST_TABLE_BYTES = 192 << 20
@@ -249,7 +248,9 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
     pack = job.dataset.packs[piece.pack]
     spec = row_spec(pack, job.spec)
     part = (piece.start, piece.stop, piece.first_line)
-    for read in pack_chunks(job.dataset, piece.pack, part, job.mode, left_out):
+    for read in pack_chunks(
+        job.dataset, piece.pack, part, job.mode, left_out, label_bytes=job.spec.max_label_bytes
+    ):
         chunk = read.pairs.chunk(0, len(read.pairs))
         labels = parse_arriving(read.labels, len(read.labels), spec)
         tables = ChunkTables(chunk, labels, read.images)

@@ -130,15 +130,11 @@ def scan_dataset(
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
-    from_cache = False
     for result in run_job(job, jobs, progress, engine, notes.append):
-        from_cache |= result.from_cache
         builder.add(result.summary, result.pairs)
         log.extend(result.findings)
         unread += result.unread
     survey = builder.finish(_packed_files(dataset))
-    if keeps and not from_cache and engine == "local":
-        _remember_rate(job, jobs, len(survey), time.perf_counter() - started)
     failed = set(dataset.storage.failed)
     log.extend(dataset_findings(survey, ruleset))
     not_compared = dataset.storage.failed.keys() - failed
@@ -172,21 +168,6 @@ def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:
         f"nothing was kept for a quick rescan: the cache folder {cache_root()} lies inside the dataset, where a scan "
         "never writes (SANITIZE_CACHE_DIR names another folder)"
     )
-
-
-def _remember_rate(job: Job, jobs: int | None, pairs: int, seconds: float) -> None:
-    """Keep how fast this was, for `--plan`; of small datasets it would say nothing."""
-    if pairs < LEAST_PAIRS[job.mode]:
-        return
-    from sanitizer.scanner.engines.local import processes_for
-    from sanitizer.scanner.rates import Timing, kind_of, remember
-
-    processes = processes_for(job.dataset, job.mode, jobs)
-    remember(kind_of(job.dataset), job.mode, Timing(pairs, round(seconds, 3), processes))
-
-
-LEAST_PAIRS = {"none": 10_000, "header": 5_000, "decode": 200}
-"""A scan of fewer pairs says how long Python takes to start, not how fast it reads."""
 
 
 def nearby_config(dataset: Dataset) -> Config:

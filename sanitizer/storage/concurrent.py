@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from sanitizer.storage import retries
-from sanitizer.util import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -76,11 +75,11 @@ def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator
 
 
 def whole_files(
-    storage: Storage, paths: Sequence[str | None], sizes: Sequence[int] | None = None
+    storage: Storage, paths: Sequence[str | None], limit: int, sizes: Sequence[int] | None = None
 ) -> Iterator[bytes | OSError | None]:
-    """All bytes of each file, or why they cannot be had; None for None. `sizes` in bytes, -1 where unknown."""
+    """All bytes of each file, up to `limit`, or why they cannot be had; None for None. `sizes`: -1 where unknown."""
     sizes = sizes or [-1] * len(paths)
-    return concurrently(partial(_whole, storage), list(zip(paths, sizes, strict=True)), label_weight)
+    return concurrently(partial(_whole, storage, limit), list(zip(paths, sizes, strict=True)), label_weight)
 
 
 def label_weight(item: tuple[str | None, int]) -> int:
@@ -88,7 +87,7 @@ def label_weight(item: tuple[str | None, int]) -> int:
     return max(item[1], 1024) if item[1] >= 0 else UNKNOWN_WEIGHT
 
 
-def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | None:
+def _whole(storage: Storage, limit: int, item: tuple[str | None, int]) -> bytes | OSError | None:
     """All bytes of a file, or why they cannot be had."""
     path, size = item
     remote = cast("RemoteStorage", storage)
@@ -97,6 +96,6 @@ def _whole(storage: Storage, item: tuple[str | None, int]) -> bytes | OSError | 
     if path in remote.kept:
         return remote.kept.pop(path)
     try:
-        return remote.fetch(path, 0, None, size, limits.LABEL_BYTES)[0]
+        return remote.fetch(path, 0, None, size, limit)[0]
     except OSError as error:
         return error

@@ -161,10 +161,6 @@ class RemoteStorage:
         """The file, to read in large parts: each read is a request."""
         return RemoteFile(self, path, size)
 
-    def cost(self, path: str, start: int, stop: int, size: int) -> tuple[int, int]:
-        """(requests, bytes) that fetching bytes start to stop of a file of that size takes where nothing fails."""
-        return (1, stop - start) if stop > start else (0, 0)
-
     def size(self, path: str) -> int:
         """Bytes of a file."""
         return self._entry(path).size

@@ -132,18 +132,6 @@ class ZipStorage(RemoteStorage):
             raise too_large(limit, path)
         return _InflatedFile(self, path, member)
 
-    def cost(self, path: str, start: int, stop: int, size: int) -> tuple[int, int]:
-        """(reads of the archive, bytes of these)."""
-        member = self._directory.member(path)
-        if member is None or stop <= start:
-            return 0, 0
-        if member.method == DEFLATED:
-            start, stop = 0, min(member.packed, stop + stop // 1000 + _DEFLATE_OVERHEAD_BYTES)
-        names = _LOCAL_HEADER.size + member.name_bytes
-        if start < 1 << 16:
-            return 1, min(names + _USUAL_EXTRA_BYTES + stop, self._directory.size - member.offset)
-        return 2, names + _USUAL_EXTRA_BYTES + stop - start
-
     def raw(self, member: Member, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
         return self._raw(member, start, stop)

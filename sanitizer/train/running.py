@@ -17,6 +17,7 @@ from sanitizer.train.clipping import DEFAULTS, kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES
 from sanitizer.ultra.arguments import ArgumentError, resolve_arguments
+from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 from sanitizer.view.write import fix_dataset_into_view
 
@@ -79,12 +80,12 @@ class Outcome:
     def sentence(self) -> str:
         """All of it in one line."""
         said = [
-            _counted(self.spikes, "step") + " spiked",
+            in_thousands(self.spikes, "step") + " spiked",
             f"{self.skipped:,} {'was' if self.skipped == 1 else 'were'} skipped as not finite",
-            _counted(self.rollbacks, "rollback"),
+            in_thousands(self.rollbacks, "rollback"),
         ]
         left_out = f", which left out {', '.join(self.left_out)}" if self.left_out else ""
-        return f"Of {_counted(self.steps, 'optimizer step')}, {', '.join(said[:2])}; {said[2]}{left_out}."
+        return f"Of {in_thousands(self.steps, 'optimizer step')}, {', '.join(said[:2])}; {said[2]}{left_out}."
 
 
 def prepare_run(
@@ -305,7 +306,3 @@ def _log_on_stderr() -> Iterator[None]:
         os.close(real_stdout)
         for handler in handlers:
             handler.setStream(sys.stdout)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -31,6 +31,7 @@ from sanitizer.train.step_log import StepLog
 from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
+from sanitizer.util.counting import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,7 @@ LEFT_OUT = "left_out.txt"
 """File in `save_dir` that names the images left out, one a line; a resumed run reads it."""
 
 
+_NAMES_SHOWN = 4
 MAX_SUSPECTS = 16
 """Images held in memory as possible culprits of a failure."""
 
@@ -237,7 +239,7 @@ class ClippedTrainer(ClippedStep):
         if self._any_rank(not overflow):
             self._bad_streak += 1
             what = "gradient" if math.isfinite(record.loss) else "loss"
-            images = _listed(self._shown(suspects or record.images))
+            images = listed(self._shown(suspects or record.images), _NAMES_SHOWN)
             self._say(
                 f"step {record.step}: the {what} is not finite, so the step is skipped; images: {images}"
             )
@@ -327,7 +329,11 @@ class ClippedTrainer(ClippedStep):
         self._begin_step()
         self._say(
             f"{reason}: went back to the start of epoch {snapshot.epoch + 1}, lowered lr0 to {self.args.lr0:g}, "
-            + (f"and leave out {_listed(left_out)}" if left_out else "and found no single image at fault")
+            + (
+                f"and leave out {listed(left_out, _NAMES_SHOWN)}"
+                if left_out
+                else "and found no single image at fault"
+            )
         )
 
     def _images_at_fault(self, most_others: int = 4) -> tuple[str, ...]:
@@ -381,9 +387,3 @@ def _of_all_ranks(images: tuple[str, ...]) -> tuple[str, ...]:
 
 def _files(batches: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(image for batch in batches for image in images_of(batch)))
-
-
-def _listed(images: Sequence[str], most: int = 4) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(images) - most} more" if len(images) > most else ""
-    return ", ".join(images[:most]) + more

@@ -37,7 +37,7 @@ from sanitizer.ultra.pickle_outline import (
     outline,
 )
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
-from sanitizer.util.escape import legible
+from sanitizer.util.escape import first_line, legible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ def read_checkpoint(path: str) -> Checkpoint:
     except PickleRefusedError as error:
         raise ModelError(_untrusted(path, str(error))) from error
     except Exception as error:
-        raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+        raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
     return _checkpoint(content, path)
 
 
@@ -236,7 +236,3 @@ def _untrusted(path: str, reason: str) -> str:
         f"{path}: loading it would run code that it carries; --trust-weights allows that, "
         f"if you know who made the file ({legible(reason)[:200]})"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -16,6 +16,7 @@ from sanitizer.ultra.model_size import check_size
 from sanitizer.ultra.model_yaml import ModelError as ModelError
 from sanitizer.ultra.model_yaml import read_model_yaml
 from sanitizer.util.bounded_read import open_regular
+from sanitizer.util.escape import first_line
 
 if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
@@ -50,7 +51,7 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
             check_size({**config, "nc": spec.nc or config.get("nc")}, channels)
         model = kind(config, nc=spec.nc, ch=channels, verbose=False, **settings)
     except Exception as error:
-        raise ModelError(f"{name}: no model can be built of it ({_first_line(error)})") from error
+        raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
     finally:
         Conv.default_act = activation  # Ultralytics leaves it changed where it fails
     made_for = tasks.guess_model_task(weights if weights is not None else model.yaml)  # type: ignore[no-untyped-call]
@@ -89,7 +90,7 @@ def check_model_file(name: str, trust_weights: bool = False) -> None:
     try:
         check_size(config, config.get("channels") or 3)
     except Exception as error:
-        raise ModelError(f"{name}: no model can be built of it ({_first_line(error)})") from error
+        raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
 
 
 def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
@@ -131,7 +132,7 @@ def _loaded(path: str) -> dict[str, Any]:
         # An absolute path: a bare name of a published model would be looked for on the network.
         checkpoint: dict[str, Any] = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
     except Exception as error:
-        raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+        raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
     return checkpoint
 
 
@@ -144,7 +145,7 @@ def _unpickled(path: str) -> dict[str, Any]:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=False)
         except Exception as error:
-            raise ModelError(f"{path}: no checkpoint that can be read ({_first_line(error)})") from error
+            raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
     return checkpoint if isinstance(checkpoint, dict) else {}
 
 
@@ -157,7 +158,3 @@ def _check_regular(path: str) -> None:
         ) from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

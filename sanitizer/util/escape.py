@@ -46,3 +46,8 @@ def _escape(character: str | re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's way of keeping a byte that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return c.encode("unicode_escape").decode("ascii")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an exception says; its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from sanitizer.util.bounded_read import MIB
 
-LABEL_BYTES = 8 * MIB
-"""A label file or member. The largest of published sets has 0.3 MB; rows that are no numbers take a hundred times their
-own size while they are explained."""
-
-DATA_YAML_BYTES = 5_000_000
-"""A data.yaml. The one of 1,203 classes (LVIS) has 30 kB."""
+LABEL_BYTES = 5 * MIB
+"""A label, where L010's parameter says nothing else. The polygons of a crowded picture take under
+1 MB; a table takes up to forty times the text that it is made from, and rows that are no numbers a hundred times while
+they are explained."""
 
 IMAGE_BYTES = 256 * MIB
 """An image that must be held as a whole: one in an archive, or one that Pillow looks at behind a server."""

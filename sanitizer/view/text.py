@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.planning import boxes_lost
+from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,22 +29,18 @@ def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool =
         f"Wrote {shown_as}: {n_images:,} images ({splits}) with {n_boxes:,} boxes. The dataset is as it was."
     ]
     if view.changed:
-        files = _counted(len(view.changed), "label file")
+        files = in_thousands(len(view.changed), "label file")
         lost = sum(boxes_lost(file.plan) for file in view.files)
         lines.append(f"{files} repaired, in the copy; {lost or 'no'} box{'es' * (lost != 1)} lost:")
         lines += tally
     if view.copied:
         lines.append(
-            f"{_counted(view.copied, 'image')} copied rather than linked, as training would rewrite"
+            f"{in_thousands(view.copied, 'image')} copied rather than linked, as training would rewrite"
             f" {'it' if view.copied == 1 else 'them'} on disk."
         )
     if view.excluded:
-        n = _counted(len(view.excluded), "image")
+        n = in_thousands(len(view.excluded), "image")
         lines.append(f"{n} left out: {os.path.join(shown_as, 'excluded.csv')} says why.")
     if advice:
         lines.append(f"Train with data={os.path.join(shown_as, 'data.yaml')}")
     return "\n".join(lines)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"

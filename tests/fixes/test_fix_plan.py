@@ -18,7 +18,7 @@ from sanitizer.findings.finding import Severity, fingerprinted
 from sanitizer.fixes.repair.document import Document, with_tokens
 from sanitizer.fixes.repair.plan import FilePlan, Source, plan_files
 from sanitizer.fixes.repair.policy import Policy
-from sanitizer.fixes.repair.repairs import REPAIRS, least_level
+from sanitizer.fixes.repair.repairs import REPAIRS, TEXT_RULE
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
@@ -295,6 +295,14 @@ def test_more_rows_than_are_listed_one_by_one() -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe0\0", b"0 0.5\0", b"\xef\xbb\xbf", b"\r", b"x"])
 def test_a_file_without_rows_or_text_is_left_alone_or_tidied(content: bytes) -> None:
     assert after(content, unsafe=True) in (content, b"", b"\n")
+
+
+def least_level(code: str) -> str | None:
+    """What `fix:` of a rule must say: whether some of its findings are repaired without --unsafe, or any at all."""
+    if code == TEXT_RULE:
+        return "safe"
+    levels = {repair.level for repair in REPAIRS.get(code, ())}
+    return "safe" if "safe" in levels else "unsafe" if levels else None
 
 
 def test_rules_say_what_fix_does() -> None:

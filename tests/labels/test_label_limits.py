@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from measured import MOST_MB, SCAN, run_measured
+from packed_sets import picture, write_tar
+from remote_places import zipped
 from tiny_sets import tiny_set
 
 from sanitizer import scan
 from sanitizer.config import Config, RuleConfig
-from sanitizer.dataset.tables import MAX_LABEL_BYTES, FileStatus, TaskSpec
+from sanitizer.dataset.tables import FileStatus, TaskSpec
 from sanitizer.labels.label_files import parse_arriving, parse_labels, read_labels
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.util.bounded_read import MIB, NotRegularError, TooLargeError
+from sanitizer.util.limits import LABEL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +164,7 @@ def test_a_person_can_raise_and_lower_the_limit(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_the_rule_is_the_limit_of_the_readers() -> None:
-    assert load_rules()["L010"].params["max_mb"] * MIB == MAX_LABEL_BYTES
+    assert load_rules()["L010"].params["max_mb"] * MIB == LABEL_BYTES
 
 
 def test_copies_of_one_image_do_not_disagree_because_one_label_was_not_read(tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_copies_of_one_image_do_not_disagree_because_one_label_was_not_read(tmp_
 
 def fill(path: Path, piece: bytes) -> None:
     """As much of the same as a label may have."""
-    path.write_bytes(piece * (MAX_LABEL_BYTES // len(piece)))
+    path.write_bytes(piece * (LABEL_BYTES // len(piece)))
 
 
 HOSTILE: dict[str, Callable[[Path], object]] = {
@@ -235,3 +238,24 @@ def test_what_is_judged_in_parts_is_judged_all_the_same(tmp_path: Path) -> None:
     assert report.summary.boxes == 120_000 * 9 + 53
     assert report.summary.images == 62
     assert np.sum([f.rule == "B007" for f in report.findings]) > 0
+
+
+@pytest.mark.parametrize("place", ["disk", "shard", "zip"])
+def test_the_limit_that_the_user_sets_holds_wherever_labels_lie(tmp_path: Path, place: str) -> None:
+    loose = tmp_path / "set"
+    for kind in ("images", "labels"):
+        (loose / kind / "train").mkdir(parents=True)
+    (loose / "images/train/a.jpg").write_bytes(picture(1, 8))
+    (loose / "labels/train/a.txt").write_bytes(b"0 0.5 0.5 0.2 0.2\n" + b" " * (9 * MIB))
+    (loose / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [a]\n")
+    path = loose / "data.yaml"
+    if place == "shard":
+        members = [("a.jpg", picture(1, 8)), ("a.txt", (loose / "labels/train/a.txt").read_bytes())]
+        path = write_tar(tmp_path / "train-0.tar", members)
+    elif place == "zip":
+        path = zipped(loose, tmp_path / "set.zip")
+    for limit, labels in ((5, 0), (16, 1)):
+        config = Config(rules={"L010": RuleConfig(params={"max_mb": limit})})
+        report = scan(path, config=config, images="none", cache=False, jobs=1)
+        assert ("L010" in {f.rule for f in report.findings}) == (not labels)
+        assert report.summary.boxes == labels

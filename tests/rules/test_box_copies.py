@@ -124,44 +124,57 @@ CROWDED = st.lists(
 )
 
 
-@pytest.mark.parametrize("dense_window", [64, 0])  # 0: every file goes through cells
+@pytest.mark.parametrize("long_window", [64, 0])  # 0: every file may be sorted by top edge
 @settings(max_examples=150, deadline=None)
 @given(rows=CROWDED, least_iou=st.sampled_from([0.5, 0.9, 0.95]))
 def test_the_sweep_finds_what_comparing_all_pairs_finds(
-    dense_window: int, rows: list[tuple[int, float, float, float, float]], least_iou: float
+    long_window: int, rows: list[tuple[int, float, float, float, float]], least_iou: float
 ) -> None:
     boxes = boxes_of(rows)
     expected = all_pairs(boxes, least_iou)
     search = Search(least_iou, least_iou, lambda later, _earlier, _iou: np.ones(len(later), bool))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlap, "DENSE_WINDOW", dense_window)
+        patch.setattr(overlap, "LONG_WINDOW", long_window)
         later, earlier, _ = earlier_partners(boxes, search)
     assert later.tolist() == sorted(expected)
     for b, a in zip(later.tolist(), earlier.tolist(), strict=True):
         assert a in expected[b]
-        if dense_window:
+        if long_window:
             assert a == min(expected[b])
 
 
-@pytest.mark.parametrize("dense_window", [64, 0])
+@pytest.mark.parametrize("long_window", [64, 0])
 @pytest.mark.parametrize("within", [True, False])
 @settings(max_examples=150, deadline=None)
 @given(rows=CROWDED, data=st.data())
 def test_the_sweep_keeps_to_one_family_or_to_two(
-    dense_window: int, within: bool, rows: list[tuple[int, float, float, float, float]], data: st.DataObject
+    long_window: int, within: bool, rows: list[tuple[int, float, float, float, float]], data: st.DataObject
 ) -> None:
     boxes = boxes_of(rows)
     kin = np.array(data.draw(st.lists(st.integers(0, 4), min_size=len(rows), max_size=len(rows))), float)
     every_partner = all_pairs(boxes, 0.9)
     expected = {b: {a for a in every_partner[b] if (kin[a] == kin[b]) == within} for b in every_partner}
-    search = Search(0.9, 0.9, lambda later, earlier, _: (kin[later] == kin[earlier]) == within, kin, within)
+    search = Search(0.9, 0.9, lambda later, earlier, _: (kin[later] == kin[earlier]) == within)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlap, "DENSE_WINDOW", dense_window)
+        patch.setattr(overlap, "LONG_WINDOW", long_window)
         patch.setattr(overlap, "PAIRS_AT_ONCE", 16)
         patch.setattr(overlap, "PATIENCE", 3)
         later, earlier, _ = earlier_partners(boxes, search)
     assert later.tolist() == sorted(b for b in expected if expected[b])
     assert all(a in expected[b] for b, a in zip(later.tolist(), earlier.tolist(), strict=True))
+
+
+def test_copies_in_a_stack_of_wide_boxes_are_found_by_their_top_edges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlap, "MAX_PAIRS", 0)
+    n = 500
+    y1 = np.concatenate([np.arange(n) / 1000, np.arange(n) / 1000])
+    boxes = Boxes(
+        np.arange(2 * n), np.zeros(2 * n, np.int32), np.zeros(2 * n), y1, np.ones(2 * n), np.full(2 * n, 5e-4)
+    )
+    later, earlier, _ = earlier_partners(boxes, Search(0.9, 0.9, lambda later, *_: np.ones(len(later), bool)))
+    assert (later.tolist(), earlier.tolist()) == (list(range(n, 2 * n)), list(range(n)))
 
 
 def test_a_pile_of_boxes_names_every_box_but_the_first() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -20,7 +19,6 @@ from sanitizer.config import Config, RuleConfig
 from sanitizer.dataset.model import PAIRS_PER_CHUNK, Dataset, Split
 from sanitizer.scanner.cache import DIGEST_BYTES, MAGIC, cache_root
 from sanitizer.scanner.chunks import pieces
-from sanitizer.scanner.rates import Timing, rate_of, remember
 
 
 @pytest.fixture
@@ -218,43 +216,6 @@ def test_what_stands_in_the_place_of_the_cache_neither_hangs_nor_breaks_a_scan(
     monkeypatch.setenv("SANITIZE_CACHE_DIR", str(folder))
     with within(10):
         assert run(dataset).findings == first.findings
-        remember("loose", "header", Timing(100, 1.0, 1))
-
-
-@pytest.mark.parametrize("kind", WRITTEN_OVER)
-def test_what_stands_in_the_place_of_the_rates_is_no_rate(kind: str) -> None:
-    put(kind, Path(cache_root(), "rates.json"))
-    with within(10):
-        assert rate_of("loose", "header").scans == 0
-        remember("loose", "header", Timing(100, 1.0, 1))
-
-
-def test_a_file_that_the_rates_are_a_link_to_is_not_written(tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("mine")
-    Path(cache_root(), "rates.json").symlink_to(tmp_path / "mine")
-    remember("loose", "header", Timing(100, 1.0, 1))
-    assert (tmp_path / "mine").read_text() == "mine"
-    assert rate_of("loose", "header").scans == 1
-
-
-@pytest.mark.parametrize(
-    "timing",
-    [
-        {"pairs": float("inf"), "seconds": 1.0, "jobs": 1},
-        {"pairs": 10**400, "seconds": 1.0, "jobs": 1},
-        {"pairs": 10, "seconds": float("inf"), "jobs": 1},
-        {"pairs": True, "seconds": 1.0, "jobs": 1},
-        {"pairs": 10, "seconds": 1.0, "jobs": 2**70},
-    ],
-)
-def test_rates_beyond_reason_are_none(timing: dict[str, object]) -> None:
-    Path(cache_root(), "rates.json").write_text(json.dumps({"loose/header": [timing]}))
-    assert rate_of("loose", "header").scans == 0
-
-
-def test_rates_in_deep_lists_are_none() -> None:
-    Path(cache_root(), "rates.json").write_bytes(b"[" * 200_000)
-    assert rate_of("loose", "header").scans == 0
 
 
 def test_nothing_behind_a_link_in_the_cache_is_thrown_away(dataset: Path, tmp_path: Path) -> None:
@@ -444,7 +405,6 @@ def test_a_cache_inside_the_dataset_is_off_and_the_report_says_so(
         inside = tmp_path.parent / f"{tmp_path.name} link"
         inside.symlink_to(dataset)
     monkeypatch.setenv("SANITIZE_CACHE_DIR", str(inside))
-    monkeypatch.setattr("sanitizer.scanner.run.LEAST_PAIRS", {"header": 1, "decode": 1, "none": 1})
     before = state_of(dataset)
     report = run(dataset)
     assert state_of(dataset) == before

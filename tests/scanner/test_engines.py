@@ -287,6 +287,24 @@ def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(
 
 
 @forked
+def test_no_worker_outlives_a_killed_process_that_makes_pictures() -> None:
+    script = """
+import time
+from sanitizer.reports.html.pool import share_out
+list(share_out(time.sleep, [60] * 4, 2, 1, [1] * 4, None))
+"""
+    process = subprocess.Popen((sys.executable, "-c", script))
+    try:
+        workers = workers_of(process, 2)
+        process.kill()
+        process.wait()
+        assert are_gone(workers)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@forked
 def test_a_worker_notices_by_itself_that_who_started_it_is_gone() -> None:
     script = """
 import os, sys, time
@@ -554,3 +572,30 @@ def test_a_piece_judged_on_its_own_is_the_piece_judged_in_its_split(data_yaml: P
         (here,) = judge(job, None, piece)
         assert there.findings == here.findings
         assert np.array_equal(there.summary.label_digest, here.summary.label_digest)
+
+
+@pytest.mark.parametrize("module", ["pickle", "socket", "multiprocessing"])
+def test_a_spawned_worker_imports_nothing_from_the_current_folder(
+    data_yaml: Path, tmp_path: Path, module: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / f"here/{module}.py").write_text("raise SystemExit('imported from the current folder')\n")
+    script = tmp_path / "scan.py"
+    script.write_text(
+        "import sys\n"
+        "from sanitizer.util import processes\n"
+        "from sanitizer import scan\n"
+        "if __name__ == '__main__':\n"
+        "    processes.start_method = lambda: 'spawn'\n"
+        "    print(scan(sys.argv[1], jobs=2, images='header', cache=False).notes)\n"
+    )
+    done = subprocess.run(
+        (sys.executable, str(script), str(data_yaml)),
+        cwd=tmp_path / "here",
+        env=os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(sanitizer.__file__))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "current folder" not in done.stderr
+    assert "ended whatever they did" not in done.stdout

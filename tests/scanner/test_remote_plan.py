@@ -1,9 +1,12 @@
-"""What `--plan` forecasts of datasets elsewhere, against the requests that a proxy then counts."""
+"""What `--plan` says of datasets elsewhere, against the requests that a proxy then counts."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +14,8 @@ from packed_sets import GOOD, ZERO, padded, picture, samples, write_tar
 from remote_places import BUCKET, Proxy, gets, zipped
 
 from sanitizer import scan
-from sanitizer.archives.forecast import _MEMBERS_KNOWN
 from sanitizer.cli import main
 from sanitizer.scanner.plan import plan_scan
-from sanitizer.storage.zip_ import ZipStorage
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ def test_requests_for_loose_files_are_known_beforehand(
     proxy, folder = s3
     url = f"s3://{BUCKET}/set/{loose_set(folder / 'set', task)}"
     proxy.reset()
-    plan = plan_scan([url], mode, jobs=1)
+    plan = plan_scan([url], mode)
     assert not gets(proxy, "/images/") and not gets(proxy, "/labels/")
     assert (plan.kind, plan.images, plan.labels, plan.exact) == ("remote loose", 23, 23, True)
     proxy.reset()
@@ -64,30 +65,30 @@ def test_requests_for_loose_files_are_known_beforehand(
     )
 
 
-@pytest.mark.parametrize("mode", ["header", "none", "decode"])
 @pytest.mark.parametrize(
     "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"]
 )
-def test_reads_of_an_archive_are_known_beforehand(
-    tmp_path: Path, mode: Any, compression: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_an_archive_are_counted(tmp_path: Path, compression: int) -> None:
     loose_set(tmp_path / "set", "task: detect\n")
-    archive = str(zipped(tmp_path / "set", tmp_path / "set.zip", compression))
-    plan = plan_scan([archive], mode, jobs=1)
-    reads: list[int] = []
-    really = ZipStorage._at
+    files = [p for p in (tmp_path / "set").rglob("*.*") if p.suffix != ".yaml"]
+    plan = plan_scan([str(zipped(tmp_path / "set", tmp_path / "set.zip", compression))], "header")
+    assert (plan.kind, plan.images, plan.labels, plan.exact) == ("remote loose", 23, 23, True)
+    assert plan.total_bytes == sum(p.stat().st_size for p in files)
+    assert (plan.requests, plan.read_bytes) == (None, None)
 
-    def counted(self: ZipStorage, start: int, stop: int) -> bytes:
-        data = really(self, start, stop)
-        reads.append(len(data))
-        return data
 
-    monkeypatch.setattr(ZipStorage, "_at", counted)
-    scan(archive, images=mode, jobs=1, cache=False)
-    of_yaml = 2  # it is looked at, and read
-    assert plan.exact
-    assert plan.requests == len(reads) - of_yaml
-    assert plan.read_bytes == pytest.approx(sum(reads[of_yaml:]), rel=0.02)
+def test_sizes_behind_a_web_server_are_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = loose_set(tmp_path / "set")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/set/{name}"
+        plan = plan_scan([url], "header")
+        assert main(["scan", url, "--plan", "--images", "header"]) == 0
+        server.shutdown()
+    assert (plan.kind, plan.images, plan.labels, plan.exact) == ("remote loose", 23, 23, False)
+    assert (plan.total_bytes, plan.read_bytes, plan.requests) == (None, None, 2 * 23 + 23)
+    assert "to read  unknown bytes in about 69 requests" in capsys.readouterr().out
 
 
 def shards(folder: Path, n: int, each: int, image_bytes: int) -> None:
@@ -101,42 +102,13 @@ def shards(folder: Path, n: int, each: int, image_bytes: int) -> None:
     (folder / "data.yaml").write_text("names: [a]\n")
 
 
-@pytest.mark.parametrize("mode", ["header", "none", "decode"])
-@pytest.mark.parametrize(
-    ("n", "each", "image_bytes"),
-    [(3, 20, 5000), (2, 300, 40_000), (12, 40, 100_000), (1, 20, 3_000_000)],
-    ids=["small", "long", "many", "large images"],
-)
-def test_requests_for_shards_are_forecast(
-    s3: tuple[Proxy, Path],
-    n: int,
-    each: int,
-    image_bytes: int,
-    mode: Any,
-) -> None:
-    proxy, folder = s3
-    shards(folder / "set", n, each, image_bytes)
-    url = f"s3://{BUCKET}/set"
-    proxy.reset()
-    plan = plan_scan([url], mode, jobs=1)
-    assert len(gets(proxy, ".tar")) <= n + 8 * 8
-    assert plan.kind == "remote tar" and plan.packed_files == n
-    assert plan.exact == (2 * each < _MEMBERS_KNOWN and image_bytes < 2**20)
-    proxy.reset()
-    report = scan(url, images=mode, jobs=1, cache=False)
-    counted = len(gets(proxy, ".tar"))
-    asked = zip(proxy.requests, proxy.headers, strict=True)
-    came = sum(_length(headers) for line, headers in asked if ".tar" in line)
-    if plan.exact:
-        assert (plan.images, plan.requests, plan.read_bytes) == (n * each, counted, came)
-    assert plan.images == pytest.approx(report.summary.images, rel=0.05)
-    assert plan.requests == pytest.approx(counted, rel=0.1, abs=2)
-    assert plan.read_bytes == pytest.approx(came, rel=0.1)
-
-
-def _length(headers: Any) -> int:
-    start, _, stop = headers.get("range", "bytes=0--1").removeprefix("bytes=").partition("-")
-    return int(stop) - int(start) + 1
+def test_shards_elsewhere_are_counted_and_their_members_unknown(s3: tuple[Proxy, Path]) -> None:
+    _, folder = s3
+    shards(folder / "set", 3, 20, 5000)
+    plan = plan_scan([f"s3://{BUCKET}/set"], "header")
+    assert (plan.kind, plan.packed_files) == ("remote tar", 3)
+    assert plan.total_bytes == sum(p.stat().st_size for p in (folder / "set").glob("*.tar"))
+    assert (plan.images, plan.labels, plan.requests, plan.read_bytes) == (None,) * 4
 
 
 @pytest.mark.parametrize("splits", [("train", "val"), ("train", "val", "test")])
@@ -153,7 +125,7 @@ def test_requests_for_ndjson_are_bounded(s3: tuple[Proxy, Path], splits: Any) ->
     lines += [{**record, "file": f"{i}.jpg", "split": splits[i % len(splits)]} for i in range(4000)]
     (folder / "set/x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     plan = plan_scan([f"s3://{BUCKET}/set/x.ndjson"])
-    assert plan.labels == pytest.approx(4000, rel=0.01) and plan.kind == "remote ndjson"
+    assert plan.labels is None and plan.kind == "remote ndjson"
     proxy.reset()
     scan(f"s3://{BUCKET}/set/x.ndjson", jobs=1, cache=False, images="none")
     # Where all three names of splits are met early, the rest is not read for them.
@@ -169,4 +141,4 @@ def test_the_command_says_requests(
     loose_set(folder / "set")
     assert main(["scan", f"s3://{BUCKET}/set/data.yaml", "--plan", "--images", "header"]) == 0
     text = capsys.readouterr().out
-    assert "requests" in text and "loose files" in text and "an estimate" in text
+    assert "requests" in text and "loose files" in text

@@ -27,7 +27,7 @@ from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
-from sanitizer.util.bounded_read import too_large
+from sanitizer.util.bounded_read import MIB, too_large
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import shown
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 UNREAD_LABEL = b"not read: left out"
 """Stands for the content of a label that is left out; told by identity."""
-LABEL_BYTES_PER_CHUNK = 2 * limits.LABEL_BYTES
+LABEL_BYTES_PER_CHUNK = 16 * MIB
 """A chunk with more bytes of labels ends early."""
 _NAMED_MEMBERS = 1000
 """Members that are not read are named up to this number, and counted from there on."""
@@ -81,6 +81,7 @@ class TarReader:
         opener: Opens a path for reading, unbuffered.
         pairs_per_chunk: How many pairs are held at once.
         left_out: Images and labels that are not read, by their numbers in the order of the range.
+        label_bytes: The largest label that is read.
     """
 
     pack: Pack
@@ -90,6 +91,7 @@ class TarReader:
     opener: Opener
     pairs_per_chunk: int
     left_out: LeftOut = NOTHING
+    label_bytes: int = limits.LABEL_BYTES
     faults: list[Place] = field(default_factory=list)
     unread: int = 0
     _torn: bool = False
@@ -129,7 +131,9 @@ class TarReader:
                     else:
                         unread = n_labels in self.left_out.labels
                         n_labels += 1
-                        yield from pairer.add_label(name, UNREAD_LABEL if unread else member.label())
+                        yield from pairer.add_label(
+                            name, UNREAD_LABEL if unread else member.label(self.label_bytes)
+                        )
         except OSError as error:
             self._report_unread(error)
         yield from pairer.finish(torn=self._torn or bool(self.unread))
@@ -171,7 +175,7 @@ class TarReader:
 
     def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _Found:
         """A member that must be held as a whole; without part where it cannot be."""
-        limit = limits.IMAGE_BYTES if is_image else limits.LABEL_BYTES
+        limit = limits.IMAGE_BYTES if is_image else self.label_bytes
         if member.size > limit:
             return _Found(name, is_image, member.size, None, too_large(limit, name))
         content = walk.content(member)
@@ -269,12 +273,12 @@ class _Found:
             return not_judged(self.problem or OSError())
         return read_stored(self.size, self.part, mode)
 
-    def label(self) -> bytes | OSError:
-        """Bytes of a label, or why it is not read."""
+    def label(self, limit: int) -> bytes | OSError:
+        """Bytes of a label of up to `limit`, or why it is not read."""
         if self.part is None:
             return self.problem or OSError()
-        if self.size > limits.LABEL_BYTES:
-            return too_large(limits.LABEL_BYTES, self.name)
+        if self.size > limit:
+            return too_large(limit, self.name)
         return self.part(0, self.size)
 
 

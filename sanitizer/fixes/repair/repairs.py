@@ -131,11 +131,3 @@ REINTERPRETING = ("B010", "B011")
 def can_repair(code: str) -> bool:
     """Whether there is any repair for findings of this rule."""
     return code in REPAIRS or code == TEXT_RULE
-
-
-def least_level(code: str) -> Level | None:
-    """What `fix:` of a rule must say: whether some of its findings are repaired without --unsafe, or any at all."""
-    if code == TEXT_RULE:
-        return "safe"
-    levels = {repair.level for repair in REPAIRS.get(code, ())}
-    return "safe" if "safe" in levels else "unsafe" if levels else None

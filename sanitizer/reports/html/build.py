@@ -21,9 +21,10 @@ from sanitizer.reports.common import ReportError
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
-from sanitizer.reports.html.pool import share_out, usable_cores
+from sanitizer.reports.html.pool import share_out
 from sanitizer.reports.html.probe import probe_part
 from sanitizer.reports.reach import OUTSIDE, Reach, folders_of
+from sanitizer.scanner.engines.local import usable_cores
 from sanitizer.storage.opening import is_remote
 from sanitizer.util.atomic import write_atomically
 from sanitizer.util.bounded_read import open_regular

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sanitizer.util import processes
 from sanitizer.util.bar import bar as bar_of
@@ -40,16 +40,9 @@ def share_out(
     return results if bar is None else _with_bar(results, weights, *bar)
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def alone_if_large(n_bytes: int) -> AbstractContextManager[object]:
     """In a worker, what takes much memory waits for that of the others: together they take little more than one."""
-    return _turns.lock if _turns and n_bytes > _turns.large_bytes else nullcontext()
+    return _turn_of(_turns) if _turns and n_bytes > _turns.large_bytes else nullcontext()
 
 
 LARGE_BYTES = 256 << 20
@@ -61,42 +54,63 @@ LEAST_LARGE_BYTES = 32 << 20
 class _Turns:
     """What a worker is given: whoever wants more memory than this takes the lock."""
 
-    lock: AbstractContextManager[object]
+    lock: Any
     large_bytes: int
 
 
 _turns: _Turns | None = None
 
 
-def _take_turns(turns: _Turns) -> None:
-    global _turns
-    _turns = turns
+LONGEST_WAIT_S = 60
+"""A worker that waits longer goes on: the one before it may have been killed with the lock in its hand."""
+
+
+@contextmanager
+def _turn_of(turns: _Turns) -> Iterator[None]:
+    taken = turns.lock.acquire(timeout=LONGEST_WAIT_S)
+    try:
+        yield
+    finally:
+        if taken:
+            turns.lock.release()
 
 
 def _in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int, share: int
 ) -> Iterator[Result]:
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
 
-    with processes.no_strange_imports():
-        context = multiprocessing.get_context(processes.start_method())
+    from sanitizer.scanner.engines.memory import Throttle, memory_left
+    from sanitizer.scanner.engines.pool import Pool
+
+    context = multiprocessing.get_context(processes.start_method())
+    with processes.no_strange_imports():  # a lock may start a process that looks after it
         turns = _Turns(context.Lock(), max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES))
-        # A worker that dies with the lock in its hand ends the others, too: the pool is broken then.
-        pool = ProcessPoolExecutor(jobs, context, _take_turns, (turns,))
-    done = 0
-    try:
-        with processes.no_strange_imports():
-            results = pool.map(function, items, chunksize=share)
-        for result in results:
-            done += 1
-            yield result
-    except BrokenProcessPool:
-        # Somebody killed a worker, most likely the system for want of memory: go on alone, an item at a time.
-        yield from map(function, items[done:])
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    each = partial(_each, function)
+    shares = [items[at : at + share] for at in range(0, len(items), share)]
+    pool = Pool(
+        partial(_each_in_turn, turns, function),
+        lambda some, _: each(some),
+        Throttle(jobs, memory_left, _say_nothing),
+        _say_nothing,
+    )
+    for _, results in pool.run(shares):
+        yield from results
+
+
+def _each_in_turn(turns: _Turns, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """In a worker: its turns are known before it begins."""
+    global _turns
+    _turns = turns
+    return _each(function, items)
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return list(map(function, items))
+
+
+def _say_nothing(sentence: str) -> None:
+    """What memory was like is no matter to a reader of the page."""
 
 
 def _with_bar(results: Iterable[Result], weights: Sequence[int], about: str, unit: str) -> Iterator[Result]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sanitizer.reports.html.cards import Card, Pen
 from sanitizer.reports.html.crops import cut_out
 from sanitizer.reports.html.label_file import LabelFile
-from sanitizer.reports.html.pool import share_out, usable_cores
+from sanitizer.reports.html.pool import share_out
 from sanitizer.reports.reach import OUTSIDE
+from sanitizer.scanner.engines.local import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -155,7 +155,7 @@ def near_duplicate(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
         )
         return np.asarray((labels.class_id[a] == labels.class_id[b]) & enough & shapes.alike(a, b))
 
-    search = Search(min(least, shifted), min(least, SAME_SIZE), related, labels.class_id[boxes.row])
+    search = Search(min(least, shifted), min(least, SAME_SIZE), related)
     later, earlier, overlap = earlier_partners(boxes, search)
     # A shifted box of the same size may lie under the usual limit: then the lower one is what it broke.
     limits = np.where(overlap > least, least, search.least_iou)
@@ -173,7 +173,7 @@ def two_classes(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
         a, b = boxes.row[later], boxes.row[earlier]
         return np.asarray((labels.class_id[a] != labels.class_id[b]) & shapes.alike(a, b))
 
-    search = Search(least, least, related, labels.class_id[boxes.row], within=False)
+    search = Search(least, least, related)
     later, earlier, overlap = earlier_partners(boxes, search)
     other = boxes.row[earlier]
     names = [str(spec.names.get(int(i), f"class {i:g}")) for i in labels.class_id[other].tolist()]

@@ -10,6 +10,7 @@ from sanitizer.dataset.tables import Place, RowKind
 from sanitizer.rules.checks import dataset_check, row_check
 from sanitizer.rules.checks.geometry import no_hits
 from sanitizer.rules.hits import Hits
+from sanitizer.util.counting import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,5 +101,4 @@ def _named(c: int, names: Mapping[int, str]) -> str:
 
 
 def _listed(classes: Sequence[int], names: Mapping[int, str]) -> str:
-    shown = ", ".join(_named(c, names) for c in classes[:NAMES_SHOWN])
-    return shown + (f" and {len(classes) - NAMES_SHOWN} more" if len(classes) > NAMES_SHOWN else "")
+    return listed([_named(c, names) for c in classes], NAMES_SHOWN)

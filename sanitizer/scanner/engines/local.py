@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.scanner.chunks import judge
@@ -52,9 +53,11 @@ def run_locally(
     jobs = processes_for(job.dataset, job.mode, jobs)
     if jobs > 1:
         # multiprocessing is not worth its time for a handful of files.
+        from sanitizer.scanner.engines.culprit import judge_alone
         from sanitizer.scanner.engines.pool import Pool
 
-        return Pool(job, cache, Throttle(jobs, memory, tell), tell).run(pieces)
+        _load_readers(job.mode)
+        return Pool(partial(judge, job, cache), judge_alone, Throttle(jobs, memory, tell), tell).run(pieces)
     return ((piece, judge(job, cache, piece)) for piece in pieces)
 
 
@@ -65,10 +68,21 @@ def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
     worth = PAIRS_WORTH_A_POOL[mode]
     if dataset.storage.remote:
         worth = min(worth, REMOTE_PAIRS_WORTH_A_POOL)
-    return _usable_cores() if len(dataset) >= worth else 1
+    return usable_cores() if len(dataset) >= worth else 1
 
 
-def _usable_cores() -> int:
+def _load_readers(mode: ImageMode) -> None:
+    """Import once what every worker would import for itself, some of it at its first image: forked ones have it."""
+    if mode == "decode":
+        import imagehash
+        from PIL import Image
+
+        Image.preinit()
+        imagehash.phash(Image.new("L", (32, 32)))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
 
-from sanitizer.scanner.chunks import judge
-from sanitizer.scanner.engines.agenda import Agenda
-from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
+from sanitizer.scanner.engines.agenda import Agenda, Result, Work
+from sanitizer.scanner.engines.culprit import NoProcessLivesError
 from sanitizer.scanner.engines.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sanitizer.dataset.left_out import LeftOut
-    from sanitizer.images.image_files import ImageMode
-    from sanitizer.scanner.cache import ChunkCache
-    from sanitizer.scanner.chunks import ChunkResult, Job, Piece
-    from sanitizer.scanner.engines.agenda import Judged
     from sanitizer.scanner.engines.memory import Throttle
 
 PIECES_PER_WORKER = 4
@@ -27,19 +21,30 @@ SENT_AHEAD = 2
 """Pieces that a worker has at once, so that it need not wait for the next."""
 
 
-class Pool:
-    """Judges pieces in worker processes, as many at once as memory allows."""
+class Pool(Generic[Work, Result]):
+    """Works on pieces in worker processes, as many at once as memory allows.
+
+    Args:
+        function: What is done with each piece; it can be pickled, as pieces and results can.
+        alone: The result of a piece over which processes ended. It is handed the piece, and what calls `function`
+            in a process of its own: None where that process ends.
+        throttle: Says how many workers may be at work.
+        tell: Given sentences on how it went.
+    """
 
     def __init__(
-        self, job: Job, cache: ChunkCache | None, throttle: Throttle, tell: Callable[[str], None]
+        self,
+        function: Callable[[Work], Result],
+        alone: Callable[[Work, Callable[..., Result | None]], Result],
+        throttle: Throttle,
+        tell: Callable[[str], None],
     ) -> None:
-        self._job, self._cache, self._throttle, self._tell = job, cache, throttle, tell
+        self._function, self._alone, self._throttle, self._tell = function, alone, throttle, tell
         self._workers: list[Worker] = []
 
-    def run(self, pieces: Iterable[Piece]) -> Iterator[Judged]:
-        """Judge all pieces, in order. Workers are gone when this ends, however it ends."""
-        agenda = Agenda(pieces)
-        _load_readers(self._job.mode)
+    def run(self, pieces: Iterable[Work]) -> Iterator[tuple[Work, Result]]:
+        """(piece, result) of all pieces, in order. Workers are gone when this ends, however it ends."""
+        agenda = Agenda[Work, Result](pieces)
         try:
             while True:
                 self._hand_out(agenda)
@@ -53,12 +58,12 @@ class Pool:
         except NoProcessLivesError:
             self._tell("worker processes ended whatever they did: files were read by a single process")
             for task in agenda.unfinished():
-                agenda.finish(task, judge(self._job, self._cache, task.piece))
+                agenda.finish(task, self._function(task.piece))
                 yield from agenda.ready()
         finally:
             self._end_all()
 
-    def _hand_out(self, agenda: Agenda) -> None:
+    def _hand_out(self, agenda: Agenda[Work, Result]) -> None:
         """Give workers as much to do as is good; nothing while suspects wait to be alone."""
         if agenda.suspects:
             return
@@ -75,20 +80,20 @@ class Pool:
                 if task is None:
                     return
                 if number == len(self._workers):
-                    self._workers.append(Worker(self._job, self._cache))
+                    self._workers.append(Worker(self._function))
                 self._workers[number].send(task)
 
-    def _collect(self, agenda: Agenda) -> bool:
+    def _collect(self, agenda: Agenda[Work, Result]) -> bool:
         """Wait for answers and keep them; False where none is due."""
         busy = {worker.connection: worker for worker in self._workers if worker.sent}
         if not busy:
             return False
         for connection in wait(list(busy)):
             worker = busy[connection]
-            results = worker.answer()
+            result = worker.answer()
             task = worker.sent.popleft()
-            if results is not None:
-                agenda.finish(task, results)
+            if result is not None:
+                agenda.finish(task, result)
                 continue
             self._workers.remove(worker)
             worker.end()
@@ -97,12 +102,12 @@ class Pool:
             agenda.blame(task)
         return True
 
-    def _examine(self, agenda: Agenda) -> None:
-        """Judge the first suspect while no worker is at work."""
+    def _examine(self, agenda: Agenda[Work, Result]) -> None:
+        """Work on the first suspect while no worker is at work."""
         task = agenda.suspects[0]
-        lone = _Lone(partial(Worker, self._job, self._cache))
+        lone = _Lone(partial(Worker, self._function))
         try:
-            agenda.finish(task, judge_alone(task.piece, lone.attempt))
+            agenda.finish(task, self._alone(task.piece, lone.attempt))
         finally:
             lone.end()
         agenda.suspects.popleft()
@@ -113,16 +118,6 @@ class Pool:
         self._workers.clear()
 
 
-def _load_readers(mode: ImageMode) -> None:
-    """Import once what every worker would import for itself, some of it at its first image: forked ones have it."""
-    if mode == "decode":
-        import imagehash
-        from PIL import Image
-
-        Image.preinit()
-        imagehash.phash(Image.new("L", (32, 32)))
-
-
 class _Lone:
     """A worker that is replaced whenever it ends."""
 
@@ -130,13 +125,13 @@ class _Lone:
         self._start = start
         self._worker: Worker | None = None
 
-    def attempt(self, piece: Piece, left_out: LeftOut) -> list[ChunkResult] | None:
+    def attempt(self, *arguments: object) -> Any:
         self._worker = self._worker or self._start()
-        self._worker.request(piece, left_out)
-        results = self._worker.answer()
-        if results is None:
+        self._worker.request(*arguments)
+        result = self._worker.answer()
+        if result is None:
             self.end()
-        return results
+        return result
 
     def end(self) -> None:
         if self._worker is not None:

@@ -23,6 +23,7 @@ from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.storage.base import LOCAL, StorageError
 from sanitizer.storage.opening import open_storage
+from sanitizer.util.escape import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from sanitizer.scanner.chunks import ChunkResult, Job
     from sanitizer.scanner.engines.agenda import Judged, Task
     from sanitizer.storage.remote import RemoteStorage
+
+    _Agenda = Agenda[Piece, list[ChunkResult]]
 
 SENT_AHEAD = 2
 """Tasks at once for each core of the cluster: the next is on its node when one is through."""
@@ -144,14 +147,14 @@ class _Cluster:
         self._job = ray.put(self._bare_job)
         # Retries are counted here: Ray's own would not tell a lost node from a file that ends every process.
         self._judge = ray.remote(num_cpus=1, max_retries=0)(judge_on_node)
-        self._running: dict[Any, Task] = {}
+        self._running: dict[Any, Task[Piece]] = {}
         self._losses: dict[int, int] = {}
         self._at_once = 1
         self._count_again = 0.0
 
     def run(self, pieces: Iterable[Piece]) -> Iterator[Judged]:
         """Judge all pieces, in order; what still runs when this ends is cancelled."""
-        agenda = Agenda(pieces)
+        agenda: _Agenda = Agenda(pieces)
         try:
             while True:
                 self._hand_out(agenda)
@@ -171,7 +174,7 @@ class _Cluster:
             for ref in self._running:
                 self._ray.cancel(ref, force=True)
 
-    def _hand_out(self, agenda: Agenda) -> None:
+    def _hand_out(self, agenda: _Agenda) -> None:
         """Submit as many tasks as are good; none while suspects wait to be alone."""
         if agenda.suspects:
             return
@@ -195,7 +198,7 @@ class _Cluster:
         parcel = Parcel.of(self._dataset, piece)
         return self._judge.remote(self._job, __version__, self._place, parcel, left_out)
 
-    def _collect(self, agenda: Agenda) -> None:
+    def _collect(self, agenda: _Agenda) -> None:
         """Wait for one task and keep its results."""
         (ref,), _ = self._ray.wait(list(self._running), num_returns=1)
         task = self._running.pop(ref)
@@ -253,7 +256,7 @@ class _Cluster:
         cause = getattr(error, "cause", None)
         if isinstance(cause, Exception) and not isinstance(cause, self._ray.exceptions.RayError):
             return cause
-        return EngineError(f"Ray: {_first_line(cause or error)}")
+        return EngineError(f"Ray: {first_line(cause or error)}")
 
 
 def _place_of(dataset: Dataset) -> str | None:
@@ -310,17 +313,17 @@ def _connect(ray: Any, tell: Callable[[str], None]) -> None:
     except Exception as error:
         if address != "auto":
             raise EngineError(
-                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {_first_line(error)} "
+                f"no Ray cluster answers at {address}, the RAY_ADDRESS: {first_line(error)} "
                 "(one that wants a token needs RAY_AUTH_MODE=token)"
             ) from error
         if not isinstance(error, ConnectionError):
             raise EngineError(
-                f"the Ray cluster that runs here does not answer: {_first_line(error)}"
+                f"the Ray cluster that runs here does not answer: {first_line(error)}"
             ) from error
         try:
             _init(ray, address="local", include_dashboard=False)
         except Exception as failure:
-            raise EngineError(f"no Ray cluster can be started here: {_first_line(failure)}") from failure
+            raise EngineError(f"no Ray cluster can be started here: {first_line(failure)}") from failure
         tell(
             "no Ray cluster runs here and RAY_ADDRESS names none: one was started on this machine for the scan"
         )
@@ -356,7 +359,3 @@ def _knock(address: str) -> None:
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

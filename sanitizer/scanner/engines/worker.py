@@ -1,4 +1,4 @@
-"""One process that judges pieces: it answers in the order it was sent them, or it ends and its pipe says so."""
+"""One process that works on pieces: it answers in the order it was sent them, or it ends and its pipe says so."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.parent import end_with_parent
 from sanitizer.util import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-    from sanitizer.dataset.left_out import LeftOut
-    from sanitizer.scanner.cache import ChunkCache
-    from sanitizer.scanner.chunks import ChunkResult, Job, Piece
     from sanitizer.scanner.engines.agenda import Task
 
 LOWER_PRIORITY = 10
@@ -33,46 +29,48 @@ _KILL_FIRST = "500"
 class Worker:
     """A worker process, from outside.
 
+    Args:
+        function: What it does with each piece; it can be pickled, as pieces and results can.
+
     Attributes:
         connection: Readable when there is an answer, or when the process ended.
         sent: Tasks that it was sent and has not answered; it works on the first of them.
     """
 
-    def __init__(self, job: Job, cache: ChunkCache | None) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         method = processes.start_method()
         context: Any = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
         ours = self.connection if method == "fork" else None
-        # A forked worker has the dataset and the rules already; to a spawned one they are pickled once.
+        # A forked worker has what the function needs already; to a spawned one it is pickled once.
         self._process = context.Process(
-            target=_serve, args=(os.getpid(), theirs, ours, job, cache), daemon=True
+            target=_serve, args=(os.getpid(), theirs, ours, function), daemon=True
         )
         with _interrupts_put_off(), processes.no_strange_imports():
             self._process.start()
         theirs.close()
-        self.sent: deque[Task] = deque()
+        self.sent: deque[Task[Any]] = deque()
 
-    def send(self, task: Task) -> None:
+    def send(self, task: Task[Any]) -> None:
         """Give it a task, to be done after those it has."""
         self.sent.append(task)
         self.request(task.piece)
 
-    def request(self, piece: Piece, left_out: LeftOut | None = None) -> None:
-        """Ask for the judgement of a piece."""
+    def request(self, *arguments: object) -> None:
+        """Ask for the function's result for these arguments."""
         with contextlib.suppress(OSError):  # it has ended: `answer` tells
-            self.connection.send((piece, left_out))
+            self.connection.send(arguments)
 
-    def answer(self) -> list[ChunkResult] | None:
-        """Its next answer, waiting for it; None where the process ended. Raises what judging raised."""
+    def answer(self) -> Any:
+        """Its next answer, waiting for it; None where the process ended. Raises what the function raised."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             return None
         if isinstance(answer, BaseException):
             raise answer
-        results: list[ChunkResult] = answer
-        return results
+        return answer
 
     def lower_priority(self) -> None:
         """Let everything else on the machine go first."""
@@ -104,9 +102,9 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 def _serve(
-    parent: int, connection: Connection, ours: Connection | None, job: Job, cache: ChunkCache | None
+    parent: int, connection: Connection, ours: Connection | None, function: Callable[..., object]
 ) -> None:
-    """The worker, from inside: judge what comes until nobody is there to ask."""
+    """The worker, from inside: do what is asked until nobody is there to ask."""
     end_with_parent(parent)
     if ours is not None:
         ours.close()
@@ -116,13 +114,12 @@ def _serve(
         file.write(_KILL_FIRST)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            piece, left_out = connection.recv()
-            connection.send(_answer(job, cache, piece, left_out))
+            connection.send(_answer(function, connection.recv()))
 
 
-def _answer(job: Job, cache: ChunkCache | None, piece: Piece, left_out: LeftOut | None) -> object:
+def _answer(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
     try:
-        return judge(job, cache, piece, left_out)
+        return function(*arguments)
     except MemoryError:
         os._exit(1)  # as if the system had ended us: the piece is tried again, and looked at alone
     except Exception as error:
