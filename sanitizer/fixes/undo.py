@@ -123,7 +123,7 @@ def _refuse_other_files(run: Run) -> None:
     if odd:
         raise JournalError(
             f"run {run.id} was not made by you, and names files that are no labels of this dataset's images:"
-            f" {listed([legible(path) for path in odd])}; nothing was changed"
+            f" {listed([legible(path) for path in odd], _NAMES_SHOWN)}; nothing was changed"
         )
 
 
