@@ -59,7 +59,7 @@ _GROUPS_PER_SHARE = 8
 
 @dataclass(frozen=True, slots=True)
 class PageNotes:
-    """What came of a page.
+    """What was written.
 
     Attributes:
         page: Its path.
@@ -100,7 +100,7 @@ def write_page(
         dataset: What the report is about; None looks for it where the report says.
 
     Raises:
-        ReportError: `page` or `assets` exist and are not of our making.
+        ReportError: `page` or `assets` exist, and sanitize did not make them.
         OSError: Something cannot be written. The old page and its crops are then as they were.
     """
     _refuse_what_is_not_ours(page, assets)

@@ -75,7 +75,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What came of one image.
+    """The crops of one image.
 
     Attributes:
         size: (width, height) in pixels as training sees it; None where it cannot be opened.
@@ -140,7 +140,7 @@ _BLOCK_BYTES = 512
 
 
 def window_around(box: Box | None, size: tuple[int, int]) -> Window:
-    """The window of a box: the box again on each side; the whole image without a box, or if it lies outside."""
+    """The window of a box: three times its sides; the whole image without a box, or if the box lies outside."""
     image_w, image_h = size
     left, top, right, bottom = 0.0, 0.0, float(image_w), float(image_h)
     if box is not None and is_in_sight(box):
@@ -256,7 +256,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 def _words(error: Exception) -> str:
-    """An exception as a few words for a sentence."""
+    """An exception as a clause about the image."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, NotRegularError):

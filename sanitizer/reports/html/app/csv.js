@@ -34,7 +34,7 @@ function inert(text) {
   });
 }
 
-/** Text that a spreadsheet would run gets an apostrophe in front; so does text with one, so that it comes back. */
+/** Put an apostrophe before text that a spreadsheet would run as a formula, and before an apostrophe: import takes one off. */
 function safeText(text) {
   return text.startsWith("'") || FORMULA_START.test(text) ? `'${text}` : text;
 }
@@ -155,7 +155,7 @@ export function importSheet(buffer) {
   return `${said[0]}${reasons ? `; left out: ${reasons}` : ""}.`;
 }
 
-/** Hand the sheet to the browser's downloads. */
+/** Download the sheet, and say how many findings are decided. */
 export function exportSheet() {
   const url = URL.createObjectURL(new Blob([csvText()], { type: "text/csv;charset=utf-8" }));
   const stem = DATA.title.replace(/\.ya?ml$/i, "").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "") || "dataset";

@@ -11,7 +11,7 @@ const numbers = new Intl.NumberFormat("en");
 export const count = (n) => numbers.format(n);
 export const plural = (n, noun, several = `${noun}s`) => `${count(n)} ${n === 1 ? noun : several}`;
 
-/** A number for eyes: at most four significant digits. The export writes all of them. */
+/** A number as people read it: at most four significant digits. The CSV export writes every digit. */
 export function brief(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -39,7 +39,7 @@ export function offered(i, decision) {
   return true;
 }
 
-/** Whether dropping leaves a whole image out, which `--view` alone does: nothing deletes an image. */
+/** Whether "drop" leaves out a whole image. Only `--view` does that; no command deletes an image. */
 export const dropsImage = (i) => rowKey(i) === null && F.image[i] !== null;
 
 export function whyNotOffered(decision) {

@@ -25,7 +25,7 @@ export function put(map, fingerprint, value) {
   else map.delete(fingerprint);
 }
 
-/** Decide findings; null takes a decision back. Those that do not offer it stay as they are. Returns how many changed. */
+/** Decide findings; null takes a decision back. Findings that do not offer the decision stay as they are. Returns how many changed. */
 export function decide(indexes, decision) {
   const before = [];
   for (const i of indexes) {
@@ -41,7 +41,7 @@ export function decide(indexes, decision) {
   return before.length;
 }
 
-/** Take the last decision back, be it one or many. Returns how many findings changed. */
+/** Take the last decision back, for all findings that it was made for. Returns how many findings changed. */
 export function undoDecision() {
   const before = undoStack.pop() ?? [];
   for (const [fingerprint, decision] of before) put(decisions, fingerprint, decision);
@@ -92,7 +92,7 @@ function takeIn(text) {
   try {
     state = JSON.parse(text ?? "{}");
   } catch {
-    return; // not ours, or cut off: the page starts without decisions
+    return; // from another program, or cut off: the page starts without decisions
   }
   decisions.clear();
   comments.clear();

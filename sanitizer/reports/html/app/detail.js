@@ -87,7 +87,7 @@ function copyButton(i) {
   return node;
 }
 
-/** Copies without the clipboard's API where the browser keeps that from local files. */
+/** Copy a text, without the clipboard's API where the browser refuses it to local files. */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -120,7 +120,7 @@ function facts(i) {
 
 const pair = (a, b, between) => (a === null || b === null ? null : `${brief(a)}${between}${brief(b)}`);
 
-/** Give the picture the largest size that fits, so that the drawing and the pixels stay on each other. */
+/** Give the picture the largest size that fits, so that the drawn boxes stay at their pixels. */
 function fitStage() {
   const i = shown[detailAt];
   const stage = detail.querySelector(".stage");
@@ -134,7 +134,7 @@ function fitStage() {
   stage.style.height = `${F.crop_h[i] * scale}px`;
 }
 
-/** Between the whole crop and a close look at the box, or at the point that was clicked. */
+/** Switch between the whole crop and a close look at the box, or at the point that was clicked. */
 export function toggleZoom(event = null) {
   const frame = detail.querySelector(".picture");
   const stage = frame?.querySelector(".stage");

@@ -30,7 +30,7 @@ export function button(attributes, ...children) {
   return el("button", { type: "button", ...attributes }, ...children);
 }
 
-/** How the page scrolls by itself: at once where somebody asked for less motion. */
+/** How the page scrolls by itself: at once where the system asks for less motion. */
 export const calmly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
 
 export function severityMark(severity) {
@@ -58,7 +58,7 @@ export function storageGet(key) {
   }
 }
 
-/** Whether it was kept: browsers may refuse storage to local files, or be full. */
+/** Whether the text was stored: a browser may refuse storage to local files, or its storage may be full. */
 export function storageSet(key, text) {
   try {
     localStorage.setItem(key, text);

@@ -1,4 +1,4 @@
-// Which findings are shown and in what order; mirrored in the page's address, so that a view can be bookmarked.
+// Which findings are shown and in what order; the page's address holds it too, so that a view can be bookmarked.
 
 import { className, DATA, F, N, place, ruleName, SEVERITIES } from "./data.js";
 import { commentOf, decisionOf } from "./decisions.js";
@@ -93,7 +93,7 @@ function sorted(indexes) {
 
 export const compareText = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Findings without a value come last, whichever way the others are sorted. */
+/** Findings without a value come last, in both directions of sorting. */
 function compareValue(a, b, direction) {
   if (a === null || b === null) return (a === null) - (b === null);
   return direction * (a - b);

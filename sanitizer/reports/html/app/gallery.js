@@ -27,7 +27,7 @@ function measure() {
   grid = { columns, rows, width: (width - (columns - 1) * CARD.gap) / columns, top, full };
 }
 
-/** How far down the list one is, px of all its rows, where the page is scrolled by `scrolled` px into the gallery. */
+/** Depth in the list, in px of all its rows, where the page is scrolled by `scrolled` px into the gallery. */
 function depthAt(scrolled) {
   if (grid.full <= TALLEST) return scrolled;
   return Math.max(0, scrolled) * ((grid.full - innerHeight) / (TALLEST - innerHeight));
@@ -40,7 +40,7 @@ function scrolledAt(depth) {
 function renderGallery() {
   framePending = false;
   const scrolled = scrollY - grid.top;
-  const depth = Math.max(0, depthAt(scrolled)); // above the gallery, its first cards wait
+  const depth = Math.max(0, depthAt(scrolled)); // above the gallery, its first cards are drawn
   const pitch = CARD.height + CARD.gap;
   const first = Math.max(0, Math.floor(depth / pitch) - OVERSCAN_ROWS);
   const last = Math.min(grid.rows - 1, Math.floor((depth + innerHeight) / pitch) + OVERSCAN_ROWS);
@@ -107,7 +107,7 @@ function emptyText() {
   return [el("p", {}, alone ? "No finding is about what is selected." : "No finding passes these filters."), clear];
 }
 
-/** Make a card the current one: into sight, and focused. */
+/** Make a card the current one: scroll it into sight, and focus it. */
 export function activate(position, focus = true) {
   if (!shown.length) return;
   active = Math.max(0, Math.min(shown.length - 1, position));

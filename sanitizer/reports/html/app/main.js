@@ -173,7 +173,7 @@ function leaveField(event) {
   const { key, target } = event;
   const done = key === "Escape" || (key === "Enter" && target.matches("input.comment"));
   if (!done || target.matches("select")) return;
-  event.preventDefault(); // Escape in a comment of the large view shall not close that too
+  event.preventDefault(); // Escape in a comment of the large view must not close the view too
   target.blur();
   if (detail.open) detail.focus();
   else activate(active);

@@ -66,7 +66,7 @@ export function ticks(low, high, log, fine = false) {
   return inside.length > 9 ? inside.filter((_, at) => at % 2 === 0) : inside;
 }
 
-/** Round numbers, or the edges of the bins themselves where hardly one lies between them. */
+/** Round numbers to mark; edges of the bins where fewer than three round numbers lie between them. */
 function marksOf(edges, log) {
   const coarse = ticks(edges[0], edges.at(-1), log);
   const round = coarse.length < 3 ? ticks(edges[0], edges.at(-1), log, true) : coarse;
@@ -80,7 +80,7 @@ function histogram(plot, boxes, flagged) {
   const scale = log ? Math.log : (value) => value;
   const x = (value) => PLOT.left + (INNER.width * (scale(value) - scale(low))) / (scale(high) - scale(low));
   const top = Math.max(1, ...boxes, ...(flagged ?? []));
-  // Three flagged boxes of thousands have to show: counts stand on a logarithmic axis.
+  // Three flagged boxes among thousands must be visible, so the axis of counts is logarithmic.
   const y = (n) => PLOT.top + INNER.height * (1 - Math.log1p(n) / Math.log1p(top));
   const bar = (kind) => (n, at) => n === 0 ? null : svg("rect", {
     class: kind, x: x(edges[at]) + 0.5, width: Math.max(1, x(edges[at + 1]) - x(edges[at]) - 1),

@@ -1,4 +1,4 @@
-// The gradient probe: its section, and what is picked in it, which the gallery below is narrowed to.
+// The section of the gradient probe: its charts, the selected step or image, and the table of images.
 
 import { brief, plural } from "./data.js";
 import { button, byId, el, icon } from "./dom.js";

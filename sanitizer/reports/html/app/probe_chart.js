@@ -1,4 +1,4 @@
-// A chart of points over a logarithmic axis that can be walked through and picked, by pointer or by keys.
+// A chart of points on a logarithmic axis. One point is selected by pointer, or by the keyboard.
 
 import { brief, count } from "./data.js";
 import { el, svg } from "./dom.js";

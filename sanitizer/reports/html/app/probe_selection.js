@@ -17,7 +17,7 @@ function viewOfPickedImage(at) {
   return { kind: "image", at, parameter: ["image", PROBE.names[at]], label: PROBE.names[at], names: namesOf([at]) };
 }
 
-/** What the address says is picked; null where it names nothing that is here. */
+/** The selection that the page's address names; null where it names no step and no image of this report. */
 export function pickFrom(parameters) {
   const step = parameters.has("step") ? PROBE.steps.step.indexOf(Number(parameters.get("step"))) : -1;
   if (step >= 0) return viewOfPickedStep(step);
@@ -27,7 +27,7 @@ export function pickFrom(parameters) {
 
 export const isPicked = (kind, at) => view.images?.kind === kind && view.images.at === at;
 
-/** Picking the same again lets go of it. */
+/** Select a step or an image; the same one again clears the selection. */
 export function pick(kind, at) {
   view.images = isPicked(kind, at) ? null : kind === "step" ? viewOfPickedStep(at) : viewOfPickedImage(at);
   viewChanged();

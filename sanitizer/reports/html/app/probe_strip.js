@@ -1,4 +1,4 @@
-// What is picked in the probe: its images as thumbnails, with the label line that carries most drawn in.
+// What is selected in the probe: its images as thumbnails, with the label line that has the largest share drawn in.
 
 import { brief, count, F } from "./data.js";
 import { button, byId, el, svg } from "./dom.js";
@@ -25,7 +25,7 @@ export function probePicture(at, by, withCross) {
   return el("div", { class: "picture text-only" }, el("p", {}, made?.about ?? "Only images that stand out have a thumbnail."));
 }
 
-/** The background place that carries most, as a cross. */
+/** A cross at the place in the background with the largest share of the gradient. */
 function cross(at, { width, height }) {
   const spot = at < MEASURED ? PROBE.images.background[at] : null;
   if (!spot) return [];
