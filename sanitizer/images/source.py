@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 PILLOW_MAX_PIXELS = 2 * 89_478_485
 """Pillow refuses larger images (PIL.Image.MAX_IMAGE_PIXELS, twice), so training drops them."""
 MAX_MEMORY = 640 * MIB
-"""The most bytes that opening or decoding one image may take."""
+"""The most bytes of memory that opening or decoding one image may take."""
+MAX_SHOWN_FILE = 256 * MIB
+"""Bytes of a file whose picture is shown in a report. A scan opens larger ones."""
+MAX_SHOWN_SCANS = 100
+"""Scans of a progressive JPEG that is shown in a report; about ten are usual. A scan of the dataset allows more."""
 
 _FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "HEIF")
 _COMMON_FORMATS = ("JPEG", "PNG", "BMP")
-"""What check_image lets pass, as Pillow's plugins are called; these three are imported with Pillow. MPO and DNG come
-by JPEG and TIFF."""
+"""The formats that check_image accepts, by the names of Pillow's plugins; Pillow always imports these three. The JPEG
+plugin opens MPO, and the TIFF plugin DNG."""
 
 _MOST_OPENED = 256 * MIB
 _JPEG_HEADER = 16 * MIB

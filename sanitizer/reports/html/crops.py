@@ -19,6 +19,8 @@ from PIL import Image, UnidentifiedImageError
 from sanitizer.images.header import describe_foreign
 from sanitizer.images.source import (
     MAX_MEMORY,
+    MAX_SHOWN_FILE,
+    MAX_SHOWN_SCANS,
     BeyondLimitsError,
     TooManyPartsError,
     TooManyPixelsError,
@@ -27,7 +29,7 @@ from sanitizer.images.source import (
     exif_is_small,
 )
 from sanitizer.reports.html.pool import alone_if_large
-from sanitizer.util.bounded_read import MIB, NotRegularError, as_size, open_regular
+from sanitizer.util.bounded_read import NotRegularError, as_size, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +45,6 @@ LEAST_WINDOW_PX = 64
 LONGEST_WINDOW = 2.0
 """Sides of a window differ no more than this, where the image is large enough: a box of 50:1 keeps a background."""
 JPEG_QUALITY = 80
-MAX_FILE_BYTES = 256 * MIB
-MAX_SCANS = 100
-"""A progressive JPEG has about ten: each is a pass over the whole picture."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom; normalised where it comes from a label, pixels in a window."""
@@ -123,8 +122,8 @@ def _open(file: BinaryIO) -> PillowImage:
     from sanitizer.images.decode import open_image
 
     size = os.fstat(file.fileno()).st_size
-    if size > MAX_FILE_BYTES:
-        words = f"it has {as_size(size)}, and no more than {as_size(MAX_FILE_BYTES)} are decoded"
+    if size > MAX_SHOWN_FILE:
+        words = f"it has {as_size(size)}, and no more than {as_size(MAX_SHOWN_FILE)} are decoded"
         raise BeyondLimitsError(words)
     try:
         return open_image(file)
@@ -179,7 +178,7 @@ def _decode(image: PillowImage, turn: int, scale: float) -> tuple[PillowImage | 
     """(upright RGB pixels or None, what is wrong with them); of a large JPEG only as fine as is needed."""
     image_size = image.size
     image.draft(image.mode, (math.ceil(image_size[0] * scale), math.ceil(image_size[1] * scale)))
-    needed = check_decoding(image, image_size, copies=2 if turn else 1, max_scans=MAX_SCANS)
+    needed = check_decoding(image, image_size, copies=2 if turn else 1, max_scans=MAX_SHOWN_SCANS)
     with alone_if_large(needed):
         return _decoded(image, turn)
 
@@ -277,7 +276,7 @@ def _words_on_limits(error: BeyondLimitsError) -> str:
         megapixels = f"{error.width * error.height / 1e6:,.0f} megapixels of {error.format}"
         return f"it has {megapixels}, more than fit in {as_size(MAX_MEMORY)}"
     if isinstance(error, TooManyScansError):
-        return f"it is a JPEG of over {MAX_SCANS} scans, and decoding it could take minutes"
+        return f"it is a JPEG of over {MAX_SHOWN_SCANS} scans, and decoding it could take minutes"
     if isinstance(error, TooManyPartsError):
         return "its header has too many segments, or too much between them, for a picture of a camera or a program"
     return str(error)
