@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
 
-__all__ = ["check_image", "decode", "open_image", "perceptual_hash", "thumbnail"]
+__all__ = ["check_image", "decode", "open_image", "perceptual_hash", "stretched", "thumbnail", "turned"]
 
 HASHED_SIDE_PX = 64
 """Side of the gray square that the perceptual hash is made from."""
@@ -279,7 +279,7 @@ def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> P
         gray = _gray(image)
     # A triangle filter is wide enough not to let the pixel grid of a resized copy show.
     small = gray.resize((side_px, side_px), Image.Resampling.BILINEAR)
-    return _turned(small, orientation)
+    return turned(small, orientation)
 
 
 def _gray(image: PillowImage) -> PillowImage:
@@ -289,21 +289,21 @@ def _gray(image: PillowImage) -> PillowImage:
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image, np.float64)))
+        return Image.fromarray(stretched(np.asarray(image, np.float64)))
     if image.mode in ("P", "PA"):
         return image.convert("RGBA").convert("L")
     return image.convert("L")
 
 
-def _stretched(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:
+def stretched(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:
     """uint8 from values of unknown range: the least becomes 0, the greatest 255."""
     finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
     low, high = finite.min(), finite.max()
-    stretched: NDArray[np.uint8] = ((finite - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
-    return stretched
+    gray: NDArray[np.uint8] = ((finite - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
+    return gray
 
 
-def _turned(image: PillowImage, orientation: int) -> PillowImage:
+def turned(image: PillowImage, orientation: int) -> PillowImage:
     """Turned as EXIF asks (Exif 2.32, 4.6.4, tag 274)."""
     from PIL.Image import Transpose
 

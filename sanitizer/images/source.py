@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 PILLOW_MAX_PIXELS = 2 * 89_478_485
 """Pillow refuses larger images (PIL.Image.MAX_IMAGE_PIXELS, twice), so training drops them."""
 MAX_MEMORY = 640 * MIB
-"""The most bytes that opening or decoding one image may take."""
+"""The most bytes of memory that opening or decoding one image may take."""
+MAX_SHOWN_FILE = 256 * MIB
+"""Bytes of a file whose picture is shown in a report. A scan opens larger ones."""
+MAX_SHOWN_SCANS = 100
+"""Scans of a progressive JPEG that is shown in a report; about ten are usual. A scan of the dataset allows more."""
 
 _FORMATS = ("WEBP", "TIFF", "AVIF", "JPEG2000", "HEIF")
 _COMMON_FORMATS = ("JPEG", "PNG", "BMP")
-"""What check_image lets pass, as Pillow's plugins are called; these three are imported with Pillow. MPO and DNG come
-by JPEG and TIFF."""
+"""The formats that check_image accepts, by the names of Pillow's plugins; Pillow always imports these three. The JPEG
+plugin opens MPO, and the TIFF plugin DNG."""
 
 _MOST_OPENED = 256 * MIB
 _JPEG_HEADER = 16 * MIB
@@ -51,18 +55,34 @@ class BeyondLimitsError(Exception):
 
     Attributes:
         width, height: Pixels as stored, -1 where unknown.
+        format: Pillow's name of the image format, empty where unknown.
         refused_by_pillow: Training cannot open it either, and drops it.
     """
 
     def __init__(
-        self, words: str, width: int = -1, height: int = -1, *, refused_by_pillow: bool = False
+        self,
+        words: str,
+        width: int = -1,
+        height: int = -1,
+        format: str = "",
+        *,
+        refused_by_pillow: bool = False,
     ) -> None:
         super().__init__(words)
-        self.width, self.height, self.refused_by_pillow = width, height, refused_by_pillow
+        self.width, self.height, self.format = width, height, format
+        self.refused_by_pillow = refused_by_pillow
 
 
 class TooManyPixelsError(BeyondLimitsError, DecompressionBombError):
-    """An image has more pixels than Pillow, or than we, care to hold."""
+    """An image has more pixels than Pillow opens, or than fit in `MAX_MEMORY`."""
+
+
+class TooManyPartsError(BeyondLimitsError):
+    """The header of an image has more parts than any real image, or more bytes between them."""
+
+
+class TooManyScansError(BeyondLimitsError):
+    """A progressive JPEG has so many scans that decoding it could take minutes."""
 
 
 class MeteredFile:
@@ -87,7 +107,7 @@ class MeteredFile:
         self._calls_left -= 1
         wanted = self._size if size is None or size < 0 else min(size, self._size)
         if wanted > self._bytes_left or self._calls_left < 0:
-            raise BeyondLimitsError("its structure asks for more reading than any picture needs")
+            raise TooManyPartsError("its structure asks for more reading than any picture needs")
         data = self._file.read(size)
         self._bytes_left -= len(data)
         return data
@@ -168,8 +188,8 @@ def _check_start(file: MeteredFile) -> None:
         width, height = size
         if width * height > PILLOW_MAX_PIXELS:
             words = f"{width:,}×{height:,} px, more than the {PILLOW_MAX_PIXELS:,} pixels that Pillow opens"
-            raise TooManyPixelsError(words, width, height, refused_by_pillow=True)
-        _afford(width, height, _WEBP_CANVAS)
+            raise TooManyPixelsError(words, width, height, "WEBP", refused_by_pillow=True)
+        _afford(width, height, _WEBP_CANVAS, "WEBP")
     file.seek(0)
 
 
@@ -191,7 +211,7 @@ def _check_segments(file: MeteredFile) -> None:
         if marker == 0xFFE1 and head.startswith(b"Exif\0\0", 4):
             n_exif += length
         if n_exif > _MAX_EXIF or n_segments > _MAX_SEGMENTS:
-            raise BeyondLimitsError("its header has more segments than any camera writes")
+            raise TooManyPartsError("its header has more segments than any camera writes")
         at += 2 + length
 
 
@@ -213,50 +233,64 @@ def webp_size(start: bytes) -> tuple[int, int] | None:
     return None
 
 
-def check_decoding(image: PillowImage, full_size: tuple[int, int], copies: int = 1) -> None:
-    """Make sure that the pixels of an open image can be had within the limits.
+def check_decoding(
+    image: PillowImage, full_size: tuple[int, int], copies: int = 1, max_scans: int | None = None
+) -> int:
+    """Make sure that an open image can be decoded within the limits.
 
     Args:
         image: As opened, or as `draft` has scaled it down.
         full_size: (width, height) in pixels, before that.
         copies: How many pictures of this size are held at a time.
+        max_scans: The most scans of a progressive JPEG, besides the limit on pixels times scans; None for no other.
+
+    Returns:
+        The most memory that decoding takes, in bytes.
 
     Raises:
-        BeyondLimitsError: They cannot.
+        BeyondLimitsError: Decoding the image would exceed a limit.
     """
     width, height = full_size
-    if image.format in ("JPEG", "MPO") and image.info.get("progressive"):
+    name = str(image.format)
+    if name in ("JPEG", "MPO") and image.info.get("progressive"):
         # The decoder keeps every coefficient, whatever size is asked for.
-        _afford(width, height, 6 + 4 * copies)
-        _check_scans(image, width * height)
+        needed = _afford(width, height, 6 + 4 * copies, name)
+        _check_scans(image, width * height, max_scans)
     elif image.mode in ("I", "F"):
-        _afford(width, height, 24)
+        needed = _afford(width, height, 24, name)
     else:
-        _afford(*image.size, _COSTS.get(str(image.format), 4 + 4 * copies))
-    if image.format == "TIFF":
+        needed = _afford(*image.size, _COSTS.get(name, 8) + 4 * (copies - 1), name)
+    if name == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         tile = [tags.get(number, 1) for number in (322, 323)]  # TileWidth, TileLength
         if all(isinstance(side, int) for side in tile):
-            _afford(tile[0], tile[1], 8)
+            needed = max(needed, _afford(tile[0], tile[1], 8, name))
+    return needed
 
 
-def _afford(width: int, height: int, bytes_a_pixel: int) -> None:
+def _afford(width: int, height: int, bytes_a_pixel: int, image_format: str) -> int:
+    """Bytes that so many pixels take; TooManyPixelsError where they are more than `MAX_MEMORY`."""
     needed = width * height * bytes_a_pixel
     if needed > MAX_MEMORY:
-        raise TooManyPixelsError(f"{width:,}×{height:,} px, {needed / 1e9:.1f} GB of memory", width, height)
+        words = f"{width:,}×{height:,} px, {needed / 1e9:.1f} GB of memory"
+        raise TooManyPixelsError(words, width, height, image_format)
+    return needed
 
 
-def _check_scans(image: PillowImage, n_pixels: int) -> None:
+def _check_scans(image: PillowImage, n_pixels: int, max_scans: int | None) -> None:
+    most = _MAX_SCANNED_PIXELS // max(n_pixels, 1)
+    if max_scans is not None:
+        most = min(most, max_scans)
     file = image.fp  # type: ignore[attr-defined]
     at = file.tell()
     file.seek(0)
     n_scans, last = 0, b""
-    while (data := file.read(MIB)) and n_scans * n_pixels <= _MAX_SCANNED_PIXELS:
+    while (data := file.read(MIB)) and n_scans <= most:
         n_scans += (last + data).count(b"\xff\xda")
         last = data[-1:]
     file.seek(at)
-    if n_scans * n_pixels > _MAX_SCANNED_PIXELS:
-        raise BeyondLimitsError(f"{n_pixels:,} pixels in more than {n_scans - 1:,} scans")
+    if n_scans > most:
+        raise TooManyScansError(f"{n_pixels:,} pixels in more than {n_scans - 1:,} scans")
 
 
 def exif_is_small(image: PillowImage) -> bool:

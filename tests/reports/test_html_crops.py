@@ -15,6 +15,7 @@ import pytest
 from html_pages import picture
 from hypothesis import given
 from hypothesis import strategies as st
+from measured import run_measured
 from PIL import Image
 
 from sanitizer.images import decode as image_decode
@@ -159,12 +160,13 @@ def test_float_pixels_are_stretched_to_be_seen(tmp_path: Path) -> None:
     assert pixels[1:].min() < 10 and pixels.max() > 245
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
 
-    header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+
+def png_of_size(width: int, height: int) -> bytes:
+    header = png_chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"x") + png_chunk(b"IEND", b"")
 
 
 def damaged_png() -> bytes:
@@ -326,6 +328,31 @@ def test_pixels_are_counted_by_what_their_format_takes(
     Image.new(mode, (7000, 7000)).save(path, file_format, **options)
     cut = cut_out(os.fspath(path), [None], os.fspath(tmp_path))
     assert f"it has 49 megapixels of {file_format}, more than fit in 640 MB" in str(cut.problem)
+
+
+def test_entries_of_metadata_that_would_fill_the_memory_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each entry of the EXIF data points at the same 2 MB; older versions of Pillow copy these for each."""
+    n_entries, n_bytes = 1000, 2_000_000
+    entries = b"".join(struct.pack("<HHLL", 1000 + i, 7, n_bytes, 8) for i in range(n_entries))
+    exif_data = struct.pack("<2sHLH", b"II", 42, 8, n_entries) + entries + bytes(4) + bytes(n_bytes)
+    whole = png_bytes()
+    (tmp_path / "odd.png").write_bytes(whole[:33] + png_chunk(b"eXIf", exif_data) + whole[33:])
+    code = "import sys; from sanitizer.reports.html.crops import cut_out; print(cut_out(sys.argv[1], [None], '.'))"
+    monkeypatch.chdir(tmp_path)
+    ran = run_measured(code, tmp_path / "odd.png")
+    assert "problem=None" in ran.stdout
+    assert ran.within_limits(), f"{ran.seconds:.1f} s, {ran.peak_mb:.0f} MB"
+
+
+def test_a_photograph_with_a_video_behind_it_is_shown(tmp_path: Path) -> None:
+    """Bytes of the video look like the start of a scan now and then."""
+    buffer = BytesIO()
+    picture((64, 64)).save(buffer, "JPEG")
+    (tmp_path / "a.jpg").write_bytes(buffer.getvalue() + b"ftyp\xff\xda" * 500)
+    cut = cut_out(os.fspath(tmp_path / "a.jpg"), [None], os.fspath(tmp_path))
+    assert cut.names[0] is not None and cut.problem is None
 
 
 def test_a_large_jpeg_and_a_usual_progressive_one_are_shown(tmp_path: Path) -> None:

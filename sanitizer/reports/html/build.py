@@ -18,6 +18,7 @@ from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.findings.finding import Severity, characters_of, count_by_severity
 from sanitizer.reports.common import ReportError
+from sanitizer.reports.html.bundle import bundle
 from sanitizer.reports.html.cards import Card, Group, make_cards
 from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
@@ -32,7 +33,6 @@ from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from importlib.resources.abc import Traversable
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
@@ -59,7 +59,7 @@ _GROUPS_PER_SHARE = 8
 
 @dataclass(frozen=True, slots=True)
 class PageNotes:
-    """What came of a page.
+    """What was written.
 
     Attributes:
         page: Its path.
@@ -100,7 +100,7 @@ def write_page(
         dataset: What the report is about; None looks for it where the report says.
 
     Raises:
-        ReportError: `page` or `assets` exist and are not of our making.
+        ReportError: `page` or `assets` exist, and sanitize did not make them.
         OSError: Something cannot be written. The old page and its crops are then as they were.
     """
     _refuse_what_is_not_ours(page, assets)
@@ -282,9 +282,12 @@ def _from_page(folder: str, page: str) -> str:
 def _filled_in(data: Mapping[str, Any]) -> bytes:
     """The page: the template with style, script and data in their places."""
     here = importlib.resources.files("sanitizer.reports.html")
+    styles, entry = ["style.css"], "page"
+    if "probe" in data:
+        styles, entry = [*styles, "style_probe.css"], "probe_page"
     parts = {
-        "/*STYLE*/": _joined(here, ".css", "probe" in data),
-        "/*SCRIPT*/": _joined(here.joinpath("app"), ".js", "probe" in data),
+        "/*STYLE*/": "\n".join(here.joinpath(name).read_text("utf-8") for name in styles),
+        "/*SCRIPT*/": bundle(here.joinpath("app"), entry),
         "/*DATA*/": script_safe_json(data),
     }
     template = here.joinpath("template.html").read_text("utf-8")
@@ -292,14 +295,6 @@ def _filled_in(data: Mapping[str, Any]) -> bytes:
     places = "|".join(re.escape(marker) for marker in parts)
     text = re.sub(places, lambda match: parts[match[0]], template)
     return text.encode("utf-8") + b"\n" * (not text.endswith("\n")) + SIGNATURE
-
-
-def _joined(folder: Traversable, ending: str, with_probe: bool) -> str:
-    """The files of that ending, by name; those called after the probe only for a page that shows one."""
-    files = [
-        p for p in folder.iterdir() if p.name.endswith(ending) and (with_probe or "_probe" not in p.name)
-    ]
-    return "\n".join(p.read_text("utf-8") for p in sorted(files, key=lambda p: p.name))
 
 
 def script_safe_json(value: object) -> str:

@@ -14,13 +14,26 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
-from sanitizer.reports.html.decode_limits import decoded_bytes, refuse_large_image, refuse_slow_file
+from sanitizer.images.header import describe_foreign
+from sanitizer.images.source import (
+    MAX_MEMORY,
+    MAX_SHOWN_FILE,
+    MAX_SHOWN_SCANS,
+    BeyondLimitsError,
+    TooManyPartsError,
+    TooManyPixelsError,
+    TooManyScansError,
+    check_decoding,
+    exif_is_small,
+)
 from sanitizer.reports.html.pool import alone_if_large
-from sanitizer.util.bounded_read import NotRegularError
+from sanitizer.util.bounded_read import NotRegularError, as_size, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
@@ -61,7 +74,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What came of one image.
+    """The crops of one image.
 
     Attributes:
         size: (width, height) in pixels as training sees it; None where it cannot be opened.
@@ -87,15 +100,12 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
     Raises:
         OSError: A crop cannot be written. Nothing that an image is raises anything.
     """
-    from sanitizer.images.decode import open_image
-
     nothing = [None] * len(boxes)
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large images; training carries on, and so do we.
         warnings.simplefilter("ignore")
         try:
-            refuse_slow_file(path)
-            with open_image(path) as image:
+            with open_regular(path) as file, _open(file) as image:
                 turn = _turn(image)
                 size = image.size[::-1] if turn in _SIDEWAYS else image.size
                 windows = [window_around(box, size) for box in boxes]
@@ -108,8 +118,28 @@ def cut_out(path: str, boxes: Sequence[Box | None], folder: str) -> Cut:
     return Cut(size, windows, names, problem)
 
 
+def _open(file: BinaryIO) -> PillowImage:
+    from sanitizer.images.decode import open_image
+
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_SHOWN_FILE:
+        words = f"it has {as_size(size)}, and no more than {as_size(MAX_SHOWN_FILE)} are decoded"
+        raise BeyondLimitsError(words)
+    try:
+        return open_image(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        start = file.read(_BLOCK_BYTES)
+        content = f"; its content is {describe_foreign(start)}" if start else ""
+        raise UnidentifiedImageError(f"it holds no image that can be opened{content}") from None
+
+
+_BLOCK_BYTES = 512
+"""Bytes at the start of a file that show what it is."""
+
+
 def window_around(box: Box | None, size: tuple[int, int]) -> Window:
-    """The window of a box: the box again on each side; the whole image without a box, or if it lies outside."""
+    """The window of a box: three times its sides; the whole image without a box, or if the box lies outside."""
     image_w, image_h = size
     left, top, right, bottom = 0.0, 0.0, float(image_w), float(image_h)
     if box is not None and is_in_sight(box):
@@ -146,15 +176,17 @@ def _finest_scale(windows: Sequence[Window]) -> float:
 
 def _decode(image: PillowImage, turn: int, scale: float) -> tuple[PillowImage | None, str | None]:
     """(upright RGB pixels or None, what is wrong with them); of a large JPEG only as fine as is needed."""
-    width, height = image.size
-    image.draft(image.mode, (math.ceil(width * scale), math.ceil(height * scale)))
-    refuse_large_image(image, width * height, bool(turn))
-    with alone_if_large(decoded_bytes(image, width * height, bool(turn))):
+    image_size = image.size
+    image.draft(image.mode, (math.ceil(image_size[0] * scale), math.ceil(image_size[1] * scale)))
+    needed = check_decoding(image, image_size, copies=2 if turn else 1, max_scans=MAX_SHOWN_SCANS)
+    with alone_if_large(needed):
         return _decoded(image, turn)
 
 
 def _decoded(image: PillowImage, turn: int) -> tuple[PillowImage | None, str | None]:
     from PIL import ImageFile
+
+    from sanitizer.images.decode import turned
 
     problem = None
     try:
@@ -170,20 +202,17 @@ def _decoded(image: PillowImage, turn: int) -> tuple[PillowImage | None, str | N
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
         problem = f"The image is damaged, and shown as far as it can be decoded: {problem}."
-    return _upright(_as_rgb(image), turn), problem
+    return turned(_as_rgb(image), turn), problem
 
 
 def _as_rgb(image: PillowImage) -> PillowImage:
     """Eight bits, three channels: without alpha, and the high byte of sixteen bits, as training reads it."""
-    from PIL import Image
+    from sanitizer.images.decode import stretched
 
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):  # training has no use for these; stretched, they can at least be looked at
-        values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
-        low, high = values.min(), values.max()
-        gray = (values - low) * (255.0 / max(high - low, 1e-12))
-        return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
+        return Image.fromarray(stretched(np.asarray(image, np.float64))).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -210,10 +239,8 @@ def _write(
 
 def _turn(image: PillowImage) -> int:
     """EXIF orientation 2 to 8 that training undoes; 0 for none. An orientation in XMP alone is not looked at."""
-    from PIL import Image
-
     # Pillow turns a TIFF by itself, and OpenCV no JPEG 2000.
-    if image.format in ("TIFF", "JPEG2000"):
+    if image.format in ("TIFF", "JPEG2000") or not exif_is_small(image):
         return 0
     exif = Image.Exif()
     try:
@@ -227,35 +254,29 @@ def _turn(image: PillowImage) -> int:
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def _upright(image: PillowImage, turn: int) -> PillowImage:
-    """Turned as EXIF asks (Exif 2.32, 4.6.4, tag 274)."""
-    from PIL.Image import Transpose
-
-    undone_by = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(undone_by[turn]) if turn else image
-
-
 def _words(error: Exception) -> str:
-    """An exception as a few words for a sentence."""
-    from PIL import Image, UnidentifiedImageError
-
+    """An exception as a clause about the image."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, NotRegularError):
         return "it is no regular file"
-    if isinstance(error, UnidentifiedImageError):
-        return "it holds no image that can be opened"
-    if isinstance(error, Image.DecompressionBombError):
-        return "it has more pixels than can be opened safely"
+    if isinstance(error, BeyondLimitsError):
+        return _words_on_limits(error)
     if "truncated" in str(error).lower():
         return "the file ends before the picture does"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(reason.split())[:200].rstrip(". ") or type(error).__name__
+
+
+def _words_on_limits(error: BeyondLimitsError) -> str:
+    """What exceeds a limit of decoding, as a clause about the image."""
+    if error.refused_by_pillow:
+        return "it has more pixels than can be opened safely"
+    if isinstance(error, TooManyPixelsError):
+        megapixels = f"{error.width * error.height / 1e6:,.0f} megapixels of {error.format}"
+        return f"it has {megapixels}, more than fit in {as_size(MAX_MEMORY)}"
+    if isinstance(error, TooManyScansError):
+        return f"it is a JPEG of over {MAX_SHOWN_SCANS} scans, and decoding it could take minutes"
+    if isinstance(error, TooManyPartsError):
+        return "its header has too many segments, or too much between them, for a picture of a camera or a program"
+    return str(error)

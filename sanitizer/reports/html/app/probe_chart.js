@@ -1,4 +1,8 @@
-// A chart of points over a logarithmic axis that can be walked through and picked, by pointer or by keys.
+// A chart of points on a logarithmic axis. One point is selected by pointer, or by the keyboard.
+
+import { brief, count } from "./data.js";
+import { el, svg } from "./dom.js";
+import { ticks } from "./plots.js";
 
 const CHART = { height: 256, left: 52, right: 18, top: 22, bottom: 44, reach: 24 };
 const ABOVE = 9; // px over the plot: where points stand whose value is not finite
@@ -12,7 +16,7 @@ const tickText = (value) => (value !== 0 && Math.abs(value) < 1e-3 ? brief(value
  * (joined by a line, and hovered by x alone), `limit` (a y to mark, or null), `says` (what a point is, lines of text),
  * `pick` (what a click does).
  */
-function pointChart(spec) {
+export function pointChart(spec) {
   const plot = el("div", { class: "chart", tabindex: "0", role: "slider", "aria-label": spec.title, "aria-describedby": spec.hint,
     "aria-valuemin": "1", "aria-valuemax": spec.n });
   const chart = { ...spec, plot, tip: el("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" }), picked: null, related: [], xs: [], ys: [] };
@@ -169,7 +173,7 @@ function marks(chart) {
 const dotted = (chart, points) => points.map((at) => `M${chart.xs[at].toFixed(1)} ${chart.ys[at].toFixed(1)}h0`).join("");
 
 /** Rings around the picked point, dots on those that belong to it. */
-function paintPicked(chart) {
+export function paintPicked(chart) {
   chart.plot.classList.toggle("has-picked", chart.picked !== null || chart.related.length > 0);
   if (!chart.layer) return;
   const ring = chart.picked === null ? [] : [svg("circle", { class: "chart-picked", r: 8, cx: chart.xs[chart.picked], cy: chart.ys[chart.picked] })];

@@ -1,29 +1,32 @@
 // What the user decided, by fingerprint; kept in this browser under the report's id.
 
+import { DATA, DECISIONS, F, N, offered, siblings } from "./data.js";
+import { byId, storageGet, storageSet } from "./dom.js";
+
 const STORE_KEY = `sanitize:decisions:${DATA.id}`;
 const decisions = new Map();
-const comments = new Map();
-const decisionListeners = [];
+export const comments = new Map();
+export const decisionListeners = [];
 const undoStack = [];
 let unsaved = false;
 let saveTimer = 0;
 
-const decisionOf = (i) => decisions.get(F.fingerprint[i]) ?? null;
-const commentOf = (i) => comments.get(F.fingerprint[i]) ?? "";
+export const decisionOf = (i) => decisions.get(F.fingerprint[i]) ?? null;
+export const commentOf = (i) => comments.get(F.fingerprint[i]) ?? "";
 
-function decidedCount() {
+export function decidedCount() {
   let n = 0;
   for (let i = 0; i < N; i++) n += decisions.has(F.fingerprint[i]);
   return n;
 }
 
-function put(map, fingerprint, value) {
+export function put(map, fingerprint, value) {
   if (value) map.set(fingerprint, value);
   else map.delete(fingerprint);
 }
 
-/** Decide findings; null takes a decision back. Those that do not offer it stay as they are. Returns how many changed. */
-function decide(indexes, decision) {
+/** Decide findings; null takes a decision back. Findings that do not offer the decision stay as they are. Returns how many changed. */
+export function decide(indexes, decision) {
   const before = [];
   for (const i of indexes) {
     if (decision !== null && !offered(i, decision)) continue;
@@ -38,27 +41,27 @@ function decide(indexes, decision) {
   return before.length;
 }
 
-/** Take the last decision back, be it one or many. Returns how many findings changed. */
-function undoDecision() {
+/** Take the last decision back, for all findings that it was made for. Returns how many findings changed. */
+export function undoDecision() {
   const before = undoStack.pop() ?? [];
   for (const [fingerprint, decision] of before) put(decisions, fingerprint, decision);
   if (before.length) decisionsChanged();
   return before.length;
 }
 
-function setComment(i, text) {
+export function setComment(i, text) {
   if (commentOf(i) === text) return;
   put(comments, F.fingerprint[i], text);
   decisionsChanged();
 }
 
 /** Another finding of the same row whose decision excludes this one's: `fix` would carry out neither. */
-function conflictOf(i) {
+export function conflictOf(i) {
   const opposite = { drop: "keep", keep: "drop" }[decisionOf(i)];
   return opposite ? siblings(i).find((other) => decisionOf(other) === opposite) ?? null : null;
 }
 
-function decisionsChanged() {
+export function decisionsChanged() {
   unsaved = true;
   clearTimeout(saveTimer);
   saveTimer = setTimeout(saveDecisions, 200);
@@ -89,7 +92,7 @@ function takeIn(text) {
   try {
     state = JSON.parse(text ?? "{}");
   } catch {
-    return; // not ours, or cut off: the page starts without decisions
+    return; // from another program, or cut off: the page starts without decisions
   }
   decisions.clear();
   comments.clear();
@@ -99,7 +102,7 @@ function takeIn(text) {
   for (const [fingerprint, comment] of Object.entries(state?.comments ?? {})) comments.set(fingerprint, String(comment));
 }
 
-function startDecisions() {
+export function startDecisions() {
   takeIn(storageGet(STORE_KEY));
   noteStorage(storageSet(`${STORE_KEY}:probe`, "1"));
   try {

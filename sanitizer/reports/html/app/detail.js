@@ -1,9 +1,16 @@
 // The large view of one finding: its picture, why it matters, what training does with it, and the decision.
 
-const detail = byId("detail");
-let detailAt = null; // position in the list, or null while closed
+import { brief, className, count, F, place, ruleName, RULES, siblings } from "./data.js";
+import { button, byId, el, icon, severityMark, toast } from "./dom.js";
+import { decisionListeners, setComment } from "./decisions.js";
+import { picture, quotedRow } from "./picture.js";
+import { decisionControls, paintDecision } from "./card.js";
+import { activate, shown, toggleDecision } from "./gallery.js";
 
-function openDetail(position) {
+export const detail = byId("detail");
+export let detailAt = null; // position in the list, or null while closed
+
+export function openDetail(position) {
   detailAt = position;
   const held = document.activeElement?.ariaLabel;
   drawDetail();
@@ -16,7 +23,7 @@ function openDetail(position) {
   (again ?? detail).focus();
 }
 
-function moveDetail(step) {
+export function moveDetail(step) {
   const to = detailAt + step;
   if (to < 0 || to >= shown.length) return;
   openDetail(to);
@@ -80,7 +87,7 @@ function copyButton(i) {
   return node;
 }
 
-/** Copies without the clipboard's API where the browser keeps that from local files. */
+/** Copy a text, without the clipboard's API where the browser refuses it to local files. */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -113,7 +120,7 @@ function facts(i) {
 
 const pair = (a, b, between) => (a === null || b === null ? null : `${brief(a)}${between}${brief(b)}`);
 
-/** Give the picture the largest size that fits, so that the drawing and the pixels stay on each other. */
+/** Give the picture the largest size that fits, so that the drawn boxes stay at their pixels. */
 function fitStage() {
   const i = shown[detailAt];
   const stage = detail.querySelector(".stage");
@@ -127,8 +134,8 @@ function fitStage() {
   stage.style.height = `${F.crop_h[i] * scale}px`;
 }
 
-/** Between the whole crop and a close look at the box, or at the point that was clicked. */
-function toggleZoom(event = null) {
+/** Switch between the whole crop and a close look at the box, or at the point that was clicked. */
+export function toggleZoom(event = null) {
   const frame = detail.querySelector(".picture");
   const stage = frame?.querySelector(".stage");
   if (!stage) return;
@@ -152,11 +159,11 @@ function centreOf(i) {
   return { x: middle(0) / F.crop_w[i], y: middle(1) / F.crop_h[i] };
 }
 
-function toggleBoxes() {
+export function toggleBoxes() {
   document.body.classList.toggle("bare");
 }
 
-function startDetail() {
+export function startDetail() {
   detail.addEventListener("click", (event) => {
     if (event.target === detail) detail.close(); // the backdrop
     const choice = event.target.closest("[data-decide]");

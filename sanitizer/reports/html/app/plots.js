@@ -1,5 +1,9 @@
 // Histograms and the heatmap, drawn as SVG from counts that the report carries.
 
+import { brief, count, DATA, plural, ruleName, RULES } from "./data.js";
+import { byId, el, svg } from "./dom.js";
+import { CLASS_NAMES } from "./filters.js";
+
 const PLOT = { width: 420, height: 230, left: 46, right: 12, top: 10, bottom: 42 };
 const INNER = { width: PLOT.width - PLOT.left - PLOT.right, height: PLOT.height - PLOT.top - PLOT.bottom };
 const GRID_SIDE = 250;
@@ -46,7 +50,7 @@ function drawPlots() {
 const legendKey = (kind, text) => el("span", {}, el("span", { class: `key ${kind}` }), text);
 
 /** Round numbers to mark on an axis from low to high: decades with 2 and 5, or even steps. */
-function ticks(low, high, log, fine = false) {
+export function ticks(low, high, log, fine = false) {
   if (!log) {
     const step = 10 ** Math.floor(Math.log10((high - low) / 2 || 1));
     const wide = (high - low) / step > 8 ? step * 5 : (high - low) / step > 5 ? step * 2 : step;
@@ -62,7 +66,7 @@ function ticks(low, high, log, fine = false) {
   return inside.length > 9 ? inside.filter((_, at) => at % 2 === 0) : inside;
 }
 
-/** Round numbers, or the edges of the bins themselves where hardly one lies between them. */
+/** Round numbers to mark; edges of the bins where fewer than three round numbers lie between them. */
 function marksOf(edges, log) {
   const coarse = ticks(edges[0], edges.at(-1), log);
   const round = coarse.length < 3 ? ticks(edges[0], edges.at(-1), log, true) : coarse;
@@ -76,7 +80,7 @@ function histogram(plot, boxes, flagged) {
   const scale = log ? Math.log : (value) => value;
   const x = (value) => PLOT.left + (INNER.width * (scale(value) - scale(low))) / (scale(high) - scale(low));
   const top = Math.max(1, ...boxes, ...(flagged ?? []));
-  // Three flagged boxes of thousands have to show: counts stand on a logarithmic axis.
+  // Three flagged boxes among thousands must be visible, so the axis of counts is logarithmic.
   const y = (n) => PLOT.top + INNER.height * (1 - Math.log1p(n) / Math.log1p(top));
   const bar = (kind) => (n, at) => n === 0 ? null : svg("rect", {
     class: kind, x: x(edges[at]) + 0.5, width: Math.max(1, x(edges[at + 1]) - x(edges[at]) - 1),
@@ -129,8 +133,8 @@ function summaryOf(plot, boxes, flagged) {
 
 /** Where box centres lie, the image stretched to a square: darker is more; circles are flagged boxes. */
 function heatmap(position, boxes, flagged) {
-  const { grid } = position;
-  const cell = GRID_SIDE / grid;
+  const side = position.grid;
+  const cell = GRID_SIDE / side;
   const top = Math.max(1, ...boxes);
   const offset = { x: 34, y: 6 };
   const frame = svg("svg", { viewBox: `0 0 ${GRID_SIDE + 44} ${GRID_SIDE + 46}`, role: "img", class: "heat",
@@ -138,14 +142,14 @@ function heatmap(position, boxes, flagged) {
   frame.append(svg("rect", { class: "heat-frame", x: offset.x, y: offset.y, width: GRID_SIDE, height: GRID_SIDE }));
   boxes.forEach((n, at) => {
     if (!n) return;
-    const rect = svg("rect", { class: "heat-cell", x: offset.x + (at % grid) * cell, y: offset.y + Math.floor(at / grid) * cell,
+    const rect = svg("rect", { class: "heat-cell", x: offset.x + (at % side) * cell, y: offset.y + Math.floor(at / side) * cell,
       width: cell + 0.2, height: cell + 0.2, "fill-opacity": (0.1 + 0.9 * Math.log1p(n) / Math.log1p(top)).toFixed(3) },
     svg("title", {}, plural(n, "box", "boxes")));
     frame.append(rect);
   });
   (flagged ?? []).forEach((n, at) => {
     if (!n) return;
-    frame.append(svg("circle", { class: "heat-flag", cx: offset.x + (at % grid + 0.5) * cell, cy: offset.y + (Math.floor(at / grid) + 0.5) * cell,
+    frame.append(svg("circle", { class: "heat-flag", cx: offset.x + (at % side + 0.5) * cell, cy: offset.y + (Math.floor(at / side) + 0.5) * cell,
       r: Math.min(cell, 2 + Math.log2(n + 1)) }, svg("title", {}, `${count(n)} flagged`)));
   });
   for (const share of [0, 0.5, 1]) {
@@ -157,7 +161,7 @@ function heatmap(position, boxes, flagged) {
   return el("figure", { class: "plot square" }, el("figcaption", {}, position.title ?? "Position of box centres"), frame);
 }
 
-function startPlots() {
+export function startPlots() {
   if (!DATA.plots || !(DATA.plots.aspect || DATA.plots.size || DATA.plots.position)) {
     byId("plots").hidden = true;
     return;

@@ -1,6 +1,6 @@
 // Elements are made by createElement and filled with text alone: no name in a dataset can become markup.
 
-const byId = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, attributes, children) {
@@ -13,34 +13,34 @@ function fill(node, attributes, children) {
 }
 
 /** An HTML element; children are nodes or text. */
-function el(tag, attributes = {}, ...children) {
+export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
 /** An SVG element; children are nodes or text. */
-function svg(tag, attributes = {}, ...children) {
+export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-const icon = (name, label = null) =>
+export const icon = (name, label = null) =>
   svg("svg", label ? { class: "icon", role: "img", "aria-label": label } : { class: "icon", "aria-hidden": "true" },
     svg("use", { href: `#icon-${name}` }));
 
-function button(attributes, ...children) {
+export function button(attributes, ...children) {
   return el("button", { type: "button", ...attributes }, ...children);
 }
 
-/** How the page scrolls by itself: at once where somebody asked for less motion. */
-const calmly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
+/** How the page scrolls by itself: at once where the system asks for less motion. */
+export const calmly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth");
 
-function severityMark(severity) {
+export function severityMark(severity) {
   return el("span", { class: `severity ${severity}` }, icon(severity), severity);
 }
 
 let toastTimer = 0;
 
 /** Says something for a few seconds; screen readers hear it too. */
-function toast(text) {
+export function toast(text) {
   const node = byId("toast");
   // Text behind an open dialog is neither seen nor read out.
   (document.querySelector("dialog[open]") ?? document.body).append(node);
@@ -50,7 +50,7 @@ function toast(text) {
   toastTimer = setTimeout(() => node.classList.remove("on"), 5000);
 }
 
-function storageGet(key) {
+export function storageGet(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -58,8 +58,8 @@ function storageGet(key) {
   }
 }
 
-/** Whether it was kept: browsers may refuse storage to local files, or be full. */
-function storageSet(key, text) {
+/** Whether the text was stored: a browser may refuse storage to local files, or its storage may be full. */
+export function storageSet(key, text) {
   try {
     localStorage.setItem(key, text);
     return true;

@@ -1,9 +1,17 @@
-// What is picked in the probe: its images as thumbnails, with the label line that carries most drawn in.
+// What is selected in the probe: its images as thumbnails, with the label line that has the largest share drawn in.
+
+import { brief, count, F } from "./data.js";
+import { button, byId, el, svg } from "./dom.js";
+import { drawing, picture, stageOf } from "./picture.js";
+import {
+  baseName, findingsOfImage, lineOf, lineText, MEASURED, percent, PROBE, reasonsOf, stepsWith,
+} from "./probe_data.js";
+import { pickImage } from "./probe_selection.js";
 
 const STRIP_TILES = 24;
 
 /** Whole image with its line; else a finding's crop; else words. `by` is how the line is chosen: "score" or "share". */
-function probePicture(at, by, withCross) {
+export function probePicture(at, by, withCross) {
   const name = PROBE.names[at];
   const made = PROBE.thumbnails[at];
   if (made && made.crop !== null) {
@@ -17,27 +25,14 @@ function probePicture(at, by, withCross) {
   return el("div", { class: "picture text-only" }, el("p", {}, made?.about ?? "Only images that stand out have a thumbnail."));
 }
 
-/** The background place that carries most, as a cross. */
+/** A cross at the place in the background with the largest share of the gradient. */
 function cross(at, { width, height }) {
-  const place = at < MEASURED ? PROBE.images.background[at] : null;
-  if (!place) return [];
-  const [x, y, r] = [place[0] * width, place[1] * height, 0.06 * Math.max(width, height)];
+  const spot = at < MEASURED ? PROBE.images.background[at] : null;
+  if (!spot) return [];
+  const [x, y, r] = [spot[0] * width, spot[1] * height, 0.06 * Math.max(width, height)];
   const d = `M${x - r} ${y - r}l${2 * r} ${2 * r}M${x - r} ${y + r}l${2 * r} ${-2 * r}`;
   return [svg("path", { class: "casing", d }), svg("path", { class: "offender cross", d })];
 }
-
-/** [line, its score or share], or null where no line stands out. */
-const lineOf = (at, by) => (at < MEASURED ? PROBE.images[`line_by_${by}`][at] : null);
-
-function lineText(at, by) {
-  const line = lineOf(at, by);
-  if (line !== null) return by === "score" ? `line ${line[0]} · ${brief(line[1])} z` : `line ${line[0]} · ${percent(line[1])} of its batch`;
-  if (at >= MEASURED) return "not measured";
-  return PROBE.images.background[at] ? "background" : "no line stands out";
-}
-
-const percent = (share) => `${brief(Number((100 * share).toPrecision(2)))} %`;
-const baseName = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 function stripTile(at) {
   const name = PROBE.names[at];
@@ -59,7 +54,7 @@ function imagesOfStep(at) {
   return [...PROBE.steps.images[at]].sort((a, b) => norm(b) - norm(a) || a - b);
 }
 
-function stripOfStep(at) {
+export function stripOfStep(at) {
   const images = imagesOfStep(at);
   if (!images.length) return [el("p", { class: "meta" }, "The report does not say which images were in this step.")];
   const list = el("ol", { class: "strip", tabindex: "0", "aria-label": "Images of the step" }, ...images.slice(0, STRIP_TILES).map(stripTile));
@@ -75,7 +70,7 @@ function stripOfStep(at) {
 }
 
 /** One image: larger, with what the probe says of it. */
-function viewOfImage(at) {
+export function viewOfImage(at) {
   const reasons = reasonsOf(at);
   return [el("div", { class: "picked-image" }, probePicture(at, "score", true),
     el("div", { class: "picked-text" },
@@ -87,11 +82,11 @@ function viewOfImage(at) {
 function factsOfImage(at) {
   const I = PROBE.images;
   const value = (name) => (at < MEASURED ? I[name][at] : null);
-  const shown = (name, as = brief) => (value(name) === null ? null : as(value(name)));
+  const numberOf = (name, as = brief) => (value(name) === null ? null : as(value(name)));
   const losses = ["box_loss", "cls_loss", "dfl_loss"].filter((name) => value(name) !== null).map((name) => `${name.slice(0, 3)} ${brief(value(name))}`);
-  const rows = [["Boxes", shown("boxes", count)], ["Gradient norm", shown("grad_norm")],
-    ["Against images with as many boxes", shown("norm_z", (z) => `${brief(z)} z`)],
-    ["Share of its batch's gradient", shown("share", percent)], ["Share through background", shown("background_share", percent)],
+  const rows = [["Boxes", numberOf("boxes", count)], ["Gradient norm", numberOf("grad_norm")],
+    ["Against images with as many boxes", numberOf("norm_z", (z) => `${brief(z)} z`)],
+    ["Share of its batch's gradient", numberOf("share", percent)], ["Share through background", numberOf("background_share", percent)],
     ["Loss", losses.length ? losses.join(", ") : null],
     ["Line that stands out", lineOf(at, "score") ? lineText(at, "score") : null],
     ["Line with the largest share", lineOf(at, "share") ? lineText(at, "share") : null],

@@ -1,67 +1,18 @@
-// The gradient probe: its section, and what is picked in it, which the gallery below is narrowed to.
+// The section of the gradient probe: its charts, the selected step or image, and the table of images.
 
-const PROBE = DATA.probe;
-const MEASURED = PROBE.images.label.length; // names beyond these are of images that only a step names
+import { brief, plural } from "./data.js";
+import { button, byId, el, icon } from "./dom.js";
+import { view } from "./filters.js";
+import { baseName, MEASURED, percent, PROBE, stepsWith } from "./probe_data.js";
+import { clearPick, isPicked, pick, pickImage } from "./probe_selection.js";
+import { paintPicked, pointChart } from "./probe_chart.js";
+import { stripOfStep, viewOfImage } from "./probe_strip.js";
+import { rankedTable } from "./probe_table.js";
+
 let stepChart = null;
 let imageChart = null;
 
-/** Findings by the image they are about. */
-const findingsOfImage = (() => {
-  const byImage = new Map();
-  for (let i = 0; i < N; i++) {
-    if (F.image[i] === null) continue;
-    const known = byImage.get(F.image[i]);
-    if (known) known.push(i);
-    else byImage.set(F.image[i], [i]);
-  }
-  return byImage;
-})();
-
-/** Warm-up steps that an image was in. */
-function stepsWith(at) {
-  const found = [];
-  PROBE.steps.images.forEach((images, step) => images.includes(at) && found.push(step));
-  return found;
-}
-
-function namesOf(images) {
-  return new Set(images.flatMap((at) => [PROBE.names[at], at < MEASURED ? PROBE.images.label[at] : null]).filter((name) => name !== null));
-}
-
-function viewOfPickedStep(at) {
-  const step = String(PROBE.steps.step[at]);
-  return { kind: "step", at, parameter: ["step", step], label: `images of warm-up step ${step}`, names: namesOf(PROBE.steps.images[at]) };
-}
-
-function viewOfPickedImage(at) {
-  return { kind: "image", at, parameter: ["image", PROBE.names[at]], label: PROBE.names[at], names: namesOf([at]) };
-}
-
-/** What the address says is picked; null where it names nothing that is here. */
-function pickFrom(parameters) {
-  const step = parameters.has("step") ? PROBE.steps.step.indexOf(Number(parameters.get("step"))) : -1;
-  if (step >= 0) return viewOfPickedStep(step);
-  const image = parameters.has("image") ? PROBE.names.indexOf(parameters.get("image")) : -1;
-  return image >= 0 ? viewOfPickedImage(image) : null;
-}
-
-const isPicked = (kind, at) => view.images?.kind === kind && view.images.at === at;
-
-/** Picking the same again lets go of it. */
-function pick(kind, at) {
-  view.images = isPicked(kind, at) ? null : kind === "step" ? viewOfPickedStep(at) : viewOfPickedImage(at);
-  viewChanged();
-  if (view.images) byId("probe-picked").scrollIntoView({ block: "nearest", behavior: calmly() });
-}
-
-const pickImage = (at) => pick("image", at);
-
-function clearPick() {
-  view.images = null;
-  viewChanged();
-}
-
-function showPicked() {
+export function showPicked() {
   const picked = view.images;
   stepChart.picked = picked?.kind === "step" ? picked.at : null;
   stepChart.related = picked?.kind === "image" ? stepsWith(picked.at) : [];
@@ -146,7 +97,7 @@ function figureOf(chart, title, nothing) {
   return el("figure", { class: "plot" }, el("figcaption", {}, title), chart.n ? chart.plot : el("p", { class: "meta" }, nothing));
 }
 
-function startProbe() {
+export function startProbe() {
   stepChart = curveChart();
   imageChart = scatterChart();
   const section = el("section", { class: "panel probe", id: "probe", "aria-labelledby": "probe-title" },

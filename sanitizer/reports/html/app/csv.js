@@ -1,5 +1,11 @@
 // The decisions sheet: byte for byte what `sanitize scan --output FILE.csv` writes, with decision and comment filled.
 
+import { count, DATA, DECISIONS, dropsImage, F, findingsOfRow, N, offered, plural, ruleName } from "./data.js";
+import { el, toast } from "./dom.js";
+import {
+  commentOf, comments, conflictOf, decide, decidedCount, decisionOf, decisionsChanged, put,
+} from "./decisions.js";
+
 const CSV_COLUMNS = [
   "rule", "name", "severity", "split", "image", "label", "line", "column", "class_id", "class_name",
   "x_center", "y_center", "width", "height", "value", "threshold", "message", "suggestion", "fix", "fingerprint",
@@ -28,7 +34,7 @@ function inert(text) {
   });
 }
 
-/** Text that a spreadsheet would run gets an apostrophe in front; so does text with one, so that it comes back. */
+/** Put an apostrophe before text that a spreadsheet would run as a formula, and before an apostrophe: import takes one off. */
 function safeText(text) {
   return text.startsWith("'") || FORMULA_START.test(text) ? `'${text}` : text;
 }
@@ -40,8 +46,8 @@ function fingerprintText(text) {
 
 /** Text of a finding: inert, and guarded where it starts as a formula does, escaped or not. */
 function findingText(text) {
-  const shown = inert(text);
-  return shown.startsWith("'") || FORMULA_START.test(shown) || FORMULA_START.test(text) ? `'${shown}` : shown;
+  const escaped = inert(text);
+  return escaped.startsWith("'") || FORMULA_START.test(escaped) || FORMULA_START.test(text) ? `'${escaped}` : escaped;
 }
 
 function csvCell(column, i) {
@@ -102,7 +108,7 @@ function decoded(buffer) {
 }
 
 /** Take decisions and comments from a sheet. Returns a sentence on what came of it. */
-function importSheet(buffer) {
+export function importSheet(buffer) {
   let text;
   try {
     text = decoded(buffer);
@@ -149,8 +155,8 @@ function importSheet(buffer) {
   return `${said[0]}${reasons ? `; left out: ${reasons}` : ""}.`;
 }
 
-/** Hand the sheet to the browser's downloads. */
-function exportSheet() {
+/** Download the sheet, and say how many findings are decided. */
+export function exportSheet() {
   const url = URL.createObjectURL(new Blob([csvText()], { type: "text/csv;charset=utf-8" }));
   const stem = DATA.title.replace(/\.ya?ml$/i, "").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "") || "dataset";
   const link = el("a", { href: url, download: `${stem}-decisions.csv` });
@@ -164,6 +170,6 @@ function exportSheet() {
     : "";
   const leftOut = new Set();
   for (let i = 0; i < N; i++) if (decisionOf(i) === "drop" && dropsImage(i)) leftOut.add(F.image[i]);
-  const view = leftOut.size ? ` ${plural(leftOut.size, "image")} to leave out: that takes --view.` : "";
-  toast(`Exported ${plural(N, "finding")}, ${count(decidedCount())} decided.${warning}${view}`);
+  const note = leftOut.size ? ` ${plural(leftOut.size, "image")} to leave out: that takes --view.` : "";
+  toast(`Exported ${plural(N, "finding")}, ${count(decidedCount())} decided.${warning}${note}`);
 }

@@ -1,14 +1,20 @@
 // The gallery: of thousands of findings only the cards in sight, and a few around them, are in the document.
 
+import { N, offered, whyNotOffered } from "./data.js";
+import { button, byId, el, toast } from "./dom.js";
+import { decide, decisionListeners, decisionOf, setComment } from "./decisions.js";
+import { clearFilters, FACETS, view } from "./filters.js";
+import { card, paintDecision } from "./card.js";
+
 const CARD = { height: 470, gap: 16, narrowest: 282 };
 const OVERSCAN_ROWS = 2;
 const TALLEST = 15_000_000; // px; browsers cut off taller elements (Firefox at 17.9 million)
 
-const gallery = byId("gallery");
-const cards = new Map(); // position in the list -> card
-let shown = [];
-let active = 0;
-let grid = { columns: 1, width: 300, top: 0, rows: 0 };
+export const gallery = byId("gallery");
+export const cards = new Map(); // position in the list -> card
+export let shown = [];
+export let active = 0;
+export let grid = { columns: 1, width: 300, top: 0, rows: 0 };
 let framePending = false;
 
 function measure() {
@@ -21,7 +27,7 @@ function measure() {
   grid = { columns, rows, width: (width - (columns - 1) * CARD.gap) / columns, top, full };
 }
 
-/** How far down the list one is, px of all its rows, where the page is scrolled by `scrolled` px into the gallery. */
+/** Depth in the list, in px of all its rows, where the page is scrolled by `scrolled` px into the gallery. */
 function depthAt(scrolled) {
   if (grid.full <= TALLEST) return scrolled;
   return Math.max(0, scrolled) * ((grid.full - innerHeight) / (TALLEST - innerHeight));
@@ -34,7 +40,7 @@ function scrolledAt(depth) {
 function renderGallery() {
   framePending = false;
   const scrolled = scrollY - grid.top;
-  const depth = Math.max(0, depthAt(scrolled)); // above the gallery, its first cards wait
+  const depth = Math.max(0, depthAt(scrolled)); // above the gallery, its first cards are drawn
   const pitch = CARD.height + CARD.gap;
   const first = Math.max(0, Math.floor(depth / pitch) - OVERSCAN_ROWS);
   const last = Math.min(grid.rows - 1, Math.floor((depth + innerHeight) / pitch) + OVERSCAN_ROWS);
@@ -76,7 +82,7 @@ function relayout() {
 }
 
 /** Put a new list of findings into the gallery. */
-function showList(indexes) {
+export function showList(indexes) {
   shown = indexes;
   active = 0;
   const intoList = gallery.getBoundingClientRect().top < coveredHeight();
@@ -101,8 +107,8 @@ function emptyText() {
   return [el("p", {}, alone ? "No finding is about what is selected." : "No finding passes these filters."), clear];
 }
 
-/** Make a card the current one: into sight, and focused. */
-function activate(position, focus = true) {
+/** Make a card the current one: scroll it into sight, and focus it. */
+export function activate(position, focus = true) {
   if (!shown.length) return;
   active = Math.max(0, Math.min(shown.length - 1, position));
   const pitch = CARD.height + CARD.gap;
@@ -119,7 +125,8 @@ function activate(position, focus = true) {
   if (focus) cards.get(active)?.focus({ preventScroll: true });
 }
 
-function startGallery() {
+/** Start the gallery; `openCard` opens the card at a position of the list large. */
+export function startGallery(openCard) {
   addEventListener("scroll", scheduleRender, { passive: true });
   new ResizeObserver(relayout).observe(gallery.parentElement);
   // What stands above the gallery may grow or fold, which moves it.
@@ -138,7 +145,7 @@ function startGallery() {
     if (!node) return;
     const choice = event.target.closest("[data-decide]");
     if (choice) toggleDecision(Number(node.dataset.finding), choice.dataset.decide);
-    else if (event.target.closest(".open")) openDetail(Number(node.dataset.position));
+    else if (event.target.closest(".open")) openCard(Number(node.dataset.position));
   });
   gallery.addEventListener("change", (event) => {
     if (event.target.matches(".comment")) setComment(Number(event.target.closest(".card").dataset.finding), event.target.value);
@@ -149,7 +156,7 @@ function startGallery() {
 }
 
 /** Decide one finding, or say why that is not possible. Returns whether it now has that decision. */
-function settle(i, decision) {
+export function settle(i, decision) {
   if (decision !== null && !offered(i, decision)) {
     toast(`${whyNotOffered(decision)}.`);
     return false;
@@ -159,6 +166,6 @@ function settle(i, decision) {
 }
 
 /** What a click on a decision does: the same one again takes it back. */
-function toggleDecision(i, decision) {
+export function toggleDecision(i, decision) {
   settle(i, decisionOf(i) === decision ? null : decision);
 }

@@ -1,8 +1,13 @@
 // A finding as a card of the gallery, and the decision controls that card and large view share.
 
+import { className, DECISIONS, dropsImage, F, offered, place, ruleName, whyNotOffered } from "./data.js";
+import { button, el, icon, severityMark } from "./dom.js";
+import { commentOf, conflictOf, decisionOf } from "./decisions.js";
+import { picture, quotedRow } from "./picture.js";
+
 const KEY_OF = { fix: "f", drop: "d", keep: "e" };
 
-function decisionControls(i) {
+export function decisionControls(i) {
   const group = el("div", { class: "decide", role: "group", "aria-label": "Decision" });
   for (const decision of DECISIONS) {
     const possible = offered(i, decision);
@@ -20,7 +25,7 @@ function choiceTitle(i, decision) {
 }
 
 /** Bring a card or the large view up to date with the decision on its finding. */
-function paintDecision(node, i) {
+export function paintDecision(node, i) {
   const decision = decisionOf(i);
   node.dataset.decision = decision ?? "";
   for (const choice of node.querySelectorAll("[data-decide]")) {
@@ -45,7 +50,7 @@ function placeNode(i) {
     el("span", { class: "place-start" }, text.slice(0, cut).join("")), el("span", { class: "place-end" }, text.slice(cut).join("")));
 }
 
-function card(i, position, size) {
+export function card(i, position, size) {
   const heading = `card-${i}`;
   const node = el("article", { class: `card ${F.severity[i]}`, tabindex: "-1", "aria-labelledby": heading,
     "aria-posinset": position + 1, "aria-setsize": size, "data-finding": i, "data-position": position });

@@ -1,5 +1,11 @@
 // The controls of the filters: lists with live counts, and a chip for each filter in use.
 
+import { count, DECISIONS, N, ruleName, SEVERITIES } from "./data.js";
+import { button, byId, el, icon, severityMark } from "./dom.js";
+import {
+  clearFilters, compareText, facetLabel, FACETS, isFiltered, toggleFacet, valueOf, view, viewChanged,
+} from "./filters.js";
+
 const FACET_ROWS = 200; // a dataset may name a thousand classes; beyond these, the search finds them
 
 /** All values a facet has in this report, most frequent first (severities and decisions in their own order). */
@@ -13,7 +19,7 @@ const FACET_VALUES = new Map(FACETS.map((facet) => {
 
 const facetInputs = new Map(); // facet name -> value -> { input, number }
 
-function buildFacets() {
+export function buildFacets() {
   for (const facet of FACETS) {
     const values = FACET_VALUES.get(facet.name);
     const rows = new Map();
@@ -40,7 +46,7 @@ function facetMark(name, value) {
   return el("span", { class: "facet-name" }, facetLabel(name, value));
 }
 
-function showFacets(counts) {
+export function showFacets(counts) {
   for (const [name, rows] of facetInputs) {
     for (const [value, { input, number }] of rows) {
       const n = counts.get(name).get(value) ?? 0;

@@ -1,5 +1,16 @@
 // Starts the page and ties its parts together: list, toolbar, bulk decisions, keyboard.
 
+import { count, DECISIONS, N, offered, plural } from "./data.js";
+import { button, byId, el, icon, storageGet, storageSet, toast } from "./dom.js";
+import { decide, decidedCount, decisionListeners, decisionOf, startDecisions, undoDecision } from "./decisions.js";
+import { exportSheet, importSheet } from "./csv.js";
+import { isFiltered, select, stillShown, view, viewChanged, viewFromHash, viewListeners } from "./filters.js";
+import { buildFacets, showFacets } from "./facets.js";
+import { startPlots } from "./plots.js";
+import { showPressed, startOverview } from "./overview.js";
+import { activate, active, cards, gallery, grid, settle, showList, shown, startGallery } from "./gallery.js";
+import { detail, detailAt, moveDetail, openDetail, startDetail, toggleBoxes, toggleZoom } from "./detail.js";
+
 const KEYS = [
   [["j", "→"], "next finding"], [["k", "←"], "previous finding"], [["↓", "↑"], "a row of cards down, up"], [["Enter"], "open it large"],
   [["f"], "fix: the automatic repair"], [["d"], "drop: remove the row, or leave the image out"], [["e"], "keep the row as it is"],
@@ -7,12 +18,13 @@ const KEYS = [
   [["z"], "zoom, in the large view"], [["Esc"], "close, or leave a field"], [["?"], "this help"],
 ];
 const DECISION_KEYS = { f: "fix", d: "drop", e: "keep", u: null };
+let probe = null; // startProbe, showPicked and pickFrom, where the report has a probe
 
 function refresh() {
   const { shown: indexes, counts } = select();
   showFacets(counts);
   showPressed();
-  if (DATA.probe) showPicked();
+  probe?.showPicked();
   showList(indexes);
   byId("search").value = view.text;
   byId("sort").value = view.sort;
@@ -161,7 +173,7 @@ function leaveField(event) {
   const { key, target } = event;
   const done = key === "Escape" || (key === "Enter" && target.matches("input.comment"));
   if (!done || target.matches("select")) return;
-  event.preventDefault(); // Escape in a comment of the large view shall not close that too
+  event.preventDefault(); // Escape in a comment of the large view must not close the view too
   target.blur();
   if (detail.open) detail.focus();
   else activate(active);
@@ -193,16 +205,19 @@ function galleryKey(key, target) {
   return null;
 }
 
-function start() {
+/** Start the page; `part` is what the page of a report with a probe has besides: see probe_page.js. */
+export function startPage(part = null) {
+  probe = part;
+  const imagesOf = (parameters) => probe?.pickFrom(parameters) ?? null;
   startTheme();
   startDecisions();
   startOverview();
   startPlots();
-  if (DATA.probe) startProbe();
+  probe?.startProbe();
   buildFacets();
   startToolbar();
   startBulk();
-  startGallery();
+  startGallery(openDetail);
   startDetail();
   viewListeners.push(refresh);
   decisionListeners.push(() => {
@@ -211,14 +226,12 @@ function start() {
     showFacets(select().counts);
   });
   addEventListener("hashchange", () => {
-    viewFromHash();
+    viewFromHash(imagesOf);
     refresh();
   });
   addEventListener("keydown", onKey);
-  viewFromHash();
+  viewFromHash(imagesOf);
   byId("filters").open = matchMedia("(min-width: 900px)").matches;
   refresh();
   showProgress();
 }
-
-start();

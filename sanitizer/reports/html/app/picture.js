@@ -1,10 +1,13 @@
 // A finding's picture: the crop with boxes drawn over it in the crop's pixels, or the label line where there is none.
 
+import { count, F } from "./data.js";
+import { el, svg } from "./dom.js";
+
 /** A path relative to this page as an address: a folder may be called "50% #2". */
 const addressOf = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 /** The picture of a finding as a node: figure.picture. */
-function picture(i, large = false) {
+export function picture(i, large = false) {
   const frame = el("div", { class: "picture" });
   if (F.crop[i] === null) {
     frame.classList.add("text-only");
@@ -16,7 +19,7 @@ function picture(i, large = false) {
 }
 
 /** A picture with its drawing, as it stands in a frame. Where the file is missing, the frame says so. */
-function stageOf(crop, alt, layer, large = false) {
+export function stageOf(crop, alt, layer, large = false) {
   const image = el("img", { src: addressOf(crop), alt, loading: large ? null : "lazy", decoding: "async", draggable: "false" });
   const stage = el("div", { class: "stage" }, image, layer);
   image.addEventListener("error", () => {
@@ -32,7 +35,7 @@ function overlay(i) {
 }
 
 /** Boxes over a picture, in its pixels: others, and the one that matters with its keypoints. */
-function drawing({ severity, width, height, others, shape, points }) {
+export function drawing({ severity, width, height, others, shape, points }) {
   const layer = svg("svg", { class: `overlay ${severity}`, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   for (const [x, y, w, h] of others ?? []) {
     const box = { x, y, width: w, height: h };
@@ -62,7 +65,7 @@ function keypoints(i) {
 }
 
 /** The label line as it stands in the file, with its number; the token that the column points at is marked. */
-function quotedRow(i) {
+export function quotedRow(i) {
   const code = el("code", { class: "row", tabindex: "-1" }, el("span", { class: "line-number" }, count(F.line[i] ?? 1).replaceAll(",", "")));
   const characters = Array.from(F.row[i]);
   const start = F.column[i] === null ? -1 : F.column[i] - 1;

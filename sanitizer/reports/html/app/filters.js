@@ -1,7 +1,10 @@
-// Which findings are shown and in what order; mirrored in the page's address, so that a view can be bookmarked.
+// Which findings are shown and in what order; the page's address holds it too, so that a view can be bookmarked.
 
-const NONE = ""; // stands for "no class", "no split"
-const FACETS = [
+import { className, DATA, F, N, place, ruleName, SEVERITIES } from "./data.js";
+import { commentOf, decisionOf } from "./decisions.js";
+
+export const NONE = ""; // stands for "no class", "no split"
+export const FACETS = [
   { name: "severity", title: "Severity", of: (i) => F.severity[i] },
   { name: "rule", title: "Rule", of: (i) => F.rule[i] },
   { name: "class", title: "Class", of: (i) => (F.class_id[i] === null ? NONE : String(F.class_id[i])) },
@@ -9,18 +12,18 @@ const FACETS = [
   { name: "decision", title: "Decision", of: (i) => decisionOf(i) ?? "undecided" },
 ];
 const SORTS = ["report", "severity", "image", "high", "low"];
-const view = { facets: new Map(FACETS.map((facet) => [facet.name, new Set()])), text: "", sort: "report", images: null };
+export const view = { facets: new Map(FACETS.map((facet) => [facet.name, new Set()])), text: "", sort: "report", images: null };
 // `images` narrows the list to findings of some images: { parameter: [name, value] in the address, label, names: Set }.
-const viewListeners = [];
+export const viewListeners = [];
 
 /** Facet values that do not change, computed once. */
 const FIXED = new Map(FACETS.filter((f) => f.name !== "decision").map((f) => [f.name, Array.from({ length: N }, (_, i) => f.of(i))]));
-const valueOf = (facet, i) => (FIXED.has(facet.name) ? FIXED.get(facet.name)[i] : facet.of(i));
+export const valueOf = (facet, i) => (FIXED.has(facet.name) ? FIXED.get(facet.name)[i] : facet.of(i));
 
-const CLASS_NAMES = new Map([[NONE, "no class"], ...DATA.classes.map((c) => [String(c.id), c.name])]);
+export const CLASS_NAMES = new Map([[NONE, "no class"], ...DATA.classes.map((c) => [String(c.id), c.name])]);
 
 /** What a facet's value is called. */
-function facetLabel(name, value) {
+export function facetLabel(name, value) {
   if (name === "rule") return `${value} ${ruleName(value)}`;
   if (name === "class") return CLASS_NAMES.get(value) ?? `class ${value}`;
   return value === NONE ? "no split" : value;
@@ -50,11 +53,11 @@ function textFilter() {
 }
 
 /** { shown: indexes in order, counts: per facet, value to number of findings under all other filters }. */
-function select() {
+export function select() {
   const [matches, isOfImages] = [textFilter(), imageFilter()];
   const wanted = FACETS.map((facet) => view.facets.get(facet.name));
   const counts = new Map(FACETS.map((facet) => [facet.name, new Map()]));
-  const shown = [];
+  const indexes = [];
   for (let i = 0; i < N; i++) {
     if (!matches(i) || !isOfImages(i)) continue;
     let failing = -1;
@@ -67,7 +70,7 @@ function select() {
       }
       return value;
     });
-    if (!failures) shown.push(i);
+    if (!failures) indexes.push(i);
     if (failures > 1) continue;
     FACETS.forEach((facet, at) => {
       if (failures && at !== failing) return;
@@ -75,7 +78,7 @@ function select() {
       tally.set(values[at], (tally.get(values[at]) ?? 0) + 1);
     });
   }
-  return { shown: sorted(shown), counts };
+  return { shown: sorted(indexes), counts };
 }
 
 function sorted(indexes) {
@@ -88,36 +91,36 @@ function sorted(indexes) {
   return compare ? indexes.sort((a, b) => compare(a, b) || a - b) : indexes;
 }
 
-const compareText = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+export const compareText = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Findings without a value come last, whichever way the others are sorted. */
+/** Findings without a value come last, in both directions of sorting. */
 function compareValue(a, b, direction) {
   if (a === null || b === null) return (a === null) - (b === null);
   return direction * (a - b);
 }
 
 /** Whether a finding still passes the filter on decisions; it may have been decided since the list was made. */
-function stillShown(i) {
+export function stillShown(i) {
   const wanted = view.facets.get("decision");
   return !wanted.size || wanted.has(decisionOf(i) ?? "undecided");
 }
 
-const isFiltered = () => Boolean(view.text || view.images) || FACETS.some((facet) => view.facets.get(facet.name).size);
+export const isFiltered = () => Boolean(view.text || view.images) || FACETS.some((facet) => view.facets.get(facet.name).size);
 
-function toggleFacet(name, value) {
+export function toggleFacet(name, value) {
   const chosen = view.facets.get(name);
   if (!chosen.delete(value)) chosen.add(value);
   viewChanged();
 }
 
-function clearFilters() {
+export function clearFilters() {
   for (const chosen of view.facets.values()) chosen.clear();
   view.text = "";
   view.images = null;
   viewChanged();
 }
 
-function viewChanged() {
+export function viewChanged() {
   const hash = hashOfView();
   try {
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -136,13 +139,14 @@ function hashOfView() {
   return parameters.toString();
 }
 
-function viewFromHash() {
+/** Set the filters from the page's address; `imagesOf` finds in its parameters which images the probe selects. */
+export function viewFromHash(imagesOf) {
   const parameters = new URLSearchParams(location.hash.slice(1));
   for (const [name, chosen] of view.facets) {
     chosen.clear();
     for (const value of parameters.getAll(name)) chosen.add(value);
   }
   view.text = parameters.get("q") ?? "";
-  view.images = DATA.probe ? pickFrom(parameters) : null;
+  view.images = imagesOf(parameters);
   view.sort = SORTS.includes(parameters.get("sort")) ? parameters.get("sort") : "report";
 }

@@ -1,5 +1,9 @@
 // The top of the page: the dataset in numbers, what training would do, and bars that are filters too.
 
+import { count, DATA, N, plural, ruleName, RULES, SEVERITIES } from "./data.js";
+import { button, byId, calmly, el, icon } from "./dom.js";
+import { compareText, facetLabel, FACETS, NONE, toggleFacet, valueOf, view } from "./filters.js";
+
 const BARS_SHOWN = 10;
 
 function showOverview() {
@@ -57,7 +61,7 @@ function bars(list, facet, rows) {
   }
 }
 
-function startOverview() {
+export function startOverview() {
   showOverview();
   const tally = (name) => {
     const facet = FACETS.find((f) => f.name === name);
@@ -86,7 +90,7 @@ function startOverview() {
   }
 }
 
-function showPressed() {
+export function showPressed() {
   for (const node of document.querySelectorAll("[data-facet]")) {
     node.setAttribute("aria-pressed", String(view.facets.get(node.dataset.facet).has(node.dataset.value)));
   }

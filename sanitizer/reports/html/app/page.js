@@ -1,0 +1,5 @@
+// The page of a report.
+
+import { startPage } from "./main.js";
+
+startPage();
