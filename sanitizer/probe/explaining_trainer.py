@@ -10,7 +10,7 @@ from sanitizer.train.trainer import ClippedTrainer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sanitizer.train.spikes import Carried
+    from sanitizer.train.spikes import SpikeShare
 
 
 class ExplainingTrainer(ClippedTrainer):
@@ -18,6 +18,6 @@ class ExplainingTrainer(ClippedTrainer):
 
     def attribute_spikes(
         self, images_of_step: Mapping[int, Sequence[str]], seconds: float
-    ) -> Mapping[int, Sequence[Carried]]:
+    ) -> Mapping[int, Sequence[SpikeShare]]:
         """What each image of these steps carries, by step: see `attribute_steps`."""
         return attribute_steps(self, images_of_step, seconds)

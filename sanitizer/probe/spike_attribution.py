@@ -14,7 +14,7 @@ import torch
 
 from sanitizer.dataset.tables import Chunk, TaskSpec
 from sanitizer.probe.gradients.measure import Measurer
-from sanitizer.train.spikes import Carried
+from sanitizer.train.spikes import SpikeShare
 from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.samples import read_chunk, samples_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def attribute_steps(
     trainer: ClippedStep, images_of_step: Mapping[int, Sequence[str]], seconds: float
-) -> dict[int, list[Carried]]:
+) -> dict[int, list[SpikeShare]]:
     """What each image of these steps carries, by step. The model, the random numbers and all files stay as they are.
 
     Each image is measured alone and without augmentation, with BatchNorm on its running statistics and the weights of
@@ -84,7 +84,7 @@ def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[
     return measured
 
 
-def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measured]]) -> Iterator[Carried]:
+def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measured]]) -> Iterator[SpikeShare]:
     """The images of one step, those measured first by what they carry, then the others."""
     known = [(image, *measured[image]) for image in dict.fromkeys(images) if image in measured]
     squares = np.array([m.grad_norm**2 for _, _, m in known])
@@ -93,7 +93,7 @@ def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measure
         image, sample, m = known[k]
         share = float(squares[k]) / total if np.isfinite(squares[k]) else None
         row, line_share = _heaviest_row(m)
-        yield Carried(image, share, None if row is None else int(sample.lines[row]), line_share)
+        yield SpikeShare(image, share, None if row is None else int(sample.lines[row]), line_share)
 
 
 def _heaviest_row(m: Measured) -> tuple[int | None, float | None]:
