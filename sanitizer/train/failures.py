@@ -35,7 +35,7 @@ class Failures:
     good_tloss: dict[str, torch.Tensor] | None = None
 
     def take_unchecked_batch(self) -> dict[str, Any] | None:
-        """The batch whose loss is to be looked at now, or None if that is done."""
+        """The batch whose loss the trainer has not looked at, or None; the next call returns None."""
         batch, self.unchecked_batch = self.unchecked_batch, None
         return batch
 
