@@ -46,7 +46,7 @@ _OTHER_NAMES = {
 
 
 MAX_ARGUMENTS_BYTES = MIB
-"""The largest file of train arguments that is read; Ultralytics' own has 8 kB."""
+"""Size limit of a file of train arguments; Ultralytics' own has 8 kB."""
 
 
 class ArgumentError(ValueError):
@@ -113,7 +113,7 @@ def _read_mapping(path: str) -> dict[str, Any]:
         text = read_bounded(path, MAX_ARGUMENTS_BYTES).decode()
         hazard = find_hazard(text)
         content = None if hazard else yaml.load(text, Loader)
-    except Exception as e:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
+    except Exception as e:  # bad values (`!!int x`, the 31st of February) raise exceptions of many types
         raise ArgumentError(
             f"{path}: cannot be read as train arguments: {' '.join(str(e).split())}"
         ) from None

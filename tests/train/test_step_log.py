@@ -223,7 +223,7 @@ def test_rows_that_are_none_are_left_out(text: str, tmp_path: Path) -> None:
     log = StepLog(tmp_path, resume_epoch=1)
     assert log.norms == []
     log.write(replace(RECORD, step=3), Spike(1.0, 7.0))
-    log.attribute({3: [Carried("a.jpg", 0.5, 1, 0.5)]})
+    log.attribute({3: [SpikeShare("a.jpg", 0.5, 1, 0.5)]})
     log.close()
 
 
