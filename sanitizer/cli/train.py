@@ -18,7 +18,7 @@ from sanitizer.findings.finding import Severity
 if TYPE_CHECKING:
     import argparse
 
-    from sanitizer.train.running import Run
+    from sanitizer.train.running import TrainingRun
 
 USAGE = "sanitize train data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
+def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun:
     """A new run; what it leaves out and what its recipe risks is said on stderr."""
     if not args.data:
         raise UsageError("name what to train on: sanitize train data.yaml --model …")
@@ -137,7 +137,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
     return ready
 
 
-def _resumed(args: argparse.Namespace, overrides: dict[str, Any]) -> Run:
+def _resumed(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun:
     """A run that goes on."""
     from sanitizer.train.running import resumed_run
 

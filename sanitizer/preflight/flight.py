@@ -15,7 +15,7 @@ from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import device_facts, model_facts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
 from sanitizer.probe.budget import Budget, parse_budget
-from sanitizer.probe.result import Known
+from sanitizer.probe.result import KnownDataset
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanner.run import nearby_config, scan_dataset
@@ -227,7 +227,7 @@ def preflight(
         run.not_probed = "training would keep no image of the train split"
     else:
         run.rehearse(samples)
-        known = Known(dataset, scanned, samples)
+        known = KnownDataset(dataset, scanned, samples)
         run.probe(known, model, config, trust_weights=trust_weights, progress=progress)
     report = _report(scanned, recipe, run, baseline or config.baseline, time.perf_counter() - started)
     return Preflight(report, dataset, recipe, model, run.rehearsal, run.probed, run.not_probed)
@@ -296,7 +296,7 @@ class _Run:
 
     def probe(
         self,
-        known: Known,
+        known: KnownDataset,
         model: str,
         config: Config,
         *,

@@ -1,4 +1,7 @@
-"""A short gradient probe: which images, and which label lines, are behind loss spikes. Needs torch and ultralytics.
+"""A short gradient probe: which images, and which label lines, cause loss spikes. Needs torch and ultralytics.
+
+`probing.py` is the probe from top to bottom. `cli/probe.py` and `preflight/` call it. `explaining_trainer.py` is the
+clipped trainer with the attribution of spikes.
 
 >>> from sanitizer.probe import probe
 >>> result = probe("data.yaml", "yolov8n.pt", budget="2m")
@@ -17,7 +20,7 @@ __all__ = ["ProbeResult", "probe"]
 
 
 def __getattr__(name: str) -> object:
-    """Load the probe when it is used: the trainer's clipped step needs only a part of this package."""
+    """Load the probe on first use, because importing it takes seconds and the trainer needs only a part of it."""
     if name not in __all__:
         raise AttributeError(f"module 'sanitizer.probe' has no attribute {name!r}")
     from sanitizer.probe import probing

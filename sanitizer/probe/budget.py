@@ -1,4 +1,4 @@
-"""How much a probe may do, as people write it: 2m, 90s, 200 steps, 4 epochs."""
+"""The budget of a probe, parsed from texts such as "2m", "90s", "200 steps", "4 epochs"; and what to do within it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|steps?|epochs?|e|)", re.IGNORECASE)
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 LONGEST_WARM_UP = 4
-"""Epochs of a warm-up under a budget of time. More would learn wrong labels by heart."""
+"""Most epochs of a warm-up if the budget is a time. In a longer warm-up, the model would learn the wrong labels."""
 MEASURING_SHARE = 0.5
-"""The most of a time budget that measuring may take, so that something is learnt before."""
+"""Largest part of a time budget for measuring, so that there is time left for the warm-up."""
 
 
 class BudgetError(ValueError):
-    """No budget that can be understood; the text is a sentence."""
+    """The text is not a budget; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One of the three is set.
+    """A limit for a probe. Exactly one of the three fields is set.
 
     Attributes:
-        seconds: For everything: warm-up, and measuring as many images as fit.
-        steps: Optimizer steps of the warm-up; every image is measured.
-        epochs: Epochs of the warm-up, fractions too; every image is measured.
+        seconds: Time for the warm-up and for measuring; as many images are measured as fit.
+        steps: Optimizer steps of the warm-up; all images are measured.
+        epochs: Epochs of the warm-up, also fractions such as 0.5; all images are measured.
     """
 
     seconds: float | None = None
@@ -34,12 +34,10 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """The budget that a text means.
-
-    A number alone is steps when whole ("200"), epochs when not ("0.5").
+    """The budget in a text. A number without a unit means steps if it is whole ("200"), else epochs ("0.5").
 
     Raises:
-        BudgetError: It is of no such form, or nothing could be done in it.
+        BudgetError: The text does not have this form, or its number is 0.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None or float(match[1]) <= 0:
@@ -57,13 +55,13 @@ def parse_budget(text: str) -> Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a budget comes to.
+class ProbePlan:
+    """How much a probe does within its budget.
 
     Attributes:
-        epochs: Length of the warm-up's learning-rate schedule, whole epochs.
-        batches: Batches of the warm-up.
-        images: Images to measure.
+        epochs: Length of the warm-up's learning-rate schedule, in whole epochs.
+        batches: Number of warm-up batches.
+        images: Number of images to measure.
     """
 
     epochs: int
@@ -71,21 +69,23 @@ class Plan:
     images: int
 
 
-def plan(budget: Budget, n_images: int, batch: int, step_s: float, attribution_s: float) -> Plan:
-    """Share a budget out between warm-up and measuring.
+def plan_probe(budget: Budget, n_images: int, batch: int, step_s: float, attribution_s: float) -> ProbePlan:
+    """Divide a budget between warm-up and measuring.
 
     Args:
-        budget: What the user allows.
-        n_images: Training images.
-        batch: Images a batch.
-        step_s: Seconds of a training step, as measured.
-        attribution_s: Seconds of attributing a batch, as measured.
+        budget: The user's limit.
+        n_images: Number of training images.
+        batch: Images per batch.
+        step_s: Seconds that a training step takes, as measured.
+        attribution_s: Seconds that attributing one batch takes, as measured.
     """
     per_epoch = math.ceil(n_images / batch)
     if budget.seconds is None:
         batches = budget.steps if budget.steps is not None else math.ceil((budget.epochs or 0) * per_epoch)
-        return Plan(max(math.ceil(batches / per_epoch), 1), batches, n_images)
+        return ProbePlan(max(math.ceil(batches / per_epoch), 1), batches, n_images)
     measuring = min(per_epoch * attribution_s, budget.seconds * MEASURING_SHARE)
     batches = min(int((budget.seconds - measuring) / step_s), LONGEST_WARM_UP * per_epoch)
     images = n_images if measuring == per_epoch * attribution_s else int(measuring / attribution_s) * batch
-    return Plan(max(math.ceil(batches / per_epoch), 1), max(batches, 1), min(max(images, batch), n_images))
+    return ProbePlan(
+        max(math.ceil(batches / per_epoch), 1), max(batches, 1), min(max(images, batch), n_images)
+    )

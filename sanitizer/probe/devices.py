@@ -1,4 +1,4 @@
-"""Where a probe runs."""
+"""The devices of this machine that a probe runs on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ class DeviceError(ValueError):
 
 
 def pick_devices(text: str) -> list[torch.device]:
-    """The devices that "auto", "cpu", "0" or "0,1" mean. DeviceError where there is none of that name."""
+    """The devices that "auto", "cpu", "0" or "0,1" means: "auto" is the first GPU, or the CPU if there is no GPU.
+
+    Raises:
+        DeviceError: There is no such device.
+    """
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if text == "cpu" or (text == "auto" and not available):
         return [torch.device("cpu")]
@@ -32,6 +36,6 @@ def pick_devices(text: str) -> list[torch.device]:
 def replicas(
     network: torch.nn.Module, devices: Sequence[torch.device]
 ) -> Iterator[tuple[torch.nn.Module, torch.device]]:
-    """The network on the first device, copies of it on the others."""
+    """(network, device): the network itself on the first device, copies of it on the others."""
     for number, device in enumerate(devices):
         yield (network if number == 0 else copy.deepcopy(network)).to(device), device

@@ -1,8 +1,8 @@
-"""From what was measured to how suspicious each label row, each unlabelled object and each image is.
+"""Turns measurements into scores: how suspicious each label row, each unlabelled object and each image is.
 
-No threshold is fitted to an answer: every number is compared with the same number on the rest of the dataset, by
-robust statistics, within its class where classes differ. A gradient norm is compared with what is usual for its count
-of boxes.
+There are no thresholds that were fitted to known answers. Every number is compared with the same number elsewhere in
+the dataset, by robust statistics, and with rows of the same class where classes differ. A gradient norm is compared
+with the norms of images that have about as many boxes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from sanitizer.ultra.samples import Sample
 
 _HIGHEST_Z = 8.0
-"""No single kind of evidence counts for more: beyond this, more is not surer."""
+"""Upper limit of a z-score in an image's score, so that no single kind of evidence decides alone."""
 _SWAP_FLOOR = 0.01
-"""Added to probabilities before their ratio is taken: below it a network's probabilities say nothing."""
+"""Added to two probabilities before their ratio is taken, because differences between tiny probabilities are noise."""
 
-PARTS = {
+EVIDENCE_KINDS = {
     "row_max": "the model does not stand behind line {line}",
     "row_sum": "the model stands behind few of its labels",
     "swap_max": "the model prefers another class on line {line}",
@@ -36,24 +36,24 @@ PARTS = {
     "unlabelled_count": "more objects without label than elsewhere",
     "unlabelled_sum": "objects without label that the model is sure of",
 }
-"""The kinds of evidence that an image's score adds up, and what each says of the image."""
+"""Kinds of evidence, which an image's score adds up, and the text for each; {line} is a line of the label file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Suspicion, in robust standard deviations. N images, R rows and P predicted objects over all of them.
+    """Scores of N images with R label rows and P predicted objects together. A z is in robust standard deviations.
 
     Attributes:
-        row_image, row_number: int64 (R,) number of the measured image, and of the row in it.
-        row_z: float64 (R,) how far the row's support lies below that of its class.
-        swap_z: float64 (R,) how far the model prefers another class on the row's box, against the class's rows.
-        box_z: float64 (R,) how badly the closest predicted box fits, against the class's rows.
-        object_image, object_number: int64 (P,) likewise for predicted objects.
-        surprise: float64 (P,) -log of the share of equally sure objects of the class that lie on no label; 0 where
-            the object lies on one.
-        norm_z: float64 (N,) log gradient norm against what is usual for the image's number of boxes.
-        parts: `PARTS` to float64 (N,), each kind of evidence, as modified z-scores over the images.
-        score: float64 (N,) their sum, each between 0 and 8.
+        row_image, row_number: int64 (R,) number of the measured image, and number of the row in that image.
+        row_z: float64 (R,) how far the row's support is below the support of its class's rows.
+        swap_z: float64 (R,) how much more than on its class's other rows the model prefers another class.
+        box_z: float64 (R,) how much worse than for its class's other rows the closest predicted box fits.
+        object_image, object_number: int64 (P,) number of the measured image, and of the predicted object in it.
+        surprise: float64 (P,) -log of the share of objects of the same class and probability that match no label; 0
+            for an object that matches a label.
+        norm_z: float64 (N,) log gradient norm, compared with images of about as many boxes.
+        parts: Each key of `EVIDENCE_KINDS` to float64 (N,), its z-scores over the images.
+        score: float64 (N,) sum of `parts`, each limited to 0 to 8.
     """
 
     row_image: NDArray[np.int64]
@@ -69,25 +69,34 @@ class Evidence:
     score: NDArray[np.float64]
 
     def worst_row(self, part: str, image: int) -> int | None:
-        """The row of an image that a part of `PARTS` with a line is about."""
+        """Number of the image's row with the largest z of a kind of evidence; None if the kind is not about a row."""
         z = {"row_max": self.row_z, "swap_max": self.swap_z, "box_max": self.box_z}.get(part)
-        mine = np.flatnonzero(self.row_image == image)
-        if z is None or not len(mine) or np.isnan(z[mine]).all():
+        rows = np.flatnonzero(self.row_image == image)
+        if z is None or not len(rows) or np.isnan(z[rows]).all():
             return None
-        return int(self.row_number[mine[np.nanargmax(z[mine])]])
+        return int(self.row_number[rows[np.nanargmax(z[rows])]])
 
     def most_surprising(self, image: int) -> int | None:
-        """The predicted object of an image that most likely lacks a label."""
-        mine = np.flatnonzero((self.object_image == image) & (self.surprise > 0))
-        return int(self.object_number[mine[self.surprise[mine].argmax()]]) if len(mine) else None
+        """Number of the image's predicted object that most likely has no label but needs one; None without any."""
+        objects = np.flatnonzero((self.object_image == image) & (self.surprise > 0))
+        return int(self.object_number[objects[self.surprise[objects].argmax()]]) if len(objects) else None
 
     def row_score(self) -> NDArray[np.float64]:
-        """float64 (R,): the worst that is known of each row."""
+        """float64 (R,): the largest of `row_z`, `swap_z` and `box_z` of each row, 0 if one of them is NaN."""
         return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)
 
 
 def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: int) -> Evidence:
-    """Compare all images of a measuring pass with one another. Images without signals (not finite) get score 0."""
+    """Compare all images of a measuring pass with one another.
+
+    Args:
+        measured: The N measured images, on a common scale (`on_common_scale`).
+        samples: All training images; `Measured.index` counts them.
+        n_classes: Number of classes.
+
+    Returns:
+        The scores. An image without signals, because a number was not finite, has the score 0.
+    """
     n = len(measured)
     signals = [m.signals for m in measured]
     n_rows = [0 if s is None else len(s.support) for s in signals]
@@ -146,7 +155,7 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
 
 
 def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(group, number in the group), int64, of the members of groups of these sizes."""
+    """For groups of these sizes: int64 (sum of sizes,) the group of each member, and its number in the group."""
     group = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
     return group, np.arange(len(group)) - np.repeat(starts, counts).astype(np.int64)
@@ -155,7 +164,10 @@ def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def _usual_share(
     score: NDArray[np.float64], class_id: NDArray[np.int64], unmatched: NDArray[np.bool_], n_classes: int
 ) -> NDArray[np.float64]:
-    """(P,) share of objects as sure as each, of its class, that lie on no label: a logistic fit over the dataset."""
+    """float64 (P,): for each object, the share of objects of its class and probability that match no label.
+
+    The shares come from a logistic regression over all objects.
+    """
     columns = np.concatenate([logit(score)[:, None], np.eye(n_classes)[class_id]], axis=1)
     return logistic_fit(columns, unmatched)
 
@@ -166,7 +178,7 @@ def _over_images(
     image: NDArray[np.int64],
     n: int,
 ) -> NDArray[np.float64]:
-    """(N,) a number for every image that has finite values, NaN for the others."""
+    """float64 (N,): the function of each image's values without NaN; NaN for images that have no such values."""
     result = np.full(n, np.nan)
     finite = ~np.isnan(values)
     values, image = np.clip(values[finite], -1e6, 1e6), image[finite]
@@ -178,5 +190,5 @@ def _over_images(
 
 
 def _stouffer(z: NDArray[np.float64]) -> float:
-    """Joined z-score of several (Stouffer 1949), none of them counting for too much."""
+    """Combined z-score, sum over √n (Stouffer 1949), of z-scores that are limited to -3 to 6."""
     return float(np.clip(z, -3, 6).sum() / np.sqrt(len(z)))

@@ -1,4 +1,4 @@
-"""The clipped trainer that users get: it also says which image and which label line carried each spike."""
+"""The clipped trainer that users get: it also logs which images and which label lines caused each spike."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sanitizer.train.trainer import ClippedTrainer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sanitizer.train.spikes import Carried
+    from sanitizer.train.spikes import SpikeShare
 
 
 class ExplainingTrainer(ClippedTrainer):
-    """A `ClippedTrainer` whose spikes are attributed, at the end of each epoch, to images and label lines."""
+    """A `ClippedTrainer` that attributes its spikes to images and label lines at the end of each epoch."""
 
     def attribute_spikes(
         self, images_of_step: Mapping[int, Sequence[str]], seconds: float
-    ) -> Mapping[int, Sequence[Carried]]:
-        """What each image of these steps carries, by step: see `attribute_steps`."""
+    ) -> Mapping[int, Sequence[SpikeShare]]:
+        """Step number to the share of each of its images in that step's spike: see `attribute_steps`."""
         return attribute_steps(self, images_of_step, seconds)

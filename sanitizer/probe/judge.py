@@ -1,4 +1,4 @@
-"""Findings G001 to G006 from what a probe measured, with their lines and what the scan says of the same."""
+"""Makes the findings G001 to G006 from the probe's measurements and scores, and from the scan's findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import Place
 from sanitizer.findings.finding import Severity
-from sanitizer.probe.evidence import PARTS
+from sanitizer.probe.evidence import EVIDENCE_KINDS
 from sanitizer.rules.assemble import of_place
 from sanitizer.util.robust import robust_z
 
@@ -25,20 +25,27 @@ if TYPE_CHECKING:
     from sanitizer.ultra.samples import Sample
 
 _SCAN_BONUS = 10.0
-"""What a warning or error of the scan adds to an image's score: more than any one kind of evidence of the probe."""
+"""Added to an image's score if the scan has a warning or error for it: more than one kind of evidence can add."""
 LEAST_USUAL_WEIGHT = 0.1
-"""Where the median label has a smaller weight, the model has learnt too little to tell which labels teach nothing."""
+"""If the median label weight is smaller, the model has learnt too little, and label weights say nothing."""
 FEW_IMAGES = 20
-"""Of fewer images hardly any statistic is worth its name."""
+"""With fewer images, statistics over the images say little."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """All that findings are made of. N measured images.
+    """Everything that the findings are made from. N measured images.
 
     Attributes:
-        by_line: (label, line) to the codes that the scan found there, warnings and errors.
-        by_image: Image to the codes that the scan found on it or its lines, warnings and errors.
+        dataset: The dataset.
+        ruleset: The rules with their parameters.
+        samples: All training images.
+        measured: The N measured images, on a common scale.
+        evidence: Their scores.
+        by_line: (label file, line) to the codes of the scan's warnings and errors there.
+        by_image: Image to the codes of the scan's warnings and errors about it or its lines.
+        imgsz: Input size, pixels.
+        amp_type: Number type of AMP, for the text of G004.
     """
 
     dataset: Dataset
@@ -56,24 +63,24 @@ class Judgement:
         return {s.image: s for s in self.samples}
 
     def findings(self) -> list[Finding]:
-        """Every finding, without fingerprints."""
+        """All findings of the probe's rules, without fingerprints."""
         found: list[Finding] = []
         for code, places in (
-            ("G001", self._images),
-            ("G002", self._lines),
+            ("G001", self._suspicious_images),
+            ("G002", self._suspicious_lines),
             ("G003", self._not_finite),
-            ("G004", self._amp),
-            ("G005", self._missing),
-            ("G006", self._unlearnt),
+            ("G004", self._not_finite_in_amp),
+            ("G005", self._missing_labels),
+            ("G006", self._unlearnt_rows),
         ):
             if code in self.ruleset.rules:
                 rule = self.ruleset.rules[code]
-                # A parameter may be set for a class, but the probe compares images: the common one counts.
+                # The probe compares images, so it uses the common parameters and not those of a class.
                 found += [self._finished(code, *place) for place in places(rule.params)]
         return found
 
     def notes(self) -> list[str]:
-        """What these measurements cannot tell."""
+        """Sentences on the limits of these measurements."""
         said = []
         if len(self.measured) < FEW_IMAGES:
             said.append(
@@ -88,12 +95,12 @@ class Judgement:
         return said
 
     def combined_score(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """float64 (N,): the probe's score, and more where the scan warns of the image."""
+        """float64 (N,): the probe's score, plus `_SCAN_BONUS` for images that the scan warns about."""
         warned = [bool(self.by_image.get(self._image(m), ())) for m in self.measured]
         return self.evidence.score + _SCAN_BONUS * np.array(warned, np.float64)
 
     def reasons(self, n: int) -> list[str]:
-        """Why image n ranks where it does, the scan's codes first, then the weightiest."""
+        """Reasons for the score of image n: the scan's codes first, then kinds of evidence, largest z first."""
         codes = self.by_image.get(self._image(self.measured[n]), ())
         return ([f"scan: {', '.join(codes)}"] if codes else []) + self._doubts(n)
 
@@ -104,7 +111,7 @@ class Judgement:
         for z, part in ranked:
             if z >= 2:
                 row = evidence.worst_row(part, n)
-                text = PARTS[part].format(line="" if row is None else int(lines[row]))
+                text = EVIDENCE_KINDS[part].format(line="" if row is None else int(lines[row]))
                 said.append(f"{text} ({z:.1f} z)")
         return said
 
@@ -114,7 +121,7 @@ class Judgement:
     def _class(self, class_id: int) -> str:
         return str(self.dataset.names.get(class_id, f"class {class_id}"))
 
-    def _images(self, params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+    def _suspicious_images(self, params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
         evidence = self.evidence
         joint = robust_z(evidence.score)
         for n, m in enumerate(self.measured):
@@ -138,7 +145,7 @@ class Judgement:
                 None,
             )
 
-    def _lines(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+    def _suspicious_lines(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
         evidence = self.evidence
         worst = evidence.row_score()
         for k in np.flatnonzero(np.maximum(evidence.row_z, evidence.swap_z) >= params["min_z"]).tolist():
@@ -179,12 +186,12 @@ class Judgement:
                 blame = "" if m.bad_row is None else ", and is finite without this line"
                 yield self._place("G003", m, {"what": m.not_finite, "blame": blame}, m.bad_row), m.bad_row
 
-    def _amp(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+    def _not_finite_in_amp(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
         for m in self.measured:
             if m.amp_only:
                 yield self._place("G004", m, {"type": self.amp_type}), None
 
-    def _missing(self, params: Mapping[str, float]) -> Iterator[tuple[Place, tuple[float, ...], int]]:
+    def _missing_labels(self, params: Mapping[str, float]) -> Iterator[tuple[Place, tuple[float, ...], int]]:
         evidence = self.evidence
         least = -np.log(params["max_share"] + 1e-3)
         for k in np.flatnonzero(evidence.surprise >= least).tolist():
@@ -200,7 +207,7 @@ class Judgement:
             }  # fmt: skip
             yield self._place("G005", m, values), tuple(m.signals.object_xywh[number].tolist()), class_id
 
-    def _unlearnt(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+    def _unlearnt_rows(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
         usual = self.usual_weight()
         if usual < LEAST_USUAL_WEIGHT:
             return
@@ -223,7 +230,7 @@ class Judgement:
                 yield self._place("G006", m, values, row), row
 
     def usual_weight(self) -> float:
-        """Median label weight of all rows, 0 where there are none."""
+        """Median label weight of all rows; 0 without rows."""
         weights = [m.signals.weight for m in self.measured if m.signals is not None and len(m.signals.weight)]
         return float(np.median(np.concatenate(weights))) if weights else 0.0
 
@@ -241,7 +248,14 @@ class Judgement:
         )
 
     def _finished(self, code: str, place: Place, about: object, class_id: int | None = None) -> Finding:
-        """The finding with the numbers of its row, or of the place where a label is missing."""
+        """The finding, with class and box filled in.
+
+        Args:
+            code: Code of the rule.
+            place: Where the finding is.
+            about: Number of the label row; or x, y, width, height, normalised, of a missing label; or None.
+            class_id: Class of the missing label.
+        """
         finding = of_place(self.ruleset.rules[code], place, self.dataset, self.ruleset)
         if isinstance(about, int):
             sample = self._sample_of_image[place.image or ""]
@@ -253,7 +267,7 @@ class Judgement:
 
 
 def scan_codes(findings: Sequence[Finding]) -> tuple[dict[tuple[str, int], list[str]], dict[str, list[str]]]:
-    """({(label, line): codes}, {image: codes}) of the scan's warnings and errors."""
+    """Codes of the scan's warnings and errors: by (label file, line), and by image."""
     by_line: dict[tuple[str, int], list[str]] = {}
     by_image: dict[str, list[str]] = {}
     for f in findings:

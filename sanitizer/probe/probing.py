@@ -1,4 +1,4 @@
-"""The probe, top to bottom: scan, warm up, measure every image, weigh, report."""
+"""The probe, top to bottom: scan, warm up, measure every image, compare, report."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import torch
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
 from sanitizer.findings.finding import fingerprinted
-from sanitizer.probe.budget import Budget, Plan, parse_budget, plan
-from sanitizer.probe.crew import Setup, measure_here, measure_on_ray
+from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.gradients.measure import Measured, on_common_scale
 from sanitizer.probe.judge import Judgement, scan_codes
+from sanitizer.probe.measuring_pass import MeasurerSettings, measure_here, measure_on_ray
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
-from sanitizer.probe.state import State, run_key
+from sanitizer.probe.state import ProbeState, run_key
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
 from sanitizer.rules.language.pack import load_rules
@@ -41,16 +41,17 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.findings.report import Report
-    from sanitizer.probe.result import Known
+    from sanitizer.probe.result import KnownDataset
     from sanitizer.scanner.engines import Engine
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 
 BATCH = 16
+"""Images per batch, if the user names no other number."""
 
 
 class ProbeError(Exception):
-    """Nothing can be probed; the text is a sentence."""
+    """The probe cannot run; the text is a sentence."""
 
 
 def probe(
@@ -67,44 +68,46 @@ def probe(
     out: str | None = None,
     resume: bool = False,
     progress: bool = False,
-    known: Known | None = None,
+    known: KnownDataset | None = None,
     engine: Engine = "local",
 ) -> ProbeResult:
-    """Name the images and label lines behind loss spikes, by a short run. The dataset is only read.
+    """Find the images and label lines that cause loss spikes, by a short training run. The dataset is only read.
 
     Args:
         data: A data.yaml or a dataset folder.
         model: A .pt file, or a model yaml by path or name.
         budget: See `parse_budget`.
-        device: "auto", "cpu", "0" or "0,1": several GPUs share the images out.
+        device: "auto", "cpu", "0" or "0,1". Several GPUs measure several batches at the same time.
         overrides: Ultralytics train arguments (imgsz, batch, lr0, …), and max_grad_norm, the clip limit, which
             Ultralytics fixes at 10.
-        task: "auto" asks the dataset.
-        trust_weights: Unpickle whatever the weights carry.
+        task: "auto" takes the task that the dataset is made for.
+        trust_weights: Load the weights even if the file can run code.
         config: Rules and parameters; None looks for a configuration beside the dataset.
-        baseline: Known findings to leave out.
-        out: Folder that keeps the state of the run, so that it can be resumed.
-        resume: Go on from that state.
-        progress: Show a bar on stderr.
-        known: What an earlier stage found and read already; None finds, scans and reads.
-        engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster, or its cores
-            where it has none. The warm-up runs here either way.
+        baseline: File of known findings to leave out.
+        out: Folder that keeps the state of the probe, so that the probe can be resumed.
+        resume: Continue from that state.
+        progress: Show a progress bar on stderr.
+        known: Dataset, scan and samples, if an earlier stage has them already; None reads them here.
+        engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster (its cores, if
+            it has no free GPU). The warm-up runs on this machine in both cases.
+
+    Returns:
+        The findings of the scan and of the probe, and all measurements.
 
     Raises:
-        DatasetError, ConfigError, ModelError, BudgetError, ProbeError, EngineError: Nothing can be probed; the text
+        DatasetError, ConfigError, ModelError, BudgetError, ProbeError, EngineError: The probe cannot run; the text
             says why.
+        KeyboardInterrupt: Ctrl-C came before the first batch was measured.
     """
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
     dataset = known.dataset if known else find_loose_dataset([os.fspath(data)]).without_repeats()
-    check_model_file(
-        model, trust_weights
-    )  # a model that cannot be used is said before the scan, which may be long
+    check_model_file(model, trust_weights)  # before the scan, which can take long
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
     max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))
     config = replace(config, imgsz=settings["imgsz"])
-    # What is known of an image does not depend on what the user wants to read: all rules of the scan take part.
+    # All rules of the scan take part, also those whose findings the user does not want to read.
     scanned = (
         known.scanned
         if known
@@ -125,14 +128,14 @@ def probe(
             f"{data}: training would keep no image of the train split, so there is nothing to probe"
         )
     devices = pick_devices(device)
-    torch.manual_seed(int(settings.get("seed", 0)))  # weights that a yaml starts from are random
+    torch.manual_seed(int(settings.get("seed", 0)))  # a model built from a yaml gets random weights
     with silent_ultralytics():
         network = build_model(model, spec, trust_weights=trust_weights)
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
     arguments = {**vars(network.args), "max_grad_norm": max_grad_norm}
-    state = State(out, run_key(network, arguments, spec, samples), resume, len(samples))
-    run = _Run(samples, spec, settings, devices, max_grad_norm, budget, show, state, engine)
+    state = ProbeState(out, run_key(network, arguments, spec, samples), resume, len(samples))
+    run = _ProbeRun(samples, spec, settings, devices, max_grad_norm, budget, show, state, engine)
     with silent_ultralytics():
         network = run.train(network)
         measured = run.measure_all(network)
@@ -159,7 +162,7 @@ def probe(
 
 
 def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, Any]:
-    """Train arguments of the warm-up. A batch is a step (no gathering up to nbs=64), warmed up within an epoch."""
+    """Train arguments of the warm-up: one batch per step (nbs = batch), and a learning-rate warm-up of one epoch."""
     chosen: dict[str, Any] = {"imgsz": config.imgsz, "batch": BATCH, "warmup_epochs": 1.0, "workers": 0}
     chosen |= dict(overrides or {})
     check_keys(chosen)
@@ -173,7 +176,7 @@ def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, 
 
 
 def _with_findings(
-    scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _Run
+    scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _ProbeRun
 ) -> Report:
     wanted = judgement.ruleset.rules
     findings = fingerprinted([*(f for f in scanned.findings if f.rule in wanted), *judgement.findings()])
@@ -189,8 +192,15 @@ def _with_findings(
     )
 
 
-class _Run:
-    """One probe while it runs: what was trained, measured and interrupted so far."""
+class _ProbeRun:
+    """The running part of a probe: the warm-up and the measuring pass.
+
+    Attributes:
+        steps: Records of the warm-up's steps.
+        notes: Sentences for the report.
+        interrupted: Ctrl-C ended the measuring pass.
+        deadline: Time of `time.perf_counter`, in seconds, at which measuring ends.
+    """
 
     def __init__(
         self,
@@ -201,27 +211,27 @@ class _Run:
         max_grad_norm: float,
         budget: Budget,
         show: Progress,
-        state: State,
+        state: ProbeState,
         engine: Engine,
     ) -> None:
-        self.setup, self.engine = Setup(samples, spec, settings), engine
+        self.measurer_settings, self.engine = MeasurerSettings(samples, spec, settings), engine
         self.samples, self.spec, self.settings, self.devices = samples, spec, settings, devices
         self.max_grad_norm, self.budget, self.show, self.state = max_grad_norm, budget, show, state
         self.steps: list[StepRecord] = []
         self.notes: list[str] = []
         self.interrupted = False
         self.deadline = math.inf if budget.seconds is None else time.perf_counter() + budget.seconds
-        self.plan: Plan | None = None
+        self.plan: ProbePlan | None = None
 
     def train(self, network: torch.nn.Module) -> torch.nn.Module:
-        """The warm-up; or the weights of an earlier one, where the run is resumed."""
+        """The network after the warm-up. A resumed probe loads the weights of its earlier warm-up instead."""
         if self.state.load_weights(network):
             self.steps = self.state.steps()
             self.notes.append("weights of the earlier warm-up taken up again")
-            self.plan = Plan(0, 0, len(self.samples))
+            self.plan = ProbePlan(0, 0, len(self.samples))
             return network
         attribution_s = self._time_attribution(network)
-        self.plan = plan(
+        self.plan = plan_probe(
             self.budget, len(self.samples), self.settings["batch"], attribution_s / 2, attribution_s
         )
         stop_training = time.perf_counter() + max(
@@ -249,10 +259,10 @@ class _Run:
         return network
 
     def _time_attribution(self, network: torch.nn.Module) -> float:
-        """Seconds that attributing a batch takes, on a copy so that training starts from the weights as they are."""
+        """Seconds that attributing one batch takes. A copy of the network is used, so its weights do not change."""
         import copy
 
-        measurer = self.setup.measurer(copy.deepcopy(network), self.devices[0])
+        measurer = self.measurer_settings.measurer(copy.deepcopy(network), self.devices[0])
         indices = list(range(min(self.settings["batch"], len(self.samples))))
         measurer.measure(indices[:1])
         started = time.perf_counter()
@@ -260,7 +270,7 @@ class _Run:
         return time.perf_counter() - started
 
     def measure_all(self, network: torch.nn.Module) -> list[Measured]:
-        """Measure images in a random but fixed order, until all are or the time is up."""
+        """Measure the images in a random but fixed order, until all are measured or the time is over."""
         assert self.plan is not None
         known = self.state.measured()
         order = np.random.default_rng(0).permutation(len(self.samples)).tolist()[: self.plan.images]
@@ -294,17 +304,18 @@ class _Run:
     def _in_batches(
         self, network: torch.nn.Module, todo: Sequence[int], first: int
     ) -> Iterator[list[Measured]]:
-        """Measure batch after batch, numbered from `first`, with all there is to measure with."""
+        """Measure the samples in batches, which are numbered from `first`, on all devices or on the cluster."""
         size = self.settings["batch"]
         batches = list(enumerate((todo[k : k + size] for k in range(0, len(todo), size)), first))
         if self.engine == "ray":
             with connected(self.notes.append) as ray:
-                yield from measure_on_ray(ray, self.setup, network, batches)
+                yield from measure_on_ray(ray, self.measurer_settings, network, batches)
         else:
-            yield from measure_here(self.setup, network, self.devices, batches)
+            yield from measure_here(self.measurer_settings, network, self.devices, batches)
 
 
 def _for_trainer(device: torch.device) -> str:
+    """The device as Ultralytics' argument `device` names it."""
     return "cpu" if device.type == "cpu" else str(device.index or 0)
 
 

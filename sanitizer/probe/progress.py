@@ -1,4 +1,4 @@
-"""What a person sees while a probe runs: the norm now, the worst image so far, the time left."""
+"""The progress bar of a probe: the newest gradient norm, the image with the largest norm, the time left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A bar on stderr, or nothing."""
+    """A progress bar on stderr, if the user wants one."""
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
@@ -22,7 +22,7 @@ class Progress:
         self._worst = (0.0, "")
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Start a bar; `total` counts steps of a warm-up, images of a measuring pass."""
+        """Start a bar. `total` and `done` count the steps of a warm-up or the images of a measuring pass."""
         if self._wanted:
             from tqdm import tqdm
 
@@ -30,13 +30,13 @@ class Progress:
             self._bar = tqdm(total=total, initial=done, unit=unit, leave=False, desc=what)
 
     def trained(self, step: StepRecord) -> None:
-        """One optimizer step more."""
+        """Advance the bar by one optimizer step."""
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {step.loss:.3g}, grad norm {step.grad_norm:.3g}", refresh=False)
             self._bar.update(1)
 
     def measured(self, part: Sequence[Measured], samples: Sequence[Sample]) -> None:
-        """One batch more."""
+        """Advance the bar by the images of one measured batch."""
         for m in part:
             if m.grad_norm > self._worst[0]:
                 self._worst = (m.grad_norm, os.path.basename(samples[m.index].image))
@@ -45,7 +45,7 @@ class Progress:
             self._bar.update(len(part))
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -1,4 +1,4 @@
-"""What a probe is handed, and what it found, as tables, pages and the command line take it."""
+"""Input and result of a probe."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What an earlier stage of the same command knows of a dataset.
+class KnownDataset:
+    """A dataset that an earlier stage of the same command has found, scanned and read.
 
     Attributes:
-        dataset: What it found, each pair once.
-        scanned: What a scan with all rules and without a baseline found.
-        samples: The training images, as `read_samples` gives them.
+        dataset: The dataset, without repeated pairs.
+        scanned: The report of a scan with all rules and without a baseline.
+        samples: The training images that `read_samples` returned.
     """
 
     dataset: Dataset
@@ -34,18 +34,18 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe found.
+    """The result of a probe.
 
     Attributes:
-        report: The scan's findings and G001 to G006 together.
-        steps: Every step of the warm-up.
+        report: The scan's findings together with G001 to G006.
+        steps: All steps of the warm-up.
         samples: The training images.
-        measured: The images that were measured, in the order of measuring.
-        evidence: How suspicious each is, aligned with `measured`.
-        judgement: Makes findings, scores and reasons of it.
+        measured: The measured images, in the order of `samples`.
+        evidence: Scores of the measured images, in the order of `measured`.
+        judgement: Makes findings, scores and reasons from the evidence.
         imgsz: Input size, pixels.
-        interrupted: Ctrl-C ended it early; what was measured is here.
-        elapsed_s: Wall time.
+        interrupted: Ctrl-C ended the probe early; the images measured before are in the result.
+        elapsed_s: Wall time, seconds.
     """
 
     report: Report

@@ -1,4 +1,4 @@
-"""Which image, and which of its label lines, carried a spike: measured at the epoch's end, on a copy of the model."""
+"""Attributes a spike to its images and their label lines: measured at the epoch's end, on a copy of the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from sanitizer.dataset.tables import Chunk, TaskSpec
 from sanitizer.probe.gradients.measure import Measurer
-from sanitizer.train.spikes import Carried
+from sanitizer.train.spikes import SpikeShare
 from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.samples import read_chunk, samples_of
@@ -29,28 +29,31 @@ if TYPE_CHECKING:
 
 def attribute_steps(
     trainer: ClippedStep, images_of_step: Mapping[int, Sequence[str]], seconds: float
-) -> dict[int, list[Carried]]:
-    """What each image of these steps carries, by step. The model, the random numbers and all files stay as they are.
+) -> dict[int, list[SpikeShare]]:
+    """Measure the share of each image in the spikes of these steps. The model, random states and files do not change.
 
-    Each image is measured alone and without augmentation, with BatchNorm on its running statistics and the weights of
-    now rather than those of the step: what a label does to a gradient hardly depends on that, and keeping the weights
-    of every step would cost more than training.
+    Each image is measured alone, without augmentation, and with BatchNorm on its running statistics. The weights are
+    those of the epoch's end, not those of the step: a label's effect on the gradient hardly depends on that, and
+    saving the weights of every step would cost more than training.
 
     Args:
-        trainer: Between two epochs.
-        images_of_step: Image files of each step, the likeliest culprits first.
-        seconds: Time after which no further image is measured.
+        trainer: A trainer between two epochs.
+        images_of_step: Step number to the step's image files, most suspicious first.
+        seconds: After this time no further image is measured.
+
+    Returns:
+        Step number to the shares of its measured images, largest first; empty if training uses only some classes.
     """
-    if trainer.args.classes is not None:  # training leaves out rows, and the measurer knows all
+    if trainer.args.classes is not None:  # training leaves out rows of other classes, the measurer does not
         return {}
     samples = _samples(trainer, dict.fromkeys(i for images in images_of_step.values() for i in images))
-    with _random_numbers_kept():
+    with _random_states_kept():
         measured = _measured(trainer, samples, time.perf_counter() + seconds)
-    return {step: list(_carried(images, measured)) for step, images in images_of_step.items()}
+    return {step: list(_shares(images, measured)) for step, images in images_of_step.items()}
 
 
 def _samples(trainer: Any, images: Mapping[str, object]) -> list[Sample]:
-    """The label rows of image files, with their lines, as training reads them."""
+    """The samples that training reads from these image files and their label files."""
     data, single = trainer.data, bool(trainer.args.single_cls)
     names = {int(k): str(v) for k, v in data["names"].items()}
     spec = TaskSpec(
@@ -62,7 +65,7 @@ def _samples(trainer: Any, images: Mapping[str, object]) -> list[Sample]:
 
 
 def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[str, tuple[Sample, Measured]]:
-    """Image to its sample and what was measured, as far as time allows."""
+    """Image file to its sample and measurement, for as many images as fit before the deadline."""
     if not samples:
         return {}
     dataset = ReadOnlyDataset(
@@ -84,8 +87,8 @@ def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[
     return measured
 
 
-def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measured]]) -> Iterator[Carried]:
-    """The images of one step, those measured first by what they carry, then the others."""
+def _shares(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measured]]) -> Iterator[SpikeShare]:
+    """The shares of one step's measured images: images that are not finite first, then by gradient norm."""
     known = [(image, *measured[image]) for image in dict.fromkeys(images) if image in measured]
     squares = np.array([m.grad_norm**2 for _, _, m in known])
     total = float(np.nansum(squares)) or 1.0
@@ -93,11 +96,11 @@ def _carried(images: Sequence[str], measured: Mapping[str, tuple[Sample, Measure
         image, sample, m = known[k]
         share = float(squares[k]) / total if np.isfinite(squares[k]) else None
         row, line_share = _heaviest_row(m)
-        yield Carried(image, share, None if row is None else int(sample.lines[row]), line_share)
+        yield SpikeShare(image, share, None if row is None else int(sample.lines[row]), line_share)
 
 
 def _heaviest_row(m: Measured) -> tuple[int | None, float | None]:
-    """(row through which most of an image's gradient flows, its share); of a loss not finite the row to blame."""
+    """(row with the largest part of the image's gradient, that part); if the loss is not finite, (`bad_row`, None)."""
     if m.not_finite:
         return m.bad_row, None
     if not len(m.row_share) or not np.isfinite(m.row_share).all():
@@ -107,8 +110,8 @@ def _heaviest_row(m: Measured) -> tuple[int | None, float | None]:
 
 
 @contextlib.contextmanager
-def _random_numbers_kept() -> Iterator[None]:
-    """Whatever is drawn inside, training goes on with the numbers it would have drawn."""
+def _random_states_kept() -> Iterator[None]:
+    """After the block, put back the states of Python's, NumPy's and PyTorch's random number generators."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:

@@ -1,4 +1,4 @@
-"""What a probe keeps of a run on disk, so that one that was cut off can go on: weights and measured images."""
+"""The state of a probe on disk, weights and measured images, so that a probe that was interrupted can continue."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _INTEGERS = frozenset(("other_class", "object_class"))
 def run_key(
     network: nn.Module, arguments: Mapping[str, object], spec: TaskSpec, samples: Sequence[Sample]
 ) -> str:
-    """What a run is made of, a line and a digest for each part of it.
+    """One line with a digest for each part of a probe's input: weights, settings, images and labels.
 
     Args:
-        network: As it is before the warm-up. Its numbers say what the weights are, whatever their file is called.
-        arguments: All train arguments; those that change no number are left out.
-        spec: What the labels are judged as.
+        network: The network before the warm-up. Its numbers count, and not the name of its file.
+        arguments: All train arguments; those that cannot change a result are left out.
+        spec: Task, classes and keypoints.
         samples: The training images and their labels.
     """
     weights = (part for name, t in network.state_dict().items() for part in (name.encode(), _bytes_of(t)))
-    chosen = sorted((name, repr(value)) for name, value in arguments.items() if name not in _OF_NO_ACCOUNT)
+    chosen = sorted((name, repr(value)) for name, value in arguments.items() if name not in _WITHOUT_EFFECT)
     parts = {
         "weights": _digest([repr(getattr(network, "yaml", None)).encode(), *weights]),
         "settings": _digest([repr((spec.task, spec.nc, spec.kpt_shape, chosen)).encode()]),
@@ -52,7 +52,7 @@ def run_key(
     return "".join(f"{name}: {digest}\n" for name, digest in parts.items())
 
 
-_OF_NO_ACCOUNT = frozenset(
+_WITHOUT_EFFECT = frozenset(
     ("cache", "device", "exist_ok", "mode", "model", "name", "plots", "project", "resume", "save", "save_dir",
      "verbose", "workers")
 )  # fmt: skip
@@ -78,21 +78,21 @@ def _parts_of(sample: Sample) -> Iterator[bytes]:
         yield np.ascontiguousarray(array).tobytes()
 
 
-class State:
-    """The state of a run in a folder; without a folder nothing is kept.
+class ProbeState:
+    """The state of a probe in a folder. Without a folder nothing is saved.
 
-    A state belongs to the very weights, settings and labels it was measured with: where any of them changed, it is not
-    taken up. The folder may have come with a dataset: only regular files in it are read, no link is followed, and a
-    state that is not sound is begun anew.
+    A state is only used with the same weights, settings, images and labels that it was measured with: `key` says which
+    these are. The folder may have come with somebody's dataset, so only regular files in it are read and no link is
+    followed. A state that is damaged, or has another key, is deleted, and a new state begins.
 
     Attributes:
-        notes: Sentences for the report: why what is there is not taken up, or why nothing is kept.
+        notes: Sentences for the report: why the state in the folder is not used, or why no state is saved.
 
     Args:
-        folder: Where it lies; made where it is not there.
-        key: Says what is measured, and with what; see `run_key`.
-        resume: Take up what is there.
-        n_samples: Number of images that may have been measured.
+        folder: The state's folder; it is made if it does not exist.
+        key: The result of `run_key`.
+        resume: Use the state that is in the folder.
+        n_samples: Number of training images; measurements of other images are ignored.
 
     Raises:
         OSError: The folder cannot be written.
@@ -100,7 +100,7 @@ class State:
 
     def __init__(self, folder: str | None, key: str, resume: bool, n_samples: int) -> None:
         self._folder, self._resume, self._n_samples = folder, resume, n_samples
-        self._taken_up: list[StepRecord] = []
+        self._loaded_steps: list[StepRecord] = []
         self.notes: list[str] = []
         if folder is None:
             return
@@ -113,13 +113,13 @@ class State:
             self._folder = None
             self.notes.append(f"the run cannot be resumed: {in_the_way} is a folder, so no state is kept")
             return
-        self._resume = resume and self._is_of(key) and all(map(_may_be_ours, self._files))
+        self._resume = resume and self._has_key(key) and all(map(_may_be_ours, self._files))
         if not self._resume:
             self._begin_anew()
             write_atomically(self._key_file, key.encode("ascii"))
 
-    def _is_of(self, key: str) -> bool:
-        """Whether the state that is there has this key; where it has another, a note says in what they differ."""
+    def _has_key(self, key: str) -> bool:
+        """Whether the state in the folder has this key. If it has another key, a note names the different parts."""
         try:
             kept = read_bounded(self._key_file, KIB, follow_links=False)
         except OSError:
@@ -139,7 +139,7 @@ class State:
                 os.unlink(path)
 
     def save_warm_up(self, network: nn.Module, steps: Sequence[StepRecord]) -> None:
-        """Keep the steps of the warm-up and the weights after it."""
+        """Save the steps of the warm-up and the weights after it. Raises OSError."""
         if self._folder is not None:
             content = "".join(json.dumps(asdict(step)) + "\n" for step in steps)
             write_atomically(self._steps, content.encode("utf-8"))
@@ -147,16 +147,16 @@ class State:
                 torch.save(network.state_dict(), file)
 
     def load_weights(self, network: nn.Module) -> bool:
-        """Put the kept weights into the network; False where there are none that fit, and the state begins anew."""
+        """Load the saved weights into the network. False if there are none that fit; then a new state begins."""
         if self._folder is None or not self._resume:
             return False
         try:
             content = read_bounded(self._steps, _MOST_OF_STEPS, follow_links=False)
-            self._taken_up = [_step(line) for line in content.splitlines()]
+            self._loaded_steps = [_step(line) for line in content.splitlines()]
             weights = self._read_weights(network)
             network.load_state_dict(weights)
-        except Exception:  # torch.load raises whatever a damaged file makes it
-            self._taken_up, self._resume = [], False
+        except Exception:  # for a damaged file, torch.load raises exceptions of many types
+            self._loaded_steps, self._resume = [], False
             for path in (self._weights, self._steps, self._lines):
                 if os.path.lexists(path):
                     os.unlink(path)
@@ -174,18 +174,18 @@ class State:
         return weights
 
     def steps(self) -> list[StepRecord]:
-        """The steps of the warm-up that `load_weights` took up."""
-        return self._taken_up
+        """The steps of the warm-up that `load_weights` loaded."""
+        return self._loaded_steps
 
     def keep(self, part: Sequence[Measured]) -> None:
-        """Add measured images."""
+        """Add measured images to the state on disk. Raises OSError."""
         if self._folder is not None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             with os.fdopen(os.open(self._lines, flags, 0o666), "a", encoding="utf-8") as file:
                 file.writelines(json.dumps(_plain(m)) + "\n" for m in part)
 
     def measured(self) -> dict[int, Measured]:
-        """Sample number to what was measured earlier. A line that was cut off or makes no sense is left out."""
+        """Number of each sample that was measured earlier, to its measurement. Damaged lines are left out."""
         if self._folder is None or not self._resume:
             return {}
         found = {}
@@ -198,7 +198,7 @@ class State:
         return found
 
     def _measured_lines(self) -> Iterator[bytes]:
-        """The lines of the measured images, as far as they are no longer than any of ours."""
+        """Lines of the file of measured images, up to the first that is cut short or longer than `_LONGEST_LINE`."""
         with open_regular(self._lines, follow_links=False) as file:
             while (line := file.readline(_LONGEST_LINE)) and line.endswith(b"\n"):
                 yield line
@@ -213,7 +213,7 @@ def _is_folder(path: str) -> bool:
 
 
 def _may_be_ours(path: str) -> bool:
-    """Nothing is there, or a regular file."""
+    """Whether the path is free or a regular file."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except FileNotFoundError:
@@ -226,6 +226,7 @@ def _step(line: bytes) -> StepRecord:
 
 
 def _plain(m: Measured) -> dict[str, Any]:
+    """A measurement as plain values, for JSON; `_measured` reads them back."""
     record = asdict(m)
     record["row_share"] = m.row_share.tolist()
     if m.signals is not None:

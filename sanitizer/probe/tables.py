@@ -1,4 +1,4 @@
-"""What a probe leaves in its folder: steps.csv, images.csv, boxes.csv, grad_norms.png and TensorBoard events."""
+"""Writes the files in a probe's folder: steps.csv, images.csv, boxes.csv, grad_norms.png and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS, IMAGES, BOXES, PLOT = "steps.csv", "images.csv", "boxes.csv", "grad_norms
 
 
 def write_tables(result: ProbeResult, folder: str) -> list[str]:
-    """Write everything; returns the names of the files. OSError where one cannot be written."""
+    """Write all files and return their names. Raises OSError if one cannot be written."""
     os.makedirs(folder, exist_ok=True)
     written = [STEPS, IMAGES, BOXES]
     _write(os.path.join(folder, STEPS), steps_table(result))
@@ -37,7 +37,7 @@ def write_tables(result: ProbeResult, folder: str) -> list[str]:
 
 
 def steps_table(result: ProbeResult) -> list[dict[str, Any]]:
-    """A row a step of the warm-up, as `StepRecord` has it; images relative to the dataset's root."""
+    """One row for each step of the warm-up, with the fields of `StepRecord`; images relative to the dataset's root."""
     relative = result.judgement.dataset.relative
     return [
         {
@@ -50,11 +50,12 @@ def steps_table(result: ProbeResult) -> list[dict[str, Any]]:
 
 
 def images_table(result: ProbeResult) -> list[dict[str, Any]]:
-    """A row a measured image, the most suspicious first.
+    """One row for each measured image, the most suspicious first.
 
-    `grad_norm` is what the image puts into a batch of the usual label weight, `norm_z` against what is usual for its
-    number of boxes, `share` its part of its batch's squared norm, `score_probe` and `score_combined` (with what the
-    scan says) what the order is by.
+    `grad_norm` is the norm of the image's gradient in a batch of the usual label weight. `norm_z` compares this norm
+    with images that have about as many boxes. `share` is the image's part of its batch's squared gradient norm. Rows
+    are sorted by `score_combined`, which is `score_probe` and a bonus for findings of the scan. Positions are
+    normalised.
     """
     judgement, evidence = result.judgement, result.evidence
     combined = judgement.combined_score()
@@ -93,7 +94,7 @@ def images_table(result: ProbeResult) -> list[dict[str, Any]]:
 
 
 def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
-    """A row a label row of a measured image, in the order of images and lines."""
+    """One row for each label row of the measured images, by label file and line."""
     judgement, evidence = result.judgement, result.evidence
     row_score = evidence.row_score()
     rows = []
@@ -121,10 +122,10 @@ def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
 
 
 def probe_record(result: ProbeResult) -> dict[str, Any]:
-    """What the JSON report keeps of a probe: plain values, null for what is not finite.
+    """The probe's part of the JSON report: plain values, and null for numbers that are not finite.
 
     `imgsz`; `steps`, a list of {step, loss, grad_norm, clip_coefficient, lr, skipped, images}; `images`, a list of
-    the columns of `images_table` with `lines`, a list of {line, score, share, weight} of the label rows, worst first.
+    rows of `images_table` with `lines`: a list of {line, score, share, weight} of the label rows, largest score first.
     """
     lines: dict[str | None, list[dict[str, Any]]] = {}
     for row in boxes_table(result):
@@ -133,7 +134,7 @@ def probe_record(result: ProbeResult) -> dict[str, Any]:
     for rows in lines.values():
         rows.sort(key=lambda r: -r["score"])
     relative = result.judgement.dataset.relative
-    # The table joins names by blanks, and a name may hold some.
+    # The table joins names with blanks, but a name can contain blanks, so the names come from the record.
     steps = [
         {name: row[name] for name in ("step", "loss", "grad_norm", "clip_coefficient", "lr", "skipped")}
         | {"images": [relative(image) or "" for image in step.images]}
@@ -144,7 +145,7 @@ def probe_record(result: ProbeResult) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None in place of numbers that are not finite, four digits of the others."""
+    """The same value with floats rounded to five digits, and None for floats that are not finite."""
     if isinstance(value, dict):
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list):
@@ -155,7 +156,7 @@ def _finite(value: Any) -> Any:
 
 
 def _write(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """CSV that spreadsheets open, empty cells for what is not finite."""
+    """Write a CSV file for spreadsheets; cells of numbers that are not finite are empty. Raises OSError."""
     out = io.StringIO()
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -172,7 +173,10 @@ def _cell(value: object) -> object:
 
 
 def _plot(result: ProbeResult, path: str) -> bool:
-    """The norms of the warm-up's steps, and of the images against their number of boxes. False without matplotlib."""
+    """Plot the gradient norms of the steps, and those of the images over the number of boxes.
+
+    Returns False if matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
 
@@ -202,7 +206,7 @@ def _plot(result: ProbeResult, path: str) -> bool:
 
 
 def _events(steps: Iterable[StepRecord], folder: str) -> bool:
-    """TensorBoard scalars of the warm-up. False where TensorBoard is not installed."""
+    """Write the steps of the warm-up as TensorBoard scalars. Returns False if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,4 +1,4 @@
-"""A few real training steps, through Ultralytics' own trainer, before anything is measured."""
+"""The warm-up: some real training steps, with Ultralytics' own trainer, before images are measured."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class BudgetSpentError(Exception):
-    """The budget is spent."""
+    """Ends the warm-up, because its budget is used up."""
 
 
 def trainer_class(task: str) -> Any:
-    """A trainer of the task that reads `Sample`s and writes nothing into the dataset or its runs folder."""
+    """A trainer class for the task that trains on `Sample`s, and writes nothing to the dataset or to a runs folder."""
 
     base: Any = TASK_TRAINERS[task]
 
@@ -66,7 +66,7 @@ def trainer_class(task: str) -> Any:
             )
 
         def run_callbacks(self, event: str) -> None:
-            """None of the user's integrations; after each batch a look at the budget."""
+            """Check the budget after each batch; run no callbacks of the user's integrations."""
             if event == "on_train_batch_end":
                 self.batches += 1
                 if not self.keep_on(self.batches):
@@ -99,13 +99,13 @@ def warm_up(
     """Train a model for a few steps.
 
     Args:
-        model: Built for the dataset; its weights change.
+        model: A model that was built for the dataset; its weights change.
         samples: The training images.
         spec: Task, classes and keypoints.
-        overrides: Ultralytics train arguments, `epochs` among them.
+        overrides: Ultralytics train arguments, with `epochs`.
         max_grad_norm: Clip limit.
-        listen: Called after every optimizer step.
-        keep_on: Asked after every batch, with the number of batches so far; False ends the warm-up.
+        listen: Called with the record of every optimizer step.
+        keep_on: Called after every batch, with the number of batches so far; if it returns False, the warm-up ends.
 
     Returns:
         The trained weights, averaged as Ultralytics averages them (EMA), on the training device.
@@ -126,7 +126,7 @@ def warm_up(
 
 @contextlib.contextmanager
 def _unattended() -> Iterator[None]:
-    """Ultralytics' log and bars off, its check of AMP (which downloads a model) replaced."""
+    """Inside the block, Ultralytics shows no log and no bars, and skips its check of AMP, which downloads a model."""
     with (
         silent_ultralytics(),
         mock.patch.object(trainer_module, "check_amp", lambda _model: True),

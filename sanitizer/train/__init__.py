@@ -1,4 +1,4 @@
-"""Training that survives: the clipped trainer, and the check of a training recipe before it starts."""
+"""The clipped step and the clipped trainer, the log, the rollback, and a whole run. `cli/train.py` calls it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ClippedTrainer"]
 
 
 def __getattr__(name: str) -> object:
-    """The trainer that users get, loaded on first use: checking a recipe needs neither torch nor Ultralytics."""
+    """Load the trainer that users get on first use, because the rest of this room needs no torch or Ultralytics."""
     if name not in __all__:
         raise AttributeError(f"module 'sanitizer.train' has no attribute {name!r}")
     from sanitizer import ClippedTrainer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,24 +49,24 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One optimizer step, made or skipped.
+    """One optimizer step that is over: the trainer made it or skipped it.
 
-    A step may gather several batches (`nbs` over `batch`): its losses are the means over these batches, each as the
-    criterion returned it, and no running mean over the epoch as Ultralytics shows it.
+    A step may gather several batches (`nbs` over `batch`). Its losses are the means over these batches, each as the
+    criterion returned it. (Ultralytics shows running means over the epoch instead.)
 
     Attributes:
-        step: Number of the step in this process, from 0; skipped ones count.
+        step: Number of the step in this process, from 0; skipped steps count.
         epoch: Number of the epoch, from 0.
-        loss: What backward() was called on: the sum of the loss parts, times the batch size.
-        loss_items: Loss part to its value for one image.
+        loss: The number that backward() started from: the sum of the loss parts, times the batch size.
+        loss_items: Name of each loss part to its value for one image.
         grad_norm: L2 norm of all gradients together, unscaled and before clipping; inf or NaN as measured.
-        max_grad_norm: The limit that held for this step.
-        clip_coefficient: What the gradients were multiplied with: 1 for a step left alone, 0 for a skipped one.
+        max_grad_norm: Clip limit of this step.
+        clip_coefficient: Factor that clipping applied to the gradients: 1 for an unclipped step, 0 for a skipped one.
         lr: Learning rate of the weights (those with weight decay).
         amp_scale: Loss scale of the GradScaler; None without AMP.
-        skipped: The gradient was not finite, so weights, optimizer and EMA stay as they were.
-        images: Files of all images in the gathered batches, mosaic tiles included where the data set says so. With
-            several GPUs those of this process; of all processes for a skipped step.
+        skipped: The gradient was not finite, so weights, optimizer and EMA did not change.
+        images: Files of all images in the gathered batches, with mosaic tiles where the dataset names them. On
+            several GPUs: the images of this process; for a skipped step those of all processes.
     """
 
     step: int
@@ -82,16 +82,33 @@ class StepRecord:
     images: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class GatheredStep:
+    """The optimizer step that is being gathered, batch by batch. `StepRecord` is the same step once it is over.
+
+    Attributes:
+        n_batches: Batches that went to the device for this step so far.
+        images: Files of the images in these batches.
+        losses: One float32 tensor (1 + number of loss parts,) for each batch whose loss is known: the loss, then its
+            parts. The loss of the newest batch is known only after its forward pass.
+    """
+
+    n_batches: int = 0
+    images: list[str] = field(default_factory=list)
+    losses: list[torch.Tensor] = field(default_factory=list)
+
+
 class ClippedStep(_Trainer):
     """Mixin for Ultralytics trainers, placed before them: `class T(ClippedStep, DetectionTrainer)`.
 
-    It replaces `optimizer_step` alone and keeps its order, so with `max_grad_norm = 10` and finite gradients training
-    is bit for bit what it is without the mixin.
+    The mixin replaces `optimizer_step` and keeps the order of its operations. With `max_grad_norm = 10` and finite
+    gradients, the mixin does not change a single bit of the training.
 
     Attributes:
         max_grad_norm: Clip limit; Ultralytics fixes it at 10.
-        adaptive_clip: Takes the limit from past norms instead, once it knows enough of them.
-        step_listeners: Called with the record of every step, on every process.
+        adaptive_clip: If set, gives the clip limit from past norms, once it knows enough of them.
+        step_listeners: Functions that get the record of every step, on every process.
+        steps_done: Number of the next step.
     """
 
     max_grad_norm: float = 1.0
@@ -101,16 +118,16 @@ class ClippedStep(_Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.step_listeners = []
         self.steps_done = 0
-        self._running: _RunningStatistics | None = None
-        self._begin_step()
+        self._gathered = GatheredStep()
+        self._statistics: _RunningStatistics | None = None
         super().__init__(*args, **kwargs)
 
     def optimizer_step(self) -> None:
-        """Make one optimizer step, or skip it where the gradient is not finite, and tell the listeners."""
+        """Make one optimizer step, or skip it if the gradient is not finite; then call the listeners."""
         assert self.optimizer is not None
         amp_scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
         max_norm = self.adaptive_clip.limit(self.max_grad_norm) if self.adaptive_clip else self.max_grad_norm
-        # Before this the gradients are `amp_scale` times too large: clipping them would all but stop training.
+        # Unscale first: scaled gradients are `amp_scale` times too large, and clipping them would almost stop training.
         self.scaler.unscale_(self.optimizer)
         norm, loss, loss_items = self._numbers(self._clip(max_norm))
         skipped = not math.isfinite(norm)
@@ -118,7 +135,7 @@ class ClippedStep(_Trainer):
             self.scaler.step(self.optimizer)
         else:
             self.restore_running_statistics()
-        self.scaler.update()  # after a skipped step too: it is how the loss scale comes down from an overflow
+        self.scaler.update()  # after a skipped step too: this call lowers the loss scale after an overflow
         self.optimizer.zero_grad()
         if self.ema and not skipped:
             self.ema.update(self.model)
@@ -133,26 +150,26 @@ class ClippedStep(_Trainer):
             max_grad_norm=max_norm,
             clip_coefficient=0.0
             if skipped
-            else min(1.0, max_norm / (norm + 1e-6)),  # as clip_grad_norm_ has it
+            else min(1.0, max_norm / (norm + 1e-6)),  # the formula of clip_grad_norm_
             lr=weight_lr(self.optimizer),
             amp_scale=amp_scale,
             skipped=skipped,
-            images=self.images_of_all_ranks() if skipped else tuple(self._images),
+            images=self.images_of_all_ranks() if skipped else tuple(self._gathered.images),
         )
         self.steps_done += 1
-        self._begin_step()
+        self._gathered = GatheredStep()
         for listener in self.step_listeners:
             listener(record)
 
     def _clip(self, max_norm: float) -> torch.Tensor:
-        """Clip the gradients in place; their norm before that, float32 () and the same on all processes.
+        """Clip the gradients in place. Returns their norm before clipping: float32 (), the same on all processes.
 
-        DistributedDataParallel averages gradients over the processes during backward(), so each holds the gradient
-        of the whole batch and its local norm is already the global one. The mean taken here changes no finite norm
-        by more than rounding; it makes all processes see one number, and so decide alike, even at the edge of
-        overflow: a value that is not finite anywhere makes the mean not finite everywhere.
+        DistributedDataParallel averages the gradients over the processes during backward(). So every process holds
+        the gradient of the whole batch, and its local norm is already the global norm, up to rounding. The mean over
+        the processes removes the rounding differences, so that all processes make the same decision. If one process
+        has a norm that is not finite, then the mean is not finite on all processes.
         """
-        foreach = False if self.device.type == "npu" else None  # as Ultralytics does
+        foreach = False if self.device.type == "npu" else None  # as in Ultralytics
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=max_norm, foreach=foreach)
         if several_ranks():
             dist.all_reduce(norm)
@@ -160,66 +177,62 @@ class ClippedStep(_Trainer):
         return norm
 
     def _numbers(self, norm: torch.Tensor) -> tuple[float, float, dict[str, float]]:
-        """Norm, loss and loss parts, brought to the host in one transfer."""
+        """(norm, loss, loss parts) as Python numbers, copied from the device in one transfer."""
         self._keep_losses()
         assert self.loss_items is not None
-        losses = torch.stack(self._losses).mean(0)
+        losses = torch.stack(self._gathered.losses).mean(0)
         numbers = torch.cat([norm.detach().float().reshape(1), losses]).tolist()
         return numbers[0], numbers[1], dict(zip(self.loss_items, numbers[2:], strict=True))
 
-    # What belongs to a step is gathered batch by batch.
-
-    def _begin_step(self) -> None:
-        self._images: list[str] = []
-        self._losses: list[torch.Tensor] = []
-        self._batches = 0
+    # Gathering a step, batch by batch
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Note the images of a batch on its way to the device."""
-        if self.optimizer is not None:  # earlier batches serve calibration, not training
+        """Add the images of a batch to the gathered step, before Ultralytics copies the batch to the device."""
+        if self.optimizer is not None:  # without an optimizer, Ultralytics calibrates and does not train
             self._keep_losses()
-            if self._running is None:
-                self._running = _RunningStatistics(self.model)
-            elif not self._batches:
-                self._running.save()
-            self._batches += 1
-            self._images += images_of(batch)
+            if self._statistics is None:
+                self._statistics = _RunningStatistics(self.model)
+            elif not self._gathered.n_batches:
+                self._statistics.save()
+            self._gathered.n_batches += 1
+            self._gathered.images += images_of(batch)
         return super().preprocess_batch(batch)
 
     def _keep_losses(self) -> None:
-        """Keep the losses of the latest batch: the trainer overwrites them with the next one's."""
-        if len(self._losses) < self._batches:
+        """Copy the losses of the newest batch: the trainer will overwrite them with those of the next batch."""
+        step = self._gathered
+        if len(step.losses) < step.n_batches:
             assert self.loss is not None and self.loss_items is not None
             items = [torch.as_tensor(v, device=self.device) for v in self.loss_items.values()]
-            self._losses.append(torch.stack([x.detach().float().reshape(()) for x in (self.loss, *items)]))
+            step.losses.append(torch.stack([x.detach().float().reshape(()) for x in (self.loss, *items)]))
 
     def _build_train_pipeline(self) -> None:
-        """Forget a half gathered step: the trainer starts its epoch again after running out of memory."""
-        self._begin_step()
-        self._running = None
+        """Drop a half gathered step: the trainer starts its epoch again after it ran out of memory."""
+        self._gathered = GatheredStep()
+        self._statistics = None
         super()._build_train_pipeline()
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        """Forget a half gathered step where the trainer does its epoch again."""
+        """Drop a half gathered step if the trainer starts its epoch again."""
         recovered = super()._handle_nan_recovery(epoch)
         if recovered:
-            self._begin_step()
+            self._gathered = GatheredStep()
         return recovered
 
     def restore_running_statistics(self) -> None:
-        """Undo what the batches of the step being gathered did to the statistics of normalisation layers."""
-        if self._running:
-            self._running.restore()
+        """Set the statistics of the normalisation layers to their values before the gathered step."""
+        if self._statistics:
+            self._statistics.restore()
 
     def images_of_all_ranks(self) -> tuple[str, ...]:
-        """The images of the step being gathered, from all processes; every process has to call it."""
-        return tuple(image for images in of_each_rank(self._images) for image in images)
+        """Image files of the gathered step, from all processes; every process must make this call."""
+        return tuple(image for images in of_each_rank(self._gathered.images) for image in images)
 
 
 class _RunningStatistics:
-    """The running statistics of normalisation layers as they were before a step.
+    """A copy of the running statistics of all normalisation layers, made before a step.
 
-    A batch that is not finite leaves them NaN for good, although its step was skipped.
+    A batch that is not finite makes these statistics NaN, and they stay NaN although the step is skipped.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -227,20 +240,20 @@ class _RunningStatistics:
         self._saved = [b.clone() for b in self._live]
 
     def save(self) -> None:
-        """Remember the present state."""
+        """Copy the statistics of now."""
         if self._live:
             torch._foreach_copy_(self._saved, self._live)  # one launch for all of them
 
     def restore(self) -> None:
-        """Go back to the state last saved."""
+        """Put the last copy back into the model."""
         if self._live:
             torch._foreach_copy_(self._live, self._saved)
 
 
 def images_of(batch: dict[str, Any]) -> Iterable[str]:
-    """Files of the images in a batch: all that went into each sample where known, else the one that Ultralytics names.
+    """Files of the images in a collated batch.
 
-    Of a mosaic or a mix of images Ultralytics names only the first.
+    For a mosaic or a mix of images, Ultralytics names only the first image. `SourceDataset` names all of them.
     """
     if "sources" in batch:
         return [image for images in batch["sources"] for image in images]
@@ -248,6 +261,6 @@ def images_of(batch: dict[str, Any]) -> Iterable[str]:
 
 
 def weight_lr(optimizer: torch.optim.Optimizer) -> float:
-    """Learning rate of the weights. Biases warm up from another end, and some heads get a multiple."""
+    """Learning rate of the weights. (Biases have a different warm-up, and some heads have a multiple of this rate.)"""
     groups = [g for g in optimizer.param_groups if g.get("param_group") in ("weight", "muon") and g["params"]]
     return float((groups or optimizer.param_groups)[-1]["lr"])

@@ -1,4 +1,4 @@
-"""What a run was clipped with, kept in its folder, so that it can go on with the same once it was cut off."""
+"""The clip settings of a run, saved in the run's folder, so that a resumed run uses the same settings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 SETTINGS = "clipping.json"
 DEFAULTS: Mapping[str, Any] = {"max_grad_norm": 1.0, "adaptive_percentile": None}
-"""The clipped trainer's arguments where nothing is said; Ultralytics alone clips at 10."""
+"""Defaults of the clipped trainer's arguments; Ultralytics itself clips at 10."""
 
 
 def keep_clipping(folder: str | os.PathLike[str], clipping: Mapping[str, Any]) -> None:
-    """Write the settings of a run into its folder."""
+    """Write a run's clip settings into its folder. Raises OSError."""
     write_atomically(os.path.join(folder, SETTINGS), json.dumps(dict(clipping)).encode())
 
 
 def kept_clipping(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings that a run in this folder was started with; empty where it kept none."""
+    """The clip settings that were saved in a run's folder; empty if none can be read there."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         kept = json.loads(read_bounded(os.path.join(folder, SETTINGS), MIB))
         return {key: kept[key] for key in DEFAULTS if key in kept}

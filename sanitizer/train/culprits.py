@@ -1,4 +1,4 @@
-"""Which images of a batch have a loss that is not finite when they are alone."""
+"""Finds the images of a batch whose own loss, as a batch of one, is not finite."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from sanitizer.train.clipped_step import ClippedStep
 
 _OF_OBJECTS = ("batch_idx", "cls", "bboxes", "keypoints")
-"""Keys of a batch that hold one row an object; others hold one entry an image."""
+"""Keys of a batch with one row per object; the other keys have one entry per image."""
 
 
 @torch.no_grad()
 def not_finite_alone(trainer: ClippedStep, singles: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those batches of one image each (`single_images`) whose loss is not finite with the present weights.
+    """The batches, of one image each (`single_images`), whose loss is not finite with the present weights.
 
-    One forward pass an image. Normalisation runs on its running statistics, as one image is no batch, and leaves
-    them as they are.
+    This takes one forward pass per image. Normalisation layers use their running statistics, because one image is
+    too small a batch, and do not change them.
     """
     model = unwrap_model(trainer.model)
     layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
@@ -44,11 +44,11 @@ def not_finite_alone(trainer: ClippedStep, singles: Iterable[dict[str, Any]]) ->
 
 
 def single_images(batch: dict[str, Any], overlap_mask: bool) -> list[dict[str, Any]]:
-    """A preprocessed batch of B images as B batches of one.
+    """Split a preprocessed batch of B images into B batches of one image.
 
     Args:
-        batch: As `preprocess_batch` returns it.
-        overlap_mask: The argument of that name: masks come one an image, not one an object.
+        batch: The batch that `preprocess_batch` returned: `img` (B, 3, H, W), `batch_idx`, `cls`, `bboxes`, …
+        overlap_mask: Ultralytics' train argument: True if there is one mask per image, False if one per object.
     """
     count = len(batch["img"])
     of_objects = (*_OF_OBJECTS, *(() if overlap_mask else ("masks",)))

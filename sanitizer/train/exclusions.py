@@ -1,4 +1,4 @@
-"""Images that a person wants left out of training: a list of them, or a sheet with a column `image`."""
+"""Reads which images the user wants to leave out of training: a list, or a CSV file with a column `image`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class ExclusionError(Exception):
-    """The list cannot be used; the text is a sentence that names file and line."""
+    """The file of images cannot be used; the text is a sentence that names file and line."""
 
 
 def read_exclusions(path: str, dataset: Dataset) -> dict[str, str]:
-    """Image, as findings write its path, to the reason for leaving it out.
+    """Path of each image to leave out, as findings write it, to the reason.
 
-    A text file names an image a line; blank lines and lines that begin with # count for nothing. A file that ends in
-    .csv has a column `image`; where it has a column `decision` too, only rows that say `drop` there count. A path is
-    relative to the dataset's root, to the working directory, or absolute; a link in a clean view is its image.
+    A text file names one image per line; blank lines and lines that begin with # are skipped. A .csv file has a column
+    `image`; if it also has a column `decision`, only rows with `drop` there count. An image's path is absolute, or
+    relative to the dataset's root or to the working directory. A link in a clean view stands for the image it leads to.
 
     Raises:
-        ExclusionError: It names an image that the dataset does not have, or is no such file.
-        OSError: It cannot be read.
+        ExclusionError: The file names an image that the dataset does not have, or a .csv has no column `image`.
+        OSError: The file cannot be read.
     """
     with open(path, "rb") as file:
         text = file.read().decode("utf-8-sig", "surrogateescape")
@@ -53,7 +53,7 @@ def read_exclusions(path: str, dataset: Dataset) -> dict[str, str]:
 
 
 def _images(dataset: Dataset) -> dict[str, str]:
-    """Absolute path of each image to its path as findings write it."""
+    """Absolute path of each image of the dataset to the path as findings write it."""
     found = {}
     for split in dataset.splits:
         for i in np.flatnonzero(split.has_image).tolist():
@@ -70,7 +70,7 @@ def _listed_images(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _csv_images(text: str, path: str) -> Iterator[tuple[int, str]]:
-    """(line, image) of the rows that count. A row about one line of a label is no reason to lose its image."""
+    """(line, image) of the rows that drop a whole image; rows about one line of a label file are skipped."""
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
     names = reader.fieldnames or []

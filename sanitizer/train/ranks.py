@@ -1,4 +1,4 @@
-"""What the processes that train one model on several GPUs tell each other. Every process has to make each call."""
+"""Exchange of values between the processes that train one model on several GPUs. Every process must make each call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def from_rank_0(value: Any) -> Any:
-    """What the first process has."""
+    """The value of the process with rank 0, on every process; `value` is ignored on the others."""
     if not several_ranks():
         return value
     values = [value]

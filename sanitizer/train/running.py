@@ -1,4 +1,4 @@
-"""A whole run, top to bottom: a clean view of the dataset, clipped training on it, and what came of it in a line."""
+"""A whole run, top to bottom: a clean view of the dataset, clipped training on this view, and one line of results."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class TrainError(Exception):
-    """A run cannot be started, or came to nothing; the text is a sentence."""
+    """A run cannot be started, or it failed; the text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run that is ready to start.
+class TrainingRun:
+    """A training run that is ready to start.
 
     Attributes:
-        model: What `YOLO` is given.
+        model: Path or name that `YOLO` gets.
         save_dir: Absolute folder of the run.
-        arguments: For Ultralytics.
-        clipping: For `ClippedTrainer.configured`.
-        view: The clean view that it trains on; None for a resumed run, which has its own already.
-        trust_weights: Load whatever the weights carry.
+        arguments: Train arguments for Ultralytics.
+        clipping: Arguments for `ClippedTrainer.configured`.
+        view: The clean view to train on; None for a resumed run, whose view was written before.
+        trust_weights: Load the weights even if the file can run code.
     """
 
     model: str
@@ -61,11 +61,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        save_dir: Its folder.
-        steps, spikes, skipped, rollbacks: Optimizer steps; those that spiked, were skipped; times the run went back.
+        save_dir: The run's folder.
+        steps: Number of optimizer steps.
+        spikes, skipped: How many of these steps were spikes, and how many were skipped.
+        rollbacks: How often the run went back to an earlier state.
         left_out: Images that a rollback left out, as spikes.csv names them.
     """
 
@@ -78,7 +80,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """All of it in one line."""
+        """The whole result in one line."""
         said = [
             in_thousands(self.spikes, "step") + " spiked",
             f"{self.skipped:,} {'was' if self.skipped == 1 else 'were'} skipped as not finite",
@@ -100,20 +102,20 @@ def prepare_run(
     exclude: str | None = None,
     trust_weights: bool = False,
     progress: bool = False,
-) -> Run:
+) -> TrainingRun:
     """Choose the run's folder and write the clean view beside it. The dataset is only read.
 
     Args:
-        dataset: What `find_loose_dataset` found.
+        dataset: The result of `find_loose_dataset`.
         model: A .pt file, or a model yaml by path or name.
-        overrides: Train arguments that differ from the defaults, those of the clipped trainer among them.
-        task: What rows are judged as.
+        overrides: Train arguments that differ from the defaults, with those of the clipped trainer.
+        task: The task that label rows are checked for.
         config: Rules whose findings are repaired in the view; None looks for a configuration beside the dataset.
-        unsafe: Also repair, in the view, what removes or reinterprets boxes.
-        decisions: An annotator's reviewed CSV to carry out instead.
+        unsafe: Also make unsafe repairs in the view, which remove boxes or change what they mean.
+        decisions: A CSV file with an annotator's decisions, which replace the automatic repairs.
         exclude: A file that names images to leave out, see `read_exclusions`.
-        trust_weights: Load whatever the weights carry.
-        progress: Show a bar on stderr while scanning.
+        trust_weights: Load the weights even if the file can run code.
+        progress: Show a progress bar on stderr while scanning.
 
     Raises:
         DatasetError, ConfigError, ArgumentError, DecisionsError, ExclusionError, JournalError, ViewError: The text
@@ -141,7 +143,7 @@ def prepare_run(
                 f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
             )
     arguments |= {"data": view.data_yaml, "save_dir": save_dir}
-    return Run(model, save_dir, arguments, clipping, view, trust_weights)
+    return TrainingRun(model, save_dir, arguments, clipping, view, trust_weights)
 
 
 def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -156,7 +158,7 @@ def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:
-    """The folder that Ultralytics would choose for a run, made."""
+    """Absolute path of the folder that Ultralytics would choose for a run; makes the folder."""
     from sanitizer.ultra.library import get_save_dir
 
     values = resolve_arguments(arguments)
@@ -168,28 +170,33 @@ def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:
     return str(save_dir)
 
 
-def resumed_run(checkpoint: str, overrides: Mapping[str, Any], trust_weights: bool = False) -> Run:
-    """A run that was cut off, to go on in its own folder, from its checkpoint, with its own view and its own clipping.
+def resumed_run(checkpoint: str, overrides: Mapping[str, Any], trust_weights: bool = False) -> TrainingRun:
+    """A run that continues from its checkpoint, in its own folder, with its own view and its own clip settings.
+
+    Args:
+        checkpoint: The run's weights/last.pt.
+        overrides: Train arguments that replace those of the checkpoint.
+        trust_weights: Load the weights even if the file can run code.
 
     Raises:
-        ArgumentError: There is no such argument.
+        ArgumentError: An argument does not exist.
         ModelError: The checkpoint cannot be used.
-        TrainError: There is no checkpoint, or what it was trained on is not here.
+        TrainError: There is no checkpoint, or the dataset that it was trained on is not here.
     """
     if not os.path.isfile(checkpoint):
         raise TrainError(f"{checkpoint}: there is no such checkpoint: name the run's weights/last.pt")
     save_dir = os.path.dirname(os.path.dirname(os.path.abspath(checkpoint)))
     arguments, clipping = split_arguments(overrides)
     clipping |= {key: value for key, value in kept_clipping(save_dir).items() if key not in overrides}
-    # In its own folder, whatever the checkpoint says: its paths are those of the machine that it was made on.
+    # The paths in the checkpoint may be those of another machine, so the run's own folder replaces them.
     arguments |= {"resume": checkpoint, "save_dir": save_dir}
     if not trust_weights:
         _check_resumable(checkpoint)
-    return Run(checkpoint, save_dir, arguments, clipping, trust_weights=trust_weights)
+    return TrainingRun(checkpoint, save_dir, arguments, clipping, trust_weights=trust_weights)
 
 
 def _check_resumable(checkpoint: str) -> None:
-    """Refuse a checkpoint whose arguments would have Ultralytics download or run something."""
+    """Refuse a checkpoint whose arguments would make Ultralytics download or run something."""
     from sanitizer.ultra.checkpoint import read_checkpoint
 
     arguments = read_checkpoint(checkpoint).arguments
@@ -211,7 +218,7 @@ def _check_resumable(checkpoint: str) -> None:
 
 
 def _check_weights(arguments: Mapping[str, Any], *keys: str) -> None:
-    """Refuse files that arguments name beside the model, for whatever `check_model_file` refuses."""
+    """Apply `check_model_file` to the model files that these arguments name. Raises ModelError."""
     from sanitizer.ultra.model import check_model_file
 
     for key in keys:
@@ -220,12 +227,12 @@ def _check_weights(arguments: Mapping[str, Any], *keys: str) -> None:
             check_model_file(os.fspath(value))
 
 
-def train(run: Run, trainer: type[ClippedTrainer]) -> Outcome:
-    """Start the run with a trainer, and see it through. Ultralytics' log goes to stderr.
+def train(run: TrainingRun, trainer: type[ClippedTrainer]) -> Outcome:
+    """Train to the end of the run. Ultralytics' log goes to stderr.
 
     Raises:
-        ModelError: Weights that it names cannot be used.
-        TrainError, TrainingStoppedError: The run came to nothing.
+        ModelError: Weights that the run names cannot be used.
+        TrainError, TrainingStoppedError: The training failed; the text says why.
     """
     from sanitizer.ultra.library import YOLO
 
@@ -242,8 +249,8 @@ def train(run: Run, trainer: type[ClippedTrainer]) -> Outcome:
     return outcome(run.save_dir)
 
 
-def _check_files(run: Run) -> None:
-    """Judge all weights before Ultralytics sees them: it loads them without any restriction."""
+def _check_files(run: TrainingRun) -> None:
+    """Check all weights before Ultralytics loads them, because Ultralytics loads without any restriction."""
     from sanitizer.ultra.model import check_model_file
 
     check_model_file(run.model, run.trust_weights)
@@ -252,7 +259,7 @@ def _check_files(run: Run) -> None:
 
 
 def _check_clipping(clipping: Mapping[str, Any]) -> None:
-    """ArgumentError for a setting of the clipped trainer that makes no sense."""
+    """Raise ArgumentError for a setting of the clipped trainer that is out of its range."""
     from sanitizer.train.trainer import ClippedTrainer
 
     try:
@@ -262,7 +269,7 @@ def _check_clipping(clipping: Mapping[str, Any]) -> None:
 
 
 def outcome(save_dir: str) -> Outcome:
-    """What the logs of a run say of it."""
+    """The result of a run, read from its logs in `save_dir`."""
     norms, spikes = _rows(Path(save_dir, NORMS)), _rows(Path(save_dir, SPIKES))
     rollbacks = [row for row in spikes if row["kind"] == "rollback"]
     return Outcome(
@@ -284,9 +291,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _log_on_stderr() -> Iterator[None]:
-    """Whatever Ultralytics writes to stdout, log and bars, goes to stderr inside the block.
+    """Inside the block, everything that Ultralytics writes to stdout, log and progress bars, goes to stderr.
 
-    The processes of several GPUs write to the file descriptor itself.
+    Redirecting `sys.stdout` is not enough: the processes of several GPUs write to the file descriptor.
     """
     import logging
 

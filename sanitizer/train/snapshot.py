@@ -1,4 +1,4 @@
-"""The state of a training run to go back to: weights, optimizer state and EMA, kept in main memory."""
+"""A copy, in main memory, of the state that a training run can go back to: weights, optimizer state and EMA."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Snapshot:
     """Weights, running statistics, optimizer state and EMA of a trainer at one moment.
 
-    The learning rates are no part of it, nor is AMP's loss scale: a run that failed must not get back the settings
-    it failed with.
+    A snapshot does not hold the learning rates and AMP's loss scale, because a run that failed must not go back to
+    the settings that it failed with.
 
     Attributes:
-        epoch: Number of the epoch at whose start it was taken, from 0.
+        epoch: Number of the epoch, from 0, in which the snapshot was made.
     """
 
     def __init__(self, trainer: ClippedStep) -> None:
@@ -32,7 +32,7 @@ class Snapshot:
         self._ema_updates = trainer.ema.updates if trainer.ema else 0
 
     def restore(self, trainer: ClippedStep) -> None:
-        """Put the trainer's state back, in place."""
+        """Put this state back into the trainer, in place."""
         assert trainer.optimizer is not None
         unwrap_model(trainer.model).load_state_dict(self._model)
         state = trainer.optimizer.state_dict()
@@ -52,7 +52,7 @@ def is_finite(trainer: ClippedStep) -> bool:
 
 
 def _on_cpu(state: Any) -> Any:
-    """A copy of nested tensors that shares no memory with them."""
+    """A copy, in main memory, of nested dictionaries of tensors; no memory is shared."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):

@@ -1,4 +1,4 @@
-"""Which gradient norms stand out from those of the steps before."""
+"""Finds gradient norms that are far over those of the steps before."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ import numpy as np
 
 
 class Spike(NamedTuple):
-    """A norm that stands out: `typical` is the median norm of the steps before, `score` its robust z-score."""
+    """A gradient norm far over the others.
+
+    Attributes:
+        typical: Median norm of the steps before.
+        score: Robust z-score of the norm's logarithm (see `SpikeDetector`).
+    """
 
     typical: float
     score: float
 
 
-class Carried(NamedTuple):
-    """What one image has to do with a spike.
+class SpikeShare(NamedTuple):
+    """One image's share in a spike.
 
     Attributes:
-        image: Its file.
-        share: Its part of the sum of the squared gradient norms of the step's images; None where not finite.
-        line: 1-based line of its label file through which most of its own gradient flows, or without which its loss is
-            finite again; None where there is none.
-        line_share: The part of its squared gradient norm that flows through that line; the rest flows through the
-            other lines and through background. Parts may be negative, so one may be over 1.
+        image: The image file.
+        share: The image's squared gradient norm over the sum of those of the step's images; None if not finite.
+        line: 1-based line of the label file with the largest part of the image's gradient. If the image's loss is not
+            finite: the line without which the loss is finite. None if there is no such line.
+        line_share: That line's part of the image's squared gradient norm. The other lines and the background have the
+            rest. Parts can be negative, so a part can be over 1.
     """
 
     image: str
@@ -35,10 +40,10 @@ class Carried(NamedTuple):
 
 
 class SpikeDetector:
-    """Judges each norm by the median and the median absolute deviation of the logarithms of the norms before it.
+    """Compares each norm's logarithm with the median and the median absolute deviation of those before.
 
-    Norms vary by factors, not by differences, hence the logarithm. Neither statistic is moved by the spikes
-    themselves while fewer than half of the window are spikes (Leys et al. 2013, "Detecting outliers", §1).
+    Logarithms are used because norms differ by factors. Spikes themselves hardly change these two statistics while
+    fewer than half of the norms are spikes (Leys et al. 2013, "Detecting outliers", §1).
     """
 
     def __init__(
@@ -47,24 +52,24 @@ class SpikeDetector:
         """Start without any history.
 
         Args:
-            window: Number of latest norms that count.
-            first: Nothing is a spike before this many norms are known.
-            limit: Robust z-score from which a norm is a spike.
-            least_spread: Smallest deviation of the logarithm taken for real, so that a run whose norms hardly vary
-                does not call each flutter a spike.
+            window: Number of newest norms that count.
+            first: No norm is a spike before this many norms are known.
+            limit: A norm with a robust z-score over this limit is a spike.
+            least_spread: Lower bound of the logarithms' deviation, so that small changes are no spikes in a run whose
+                norms hardly vary.
         """
         self.first, self.limit, self.least_spread = first, limit, least_spread
         self._logs: deque[float] = deque(maxlen=window)
 
     def judge(self, norm: float) -> Spike | None:
-        """What makes the norm a spike, or None; the norm counts from then on. Norms not finite never count."""
+        """The spike that this norm is, or None. Adds the norm to the history, if it is finite and over 0."""
         if not math.isfinite(norm) or norm <= 0:
             return None
         log, spike = math.log(norm), None
         if len(self._logs) >= self.first:
             before = np.fromiter(self._logs, np.float64)
             median = float(np.median(before))
-            # 1.4826 × MAD is the standard deviation of a normal distribution.
+            # For a normal distribution, 1.4826 × MAD is the standard deviation.
             spread = max(1.4826 * float(np.median(np.abs(before - median))), self.least_spread)
             score = (log - median) / spread
             spike = Spike(math.exp(median), score) if score > self.limit else None

@@ -1,4 +1,4 @@
-"""What a training run says of its steps: grad_norms.csv, spikes.csv and, where installed, TensorBoard events."""
+"""The log of a run's steps: grad_norms.csv, spikes.csv and, if TensorBoard is installed, its events."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sanitizer.train.clipped_step import StepRecord
-    from sanitizer.train.spikes import Carried, Spike
+    from sanitizer.train.spikes import Spike, SpikeShare
 
 NORMS = "grad_norms.csv"
 SPIKES = "spikes.csv"
 
 MAX_LOG_BYTES = 512 * MIB
-"""The largest log that a resumed run takes up: that of some millions of steps."""
+"""Size limit of a log that a resumed run continues: that of some millions of steps."""
 
 _SPIKE_COLUMNS = ("step", "epoch", "kind", "grad_norm", "typical_norm", "score", "image",
                   "share", "line", "line_share")  # fmt: skip
 
 
 class StepLog:
-    """Writes every step as it comes, line by line, so that a run that dies has said all it knew.
+    """Writes each step to the files at once, so that the log of a killed run is complete.
 
     Attributes:
-        next_step: Number of the step that follows the last one logged.
-        norms: Gradient norms of the steps that a resumed run has behind it, oldest first.
+        next_step: Number of the step after the last step in the log.
+        norms: Gradient norms that a resumed run found in the log, oldest first.
     """
 
     def __init__(self, folder: Path, resume_epoch: int | None = None) -> None:
@@ -43,8 +43,8 @@ class StepLog:
 
         Args:
             folder: The run's `save_dir`.
-            resume_epoch: Epoch that a resumed run starts with, from 0: steps of this epoch and later ones were made
-                by the run that died and are made again, so their rows go. None starts anew.
+            resume_epoch: Number of the epoch, from 0, that a resumed run starts with. It makes the steps of this and
+                later epochs again, so their rows are removed. None starts a new log.
         """
         self.next_step = 0
         self.norms: list[float] = []
@@ -54,11 +54,12 @@ class StepLog:
                 path.unlink(missing_ok=True)
             else:
                 _drop_from_epoch(path, resume_epoch, columns)
-        self._take_up()
+        self._read_norms()
         self._files: dict[Path, TextIO] = {}
         self._events = _event_writer(folder, self.next_step)
 
-    def _take_up(self) -> None:
+    def _read_norms(self) -> None:
+        """Set `next_step` and `norms` from the rows of an earlier run."""
         if self._norms_path.exists():
             header, rows = _read_rows(self._norms_path)
             for row in rows:
@@ -67,12 +68,12 @@ class StepLog:
                     self.norms.append(float(row[header.index("grad_norm")]))
 
     def write(self, record: StepRecord, spike: Spike | None, culprits: Collection[str] = ()) -> None:
-        """Log one step, and the images of one that spiked or was skipped.
+        """Log one step. If it is a spike or was skipped, also log its images.
 
         Args:
             record: The step.
-            spike: What makes its norm a spike, or None.
-            culprits: Those of its images whose loss is not finite even alone.
+            spike: The step's spike, or None.
+            culprits: Images of the step whose own loss, as a batch of one, is not finite.
         """
         self._row(
             self._norms_path,
@@ -105,35 +106,36 @@ class StepLog:
             )
 
     def rolled_back(self, step: int, epoch: int, left_out: Collection[str]) -> None:
-        """Log that the run went back, a row for each image that it leaves out from now on."""
+        """Log a rollback, with one row for each image that is left out from now on."""
         for image in left_out or ("",):
             self._spike_row(step, epoch, "rollback", "", "", "", guarded(image))
 
     def _spike_row(self, *cells: object) -> None:
-        """Write a row, what nobody measured yet left empty."""
+        """Write a row; the columns after the last cell stay empty."""
         row = dict(zip_longest(_SPIKE_COLUMNS, cells, fillvalue=""))
         self._row(self._spikes_path, row)
 
-    def attribute(self, found: Mapping[int, Sequence[Carried]]) -> None:
-        """Enter what images carry into the rows of their steps; those that carry most come first.
+    def attribute(self, found: Mapping[int, Sequence[SpikeShare]]) -> None:
+        """Fill in share, line and line_share in spikes.csv, and sort each step's rows.
 
         Args:
-            found: Step to its images. Those that were not measured keep their rows, behind the others.
+            found: Step number to the shares of its images, in the order that the rows get. Rows of images that were
+                not measured come behind these.
         """
         if not any(found.values()):
             return
         self._close(self._spikes_path)
         with open(self._spikes_path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        order = {step: {guarded(c.image): (n, c) for n, c in enumerate(cs)} for step, cs in found.items()}
-        # Rows of a step stand together, and sorting is stable.
-        places = {id(row): order.get(int(row["step"]), {}).get(row["image"]) for row in rows}
+        ranked = {step: {guarded(s.image): (n, s) for n, s in enumerate(of)} for step, of in found.items()}
+        # The rows of a step are neighbours, and sorting is stable.
+        rank_of_row = {id(row): ranked.get(int(row["step"]), {}).get(row["image"]) for row in rows}
         for row in rows:
-            place = places[id(row)]
-            if place and row["kind"] != "rollback":
-                row |= _carried_cells(place[1])
+            rank = rank_of_row[id(row)]
+            if rank and row["kind"] != "rollback":
+                row |= _share_cells(rank[1])
         behind = len(rows)
-        rows.sort(key=lambda row: (int(row["step"]), (places[id(row)] or (behind, None))[0]))
+        rows.sort(key=lambda row: (int(row["step"]), (rank_of_row[id(row)] or (behind, None))[0]))
         text = io.StringIO()
         writer = csv.DictWriter(text, _SPIKE_COLUMNS)
         writer.writeheader()
@@ -176,16 +178,16 @@ class StepLog:
             self._events = None
 
 
-def _carried_cells(carried: Carried) -> dict[str, str]:
+def _share_cells(share: SpikeShare) -> dict[str, str]:
     return {
-        "share": "" if carried.share is None else f"{carried.share:.4f}",
-        "line": "" if carried.line is None else str(carried.line),
-        "line_share": "" if carried.line_share is None else f"{carried.line_share:.4f}",
+        "share": "" if share.share is None else f"{share.share:.4f}",
+        "line": "" if share.line is None else str(share.line),
+        "line_share": "" if share.line_share is None else f"{share.line_share:.4f}",
     }
 
 
 def _drop_from_epoch(path: Path, epoch: int, columns: Sequence[str]) -> None:
-    """Take the rows of an epoch and of those after it off a log, and what is no row; a log without `columns` goes."""
+    """Remove the rows of this epoch and of later ones, and damaged rows, from a log; delete a log without `columns`."""
     if not path.exists():
         return
     header, rows = _read_rows(path)
@@ -199,10 +201,10 @@ def _drop_from_epoch(path: Path, epoch: int, columns: Sequence[str]) -> None:
 
 
 def _read_rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
-    """Header and whole rows of a log, which may be anybody's: a killed run leaves a last row that is cut short.
+    """Header and complete rows of a log. If a run was killed while it wrote, the last row is cut short.
 
     Raises:
-        OSError: It is no regular file, or larger than `MAX_LOG_BYTES`.
+        OSError: The log is not a regular file, or is larger than `MAX_LOG_BYTES`.
     """
     text = read_bounded(str(path), MAX_LOG_BYTES).decode(errors="replace")
     reader = csv.reader(io.StringIO(text, newline=""))
@@ -215,7 +217,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _event_writer(folder: Path, next_step: int) -> Any:
-    """A TensorBoard writer, or None where TensorBoard is not installed."""
+    """A TensorBoard writer, or None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

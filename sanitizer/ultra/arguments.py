@@ -1,4 +1,4 @@
-"""Train arguments as `yolo train` spells them: `k=v` texts, their defaults, and keys that do not exist."""
+"""Train arguments in the form of `yolo train`, key=value: parsing, defaults, and errors for unknown keys."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 OWN_ARGUMENTS = {"max_grad_norm": 10.0, "adaptive_percentile": None}
-"""What the clipped trainer takes beside Ultralytics' arguments, and what Ultralytics, which has no such, does."""
+"""Further arguments, of the clipped trainer; the values are what Ultralytics, without these arguments, does."""
 
 _STILL_ACCEPTED = {
     *("augmentations", "save_dir"),
     *("boxes", "hide_labels", "hide_conf", "line_thickness", "end2end", "int8", "half"),
     *("label_smoothing", "save_hybrid", "crop_fraction", "keras"),
 }
-"""Keys that Ultralytics takes although its default.yaml has them no more, or never had (`cfg._handle_deprecation`)."""
-
+"""Keys that Ultralytics accepts although its default.yaml does not have them (`cfg._handle_deprecation`)."""
 
 _OTHER_NAMES = {
     "lr": "lr0",
@@ -43,22 +42,22 @@ _OTHER_NAMES = {
     "max_norm": "max_grad_norm",
     "fp16": "amp",
 }
-"""What other trainers call an argument; by spelling alone `lr` would be taken for `lrf`."""
+"""Names of arguments in other trainers. By similar spelling alone, the suggestion for `lr` would be `lrf`."""
 
 
 MAX_ARGUMENTS_BYTES = MIB
-"""The largest file of train arguments that is read; Ultralytics' own has 8 kB."""
+"""Size limit of a file of train arguments; Ultralytics' own has 8 kB."""
 
 
 class ArgumentError(ValueError):
-    """A train argument that does not exist, or whose value is of no use; says which, and what was probably meant."""
+    """A train argument does not exist, or its value cannot be used. The text names it and suggests another, if any."""
 
 
 def parse_arguments(texts: Iterable[str]) -> dict[str, Any]:
-    """Key to value of `k=v` texts, the last of a key counting; values are read as Ultralytics reads them.
+    """Key to value, from key=value texts. The last value of a key counts. Values get the types that Ultralytics gives.
 
     Raises:
-        ArgumentError: A text is no `k=v`, or its key is unknown.
+        ArgumentError: A text is not key=value, or its key is unknown.
     """
     arguments = {}
     for text in texts:
@@ -71,7 +70,7 @@ def parse_arguments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def check_keys(arguments: Iterable[str]) -> None:
-    """ArgumentError for the first key that neither Ultralytics nor the clipped trainer knows."""
+    """Raise ArgumentError for the first key that neither Ultralytics nor the clipped trainer knows."""
     known = {*default_arguments(), *OWN_ARGUMENTS}
     for key in arguments:
         if key not in known and key not in _STILL_ACCEPTED:
@@ -81,10 +80,10 @@ def check_keys(arguments: Iterable[str]) -> None:
 
 
 def resolve_arguments(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments with their values: the defaults, then the file that `cfg` names, then the overrides.
+    """All arguments with their values. Overrides come before the file that `cfg` names, and that before the defaults.
 
     Raises:
-        ArgumentError: An unknown key, or a `cfg` file that cannot be read.
+        ArgumentError: A key is unknown, or the `cfg` file cannot be read.
     """
     check_keys(overrides)
     from_file: dict[str, Any] = {}
@@ -96,7 +95,7 @@ def resolve_arguments(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def default_arguments() -> Mapping[str, Any]:
-    """Ultralytics' own defaults, from the default.yaml of the installed version; importing it would take seconds.
+    """Ultralytics' own defaults, from the default.yaml of the installed version, without a slow import of Ultralytics.
 
     Raises:
         ArgumentError: Ultralytics is not installed.
@@ -114,7 +113,7 @@ def _read_mapping(path: str) -> dict[str, Any]:
         text = read_bounded(path, MAX_ARGUMENTS_BYTES).decode()
         hazard = find_hazard(text)
         content = None if hazard else yaml.load(text, Loader)
-    except Exception as e:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
+    except Exception as e:  # bad values (`!!int x`, the 31st of February) raise exceptions of many types
         raise ArgumentError(
             f"{path}: cannot be read as train arguments: {' '.join(str(e).split())}"
         ) from None
@@ -129,7 +128,7 @@ def number(arguments: Mapping[str, Any], key: str) -> float:
     """The value of an argument that must be a number.
 
     Raises:
-        ArgumentError: It is none.
+        ArgumentError: The value is not a number.
     """
     value = arguments[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -138,7 +137,7 @@ def number(arguments: Mapping[str, Any], key: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """What the text means: None, True and False in any case, a Python literal, else the text itself."""
+    """The value of a text: None, True or False in upper or lower case, else a Python literal, else the text itself."""
     word = {"none": None, "true": True, "false": False}
     if text.lower() in word:
         return word[text.lower()]

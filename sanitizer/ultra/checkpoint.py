@@ -1,14 +1,15 @@
-"""A .pt file judged before anybody loads it: a whole archive, an ordinary checkpoint, and a model yaml that is data.
+"""Checks a .pt file before anybody loads it: it must be a whole archive with an ordinary checkpoint in it.
 
 Loading with `weights_only` is not enough. Ultralytics (8.4.190) then still
-- calls any layer class that the pickle names with any arguments: `TorchVision` downloads, `DetectionModel` reads or
+- calls any layer class that the pickle names, with any arguments: `TorchVision` downloads, `DetectionModel` reads or
   downloads a yaml, `DistillationModel` loads a second .pt without restriction;
-- takes over every attribute of the model, its hooks and what stands in place of its methods among them;
-- runs the `activation` of the stored model yaml, and all else that `model_yaml` lists, when it builds the model anew;
-- hands `modelopt` to a library that puts modules together by name;
-- and where it trains, loads the file without any restriction.
+- takes over every attribute of the model, also hooks and attributes that replace methods;
+- runs the `activation` of the stored model yaml when it builds the model again, and does whatever else `model_yaml`
+  lists;
+- passes `modelopt` to a library that imports modules by name;
+- and, for training, loads the file without any restriction.
 
-A file that passes does none of this, in Ultralytics' own loader either.
+If a file passes this check, Ultralytics' own loader does none of these things with it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from sanitizer.ultra.pickle_outline import (
     Method,
     Name,
     PickleRefusedError,
-    Storage,
-    Tensor,
+    StoredTensor,
+    TensorStorage,
     outline,
 )
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
@@ -43,11 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 4096 * MIB
-"""A checkpoint of the largest model, with its optimizer, has 2 GB."""
+"""Size limit of the file. A checkpoint of the largest model, with its optimizer, has 2 GB."""
 MAX_PICKLE_BYTES = 32 * MIB
-"""Of a published checkpoint: 100 kB."""
+"""Size limit of data.pkl. Published checkpoints have 100 kB."""
 MAX_NUMBERS_PER_BYTE = 2
-"""Tensors that share their numbers are copied apart when they are converted: so many, for each byte of the file."""
+"""Limit of the numbers in all tensors, per byte of the file: tensors that share memory use more once converted."""
 
 _NUMBER_BYTES = {
     "Double": 8,
@@ -66,23 +67,23 @@ _ALIASES = {
     "ultralytics.utils.loss v10DetectLoss": "ultralytics.utils.loss E2EDetectLoss",
     **dict.fromkeys(NAMESPACES, "ultralytics.utils IterableSimpleNamespace"),
 }
-"""Classes of older checkpoints under their old names, and the one that holds arguments."""
+"""Old names of classes, in older checkpoints, to the present names; and the class that holds arguments."""
 _TRANSFORMS = frozenset(
     f"torchvision.transforms.transforms {name}"
     for name in ("Compose", "Normalize", "Resize", "CenterCrop", "ToTensor")
 )
 _HOOKS = re.compile(r"_.*hooks(_.*)?")
 _METHODS_KEPT = frozenset(("forward", "detect"))
-"""Attributes in which Ultralytics itself keeps a method: of a fused layer, and of older heads for segments."""
+"""Attributes in which Ultralytics itself stores a method: in fused layers, and in older segmentation heads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was read of a .pt without loading it.
+    """The parts of a .pt file that can be read without loading it.
 
     Attributes:
-        model_yaml: The description of its model, checked; None where it holds no Ultralytics model.
-        arguments: The train arguments that it was made with.
+        model_yaml: The checked model yaml in the file; None if the file holds no Ultralytics model.
+        arguments: The train arguments that the model was trained with.
     """
 
     model_yaml: Mapping[str, Any] | None
@@ -90,10 +91,10 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str) -> Checkpoint:
-    """Judge a .pt file, without running or loading anything of it.
+    """Check a .pt file without running or loading anything in it.
 
     Raises:
-        ModelError: It cannot be read, or loading it would do more than put tensors and known layers together.
+        ModelError: The file cannot be read, or loading it would do more than build tensors and known layers.
     """
     if not os.path.lexists(path):
         raise ModelError(
@@ -112,16 +113,15 @@ def read_checkpoint(path: str) -> Checkpoint:
 
 
 def _pickle_of(file: BinaryIO) -> tuple[bytes, dict[str, int]]:
-    """The pickle of an archive that `torch.save` could have written, and the bytes of all its members by name.
+    """(the pickle of an archive of `torch.save`, size of each member in bytes by name).
 
-    It is read by PyTorch's own reader, so that what is judged here is what is loaded later.
+    PyTorch's own reader reads the archive, so that the bytes checked here are the bytes loaded later.
     """
     n_bytes = os.fstat(file.fileno()).st_size
     if n_bytes > MAX_BYTES:
         raise ValueError(f"larger than the limit of {as_size(MAX_BYTES)}")
-    if (
-        file.read(4) != b"PK\x03\x04"
-    ):  # by which PyTorch tells it from its older formats, which are one pickle
+    # By these bytes, PyTorch distinguishes archives from its older formats, which are a single pickle.
+    if file.read(4) != b"PK\x03\x04":
         raise ValueError("no archive that PyTorch 1.6 or later has written")
     file.seek(0)
     reader: Any = torch._C.PyTorchFileReader(file)
@@ -138,7 +138,7 @@ def _pickle_of(file: BinaryIO) -> tuple[bytes, dict[str, int]]:
 
 
 def _sizes(reader: Any, file: BinaryIO) -> dict[str, int]:
-    """Bytes that the members take once read."""
+    """Size of each member, unpacked, in bytes."""
     if hasattr(reader, "get_record_size"):
         return {name: reader.get_record_size(name) for name in reader.get_all_records()}
     with zipfile.ZipFile(file) as archive:  # PyTorch before 2.7
@@ -147,9 +147,9 @@ def _sizes(reader: Any, file: BinaryIO) -> dict[str, int]:
 
 @functools.cache
 def is_known_class(name: str) -> bool:
-    """Whether `module name` is a layer of PyTorch's or Ultralytics', one of its models, or a part of its loss.
+    """Whether `module name` is a layer of PyTorch, or a layer, model or part of a loss of Ultralytics.
 
-    Such a class may be made empty and be given its attributes; it is never called.
+    A pickle may make an empty object of such a class and set its attributes. It may not call the class.
     """
     if name in _ALIASES or name in _TRANSFORMS:
         return True
@@ -172,7 +172,7 @@ def _class_of(name: str) -> type[Any] | None:
 
 
 def _check_objects(content: Any, sizes: Mapping[str, int]) -> None:
-    """Refuse objects with hooks, or with something in place of their methods, and numbers that are not stored."""
+    """Refuse objects with hooks or replaced methods, and tensors whose numbers are not in the archive."""
     waiting, seen, numbers = [content], set(), 0
     while waiting:
         value = waiting.pop()
@@ -181,7 +181,7 @@ def _check_objects(content: Any, sizes: Mapping[str, int]) -> None:
         seen.add(id(value))
         if isinstance(value, Name) and not value.text.startswith("torch "):
             raise PickleRefusedError(f"it keeps the class {value.text.replace(' ', '.')!r} itself")
-        if isinstance(value, Tensor):
+        if isinstance(value, StoredTensor):
             _check_storage(value.storage, sizes)
             numbers += math.prod(value.size)
         elif isinstance(value, Instance):
@@ -197,7 +197,7 @@ def _check_objects(content: Any, sizes: Mapping[str, int]) -> None:
         raise ValueError("its tensors are far larger than the file")
 
 
-def _check_storage(storage: Storage, sizes: Mapping[str, int]) -> None:
+def _check_storage(storage: TensorStorage, sizes: Mapping[str, int]) -> None:
     n_bytes = _NUMBER_BYTES.get(storage.kind.rpartition(" ")[2].removesuffix("Storage"))
     if n_bytes is None or storage.count * n_bytes > sizes.get(f"data/{storage.key}", -1):
         raise ValueError(f"the numbers of tensor {storage.key[:20]!r} are missing")
@@ -207,7 +207,7 @@ def _check_attributes(instance: Instance) -> None:
     kind = _class_of(instance.kind)
     for key, value in list(instance.state.items()):
         if key in _METHODS_KEPT and isinstance(value, Method):
-            del instance.state[key]  # judged
+            del instance.state[key]  # this method is checked
         elif _HOOKS.fullmatch(key) and value:
             raise PickleRefusedError(f"a layer has hooks ({key})")
         elif key.startswith("__") or (key == "_compiled_call_impl" and value is not None):

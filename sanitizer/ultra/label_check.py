@@ -1,8 +1,8 @@
 """Which images Ultralytics would drop: its label check, for thousands of files at a time.
 
-Source: `verify_image_label` in ultralytics/data/utils.py, version 8.4. It judges an image by its worst row,
-so whatever it says of a file can be said of each row alone, but for one thing: a row of more than six columns
-turns all rows of its file into polygons.
+Source: `verify_image_label` in ultralytics/data/utils.py, version 8.4. It drops an image if a single row of its label
+file is bad. So each row can be checked alone, with one exception: a row of more than six columns makes all rows of its
+file polygons.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ UPPER_LIMIT = np.float32(1.01)
 LOWER_LIMIT = np.float32(-0.01)
 LOWEST_XYWH = np.array([LOWER_LIMIT, LOWER_LIMIT, 0, 0], np.float32)
 
-# The loader cannot even get numbers out of these, so it drops the image.
+# The loader cannot read numbers from these files, so it drops the image.
 _DROPPED_STATUS = (FileStatus.UNREADABLE, FileStatus.NOT_TEXT, FileStatus.LFS_POINTER)
 _BACKGROUND_STATUS = (FileStatus.MISSING, FileStatus.EMPTY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
-    """What training does with each image/label pair of a chunk. F pairs.
+    """What training does with each of the F image/label pairs of a chunk.
 
     Attributes:
-        dropped: bool (F,) the image is left out, for its own sake or for a row of its label file.
-        background: bool (F,) the image is kept, without any object: its label file is missing or empty.
+        dropped: bool (F,) training leaves the image out, because of the image itself or of its label file.
+        background: bool (F,) training keeps the image, without objects: its label file is missing or empty.
     """
 
     dropped: NDArray[np.bool_]
@@ -46,15 +46,20 @@ class Verdicts:
 
 
 def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts:
-    """What Ultralytics' loader decides on every pair of a chunk.
+    """What Ultralytics' loader does with every pair of a chunk.
 
-    An image that was not read counts as good. A label without image has a verdict as if its image were good:
-    training never looks at such a file, so leave these out where images are counted.
+    An image that was not read counts as good. A label file without image gets a verdict as if it had a good image.
+    Training never reads such a file, so callers that count images must leave these pairs out.
+
+    Args:
+        labels: The label rows of F files.
+        images: The F images.
+        spec: Task, classes and keypoints.
     """
     dropped = images.dropped & (images.status != ImageStatus.NOT_READ)
     dropped |= np.isin(labels.status, _DROPPED_STATUS)
     if spec.task == "pose" and not all(spec.kpt_shape):
-        # Without keypoints there is no shape to bring any label into, not even an empty one.
+        # Without a number of keypoints, the loader cannot give any label an array shape, not even an empty one.
         dropped[:] = True
     else:
         dropped[labels.file[_fatal_rows(labels, spec)]] = True
@@ -64,8 +69,9 @@ def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts
 def _fatal_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     """bool (R,): rows that make the loader drop their image.
 
-    The loader converts to float32 before it compares, which decides at the limits: 1.01 + 1e-8 passes. A
-    token that is no number is NaN here, and NaN fails every comparison there just as float("cat") raises.
+    The loader converts to float32 before it compares, which matters at the limits: 1.01 + 1e-8 passes. A token that
+    is not a number is NaN here. NaN fails every comparison, and in the loader float("cat") raises: the row is bad in
+    both cases.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         fatal = _bad_classes(labels.class_id.astype(np.float32), spec.nc)
@@ -74,8 +80,8 @@ def _fatal_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
 
 
 def _bad_classes(class_id: NDArray[np.float32], nc: int | None) -> NDArray[np.bool_]:
-    """bool (R,): no integer, negative, or no class of the dataset."""
-    bad: NDArray[np.bool_] = class_id % 1 != 0  # NaN and infinity too: their remainder is NaN
+    """bool (R,): the class id is not an integer, is negative, or is not a class of the dataset."""
+    bad: NDArray[np.bool_] = class_id % 1 != 0  # also NaN and infinity, whose remainder is NaN
     bad |= ~(class_id >= 0)
     if nc is not None:
         bad |= ~(class_id < np.float32(nc))
@@ -83,7 +89,7 @@ def _bad_classes(class_id: NDArray[np.float32], nc: int | None) -> NDArray[np.bo
 
 
 def _bad_pose_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
-    """bool (R,): rows that a set with keypoints refuses, whatever their class."""
+    """bool (R,): rows that are bad in a dataset with keypoints, apart from their class."""
     n_columns = BOX_COLUMNS + spec.kpt_shape[0] * spec.kpt_shape[1]
     bad: NDArray[np.bool_] = labels.n_columns != n_columns
     rows = np.flatnonzero(~bad)
@@ -93,13 +99,13 @@ def _bad_pose_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
 
 
 def _bad_other_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
-    """bool (R,): rows that a set without keypoints refuses, whatever their class."""
+    """bool (R,): rows that are bad for the other tasks, apart from their class."""
     columns = labels.n_columns
     keypoint_columns = spec.kpt_shape[0] * spec.kpt_shape[1]
-    if keypoint_columns:  # not trained on here: such a row is cut to its box
+    if keypoint_columns:  # this task does not use keypoints: the loader cuts such a row to its box
         columns = np.where(columns == BOX_COLUMNS + keypoint_columns, BOX_COLUMNS, columns)
     in_polygon_file = _in_polygon_file(labels, columns)
-    # A polygon needs a vertex and whole ones only. Five columns would do, but count as a box among polygons.
+    # A polygon needs one vertex or more, with x and y. A row of five columns has two, but the loader reads it as a box.
     bad_polygon = (columns % 2 == 0) | (columns == 1) | (columns == BOX_COLUMNS)
     bad: NDArray[np.bool_] = np.where(in_polygon_file, bad_polygon, columns != BOX_COLUMNS)
     rows = np.flatnonzero(~bad & ~in_polygon_file)

@@ -1,4 +1,7 @@
-"""What other rooms use of Ultralytics, by its own names: no other module outside this room imports it."""
+"""The functions and classes of Ultralytics that other rooms use, under their own names.
+
+Modules outside this room import them from here, and not from Ultralytics.
+"""
 
 from __future__ import annotations
 
@@ -40,4 +43,4 @@ TASK_TRAINERS: dict[str, type[Any]] = {
     "pose": yolo.pose.PoseTrainer,
     "obb": yolo.obb.OBBTrainer,
 }
-"""Ultralytics' trainer of each task that can be probed and trained."""
+"""Task to Ultralytics' trainer; these tasks can be probed and trained."""

@@ -1,4 +1,4 @@
-"""The model to probe, built for a dataset: from weights that are loaded without running what they carry, or a yaml."""
+"""Builds a model for a dataset, from a model yaml or from weights; loading weights runs no code in the file."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ MODEL_OF_TASK: dict[str, type[DetectionModel]] = {
 
 
 def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: bool = False) -> nn.Module:
-    """The model that training would start from: the weights' architecture with a head for this dataset's classes.
+    """The model that training would start from: the architecture of the file with a head for the dataset's classes.
 
     Args:
         name: A .pt file, or a model .yaml, by path or by a name that Ultralytics knows (yolo11n.yaml).
         spec: The dataset's task, classes and keypoints.
-        channels: Of the images.
-        trust_weights: Unpickle whatever the file carries, which may run code of its maker.
+        channels: Channels of the images.
+        trust_weights: Load the file even if it can run code.
+
+    Returns:
+        A float32 model on the CPU.
 
     Raises:
-        ModelError: There is no such file, it is no checkpoint, it is made for another task, or it would need more
-            than plain tensors and known classes and is not trusted.
+        ModelError: There is no such file, it is not a checkpoint, it was made for another task, or it contains more
+            than plain tensors and known classes and `trust_weights` is False.
     """
     weights, config = _weights_and_config(name, trust_weights)
     kind = MODEL_OF_TASK[spec.task]
@@ -53,7 +56,7 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
     except Exception as error:
         raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
     finally:
-        Conv.default_act = activation  # Ultralytics leaves it changed where it fails
+        Conv.default_act = activation  # Ultralytics changes it, and does not reset it after an error
     made_for = tasks.guess_model_task(weights if weights is not None else model.yaml)  # type: ignore[no-untyped-call]
     if made_for != spec.task:
         raise ModelError(
@@ -69,14 +72,14 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
 
 
 def check_model_file(name: str, trust_weights: bool = False) -> None:
-    """Refuse a model that Ultralytics must not be given: loading or building it would run code, download or fail.
+    """Refuse a model file if loading or building it would run code, download something or fail.
 
     Args:
         name: As for `build_model`.
-        trust_weights: A .pt needs only to be here.
+        trust_weights: Only check that a .pt file exists.
 
     Raises:
-        ModelError: As for `build_model`.
+        ModelError: The text says what is wrong with the file.
     """
     if name.endswith(".pt"):
         if trust_weights:
@@ -94,7 +97,9 @@ def check_model_file(name: str, trust_weights: bool = False) -> None:
 
 
 def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
-    """Input size, pixels, that weights were trained at: Ultralytics takes it over where no imgsz is given.
+    """Input size, pixels, that the weights were trained at; None if the file does not say.
+
+    Ultralytics uses this size if the user gives no imgsz.
 
     Raises:
         ModelError: As for `build_model`.
@@ -107,7 +112,7 @@ def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
 
 
 def _weights_and_config(name: str, trust: bool) -> tuple[Any, dict[str, Any]]:
-    """(the loaded model of a .pt or None, what it is built from)."""
+    """(the loaded model of a .pt, or None for a yaml; the model yaml to build from)."""
     if not name.endswith(".pt"):
         return None, _read_yaml(name)
     if not trust and read_checkpoint(name).model_yaml is None:
@@ -127,9 +132,9 @@ def _read_yaml(name: str) -> dict[str, Any]:
 
 
 def _loaded(path: str) -> dict[str, Any]:
-    """A checkpoint that was judged, by a loader that allows no more than it needs."""
+    """Load a checkpoint that `read_checkpoint` accepted, with Ultralytics' safe loader."""
     try:
-        # An absolute path: a bare name of a published model would be looked for on the network.
+        # An absolute path, because Ultralytics would download a published model by its bare name.
         checkpoint: dict[str, Any] = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
     except Exception as error:
         raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
@@ -137,7 +142,7 @@ def _loaded(path: str) -> dict[str, Any]:
 
 
 def _unpickled(path: str) -> dict[str, Any]:
-    """A checkpoint whose maker is trusted, by Ultralytics' loader or, failing that, PyTorch's."""
+    """Load a trusted checkpoint, with Ultralytics' safe loader or, if that fails, with PyTorch's full loader."""
     _check_regular(path)
     try:
         checkpoint = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What a model would cost, counted without building it: PyTorch's device `meta` knows shapes and holds no numbers."""
+"""Counts a model's size and operations without building it: on PyTorch's device `meta`, tensors hold no numbers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_PARAMETERS = 200_000_000
-"""The largest model that Ultralytics publishes, YOLOv6-x, has 173 million."""
+"""The largest model that Ultralytics publishes, YOLOv6-x, has 173 million parameters."""
 MAX_ACTIVATIONS = 1 << 28
-"""Numbers that the layers put out for one picture of 256 px, which Ultralytics shows to every new model; published: 133
-million at most."""
+"""Numbers in the outputs of all layers for one image of `IMAGE_PX`; published models have 133 million at most."""
 MAX_FLOPS = 250e9
-"""Of that picture; published: 97 billion at most."""
+"""Operations for one image of `IMAGE_PX`; published models need 97 billion at most."""
 MAX_MODULES = 5_000
-"""Published: 2,200 at most."""
+"""Published models have 2,200 modules at most."""
 
-PICTURE_PX = 256
+IMAGE_PX = 256
+"""Side, pixels, of the image that Ultralytics runs through every new model."""
 
 
 class TooLargeModelError(Exception):
-    """The model would be larger than any that is published; the text is a phrase."""
+    """The model would be larger than all published models; the text is a phrase."""
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that operations write, and ends what would write more than a limit."""
+class _NumberCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the numbers that operations write, and raises TooLargeModelError(what) over a limit."""
 
     def __init__(self, limit: int, what: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -51,15 +51,15 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def check_size(config: Mapping[str, Any], channels: int = 3) -> None:
-    """Refuse a checked model yaml whose model would take more memory or time than any that is published.
+    """Refuse a model yaml whose model would need more memory or time than all published models.
 
     Args:
-        config: What `check_model_yaml` let pass.
-        channels: Of the pictures.
+        config: A model yaml that passed `check_model_yaml`.
+        channels: Channels of the images.
 
     Raises:
-        TooLargeModelError: It would; nothing was built.
-        Exception: What Ultralytics raises where no model can be built of it.
+        TooLargeModelError: The model would be too large; it was not built.
+        Exception: Any error of Ultralytics, if no model can be built from the yaml.
     """
     activation = Conv.default_act
     modules = 0
@@ -73,30 +73,30 @@ def check_size(config: Mapping[str, Any], channels: int = 3) -> None:
     counting = register_module_module_registration_hook(count)
     try:
         with torch.device("meta"), torch.no_grad():
-            # Every parameter is written twice: made, and initialised.
-            with _Counter(2 * MAX_PARAMETERS, f"it would have more than {MAX_PARAMETERS:,} parameters"):
+            # PyTorch writes every parameter twice: when it makes the tensor, and when it sets the start values.
+            with _NumberCounter(2 * MAX_PARAMETERS, f"it would have more than {MAX_PARAMETERS:,} parameters"):
                 layers = _layers(config, channels)
             flops = FlopCounterMode(display=False)
-            with flops, _Counter(MAX_ACTIVATIONS, "a single picture would take it gigabytes"):
-                _show_picture(layers, channels)
+            with flops, _NumberCounter(MAX_ACTIVATIONS, "a single picture would take it gigabytes"):
+                _run_image(layers, channels)
     finally:
         counting.remove()
-        Conv.default_act = activation  # which Ultralytics leaves changed where it fails
+        Conv.default_act = activation  # Ultralytics changes it, and does not reset it after an error
     if flops.get_total_flops() > MAX_FLOPS:
         raise TooLargeModelError("a single picture would take it minutes")
 
 
 def _layers(config: Mapping[str, Any], channels: int) -> torch.nn.Sequential:
     described = copy.deepcopy(dict(config))
-    if described["backbone"][0][2] == "Silence":  # of YOLOv9; Ultralytics has renamed it
+    if described["backbone"][0][2] == "Silence":  # a layer of YOLOv9 that Ultralytics has renamed
         described["backbone"][0][2] = "nn.Identity"
     layers: torch.nn.Sequential = tasks.parse_model(described, ch=channels, verbose=False)[0]  # type: ignore[no-untyped-call]
     return layers
 
 
-def _show_picture(layers: torch.nn.Sequential, channels: int) -> None:
-    """As `BaseModel._predict_once`."""
-    x: Any = torch.zeros(1, channels, PICTURE_PX, PICTURE_PX)
+def _run_image(layers: torch.nn.Sequential, channels: int) -> None:
+    """Run one empty image through the layers. Source: `BaseModel._predict_once` in ultralytics/nn/tasks.py, 8.4."""
+    x: Any = torch.zeros(1, channels, IMAGE_PX, IMAGE_PX)
     outputs: list[Any] = []
     for layer in layers:
         source: Any = layer.f

@@ -1,19 +1,20 @@
-"""What a model's yaml may say before Ultralytics builds it: layers and numbers, never text that would be run.
+"""Checks a model yaml before Ultralytics builds a model from it: layers and numbers, but no text that would run.
 
-Ultralytics (8.4.190, `nn/tasks.py`) builds a model from a yaml, or from the one that is stored in a .pt, and on the way
+Ultralytics (8.4.190, `nn/tasks.py`) builds a model from a yaml file, or from the yaml that is stored in a .pt. For each
+key: what Ultralytics does with it, and what is allowed here.
 
-- `activation`: hands the text to `eval`. Here: one of PyTorch's activations with plain arguments, `nn.SiLU()`.
-- a layer's module: looks up `torch.nn.<name>`, `torchvision.ops.<name>`, or any name of its own module. Here: what
-  `ultralytics.nn.modules` exports, and a few of `torch.nn`.
-- a layer's arguments: replaces a text by the local variable of that name, or by the literal it spells. Here: four
-  variables, plain literals, and the modes of `nn.Upsample`.
-- `TorchVision`: downloads pretrained weights by name, unless told not to. Here: without weights only.
-- repeats, channels, `scales`, `depth_multiple`, `width_multiple`, `nc`, `kpt_shape`, `reg_max`: as many layers and
-  as large as they say. Here: numbers within limits; `model_size` counts what they come to.
-- `text_model`: names a text encoder to download. Here: the names that Ultralytics publishes.
-- the file's own name: downloads a URL. Here: files of this machine, and Ultralytics' own.
+- `activation`: Ultralytics runs the text with `eval`. Allowed: PyTorch's activations with plain arguments, `nn.SiLU()`.
+- module of a layer: Ultralytics looks up `torch.nn.<name>`, `torchvision.ops.<name>`, or any name in its own module.
+  Allowed: the layers that `ultralytics.nn.modules` exports, and some of `torch.nn`.
+- arguments of a layer: Ultralytics replaces a text by the local variable of that name, or by the Python literal in it.
+  Allowed: four variables, plain literals, and the modes of `nn.Upsample`.
+- `TorchVision`: Ultralytics downloads weights by name, unless the arguments say not to. Allowed: without weights.
+- repeats, channels, `scales`, `depth_multiple`, `width_multiple`, `nc`, `kpt_shape`, `reg_max`: Ultralytics builds as
+  many layers, of any size. Allowed: numbers within limits; then `model_size` counts the size of the model.
+- `text_model`: Ultralytics downloads a text encoder of this name. Allowed: the names that Ultralytics publishes.
+- name of the file: Ultralytics downloads it if it is a URL. Allowed: files on this machine, and Ultralytics' own.
 
-All else in the file is not looked at by Ultralytics; it may hold plain values.
+Ultralytics does not use other keys; they may hold plain values.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ MAX_DEPTH = 12
 MAX_LAYERS = 300
 MAX_REPEATS = 100
 MAX_NUMBER = 65_536
-"""Of channels, classes and all other arguments."""
+"""Limit of channels, classes and all other arguments."""
 MAX_FACTOR = 16.0
-"""Of depth and width."""
+"""Limit of the factors for depth and width."""
 MAX_LIST = 64
 MAX_TEXT = 100
 
@@ -97,7 +98,7 @@ TORCH_LAYERS = ACTIVATIONS | frozenset(
         "ZeroPad2d",
     )
 )
-"""Layers of `torch.nn` that a yaml may name; of all of them only these take numbers and nothing else."""
+"""Layers of `torch.nn` that a yaml may name: those whose arguments are numbers only."""
 
 VARIABLES = frozenset(("nc", "kpt_shape", "reg_max", "end2end"))
 MODES = frozenset(("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area"))
@@ -111,13 +112,13 @@ class ModelError(Exception):
 
 
 def read_model_yaml(name: str) -> dict[str, Any]:
-    """The checked content of a model yaml, with `scale` and `yaml_file` set as Ultralytics sets them.
+    """The checked content of a model yaml, with the keys `scale` and `yaml_file` that Ultralytics adds.
 
     Args:
-        name: A path, or a name that Ultralytics knows (yolo11n.yaml), where n is the scale.
+        name: A path, or a name that Ultralytics knows, such as yolo11n.yaml, where n is the scale.
 
     Raises:
-        ModelError: There is no such file, it cannot be read, or it says what no model yaml needs to.
+        ModelError: There is no such file, it cannot be read, or something in it is not allowed.
     """
     from ultralytics.nn.tasks import guess_model_scale
 
@@ -129,7 +130,7 @@ def read_model_yaml(name: str) -> dict[str, Any]:
         raise
     except OSError as error:
         raise ModelError(f"{name}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
+    except Exception as error:  # bad values (`!!int x`, the 31st of February) raise exceptions of many types
         raise ModelError(f"{name}: no model yaml: {legible(' '.join(str(error).split()))}") from error
     check_model_yaml(config, name)
     scale = guess_model_scale(name)  # type: ignore[no-untyped-call]
@@ -138,14 +139,14 @@ def read_model_yaml(name: str) -> dict[str, Any]:
 
 
 def check_model_yaml(config: object, where: str) -> None:
-    """Refuse a model's description that holds anything but layers and numbers.
+    """Refuse a model yaml with anything in it that the module's docstring does not allow.
 
     Args:
-        config: What the yaml holds.
-        where: The file, for the sentence.
+        config: The content of the yaml.
+        where: Name of the file, for the error message.
 
     Raises:
-        ModelError: Names the file, the key and what may stand there.
+        ModelError: The text names the file and the key, and says which values are allowed.
     """
     try:
         _check(config)
@@ -154,11 +155,11 @@ def check_model_yaml(config: object, where: str) -> None:
 
 
 class _RefusedError(Exception):
-    """A phrase that names the key and what is wrong with its value."""
+    """The yaml is not allowed; the text is a phrase that names the key and says what is wrong with its value."""
 
 
 def _find(name: str) -> str:
-    """The file, looked for where Ultralytics looks, but never on the network."""
+    """Path of the file. Looks in the same places as Ultralytics, but not on the network."""
     from ultralytics.utils import checks
 
     if "://" in name:
@@ -172,12 +173,15 @@ def _find(name: str) -> str:
 
 
 def _with_p6_suffix(name: str) -> str:
-    """yolov8n6.yaml is yolov8n-p6.yaml by its old name."""
+    """The name with -p6 in place of 6: yolov8n6.yaml is the old name of yolov8n-p6.yaml."""
     return re.sub(r"((?:^|[/\\])yolov[58][nsmlx])6(\.ya?ml)$", r"\1-p6\2", name)
 
 
 def _check_nesting(text: str) -> None:
-    """Before anything is composed, which recurses in C. Aliases are counted later, written out."""
+    """Raise ValueError for a deeply nested yaml, before PyYAML builds values, which recurses in C.
+
+    Aliases are not followed here; `_check_plain` counts what they stand for.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -188,7 +192,7 @@ def _check_nesting(text: str) -> None:
 def _check(config: object) -> None:
     if not isinstance(config, dict):
         raise _RefusedError("no model yaml: a model is a mapping with backbone and head")
-    _check_plain(config, "the yaml", _Count(), 0)
+    _check_plain(config, "the yaml", _ValueCount(), 0)
     _check_layers(config)
     _check_activation(config.get("activation"))
     for key in ("depth_multiple", "width_multiple"):
@@ -210,14 +214,15 @@ def _check(config: object) -> None:
         raise _RefusedError(f"text_model: {_shown(text_model)} is no text encoder that Ultralytics publishes")
 
 
-class _Count:
-    """Values seen so far, aliases written out."""
+class _ValueCount:
+    """Number of values so far; a value counts again for each alias."""
 
     def __init__(self) -> None:
         self.n = 0
 
 
-def _check_plain(value: object, where: str, seen: _Count, depth: int) -> None:
+def _check_plain(value: object, where: str, seen: _ValueCount, depth: int) -> None:
+    """Refuse values other than mappings, lists and plain scalars, and too many or too deeply nested values."""
     seen.n += 1
     if seen.n > MAX_VALUES or depth > MAX_DEPTH:
         raise _RefusedError(f"holds more than {MAX_VALUES:,} values, or nests them over {MAX_DEPTH} deep")
@@ -283,7 +288,7 @@ def _ultralytics_layers() -> frozenset[str]:
 
 
 def _without_download(arguments: Any, where: str) -> Any:
-    """The other arguments of a TorchVision layer that has no weights to download."""
+    """The arguments of a TorchVision layer without the model's name and weights; refuses weights to download."""
     channels, name, weights, *others = [*arguments, None, "", "DEFAULT"][: max(len(arguments), 3)]
     if weights not in (None, "None") or len(arguments) < 3:
         raise _RefusedError(
@@ -393,7 +398,7 @@ def _is_integer(value: object, least: int, most: int) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value on one line, cut short."""
+    """A value for a message: one line, cut if it is long."""
     if isinstance(value, dict | list | tuple):
         return f"a {type(value).__name__}"  # its text could be endless
     if isinstance(value, int) and abs(value) > 10**20:

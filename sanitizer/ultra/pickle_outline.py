@@ -1,8 +1,9 @@
-"""The content of a PyTorch pickle without running it: no class is made, no function called, no tensor read.
+"""Reads the content of a PyTorch pickle without running it: makes no objects, calls no functions, reads no tensors.
 
-A pickle is a small program. This reads it as the real unpickler would, but puts outlines in place of objects, so that
-it can be judged before anybody loads it. What it refuses is refused for good: a name that no checkpoint needs, a
-function called that is none of the few that put tensors together, a class that is called rather than left empty.
+A pickle is a small program. This module follows the program as the real unpickler would, but makes simple records
+(`Instance`, `StoredTensor`, …) in place of the real objects, so that the content can be checked before anybody loads
+it. A pickle is refused if it uses a name that no checkpoint needs, calls a function other than those in `FUNCTIONS`,
+or calls a class with arguments.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_OPERATIONS = 2_000_000
-"""A published checkpoint has 40,000; one of the largest models with its optimizer some 300,000."""
+"""Limit of the pickle's operations. Published checkpoints have 40,000; the largest models with optimizer 300,000."""
 
 _BUILTINS = ("builtins", "__builtin__")
 _PATHS = tuple(f"{m} {c}" for m in ("pathlib", "pathlib._local") for c in ("PosixPath", "WindowsPath"))
 NAMESPACES = ("ultralytics.utils IterableSimpleNamespace", "ultralytics.yolo.utils IterableSimpleNamespace")
-"""A class that Python pickles as a call without arguments."""
+"""The class that holds arguments, under both its names. Python pickles it as a call without arguments."""
 FUNCTIONS = frozenset(
     (
         "collections OrderedDict",
@@ -38,13 +39,13 @@ FUNCTIONS = frozenset(
         *NAMESPACES,
     )
 )
-"""What a checkpoint may call, as `module name`; each only puts together what it is given."""
+"""Functions and classes that a checkpoint may call, as `module name`. None of them does more than make a value."""
 _GETATTR = frozenset(f"{module} getattr" for module in _BUILTINS)
 _FORWARD = frozenset(("forward", "forward_fuse"))
 
 
 class PickleRefusedError(Exception):
-    """The pickle does more than put a checkpoint together; the text is a phrase."""
+    """The pickle does more than a checkpoint needs; the text is a phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ class Name:
 
 @dataclass(slots=True, eq=False)
 class Instance:
-    """An object of a class: made empty, then filled.
+    """An object that the pickle makes empty and then fills.
 
     Attributes:
-        kind: Its class, as `module name`.
-        state: Its attributes.
+        kind: The object's class, as `module name`.
+        state: The object's attributes.
     """
 
     kind: str
@@ -68,8 +69,14 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Storage:
-    """A file of the archive with the numbers of tensors; `kind` is its class, `count` how many numbers it has."""
+class TensorStorage:
+    """A member of the archive with the numbers of tensors.
+
+    Attributes:
+        kind: Class of the storage, as `module name`; it says the type of the numbers.
+        key: Name of the member below data/.
+        count: How many numbers it holds.
+    """
 
     kind: str
     key: str
@@ -77,16 +84,16 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
-    """A tensor; `size` is its shape."""
+class StoredTensor:
+    """A tensor with the shape `size`."""
 
-    storage: Storage
+    storage: TensorStorage
     size: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """`forward` of a class or an object, or a member of an enumeration."""
+    """The method `forward` of a class or an object, or a member of an enumeration."""
 
     owner: Name | Instance
     name: str
@@ -94,7 +101,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Other:
-    """What another of the known functions gave: a path, a device, a number of NumPy's."""
+    """The result of another function of `FUNCTIONS`: a path, a device, a NumPy number."""
 
     kind: str
     arguments: tuple[Any, ...]
@@ -105,17 +112,17 @@ class Ordered(dict[Any, Any]):
 
 
 def outline(pickle: bytes, is_class: Callable[[str], bool]) -> Any:
-    """What a pickle would become: plain values, and outlines of all else.
+    """The content of a pickle: plain values, and simple records in place of all other objects.
 
     Args:
-        pickle: Its bytes.
-        is_class: Whether a class, as `module name`, may be made.
+        pickle: The pickle's bytes.
+        is_class: Whether the pickle may make objects of a class, given as `module name`.
 
     Raises:
-        PickleRefusedError: It does more than put a checkpoint together.
-        ValueError: It is no whole pickle.
+        PickleRefusedError: The pickle does more than a checkpoint needs.
+        ValueError: The bytes are not a complete pickle.
     """
-    machine = _Machine(is_class)
+    machine = _PickleMachine(is_class)
     try:
         for count, (operation, argument, _) in enumerate(pickletools.genops(pickle)):
             if count > MAX_OPERATIONS:
@@ -126,8 +133,8 @@ def outline(pickle: bytes, is_class: Callable[[str], bool]) -> Any:
         raise ValueError(f"no whole pickle ({type(error).__name__})") from error
 
 
-class _Machine:
-    """A pickle's stack, its marks and its memo."""
+class _PickleMachine:
+    """Follows a pickle's operations, with its stack, marks and memo; one method for each operation."""
 
     def __init__(self, is_class: Callable[[str], bool]) -> None:
         self.is_class = is_class
@@ -136,12 +143,12 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def result(self) -> Any:
-        """What is left at the end."""
+        """The only value on the stack at the end."""
         (value,) = self.stack
         return value
 
     def step(self, operation: str, argument: Any) -> None:
-        """Do one operation of the pickle."""
+        """Follow one operation of the pickle."""
         if operation in _VALUES:
             self.stack.append(argument)
         elif operation in _CONSTANTS:
@@ -240,7 +247,7 @@ class _Machine:
     def _binpersid(self, _: Any) -> None:
         match self.stack.pop():
             case ("storage", Name(kind), str(key), str(), int(count)) if "Storage" in kind and count >= 0:
-                self.stack.append(Storage(kind, key, count))
+                self.stack.append(TensorStorage(kind, key, count))
             case _:
                 raise PickleRefusedError("it refers to something that is no storage of a tensor")
 
@@ -273,7 +280,7 @@ class _Machine:
             return Instance(function)
         if function == "torch._utils _rebuild_tensor_v2":
             return _tensor(arguments)
-        if function == "torch._utils _rebuild_parameter" and isinstance(arguments[0], Tensor):
+        if function == "torch._utils _rebuild_parameter" and isinstance(arguments[0], StoredTensor):
             return arguments[0]
         if function in _GETATTR:
             return self._attribute(arguments)
@@ -318,7 +325,7 @@ _EMPTY: dict[str, type[Any]] = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY
 
 
 def _is_torch_value(name: str) -> bool:
-    """A type of numbers, `torch float16`, or of their storage, `torch HalfStorage`."""
+    """Whether the name is a type of numbers, `torch float16`, or of their storage, `torch HalfStorage`."""
     module, _, word = name.partition(" ")
     if module == "torch.storage":
         return word in ("UntypedStorage", "TypedStorage")
@@ -347,9 +354,9 @@ _DTYPES = frozenset(
 )
 
 
-def _tensor(arguments: tuple[Any, ...]) -> Tensor:
+def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
     match arguments:
-        case (Storage() as storage, int(offset), tuple(size), tuple(stride), bool(), *_) if (
+        case (TensorStorage() as storage, int(offset), tuple(size), tuple(stride), bool(), *_) if (
             offset >= 0 and len(size) == len(stride) and all(type(n) is int and n >= 0 for n in size)
         ):
             count = 1
@@ -357,7 +364,7 @@ def _tensor(arguments: tuple[Any, ...]) -> Tensor:
                 count *= n
             if count > storage.count:
                 raise PickleRefusedError("a tensor has more numbers than are stored")
-            return Tensor(storage, size)
+            return StoredTensor(storage, size)
     raise PickleRefusedError("it puts a tensor together in a way that PyTorch does not")
 
 

@@ -1,4 +1,4 @@
-"""Ultralytics' training dataset over rows that were read elsewhere: it writes nothing and knows each row's line."""
+"""Ultralytics' training dataset made from `Sample`s: writes nothing, and names the label row of each box."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from sanitizer.ultra.samples import Sample
 
 _NO_FILE = Path("/dev/null/none.npy")
-"""In place of the .npy copies of images that the loader would write, refresh and delete beside them."""
+"""Replaces the paths of the .npy copies that Ultralytics' loader would write and delete beside the images."""
 
 
 class ReadOnlyDataset(YOLODataset):
-    """A YOLODataset of `Sample`s. Items and batches have one more key:
+    """A YOLODataset of N `Sample`s. Items and batches have one more key:
 
-    row: int64 (R,) for every box of an item the number of its label row, counted through all samples; a batch has
-        a tuple of these. Rows keep their numbers through mosaic and other mixing.
+    row: int64 (R,) for each box of an item, the number of its label row; rows are numbered through all samples. A
+        batch has a tuple of these arrays. Mosaic and other augmentations keep the numbers.
 
     Attributes:
-        samples: What the items are made of, in their order.
+        samples: The samples, in the order of the items.
         first_row: int64 (N + 1,) number of each sample's first row.
-        unreadable: Number of a sample to what went wrong when its pixels were read; it was replaced by a grey image.
+        class_of_row: float32 (all rows, 1) class ids.
+        unreadable: Number of each sample whose pixels cannot be read, to the error; a grey image replaces it.
     """
 
     def __init__(self, samples: Sequence[Sample], **kwargs: Any) -> None:
@@ -40,11 +41,11 @@ class ReadOnlyDataset(YOLODataset):
         self.npy_files = [_NO_FILE] * self.ni
 
     def get_img_files(self, img_path: str | list[str]) -> list[str]:
-        """The samples' images."""
+        """Paths of the samples' images."""
         return [s.image for s in self.samples]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The samples' rows. The class column holds row numbers until the item is ready."""
+        """The samples' label rows in Ultralytics' form. `cls` holds row numbers; `__getitem__` puts in the classes."""
         return [
             {
                 "im_file": s.image,
@@ -62,10 +63,13 @@ class ReadOnlyDataset(YOLODataset):
     def load_image(
         self, i: int, *args: Any, **kwargs: Any
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """As the base class; a file whose pixels cannot be read becomes a grey image and is remembered."""
+        """(image, its height and width in pixels, resized height and width), as in the base class.
+
+        If the pixels cannot be read, the image is grey, and the error is kept in `unreadable`.
+        """
         try:
             return super().load_image(i, *args, **kwargs)
-        except Exception as error:  # OpenCV raises what it likes
+        except Exception as error:  # OpenCV raises exceptions of many types
             self.unreadable[i] = (str(error).splitlines() or [type(error).__name__])[0]
             height, width = self.samples[i].height, self.samples[i].width
             longest = max(self.imgsz) if isinstance(self.imgsz, tuple | list) else self.imgsz
@@ -74,7 +78,7 @@ class ReadOnlyDataset(YOLODataset):
             return np.full((*resized, self.channels), 114, np.uint8), (height, width), resized
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The item as training gets it, and `row`."""
+        """The item that training gets, with the key `row` added."""
         item: dict[str, Any] = super().__getitem__(index)
         rows = item["cls"].long().view(-1)
         item["row"] = rows

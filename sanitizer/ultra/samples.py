@@ -1,7 +1,7 @@
-"""What training would make of each image's labels, row by row, with the line that every row stands on.
+"""Reads the label rows that training would use for each image, with the line number of every row.
 
-Ultralytics' own loader cannot be asked: it re-encodes images in place and writes a pickle beside the labels. The rows
-come from the same tables that the scan judges, and tests hold them against the real loader on copies.
+Ultralytics' own loader cannot be used: it rewrites some images in place and writes a cache beside the labels. So the
+rows come from the same tables as in a scan. Tests compare them with the results of the real loader on copies.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _PAIRS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image that training keeps, with its rows in the order in which training holds them. R rows.
+    """One image that training keeps, with its R label rows in the order of training.
 
     Attributes:
         image: Absolute path.
-        label: Absolute path of the label file, or None where there is none.
-        split: Split name.
-        height, width: Pixels, upright.
-        lines: int32 (R,) 1-based physical line of each row.
-        class_id: float32 (R, 1).
-        xywh: float32 (R, 4) normalised centre and size; of polygons and oriented boxes the box around them.
-        segments: One float32 (V, 2) array a row where the rows are polygons or corners, else empty.
-        keypoints: float32 (R, K, 3) x, y and visibility, or None.
+        label: Absolute path of the label file, or None if there is none.
+        split: Name of the split.
+        height, width: Pixels, after the rotation that EXIF asks for.
+        lines: int32 (R,) line number of each row in the label file, from 1.
+        class_id: float32 (R, 1) class ids.
+        xywh: float32 (R, 4) normalised centre and size; for polygons and oriented boxes, those of the box around them.
+        segments: If the rows are polygons or corners, a float32 (V, 2) array of normalised x, y per row; else empty.
+        keypoints: float32 (R, K, 3) normalised x, y and visibility, or None.
     """
 
     image: str
@@ -59,13 +59,13 @@ class Sample:
 
 
 def read_samples(dataset: Dataset, spec: TaskSpec, split_name: str) -> list[Sample]:
-    """The images of a split that training would keep, in its order (by path), read without writing anything."""
+    """The images of a split that training would keep, sorted by path as in training. Writes nothing."""
     samples = [s for tables in read_split(dataset, spec, split_name) for s in samples_of(tables, spec)]
     return sorted(samples, key=lambda s: s.image)
 
 
 def read_split(dataset: Dataset, spec: TaskSpec, split_name: str) -> Iterator[ChunkTables]:
-    """Label rows and image headers of a split, some thousand pairs at a time."""
+    """Label rows and image headers of a split, in chunks of some thousand pairs."""
     for split in dataset.splits:
         if split.name == split_name:
             for start in range(0, len(split), _PAIRS_AT_ONCE):
@@ -78,7 +78,7 @@ def read_chunk(chunk: Chunk, spec: TaskSpec) -> ChunkTables:
 
 
 def samples_of(tables: ChunkTables, spec: TaskSpec) -> Iterator[Sample]:
-    """The images of a chunk that training would keep, in its order."""
+    """The images of a chunk that training would keep, in the order of the chunk."""
     chunk, labels, images = tables.chunk, tables.labels, tables.images
     dropped = verdicts(labels, images, spec).dropped | (images.status != ImageStatus.OK)
     widths, heights = images.upright_size()
@@ -100,7 +100,7 @@ _Rows = tuple[
 
 
 def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
-    """(lines, class ids, boxes, segments, keypoints) of one file's rows, exact duplicates taken out as training does.
+    """(lines, class ids, boxes, segments, keypoints) of one file's rows, without exact duplicates, as in training.
 
     Source: `verify_image_label` in ultralytics/data/utils.py, version 8.4.
     """
@@ -115,7 +115,7 @@ def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
         )
     ]
     n_keypoints, dimensions = spec.kpt_shape
-    if spec.task != "pose" and n_keypoints:  # keypoints in a set that is not trained on them are cut off
+    if spec.task != "pose" and n_keypoints:  # a task without keypoints cuts the keypoint columns off
         whole = BOX_COLUMNS + n_keypoints * dimensions
         tokens = [t[:BOX_COLUMNS] if len(t) == whole else t for t in tokens]
     segments: list[NDArray[np.float32]] = []
@@ -135,7 +135,7 @@ def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
 def _without_duplicates(
     table: NDArray[np.float32], segments: Sequence[NDArray[np.float32]]
 ) -> NDArray[np.intp]:
-    """Rows to keep, in the order training has them: as written, or sorted by value where rows repeat."""
+    """Numbers of the rows to keep, in the order of training: as in the file, or sorted by value if rows repeat."""
     everything = np.arange(len(table))
     if len(table) < 2:
         return everything
@@ -147,14 +147,14 @@ def _without_duplicates(
 
 
 def _boxes_around(segments: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """float32 (R, 4): centre and size of each segment's bounding box."""
+    """float32 (R, 4): normalised centre and size of each segment's bounding box."""
     low = np.array([s.min(0) for s in segments], np.float32)
     high = np.array([s.max(0) for s in segments], np.float32)
     return np.concatenate([(low + high) / np.float32(2), high - low], axis=1)
 
 
 def _keypoints(table: NDArray[np.float32], spec: TaskSpec) -> NDArray[np.float32]:
-    """float32 (R, K, 3): with visibility 1 made up where the file has none, and 0 for points left of or above 0."""
+    """float32 (R, K, 3): x, y, visibility. Without visibility in the file: 0 if x or y is negative, else 1."""
     points = table[:, BOX_COLUMNS:].reshape(-1, *spec.kpt_shape)
     if spec.kpt_shape[1] == 3:
         return points

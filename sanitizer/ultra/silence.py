@@ -1,4 +1,4 @@
-"""Keeping Ultralytics' log off stdout, which belongs to the report."""
+"""Keeps Ultralytics' log out of stdout, where the report is printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def silent_ultralytics() -> Iterator[None]:
-    """Errors alone are logged inside the block, and no deprecation of PyTorch's is shown."""
+    """Inside the block, Ultralytics logs errors only, and no warnings are shown."""
     level = LOGGER.level
     LOGGER.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""A training set that says of every sample which image files went into it, and that can leave images out."""
+"""A training set that names the image files that went into each sample, and that can leave images out."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ if TYPE_CHECKING:
 
 
 class SourceDataset(YOLODataset):
-    """Ultralytics' own training set, which names only the first image of a mosaic or a mix.
+    """Ultralytics' training set with one more key per sample, and with images that are never drawn.
 
-    Each sample gets the key `sources`, the files of all its images. An image that is left out is replaced wherever
-    it would be drawn, alone or as a tile, so the number of batches and every schedule stay as they were. No random
-    number is drawn while nothing is left out.
+    Ultralytics names only the first image of a mosaic or a mix. Here, the key `sources` of a sample names the files of
+    all its images. Wherever an image that is left out would be drawn, alone or as a tile, another image takes its
+    place. So the number of batches and all schedules stay the same. While no image is left out, no extra random number
+    is drawn.
+
+    Attributes:
+        left_out: Image files that are never drawn.
     """
 
     left_out: frozenset[str] = frozenset()
 
     @classmethod
-    def adopt(cls, dataset: Any) -> None:
-        """Make a plain `YOLODataset` one of these in place; other kinds of dataset stay what they are."""
+    def convert(cls, dataset: Any) -> None:
+        """Change a plain `YOLODataset` into a `SourceDataset`, in place. Datasets of other classes do not change."""
         if type(dataset) is YOLODataset:
             dataset.__class__ = cls
 
@@ -46,7 +50,7 @@ class SourceDataset(YOLODataset):
         return sample
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
-        """Image and labels of an index, or of another one where that image is left out."""
+        """Image and labels of this index, or of a random other index if this image is left out."""
         if self.left_out and self.labels[index]["im_file"] in self.left_out:
             index = random.choice(self._kept)
         label: dict[str, Any] = super().get_image_and_label(index)

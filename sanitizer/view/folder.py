@@ -1,4 +1,4 @@
-"""The folder that a view is written into: where it may lie, and how an earlier view gives way to a new one."""
+"""The folder of a view: where a view may be written, and how a new view replaces an earlier one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
 
 MARK = "view.json"
-"""The file that says that a folder is a view, and what in it is ours."""
+"""The file that marks a folder as a view, and lists the names that the view wrote into the folder."""
 SCHEMA = 1
 _MAX_MARK_BYTES = 1_000_000
 
@@ -27,11 +27,16 @@ class ViewError(Exception):
     """A view cannot be written; the text is a sentence."""
 
 
-def checked_place(out: str, dataset: Dataset) -> str:
-    """Absolute path of the folder, links resolved.
+def checked_folder(out: str, dataset: Dataset) -> str:
+    """Absolute path of the folder for a view, links resolved.
+
+    Args:
+        out: The folder as the user wrote it.
+        dataset: The dataset to make a view of.
 
     Raises:
-        ViewError: It lies in the dataset's images or labels, or they in it; or it holds what is not ours to replace.
+        ViewError: The folder is inside a folder of the dataset, or contains one; or there are files in it that no
+            earlier view wrote; or its parent does not exist; or its path is not UTF-8.
     """
     real = os.path.realpath(out)
     for folder in _folders(dataset):
@@ -57,7 +62,8 @@ def _folders(dataset: Dataset) -> set[str]:
     """Real paths of all folders that hold images, labels or the data.yaml of a dataset."""
     paths = {path for split in dataset.splits for path in (*split.image_dirs, *split.label_dirs)}
     folders = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
-    # A view may lie beside a data.yaml. In a folder without one, its own would be taken for that of the dataset.
+    # A view may be in the folder of a data.yaml. But in a dataset folder without a data.yaml, the view's data.yaml
+    # would be mistaken for that of the dataset.
     return folders | {os.path.realpath(dataset.yaml_path or dataset.root)}
 
 
@@ -79,7 +85,7 @@ def _refuse_strange_content(real: str, out: str) -> None:
 
 
 def _written_there(folder: str) -> set[str] | None:
-    """Names that an earlier view has in its folder; None where it is no view."""
+    """Names that an earlier view wrote into this folder; None if the folder is not a view."""
     try:
         mark = json.loads(read_bounded(os.path.join(folder, MARK), _MAX_MARK_BYTES, follow_links=False))
         return set(map(str, mark["holds"])) if mark["tool"] == "sanitize" else None
@@ -88,21 +94,24 @@ def _written_there(folder: str) -> set[str] | None:
 
 
 @contextlib.contextmanager
-def built_beside(place: str, origin: str) -> Iterator[str]:
-    """A new folder beside `place` that takes its place once everything in it is written.
+def replacing_folder(view: str, origin: str) -> Iterator[str]:
+    """A temporary folder beside `view`. At the end of the `with` block, it replaces the folder `view`.
 
-    Whatever goes wrong, the earlier view stays as it was and nothing is left beside it.
+    If the block raises, the temporary folder is deleted and an earlier view does not change.
 
     Args:
-        place: Absolute path, links resolved, that `checked_place` has let pass.
-        origin: What it is a view of, for those who find it.
+        view: The view's folder: a path that `checked_folder` returned.
+        origin: The dataset's data.yaml or root, which the mark in the view names.
+
+    Raises:
+        OSError: A folder cannot be made or renamed.
     """
-    folder, name = os.path.split(place)
+    folder, name = os.path.split(view)
     hidden = os.path.join(folder, f".{name}")
     part, old = unused_name(hidden, ".part"), unused_name(hidden, ".old")
     for kind in (".part", ".old"):
         for stale in stale_names(hidden, kind):
-            if os.path.isdir(stale) and (kind == ".part" or os.path.lexists(place)):
+            if os.path.isdir(stale) and (kind == ".part" or os.path.lexists(view)):
                 shutil.rmtree(stale, ignore_errors=True)
     os.mkdir(part)
     try:
@@ -110,13 +119,13 @@ def built_beside(place: str, origin: str) -> Iterator[str]:
         mark = {"schema": SCHEMA, "tool": "sanitize", "view_of": origin, "holds": sorted(os.listdir(part))}
         with open(os.path.join(part, MARK), "w", encoding="ascii") as file:
             json.dump(mark, file, indent=1)
-        if os.path.lexists(place):
-            os.rename(place, old)
+        if os.path.lexists(view):
+            os.rename(view, old)
         try:
-            os.rename(part, place)
+            os.rename(part, view)
         except OSError:
             if os.path.lexists(old):
-                os.rename(old, place)
+                os.rename(old, view)
             raise
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)

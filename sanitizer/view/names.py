@@ -1,4 +1,4 @@
-"""Where each image of a split lies in a view: names as they are, but for those that no image list can hold."""
+"""The path of each image of a split in a view: names do not change, except those that an image list cannot hold."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MAX_ODD_STEM = 120
+"""Characters of a stem that had unprintable characters: each of these becomes several characters."""
 
 
 @dataclass(slots=True)
 class ViewNames:
-    """Gives the images of one split their places.
+    """Chooses the paths of one split's images in the view.
 
-    Training finds a label by replacing the last /images/ of the image's path, and takes what is before the ending
-    for its name. So no folder below may be called images, and two images have one stem only where they share one
-    label.
+    Training finds an image's label file by replacing the last /images/ in the path by /labels/ and the file extension
+    by .txt. So no folder below the split's folder may be called images. And two images of one folder may have the same
+    stem only if they share one label file.
 
     Attributes:
-        folders: For each image folder of the split its folder in the view, "" for the top.
+        folders: For each image folder of the split, its folder below the split's folder in the view; "" for the top.
     """
 
     folders: Sequence[str]
@@ -31,7 +32,7 @@ class ViewNames:
 
     @classmethod
     def of(cls, image_dirs: Sequence[str]) -> ViewNames:
-        """Folders of the view as the image folders lie to each other."""
+        """The names for these image folders; the view's folders have the same relative paths to each other."""
         if not image_dirs:
             return cls([])
         try:
@@ -42,18 +43,18 @@ class ViewNames:
         for path in image_dirs:
             relative = os.path.relpath(path, common).replace(os.sep, "/")
             name = "" if relative == "." else "/".join(map(_folder_name, relative.split("/")))
-            folders.append(_unlike(name, set(folders)))
+            folders.append(_unused(name, set(folders)))
         return cls(folders)
 
-    def place(self, folder: int, name: str, label: str) -> str:
+    def path_in_view(self, folder: int, name: str, label: str) -> str:
         """Path of an image below the split's folder in the view.
 
         Args:
-            folder: Which image folder it is in.
-            name: Its file name.
-            label: Where training looks for its label now.
+            folder: Number of the image's folder in `folders`.
+            name: The image's file name.
+            label: Path in the dataset where training looks for the image's label file.
         """
-        stem, dot, ending = name.rpartition(".")
+        stem, dot, extension = name.rpartition(".")
         if not name.isprintable():
             stem = _plain(stem)[:_MAX_ODD_STEM]
         base = f"{self.folders[folder]}/{stem}".lstrip("/")
@@ -62,7 +63,7 @@ class ViewNames:
         while self._labels.setdefault(os.path.normcase(found), label) != label:
             number += 1
             found = f"{base}~{number}"
-        return f"{found}{dot}{ending}"
+        return f"{found}{dot}{extension}"
 
 
 def _folder_name(name: str) -> str:
@@ -71,12 +72,12 @@ def _folder_name(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name with nothing that would break a line of a list: line ends, bytes that are no UTF-8."""
+    """The name without characters that an image list cannot hold, such as line ends and bytes that are not UTF-8."""
     return name if name.isprintable() else legible(name).replace("\\", "%")
 
 
-def _unlike(name: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken."""
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, with a number added if it is taken."""
     number, found = 1, name
     while found in taken:
         number += 1

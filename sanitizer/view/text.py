@@ -1,4 +1,4 @@
-"""What a person is told of a view that was written."""
+"""The text that the command line prints about a new view."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool = True) -> str:
-    """Some lines: what the view holds, what was left out, what to run next.
+    """A few lines of text: what is in the view, what was left out, what to run next.
 
     Args:
         view: The view.
-        shown_as: Its folder as the user wrote it.
-        tally: A line for each thing done to rows.
-        advice: Say what to run next.
+        shown_as: The view's folder as the user wrote it.
+        tally: One line for each kind of repair.
+        advice: Add a line on what to run next.
     """
     n_images, n_boxes = sum(view.images.values()), sum(view.boxes.values())
     splits = ", ".join(f"{name} {n:,}" for name, n in view.images.items())

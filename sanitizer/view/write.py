@@ -1,12 +1,12 @@
-"""A clean view of a dataset: a folder that training reads in its stead, while the dataset stays as it is.
+"""Writes a clean view of a dataset: a folder that training reads in place of the dataset, which does not change.
 
-    OUT/data.yaml               names and keypoints as they were, code and contradictions left out
+    OUT/data.yaml               names and keypoints of the original, without code and contradictions
     OUT/train.txt, val.txt, …   the images of each split
-    OUT/images/<split>/…        links to the images; copies of those that training would rewrite on disk
-    OUT/labels/<split>/…        copies of their labels, repaired
+    OUT/images/<split>/…        links to the images; copies of the images that training would rewrite on disk
+    OUT/labels/<split>/…        copies of the label files, repaired
     OUT/excluded.csv            images that were left out, with the reason
 
-Training puts its caches beside these labels, not beside the user's.
+Training writes its caches beside these labels, and not beside the user's labels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sanitizer.rules.language.pack import load_rules
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
-from sanitizer.view.folder import ViewError, built_beside, checked_place
+from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
 from sanitizer.view.yaml_ import view_yaml
 
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 
 _PAIRS_AT_ONCE = 1000
 _NAME_OF_NAMELESS = "train"
-"""The split of a folder of images that nothing divides into splits."""
+"""Name in the view for the only split of a dataset that is not divided into splits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Excluded:
-    """An image that is not in the view: its split, its path as findings write it, and why."""
+class ExcludedImage:
+    """An image that is not in the view: its split, its path as findings write it, and the reason."""
 
     split: str
     image: str
@@ -62,24 +62,25 @@ class Excluded:
 
 @dataclass(slots=True)
 class View:
-    """What was written.
+    """A view that was written.
 
     Attributes:
         folder: Absolute path, links resolved.
-        images: Images in the view, by split; one that a list names twice is there once.
-        boxes: Label rows in the view, by split.
-        excluded: Images left out.
-        changed: Label files that differ from the original, absolute paths as training would look for them there.
-        files: The repairs in them.
-        copied: Images that are copies rather than links, because training would rewrite them.
-        refused: Sentences on what was asked for and not done.
-        notes: Sentences on what else is worth knowing.
+        images: Split name to its number of images; an image that a list names twice counts once.
+        boxes: Split name to its number of label rows.
+        excluded: Images that were left out.
+        changed: Label files that are different in the view: absolute paths in the dataset, where training looks for
+            the files.
+        files: The repairs in these files.
+        copied: Number of images that are copies and not links, because training would rewrite them.
+        refused: Sentences on requested repairs that were not made.
+        notes: Further sentences for the user.
     """
 
     folder: str
     images: dict[str, int] = field(default_factory=dict)
     boxes: dict[str, int] = field(default_factory=dict)
-    excluded: list[Excluded] = field(default_factory=list)
+    excluded: list[ExcludedImage] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     files: Sequence[FixedFile] = ()
     copied: int = 0
@@ -88,7 +89,7 @@ class View:
 
     @property
     def data_yaml(self) -> str:
-        """What to train on."""
+        """Absolute path of the view's data.yaml, to train on."""
         return os.path.join(self.folder, "data.yaml")
 
 
@@ -102,19 +103,19 @@ def fix_into_view(
     exclude: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> View:
-    """Write a view of a dataset with its labels repaired as `fix` would repair them. The dataset is only read.
+    """Write a view of a dataset, with the same repairs of labels that `fix` makes. The dataset is only read.
 
     Args:
         paths: A data.yaml or a dataset folder.
-        out: The view's folder: not there yet, empty, or an earlier view, which is replaced.
-        config, task, unsafe, decisions, progress: As for `fix`. A decision to drop a finding about an image as a
-            whole leaves that image out.
-        exclude: Path of a further image to leave out, as findings write it, to the reason.
+        out: The view's folder. It does not exist yet, or is empty, or is an earlier view, which is replaced.
+        config, task, unsafe, decisions, progress: As for `fix`. If a decision drops a finding about a whole image,
+            that image is left out.
+        exclude: Path of each further image to leave out, as findings write it, to the reason.
 
     Raises:
         DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
-        JournalError: An earlier fix was interrupted, so that the labels are neither old nor new.
-        ViewError: The view cannot be written, or not there.
+        JournalError: An earlier fix was interrupted, so that some labels are fixed and some are not.
+        ViewError: The view cannot be written, or not into this folder.
     """
     return fix_dataset_into_view(
         find_loose_dataset([os.fspath(p) for p in paths]),
@@ -139,7 +140,7 @@ def fix_dataset_into_view(
     exclude: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> View:
-    """`fix_into_view` of a dataset that `find_loose_dataset` found already."""
+    """As `fix_into_view`, for a dataset that `find_loose_dataset` returned."""
     root = journal_root(dataset)
     for run in interrupted_runs(root):
         raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
@@ -174,20 +175,20 @@ def write_view(
     """Write a view of a dataset without the images that training would drop.
 
     Args:
-        dataset: What `find_dataset` found.
-        task: What its rows are judged as.
+        dataset: The result of `find_dataset`.
+        task: The task that label rows are checked for.
         out: As for `fix_into_view`.
-        changed: Absolute path of a label file (as training looks for it, or with links resolved) to new bytes.
-        exclude: Path of an image, as findings write it, to the reason for leaving it out.
+        changed: Absolute path of a label file (where training looks for it, or with links resolved) to its new bytes.
+        exclude: Path of each image to leave out, as findings write it, to the reason.
 
     Raises:
-        ViewError: The view cannot be written, or not there.
+        ViewError: The view cannot be written, or not into this folder.
     """
-    place = checked_place(out, dataset)
+    final_folder = checked_folder(out, dataset)
     try:
-        with built_beside(place, dataset.yaml_path or dataset.root) as folder:
+        with replacing_folder(final_folder, dataset.yaml_path or dataset.root) as folder:
             writer = _Writer(dataset, dataset.task_spec(task), folder, changed or {}, exclude or {})
-            return writer.write(place)
+            return writer.write(final_folder)
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else out
         raise ViewError(f"{where}: {error.strerror or error}; no view was written") from error
@@ -195,7 +196,7 @@ def write_view(
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes one view into the folder that is to become it."""
+    """Writes one view into a temporary folder, `folder`."""
 
     dataset: Dataset
     spec: TaskSpec
@@ -207,10 +208,10 @@ class _Writer:
     _highest_class: int = -1
     _folders: set[str] = field(default_factory=set)
 
-    def write(self, place: str) -> View:
-        """Write everything; `place` is where the folder will lie."""
+    def write(self, final_folder: str) -> View:
+        """Write the whole view; `final_folder` is the path that the temporary folder will get."""
         view = self.view
-        view.folder = place
+        view.folder = final_folder
         lists = {}
         for split in self.dataset.splits:
             name = split.name or _NAME_OF_NAMELESS
@@ -218,7 +219,7 @@ class _Writer:
             if lines:
                 lists[name] = f"{name}.txt"
                 self._write(lists[name], "".join(f"./images/{name}/{line}\n" for line in lines).encode())
-        self._write("data.yaml", view_yaml(self.dataset, place, lists, self._highest_class).encode())
+        self._write("data.yaml", view_yaml(self.dataset, final_folder, lists, self._highest_class).encode())
         self._write("excluded.csv", _excluded_csv(view.excluded).encode())
         lost = [name for name in ("train", "val") if name not in lists]
         view.notes = [
@@ -228,7 +229,7 @@ class _Writer:
         return view
 
     def _write_split(self, split: Split, name: str) -> list[str]:
-        """Write one split; paths of its images below the split's folder."""
+        """Write one split. Returns the paths of its images below the split's folder."""
         self.view.images[name] = self.view.boxes[name] = 0
         with_images = np.flatnonzero(split.has_image)
         used = np.unique(split.dir_index[with_images]).tolist()
@@ -238,17 +239,17 @@ class _Writer:
         for start in range(0, len(split), _PAIRS_AT_ONCE):
             for pair in self._kept(split, start, min(start + _PAIRS_AT_ONCE, len(split))):
                 folder, file_name = numbers[int(split.dir_index[pair.number])], os.path.basename(pair.image)
-                line = names.place(folder, file_name, pair.label)
+                line = names.path_in_view(folder, file_name, pair.label)
                 lines.append(line)
                 self.view.images[name] += 1
                 self.view.boxes[name] += pair.boxes
-                self._place(pair, name, line)
+                self._write_pair(pair, name, line)
         return lines
 
-    def _kept(self, split: Split, start: int, stop: int) -> Iterator[_Pair]:
-        """Pairs start to stop that have an image, but for those left out."""
+    def _kept(self, split: Split, start: int, stop: int) -> Iterator[_ViewPair]:
+        """The pairs start to stop of a split that have an image and are not left out."""
         pairs = [
-            _Pair(i, image, split.expected_label_path(i))
+            _ViewPair(i, image, split.expected_label_path(i))
             for i in range(start, stop)
             if (image := split.image_path(i)) is not None
         ]
@@ -276,7 +277,7 @@ class _Writer:
                 yield pair
 
     def _label(self, path: str) -> tuple[bytes | None, bytes | None]:
-        """(bytes of the label as it is, as the view has it); None where there is none."""
+        """(bytes of the label file in the dataset, bytes in the view); None if there is no file. Raises OSError."""
         exists = os.path.isfile(path)
         before = read_bounded(path, MAX_FILE_BYTES) if exists else None
         after = self.changed.get(path)
@@ -284,8 +285,8 @@ class _Writer:
             after = self.changed.get(os.path.realpath(path))
         return before, before if after is None else after
 
-    def _leave_out_dropped(self, split: Split, pairs: Sequence[_Pair]) -> None:
-        """Leave out what training would drop, in the words of the worst finding about it."""
+    def _leave_out_dropped(self, split: Split, pairs: Sequence[_ViewPair]) -> None:
+        """Leave out pairs that training would drop; the reason is the message of the worst finding about the pair."""
         if not pairs:
             return
         images = [pair.image for pair in pairs]
@@ -304,15 +305,15 @@ class _Writer:
             self._leave_out(split, relative, f"training would drop it: {why}")
 
     def _leave_out(self, split: Split, image: str, reason: str) -> None:
-        self.view.excluded.append(Excluded(split.name or _NAME_OF_NAMELESS, image, reason))
+        self.view.excluded.append(ExcludedImage(split.name or _NAME_OF_NAMELESS, image, reason))
 
     def _note_classes(self, labels: LabelTable, dropped: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         kept = labels.class_id[~dropped[labels.file]]
         if len(kept):
             self._highest_class = max(self._highest_class, int(kept.max()))
 
-    def _place(self, pair: _Pair, split: str, line: str) -> None:
-        """Put one image and its label where the view has them."""
+    def _write_pair(self, pair: _ViewPair, split: str, line: str) -> None:
+        """Link or copy one image into the view, and write its label file."""
         image, label = f"images/{split}/{line}", f"labels/{split}/{line[: line.rindex('.')]}.txt"
         self._make_folder_of(image)
         target = os.path.join(self.folder, image)
@@ -339,8 +340,18 @@ class _Writer:
 
 
 @dataclass(slots=True)
-class _Pair:
-    """An image and its label. `number` is its place in the split, `label` where training looks for the file."""
+class _ViewPair:
+    """An image and its label file, on the way into the view.
+
+    Attributes:
+        number: Number of the pair in its split.
+        image: Absolute path of the image.
+        label: Absolute path where training looks for the label file.
+        before: Bytes of the label file in the dataset; None if there is none.
+        content: Bytes of the label file in the view; None if there is none.
+        rewritten: Training would rewrite the image on disk.
+        boxes: Number of label rows.
+    """
 
     number: int
     image: str
@@ -352,7 +363,7 @@ class _Pair:
 
 
 def _link(image: str, target: str) -> None:
-    """A link to an image; where the system has none for us, a hard link, and at last a copy."""
+    """Make a symbolic link to an image; if that is not possible, a hard link; if that is not either, a copy."""
     try:
         os.symlink(image, target)
         return
@@ -364,8 +375,8 @@ def _link(image: str, target: str) -> None:
         shutil.copyfile(image, target)
 
 
-def _excluded_csv(excluded: Sequence[Excluded]) -> str:
-    """split, image, reason: opens in any spreadsheet, runs nothing."""
+def _excluded_csv(excluded: Sequence[ExcludedImage]) -> str:
+    """CSV with the columns split, image, reason, which a spreadsheet opens without running any formula in it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(("split", "image", "reason"))

@@ -1,4 +1,4 @@
-"""The data.yaml of a view: what the original says of classes and keypoints, in the form that training accepts."""
+"""The data.yaml of a view: the classes and keypoints of the original, in the form that training accepts."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ _WRITTEN_ANEW = (
     "flip_idx",
 )
 _LEFT_OUT = ("download", "masks_dir", "depth_dir", "yaml_file")
-"""Code that training would run, and folders that a view does not have."""
+"""Keys that are left out: code that training would run, and folders that a view does not have."""
 _MOST_UNNAMED_CLASSES = 10_000
 
 
-def view_yaml(dataset: Dataset, place: str, lists: Mapping[str, str], highest_class: int) -> str:
+def view_yaml(dataset: Dataset, view_folder: str, lists: Mapping[str, str], highest_class: int) -> str:
     """Text of the view's data.yaml.
 
     Args:
         dataset: The original.
-        place: Absolute path of the view.
-        lists: Split name to its list, relative to `place`.
-        highest_class: Highest class id in the view's labels, -1 without any: for data that names no classes.
+        view_folder: Absolute path of the view.
+        lists: Split name to the split's image list, relative to `view_folder`.
+        highest_class: Highest class id in the view's labels, -1 without labels. If the dataset does not say how many
+            classes there are, this id gives the number.
 
     Raises:
-        ViewError: The classes are not named anywhere, and the ids are too high to be counted instead.
+        ViewError: There are too many classes without a name.
     """
     original: Mapping[Any, Any] = read_data_yaml(dataset.yaml_path).data if dataset.yaml_path else {}
     n_classes = dataset.nc or max(highest_class + 1, 1)
@@ -51,7 +52,7 @@ def view_yaml(dataset: Dataset, place: str, lists: Mapping[str, str], highest_cl
             f"there are {n_classes:,} classes and next to no names: name them in a data.yaml first"
         )
     names = {i: dataset.names.get(i, f"class_{i}") for i in range(n_classes)}
-    values: dict[Any, Any] = {"path": place, **lists, "nc": n_classes, "names": names}
+    values: dict[Any, Any] = {"path": view_folder, **lists, "nc": n_classes, "names": names}
     if dataset.kpt_shape != (0, 0):
         values["kpt_shape"] = list(dataset.kpt_shape)
         flip = original.get("flip_idx")

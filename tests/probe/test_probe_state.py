@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
 from sanitizer.probe.gradients.measure import Measured  # noqa: E402
-from sanitizer.probe.state import State  # noqa: E402
+from sanitizer.probe.state import ProbeState  # noqa: E402
 from sanitizer.train.clipped_step import StepRecord  # noqa: E402
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ KINDS = [kind for kind in STRANGE if kind != "link to a device"]
 def kept(folder: Path) -> torch.nn.Module:
     """A state of a run with one step and two measured images; gives the network that was kept."""
     network = torch.nn.Linear(3, 2)
-    state = State(str(folder), "abc", resume=False, n_samples=4)
+    state = ProbeState(str(folder), "abc", resume=False, n_samples=4)
     state.save_warm_up(network, [STEP])
     state.keep([Measured(0, 0, {"box": 1.0}), Measured(3, 0)])
     return network
@@ -36,18 +36,18 @@ def kept(folder: Path) -> torch.nn.Module:
 
 def test_a_state_is_taken_up(tmp_path: Path) -> None:
     network = kept(tmp_path)
-    state, other = State(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(3, 2)
+    state, other = ProbeState(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(3, 2)
     assert state.load_weights(other)
     assert torch.equal(other.weight, network.weight)
     assert state.steps() == [STEP]
     assert sorted(state.measured()) == [0, 3]
     state.keep([Measured(1, 1)])
-    assert sorted(State(str(tmp_path), "abc", resume=True, n_samples=4).measured()) == [0, 1, 3]
+    assert sorted(ProbeState(str(tmp_path), "abc", resume=True, n_samples=4).measured()) == [0, 1, 3]
 
 
 def test_a_state_of_something_else_is_not(tmp_path: Path) -> None:
     kept(tmp_path)
-    state = State(str(tmp_path), "abd", resume=True, n_samples=4)
+    state = ProbeState(str(tmp_path), "abd", resume=True, n_samples=4)
     assert not state.load_weights(torch.nn.Linear(3, 2))
     assert state.measured() == {}
 
@@ -60,7 +60,7 @@ def test_what_stands_in_the_place_of_a_file_of_a_state_is_no_state(
     kept(tmp_path)
     put(kind, tmp_path / name)
     with within(10):
-        state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+        state = ProbeState(str(tmp_path), "abc", resume=True, n_samples=4)
         if state.load_weights(torch.nn.Linear(3, 2)):
             assert (name, kind) == ("state.jsonl", "sparse file of 64 GB")
         assert state.measured() == {}
@@ -74,7 +74,7 @@ def test_what_stands_in_the_place_of_a_file_of_a_state_is_no_state(
 def test_a_folder_in_the_place_of_a_file_ends_no_run(tmp_path: Path, name: str, resume: bool) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine").touch()
-    state = State(str(tmp_path), "abc", resume=resume, n_samples=4)
+    state = ProbeState(str(tmp_path), "abc", resume=resume, n_samples=4)
     assert state.notes == [f"the run cannot be resumed: {tmp_path / name} is a folder, so no state is kept"]
     state.save_warm_up(torch.nn.Linear(3, 2), [STEP])
     state.keep([Measured(1, 0)])
@@ -90,7 +90,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, resume: bo
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "out" / name).unlink()
     (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
-    state = State(str(tmp_path / "out"), "abc", resume=resume, n_samples=4)
+    state = ProbeState(str(tmp_path / "out"), "abc", resume=resume, n_samples=4)
     state.save_warm_up(torch.nn.Linear(3, 2), [STEP])
     state.keep([Measured(1, 0)])
     assert (tmp_path / "mine").read_text() == "mine"
@@ -102,14 +102,14 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, resume: bo
 def test_weights_that_are_none_begin_the_state_anew(tmp_path: Path, content: bytes) -> None:
     kept(tmp_path)
     (tmp_path / "state.pt").write_bytes(content)
-    state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+    state = ProbeState(str(tmp_path), "abc", resume=True, n_samples=4)
     assert not state.load_weights(torch.nn.Linear(3, 2))
     assert (state.steps(), state.measured()) == ([], {})
 
 
 def test_weights_of_another_shape_begin_the_state_anew(tmp_path: Path) -> None:
     kept(tmp_path)
-    state, network = State(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(5, 2)
+    state, network = ProbeState(str(tmp_path), "abc", resume=True, n_samples=4), torch.nn.Linear(5, 2)
     before = network.weight.clone()
     assert not state.load_weights(network)
     assert torch.equal(network.weight, before)
@@ -130,13 +130,13 @@ def test_a_line_that_makes_no_sense_is_left_out(tmp_path: Path, line: bytes) -> 
     kept(tmp_path)
     path = tmp_path / "state.jsonl"
     path.write_bytes(line + b"\n" + path.read_bytes())
-    state = State(str(tmp_path), "abc", resume=True, n_samples=4)
+    state = ProbeState(str(tmp_path), "abc", resume=True, n_samples=4)
     assert sorted(state.measured()) == [0, 3]
 
 
 def test_images_that_the_run_has_not_are_left_out(tmp_path: Path) -> None:
     kept(tmp_path)
-    assert sorted(State(str(tmp_path), "abc", resume=True, n_samples=3).measured()) == [0]
+    assert sorted(ProbeState(str(tmp_path), "abc", resume=True, n_samples=3).measured()) == [0]
     record = json.loads((tmp_path / "state.jsonl").read_text().splitlines()[0]) | {"index": -1}
     (tmp_path / "state.jsonl").write_text(json.dumps(record) + "\n")
-    assert State(str(tmp_path), "abc", resume=True, n_samples=3).measured() == {}
+    assert ProbeState(str(tmp_path), "abc", resume=True, n_samples=3).measured() == {}

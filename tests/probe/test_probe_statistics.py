@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanitizer.probe.budget import Budget, BudgetError, Plan, parse_budget, plan
+from sanitizer.probe.budget import Budget, BudgetError, ProbePlan, parse_budget, plan_probe
 from sanitizer.util.robust import against_count, logistic_fit, logit, robust_z
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
@@ -97,10 +97,10 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
 
 
 def test_a_budget_of_time_is_shared_out() -> None:
-    roomy = plan(Budget(seconds=600), n_images=160, batch=16, step_s=1, attribution_s=2)
-    assert roomy == Plan(epochs=4, batches=40, images=160)
-    tight = plan(Budget(seconds=60), n_images=16_000, batch=16, step_s=1, attribution_s=2)
+    roomy = plan_probe(Budget(seconds=600), n_images=160, batch=16, step_s=1, attribution_s=2)
+    assert roomy == ProbePlan(epochs=4, batches=40, images=160)
+    tight = plan_probe(Budget(seconds=60), n_images=16_000, batch=16, step_s=1, attribution_s=2)
     assert tight.images == 240
     assert tight.batches == 30
-    steps = plan(Budget(steps=25), n_images=160, batch=16, step_s=1, attribution_s=2)
-    assert steps == Plan(epochs=3, batches=25, images=160)
+    steps = plan_probe(Budget(steps=25), n_images=160, batch=16, step_s=1, attribution_s=2)
+    assert steps == ProbePlan(epochs=3, batches=25, images=160)

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 
 from sanitizer.train import step_log
 from sanitizer.train.clipped_step import StepRecord
-from sanitizer.train.spikes import Carried, Spike
+from sanitizer.train.spikes import Spike, SpikeShare
 from sanitizer.train.step_log import StepLog
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def test_what_images_carry_is_entered_into_their_rows(tmp_path: Path) -> None:
     log = StepLog(tmp_path)
     for step in (1, 2):
         log.write(replace(RECORD, step=step, images=("a.jpg", "=b.jpg", "c.jpg")), Spike(40.0, 7.25))
-    log.attribute({2: [Carried("=b.jpg", 0.875, 3, 1.25), Carried("c.jpg", None, None, None)]})
+    log.attribute({2: [SpikeShare("=b.jpg", 0.875, 3, 1.25), SpikeShare("c.jpg", None, None, None)]})
     log.write(replace(RECORD, step=3, images=("d.jpg",)), Spike(40.0, 8.0))
     log.rolled_back(3, 0, ["d.jpg", "e.jpg"])
-    log.attribute({3: [Carried("d.jpg", 1.0, 1, 0.5)]})
+    log.attribute({3: [SpikeShare("d.jpg", 1.0, 1, 0.5)]})
     log.attribute({4: []})
     log.close()
     kept = [
@@ -223,7 +223,7 @@ def test_rows_that_are_none_are_left_out(text: str, tmp_path: Path) -> None:
     log = StepLog(tmp_path, resume_epoch=1)
     assert log.norms == []
     log.write(replace(RECORD, step=3), Spike(1.0, 7.0))
-    log.attribute({3: [Carried("a.jpg", 0.5, 1, 0.5)]})
+    log.attribute({3: [SpikeShare("a.jpg", 0.5, 1, 0.5)]})
     log.close()
 
 

@@ -1,1 +1,1 @@
-"""Gradients taken apart: shares of images, of label rows and of the background in the gradient of one batch."""
+"""The shares of images, label rows and background in the gradient of one batch. `measure.py` is what others call."""

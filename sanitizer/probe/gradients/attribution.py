@@ -1,9 +1,25 @@
-"""The exact share of every image and every label line in a batch's gradient, for about the price of one more step.
+"""The exact share of every image and every label row in a batch's gradient, at about the cost of one more step.
 
-With BatchNorm frozen the batch gradient is the sum of its images' gradients, g = Σ g_i. One backward pass that keeps
-each image's part of every weight gradient gives |g_i| and <g_i, g>; one forward-mode pass with g as the direction gives
-t = J g, and <d, t> restricted to the anchors of one label line is that line's part of |g|². Lines, background and
-outputs that no anchor owns add up to the image; images add up to 1.
+With BatchNorm frozen, the batch gradient is the sum of its images' gradients, g = Σ g_i.
+
+1. One backward pass that keeps each image's part of every weight gradient gives |g_i| and <g_i, g> (`per_image`).
+2. One forward-mode pass with g as its direction gives t = J g: how much each output changes if the weights change by g.
+   With the loss gradient d at the outputs, |g|² = <Jᵀd, g> = <d, t>, which is a sum over outputs.
+3. The terms d·t of the anchors that are assigned to one label row are that row's part of |g|².
+
+The shares of an image's rows, of its background, and of outputs that belong to no anchor add up to the image's share.
+The shares of the images add up to 1.
+
+The worked example of `per_image`, continued. The model is y = w·x + v, and g = (14, 5), so t = 14·x + 5. Each pixel is
+an anchor. The second pixel of image 1 and the first pixel of image 2 are assigned to label rows:
+
+                        image 1                     image 2
+    d                   (1, 2)                      (3, -1)
+    t = 14·x + 5        (19, 33)                    (47, 5)
+    d·t                 (19, 66)                    (141, -5)         image 1: 85, image 2: 136, both: 221 = |g|²
+    row share           66/221 = 0.299              141/221 = 0.638
+    background share    19/221 = 0.086              -5/221 = -0.023   negative: it pulls against the batch
+    image share         85/221 = 0.385              136/221 = 0.615
 """
 
 from __future__ import annotations
@@ -35,20 +51,21 @@ if TYPE_CHECKING:
 
 
 _ONE_AT_A_TIME = threading.Lock()
-"""PyTorch has one level of forward mode for all threads. Kernels of several devices still run side by side."""
+"""Lock, because PyTorch's forward mode has one level for all threads. Kernels on several devices run in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchAttribution:
-    """A batch's gradient, taken apart. B images, A anchors, M label rows of the fullest image.
+    """The shares in a batch's gradient. B images, A anchors, M label rows in the image with the most rows.
 
     Attributes:
         grad_norm: |g| over all trainable weights that the outputs depend on, before any clipping.
-        image_norm: float64 (B,) |g_i|, with the batch's own loss normaliser.
-        image_share: float64 (B,) <g_i, g> / |g|²; sums to 1. Negative where an image pulls against the others.
-        row_share: float64 (B, M) the part of it that goes through anchors assigned to a label row.
-        background_share: float64 (B,) the part that goes through anchors assigned to none.
-        other_share: float64 (B,) what goes through outputs that no anchor owns (the semantic map of some mask heads).
+        image_norm: float64 (B,) |g_i|; the loss is normalised as for the whole batch.
+        image_share: float64 (B,) <g_i, g> / |g|²; sums to 1. A share is negative if the image's gradient points
+            against the batch gradient.
+        row_share: float64 (B, M) the part of the image's share from anchors that are assigned to the label row.
+        background_share: float64 (B,) the part from anchors that are assigned to no row.
+        other_share: float64 (B,) the part from outputs that belong to no anchor (the semantic map of some mask heads).
         anchor_share: Branch name to float64 (B, A), the share of every anchor.
         scores: Branch name to (B, nc, A), class logits.
         loss: Loss, loss gradient at the outputs and assignments.
@@ -66,15 +83,19 @@ class BatchAttribution:
 
 
 def attribute(model: nn.Module, criterion: Any, batch: Mapping[str, Any]) -> BatchAttribution:
-    """Take a batch's gradient apart.
+    """Measure the shares of images, label rows and background in a batch's gradient.
 
     Args:
-        model: An Ultralytics model after `freeze_batchnorm`, float32; `fold` of it gives the same for less.
-        criterion: Its loss.
-        batch: As Ultralytics collates it, preprocessed and on the model's device.
+        model: An Ultralytics model after `freeze_batchnorm`, float32. `fold(model)` gives the same result faster.
+        criterion: The model's loss, from `model.init_criterion()`.
+        batch: A batch that Ultralytics collated, preprocessed and on the model's device; `img` is float32
+            (B, 3, H, W), 0 to 1.
 
     Returns:
-        Shares and norms. Where a loss or gradient is not finite, so are the numbers that depend on it.
+        Shares and norms. If a loss or gradient is not finite, the numbers that depend on it are not finite either.
+
+    Raises:
+        ValueError: A BatchNorm is not frozen.
     """
     images = batch["img"]
     with PerImageGradients(model) as gradients:
@@ -96,7 +117,7 @@ def attribute(model: nn.Module, criterion: Any, batch: Mapping[str, Any]) -> Bat
 def _forward_mode(
     model: nn.Module, images: torch.Tensor, direction: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Output name to J·direction, same shape as the output."""
+    """Output name to t = J·direction, in the output's shape."""
     with _ONE_AT_A_TIME, torch.no_grad(), fwad.dual_level():
         parameters = dict(model.named_parameters())
         duals = {
@@ -115,7 +136,7 @@ def _forward_mode(
 
 
 def _unfolded_direction(model: nn.Module, direction: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The direction by the model's own parameters, where some layers stand for several of the original's."""
+    """The direction, by names of this model's parameters: a folded layer replaces the three of the original model."""
     own = dict(direction)
     for path, layer in model.named_modules():
         if isinstance(layer, FoldedConv2d):
@@ -134,7 +155,7 @@ def _assemble(
     scores: dict[str, torch.Tensor],
     squared: float,
 ) -> BatchAttribution:
-    """Add the products d·t up by anchor, by row and by image, as parts of |g|²."""
+    """Sum the products d·t for each anchor, row and image, and divide by |g|²."""
     device, n_images = gradients.image_squared.device, len(gradients.image_squared)
     n_rows = max((a.gt_boxes.shape[1] for a in loss.assignments.values()), default=0)
     row_share = torch.zeros(n_images, n_rows, dtype=torch.float64, device=device)
@@ -174,7 +195,7 @@ def _assemble(
 
 
 def split_by_row(by_anchor: torch.Tensor, assignment: Assignment) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of an anchor quantity (B, A) over each label row's anchors (B, M), and over all others (B,)."""
+    """Sum a number of each anchor, (B, A): over each label row's anchors, (B, M), and over all other anchors, (B,)."""
     on_rows = torch.where(assignment.foreground, by_anchor, torch.zeros((), dtype=by_anchor.dtype))
     rows = torch.zeros(
         len(by_anchor), max(assignment.gt_boxes.shape[1], 1), dtype=by_anchor.dtype, device=by_anchor.device

@@ -1,7 +1,7 @@
-"""Convolutions with their frozen BatchNorm folded in: the same function with a third of its operations gone.
+"""Folds a frozen BatchNorm into the convolution before it: the same function with a third fewer operations.
 
-y = γ (W * x - μ) / σ + β is one convolution with weight Wγ/σ and bias β - μγ/σ. Gradients by W, γ and β follow from
-those by the folded weight and bias, so nothing is lost: with e the gradient by the folded weight and b by the bias,
+y = γ (W * x - μ) / σ + β is one convolution with weight Wγ/σ and bias β - μγ/σ. The gradients by W, γ and β follow from
+the gradient e by the folded weight and the gradient b by the folded bias (chain rule):
 ∂W = e γ/σ, ∂γ = (Σ W e - μ b) / σ, ∂β = b.
 """
 
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 
 class FoldedConv2d(nn.Conv2d):
-    """A Conv2d and the BatchNorm2d behind it, frozen, as one convolution.
+    """A Conv2d and the frozen BatchNorm2d after it, as one convolution.
 
     Attributes:
-        names: Names of W, γ and β in the model that was folded.
-        trainable: Which of them have a gradient there.
+        names: Names of W, γ and β in the original model.
+        trainable: Whether W, γ and β have a gradient in the original model.
+        raw: W.
+        mean: μ, one number per filter.
+        inverse_sigma: 1/σ, one number per filter.
+        scale: γ/σ, one number per filter.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, path: str) -> None:
@@ -51,9 +55,14 @@ class FoldedConv2d(nn.Conv2d):
     scale: torch.Tensor
 
     def unfolded(self, weight: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Original name to per-image gradients (B, …), from those by the folded weight (B, out, …) and bias (B, out).
+        """Per-image gradients by the original parameters.
 
-        Only names that have a gradient are in it.
+        Args:
+            weight: (B, out, in / groups, k, k) per-image gradients by the folded weight.
+            bias: (B, out) per-image gradients by the folded bias.
+
+        Returns:
+            Name of each trainable original parameter to its per-image gradients (B, …).
         """
         through_gamma = ((weight * self.raw).flatten(2).sum(2) - bias * self.mean) * self.inverse_sigma
         parts = (weight * _per_filter(self.scale), through_gamma, bias)
@@ -62,7 +71,7 @@ class FoldedConv2d(nn.Conv2d):
         }
 
     def direction(self, direction: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(by the folded weight, by the folded bias): where they move when the originals move in a direction."""
+        """(change of the folded weight, change of the folded bias) if the originals change by `direction`."""
         conv, gamma, beta = (direction.get(name) for name in self.names)
         weight, bias = torch.zeros_like(self.raw), torch.zeros_like(self.mean)
         if conv is not None:
@@ -80,7 +89,7 @@ def _per_filter(numbers: torch.Tensor) -> torch.Tensor:
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """A copy of a model after `freeze_batchnorm`, with every Ultralytics `Conv` folded; the model stays as it is."""
+    """A copy of a model, after `freeze_batchnorm`, in which every Ultralytics `Conv` is folded."""
     folded = copy.deepcopy(model)
     for path, module in list(folded.named_modules()):
         if type(module).forward is Conv.forward and _can_fold(module):

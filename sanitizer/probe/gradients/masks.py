@@ -1,7 +1,8 @@
-"""Mask prototypes belong to no anchor; what flows through them is shared out over the anchors whose masks use them.
+"""Divides the gradient share of the mask prototypes among the anchors whose masks use the prototypes.
 
-The mask loss is a sum over foreground anchors, L = Σ w_a L_a at w = 1, and all L_a depend on the prototypes p. The part
-of <dL/dp, t> that is due to anchor a is its derivative by w_a: one more backward pass through the loss alone.
+All anchors of an image share its prototypes p. The mask loss is a sum over foreground anchors, L = Σ w_a L_a with all
+w_a = 1, and every L_a depends on p. So anchor a's part of <dL/dp, t> is the derivative of <dL/dp, t> by w_a. One more
+backward pass, through the loss only, computes these derivatives.
 """
 
 from __future__ import annotations
@@ -29,14 +30,17 @@ def prototype_shares(
     tangents: Mapping[str, torch.Tensor],
     assignments: Mapping[str, Assignment],
 ) -> dict[str, torch.Tensor]:
-    """Branch name to (B, A), float64: each anchor's part of <d, t> at the prototypes. Empty for heads without masks.
+    """Each anchor's part of <d, t> at the prototypes.
 
     Args:
         criterion: As in `loss_at_outputs`.
         preds: The head's outputs, detached.
-        batch: As Ultralytics collates it.
-        tangents: Output name to t.
-        assignments: Branch name to what its assigner decided on these outputs.
+        batch: A batch that Ultralytics collated.
+        tangents: Output name to t, in the output's shape.
+        assignments: Branch name to the assigner's result for these outputs.
+
+    Returns:
+        Branch name to float64 (B, A); empty for heads without masks.
     """
     leaves = {
         name: out.detach().requires_grad_()
@@ -66,7 +70,7 @@ def prototype_shares(
     for name, per_image in weights.items():
         foreground = assignments[name].foreground
         share = torch.zeros(foreground.shape, dtype=torch.float64, device=foreground.device)
-        # The loss visits the images in order, those without foreground left out, and each one's anchors in order.
+        # The loss goes through the images with foreground anchors in order, and through each one's anchors in order.
         for image, _weight in zip(foreground.any(1).nonzero()[:, 0].tolist(), per_image, strict=True):
             part = next(parts)
             if part is not None:
@@ -76,13 +80,16 @@ def prototype_shares(
 
 
 def _is_prototype(name: str) -> bool:
-    """Whether an output's name is that of the prototypes; the semantic map beside them has no anchors at all."""
+    """Whether the name is that of the prototypes, and not of the semantic map beside them, which has no anchors."""
     base, _, number = name.rpartition(".")[2].partition("#")
     return base in IMAGE_OUTPUTS and number in ("", "0")
 
 
 def _weighted_mask_loss(weights: list[torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """`v8SegmentationLoss.single_mask_loss` (ultralytics 8.4) with a weight of 1 for every anchor, kept in a list."""
+    """`v8SegmentationLoss.single_mask_loss` (ultralytics 8.4) with a weight w_a = 1 for every anchor.
+
+    Each call of the loss, one per image, appends its weights (number of anchors,) to the list.
+    """
 
     def loss(
         gt_mask: torch.Tensor, pred: torch.Tensor, proto: torch.Tensor, xyxy: torch.Tensor, area: torch.Tensor

@@ -1,4 +1,4 @@
-"""The measuring pass: every image once, unaugmented, with BatchNorm frozen and weights that stay as they are."""
+"""Measures the images of one batch, without augmentation, with BatchNorm frozen; the weights do not change."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Measured:
-    """One image as it was measured. R label rows in training's order; arrays are NumPy.
+    """The measurement of one image. R label rows in the order of training; arrays are NumPy.
 
     Attributes:
         index: Number of the sample.
-        batch: Number of the batch it was measured in.
-        loss: Loss part to its value for this image alone, as if it were a batch of one.
-        grad_norm: Norm of its own gradient, undivided by any label weight; `on_common_scale` makes it comparable
-            with the norms of training steps.
-        per_weight: What its batch's loss was multiplied with: images over label weight.
-        share: Part of its batch's squared gradient norm, <g_i, g> / |g|².
-        row_share: float64 (R,) the part of it through each row's anchors.
-        background_share: The part through anchors of no row.
-        place: (x, y) normalised, the background anchor that carries most, or None.
-        signals: What its outputs say of its rows, or None where they are not finite.
-        not_finite: "" or which of loss and gradient is not finite in float32.
-        amp_only: The loss is not finite under autocast, and is in float32.
-        bad_row: Number of the row without which the loss is finite again, or None.
-        unreadable: What went wrong when the pixels were read, or "".
+        batch: Number of the batch that the image was measured in.
+        loss: Name of each loss part to its value for this image as a batch of one.
+        grad_norm: Norm of the image's own gradient, not divided by a label weight. `on_common_scale` makes the norms
+            comparable with those of training steps.
+        per_weight: Factor of the batch's loss: number of images over the batch's label weight.
+        share: The image's part of the batch's squared gradient norm, <g_i, g> / |g|².
+        row_share: float64 (R,) the part of `share` from each row's anchors.
+        background_share: The part of `share` from anchors of no row.
+        place: (x, y), normalised, of the background anchor with the largest share, or None.
+        signals: What the model's outputs say about the rows; None if they are not finite.
+        not_finite: "loss" or "gradient" if that is not finite in float32, else "".
+        amp_only: The loss is finite in float32 and not finite under autocast.
+        bad_row: Number of the row without which the loss is finite, or None.
+        unreadable: Error from reading the pixels, or "".
     """
 
     index: int
@@ -65,10 +65,11 @@ class Measurer:
     """Measures batches of one model on one device.
 
     Args:
-        model: After the warm-up; it is put in its measuring state (`prepare`).
-        dataset: Unaugmented.
-        device: Where to run.
-        amp_type: Also try each batch's forward pass in this type, to tell what is AMP's fault; None does not.
+        model: The model after the warm-up; it is changed for measuring (`prepare`).
+        dataset: The images, without augmentation.
+        device: The device to run on.
+        amp_type: Number type of one more forward pass, which finds losses that are not finite only under AMP; None
+            leaves that pass out.
     """
 
     def __init__(
@@ -85,7 +86,16 @@ class Measurer:
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
 
     def measure(self, indices: Sequence[int], number: int = 0) -> list[Measured]:
-        """Measure these samples as batch `number`; images that are not finite are named, and the rest goes on."""
+        """Measure some samples as one batch.
+
+        Args:
+            indices: Numbers of the samples.
+            number: Number of the batch, for `Measured.batch`.
+
+        Returns:
+            One measurement per sample, in order. An image whose loss or gradient is not finite says so in
+            `not_finite`, and the batch is measured again without it.
+        """
         batch = self._collate(indices)
         results = {i: Measured(i, number, unreadable=self.dataset.unreadable.get(i, "")) for i in indices}
         self._lone_losses(batch, [results[i] for i in indices])
@@ -112,17 +122,19 @@ class Measurer:
         return batch
 
     def _lone_losses(self, batch: Mapping[str, Any], results: Sequence[Measured]) -> None:
-        """Loss parts of every image alone; which are not finite, by which row, and whether only under AMP."""
+        """Set `loss` of every image as a batch of one, and `not_finite`, `bad_row` and `amp_only`."""
         with torch.no_grad():
             preds = self.folded(batch["img"])
             for i, result in enumerate(results):
                 result.loss = self._loss_of(preds, batch, i)
                 if not all(np.isfinite(v) for v in result.loss.values()):
                     result.not_finite = "loss"
-                    result.bad_row = self._row_to_blame(preds, batch, i)
+                    result.bad_row = self._bad_row(preds, batch, i)
             if self.amp_type is not None:
                 with torch.autocast(self.device.type, self.amp_type):
-                    low = self.model(batch["img"])  # as training runs it: BatchNorm apart
+                    low = self.model(
+                        batch["img"]
+                    )  # not the folded model: training runs BatchNorm as its own layer
                     for i, result in enumerate(results):
                         loss = self._loss_of(low, batch, i)
                         result.amp_only = not result.not_finite and not all(map(np.isfinite, loss.values()))
@@ -135,8 +147,8 @@ class Measurer:
         )
         return {name: float(value) for name, value in items.items()}
 
-    def _row_to_blame(self, preds: Mapping[str, Any], batch: Mapping[str, Any], image: int) -> int | None:
-        """The row without which the image's loss is finite: as a number in training's order."""
+    def _bad_row(self, preds: Mapping[str, Any], batch: Mapping[str, Any], image: int) -> int | None:
+        """Number, in the order of training, of the row without which the image's loss is finite; None without one."""
         rows = torch.as_tensor(batch["row"][image]).tolist()
         first = int(self.dataset.first_row[self._sample_of(rows[0])]) if rows else 0
         for k, row in enumerate(rows):
@@ -158,11 +170,11 @@ class Measurer:
         return good
 
     def _keep(self, found: BatchAttribution, batch: Mapping[str, Any], results: Sequence[Measured]) -> None:
-        """Take a batch's attribution apart into its images, rows in training's order."""
+        """Copy a batch's attribution into the measurements of its images, with rows in the order of training."""
         main = branches(self.criterion)[0].name
         assignment = found.loss.assignments[main]
         probabilities = found.scores[main].sigmoid().transpose(1, 2)
-        # A batch's loss is divided by its label weight, and so is what an image puts into it.
+        # The batch's loss is divided by its label weight, and so is each image's part of the gradient.
         per_weight = len(results) / float(assignment.target_scores.sum().clamp(min=1))
         for k, result in enumerate(results):
             sample = self.dataset.samples[result.index]
@@ -183,7 +195,7 @@ class Measurer:
             result.place = letterbox.point(*assignment.anchors[int(background.argmax())].tolist())
 
     def _trained_rows(self, batch: Mapping[str, Any], image: int) -> NDArray[np.bool_]:
-        """bool (R,): rows that reach the assigner; the loss of oriented boxes leaves out sides under 2 px."""
+        """bool (R,): rows that the loss uses; for oriented boxes, it leaves out boxes with a side under 2 px."""
         boxes = batch["bboxes"][batch["batch_idx"] == image]
         if boxes.shape[-1] != 5:
             return np.ones(len(boxes), np.bool_)
@@ -195,7 +207,14 @@ class Measurer:
 def one_image(
     batch: Mapping[str, Any], image: int, overlap: bool, without_row: int | None = None
 ) -> dict[str, Any]:
-    """The part of a collated batch that is about one image; optionally without one of its rows."""
+    """One image of a collated batch as a batch of one, optionally without one of its rows.
+
+    Args:
+        batch: B images.
+        image: Number of the image in the batch.
+        overlap: Masks come one per image, and their pixels hold row numbers from 1; else one mask per row.
+        without_row: Number of a row of the image to leave out.
+    """
     mine = batch["batch_idx"] == image
     if without_row is not None:
         mine = mine.clone()
@@ -207,7 +226,7 @@ def one_image(
     part["batch_idx"] = torch.zeros_like(batch["batch_idx"][mine])
     if "masks" in batch:
         masks = batch["masks"][image : image + 1] if overlap else batch["masks"][mine]
-        if overlap and without_row is not None:  # pixels hold row numbers, counted from 1
+        if overlap and without_row is not None:
             masks = torch.where(
                 masks == without_row + 1, 0, masks - (masks > without_row + 1).to(masks.dtype)
             )
@@ -216,7 +235,7 @@ def one_image(
 
 
 def one_output(value: Any, image: int) -> Any:
-    """The part of a head's outputs that is about one image."""
+    """The outputs of a head, (B, …) tensors in dictionaries and tuples, for one image: (1, …) tensors."""
     if isinstance(value, torch.Tensor):
         return value[image : image + 1]
     if isinstance(value, dict):
@@ -225,9 +244,10 @@ def one_output(value: Any, image: int) -> Any:
 
 
 def on_common_scale(measured: Sequence[Measured]) -> None:
-    """Make every `grad_norm` what the image would put into a batch of the usual label weight, in place.
+    """Scale every `grad_norm`, in place, to the image's gradient norm in a batch of the usual label weight.
 
-    The usual is the mean over the batches that were measured, so the result does not depend on an image's company.
+    The usual weight is the mean over the measured batches. So the result does not depend on the other images in the
+    image's own batch.
     """
     by_batch = {m.batch: m.per_weight for m in measured if np.isfinite(m.per_weight)}
     usual = float(np.mean(list(by_batch.values()))) if by_batch else 1.0
@@ -236,7 +256,10 @@ def on_common_scale(measured: Sequence[Measured]) -> None:
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """Freeze BatchNorm, let every weight but the fixed ones have a gradient, and undo in-place activations."""
+    """Change a model for measuring, and return it in float32.
+
+    Freezes BatchNorm, gives all weights but constants a gradient, and turns off in-place operations.
+    """
     freeze_batchnorm(model)
     for module in model.modules():
         if hasattr(module, "inplace"):

@@ -1,8 +1,8 @@
-"""A network and its loss, cut apart at the network's raw outputs, so that each can be differentiated by itself.
+"""Separates a network from its loss at the network's raw outputs, so that each can be differentiated alone.
 
-The gradient of a batch is g = Jᵀd: d is the loss gradient at the outputs, J the Jacobian of the network. With BatchNorm
-frozen, J has a block for each image, so everything that is asked about images, anchors and label lines is a dot product
-with a part of d.
+The gradient of a batch is g = Jᵀd, where d is the loss gradient at the outputs and J is the Jacobian of the network.
+With BatchNorm frozen, J has one block for each image. So the shares of images, anchors and label rows in |g|² are dot
+products with parts of d.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 ANCHOR_OUTPUTS = ("boxes", "scores", "mask_coefficient", "kpts", "kpts_sigma", "angle")
 """Outputs with an anchor axis at the end, (B, channels, A)."""
 IMAGE_OUTPUTS = ("proto",)
-"""Outputs that all anchors of an image share."""
+"""Outputs that belong to a whole image and not to its single anchors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One set of outputs with a loss and an assigner of its own; an end-to-end head has two.
+    """A set of outputs that has its own loss and assigner; an end-to-end head has two branches.
 
     Attributes:
         name: "" or "one2many", "one2one".
@@ -37,12 +37,12 @@ class Branch:
 
 @dataclass(slots=True)
 class Assignment:
-    """What the task-aligned assigner decided for a batch. B images, A anchors, M boxes of the fullest image.
+    """The task-aligned assigner's result for a batch. B images, A anchors, M boxes in the image with the most boxes.
 
     Attributes:
-        foreground: bool (B, A) anchors that some box was given to.
-        target: int64 (B, A) number of that box among its image's boxes; meaningless where not foreground.
-        target_scores: float (B, A, nc) the class scores that anchors are trained towards.
+        foreground: bool (B, A) anchors that are assigned to a label box.
+        target: int64 (B, A) number of this box among its image's boxes; without meaning for other anchors.
+        target_scores: float (B, A, nc) target of the class scores.
         anchors: float (A, 2) anchor centres, input pixels.
         predicted_boxes: float (B, A, 4 or 5) decoded boxes, input pixels, xyxy (oriented: xywh and angle).
         gt_boxes: float (B, M, 4 or 5) the labels' boxes in the same form, zero where an image has fewer.
@@ -57,7 +57,7 @@ class Assignment:
 
 
 def freeze_batchnorm(model: nn.Module) -> None:
-    """Put the model in training mode with all normalisation statistics and dropout fixed, so images do not mix."""
+    """Set the model to training mode, but BatchNorm and dropout to evaluation mode, so that images do not mix."""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
@@ -65,7 +65,7 @@ def freeze_batchnorm(model: nn.Module) -> None:
 
 
 def named_outputs(preds: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Every differentiable output of a head in training mode by a flat name, such as "one2one.scores"."""
+    """Flat name, such as "one2one.scores", to each differentiable output of a head in training mode."""
     flat: dict[str, torch.Tensor] = {}
     for name, value in _walk(preds):
         if name.rpartition(".")[2].partition("#")[0] in ANCHOR_OUTPUTS + IMAGE_OUTPUTS:
@@ -74,7 +74,7 @@ def named_outputs(preds: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def with_outputs(preds: Mapping[str, Any], replaced: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """The head's output dictionary with these tensors in place of its own, features detached."""
+    """A copy of a head's outputs: `replaced`, by flat name, replaces outputs; all other tensors are detached."""
     return {key: _replace(value, key, replaced) for key, value in preds.items()}
 
 
@@ -101,7 +101,7 @@ def _replace(value: Any, name: str, replaced: Mapping[str, torch.Tensor]) -> Any
 
 
 def branches(criterion: Any) -> list[Branch]:
-    """The losses that make up a model's criterion: one, or one2many and one2one of an end-to-end head."""
+    """The branches of a model's criterion: one, or the two of an end-to-end head, one2many and one2one."""
     if hasattr(criterion, "one2many"):
         return [Branch("one2many", criterion.one2many), Branch("one2one", criterion.one2one)]
     return [Branch("", criterion)]
@@ -109,13 +109,13 @@ def branches(criterion: Any) -> list[Branch]:
 
 @dataclass(slots=True)
 class LossAtOutputs:
-    """The loss of a batch as a function of the network's outputs alone.
+    """The loss of a batch, and its gradient at the network's outputs.
 
     Attributes:
-        total: float, the loss summed as training sums it (loss vector times batch size).
-        items: Loss part to its value, per image on average, as Ultralytics logs it.
-        gradient: Output name to d, the loss gradient there, same shape as the output.
-        assignments: Branch name to what its assigner decided.
+        total: The loss that training starts backward() from (sum of the loss parts times batch size).
+        items: Name of each loss part to its mean over the images, as Ultralytics logs it.
+        gradient: Output name to d, the loss gradient at this output, in the output's shape.
+        assignments: Branch name to the result of its assigner.
     """
 
     total: float
@@ -125,16 +125,16 @@ class LossAtOutputs:
 
 
 def loss_at_outputs(criterion: Any, preds: Mapping[str, Any], batch: Mapping[str, Any]) -> LossAtOutputs:
-    """Loss, d, and the assignment of anchors to label rows.
+    """The loss, its gradient d at the outputs, and the assignment of anchors to label rows.
 
     Args:
-        criterion: What `model.init_criterion()` gives.
-        preds: Outputs of the head in training mode; their graph, if any, is left alone.
-        batch: As Ultralytics collates it, on the outputs' device.
+        criterion: The loss, from `model.init_criterion()`.
+        preds: Outputs of the head in training mode. Their autograd graph, if they have one, is neither used nor freed.
+        batch: A batch that Ultralytics collated, on the outputs' device.
     """
     leaves = {name: out.detach().requires_grad_() for name, out in named_outputs(preds).items()}
     parts = branches(criterion)
-    with _Assigners(parts) as assigners, torch.enable_grad():
+    with _AssignmentRecorder(parts) as recorder, torch.enable_grad():
         loss, items = criterion(with_outputs(preds, leaves), batch)
         total = loss.sum()
         names, tensors = list(leaves), list(leaves.values())
@@ -146,20 +146,20 @@ def loss_at_outputs(criterion: Any, preds: Mapping[str, Any], batch: Mapping[str
             name: torch.zeros_like(leaf) if grad is None else grad
             for name, leaf, grad in zip(names, tensors, gradients, strict=True)
         },
-        assigners.seen,
+        recorder.assignments,
     )
 
 
-class _Assigners:
-    """Listens to the assigner of every branch while a loss is computed."""
+class _AssignmentRecorder:
+    """Inside the `with` block, records the result of every branch's assigner: `assignments`, by branch name."""
 
     def __init__(self, parts: Sequence[Branch]) -> None:
         self.parts = parts
-        self.seen: dict[str, Assignment] = {}
+        self.assignments: dict[str, Assignment] = {}
 
-    def __enter__(self) -> _Assigners:
+    def __enter__(self) -> _AssignmentRecorder:
         self._handles = [
-            part.criterion.assigner.register_forward_hook(self._listener(part.name)) for part in self.parts
+            part.criterion.assigner.register_forward_hook(self._hook(part.name)) for part in self.parts
         ]
         return self
 
@@ -167,12 +167,12 @@ class _Assigners:
         for handle in self._handles:
             handle.remove()
 
-    def _listener(self, name: str) -> Any:
-        def listen(_module: nn.Module, arguments: tuple[Any, ...], result: tuple[Any, ...]) -> None:
+    def _hook(self, name: str) -> Any:
+        def record(_module: nn.Module, arguments: tuple[Any, ...], result: tuple[Any, ...]) -> None:
             _scores, predicted, anchors, _labels, gt_boxes = arguments[:5]
             _target_labels, _target_boxes, target_scores, foreground, target = result
-            self.seen[name] = Assignment(
+            self.assignments[name] = Assignment(
                 foreground.bool(), target.long(), target_scores, anchors, predicted, gt_boxes
             )
 
-        return listen
+        return record

@@ -1,8 +1,31 @@
 """Weight gradients of every image of a batch, layer by layer, in one backward pass.
 
-A layer's weight gradient is a sum over images, and the parts cost what the sum costs: the outer product of the
-layer's input and the gradient at its output (Goodfellow 2015, arXiv:1510.01799, for linear layers; here convolutions).
-Only norms and dot products are kept, so memory grows by one layer's parts, not by a gradient an image.
+A layer's weight gradient is a sum over images. Each image's part is the product of the layer's input and the gradient
+at the layer's output, so all parts together cost as much as their sum (Goodfellow 2015, arXiv:1510.01799, for linear
+layers; here also for convolutions). Only norms and dot products of the parts are kept. So the extra memory is that of
+one layer's parts, and not of a whole gradient for each image.
+
+A worked example: two images of two pixels each, and one 1×1 convolution y = w·x + v with w = 1, v = 0. The loss is
+½ Σ (y - target)² over all pixels.
+
+                                      image 1          image 2
+    pixels x                          (1, 2)           (3, 0)
+    outputs y                         (1, 2)           (3, 0)
+    targets                           (0, 0)           (0, 1)
+    d = y - target                    (1, 2)           (3, -1)        gradient at the layer's output
+
+    part of the gradient by w: Σ d·x  1·1 + 2·2 = 5    3·3 - 1·0 = 9
+    part of the gradient by v: Σ d    1 + 2 = 3        3 - 1 = 2
+    g_i                               (5, 3)           (9, 2)
+    |g_i|²                            25 + 9 = 34      81 + 4 = 85    `image_squared`
+
+The batch gradient is the sum of the parts: g = (5, 3) + (9, 2) = (14, 5), and |g|² = 196 + 25 = 221.
+
+    <g_i, g>                          70 + 15 = 85     126 + 10 = 136 `image_dot`
+    share <g_i, g> / |g|²             85/221 = 0.385   136/221 = 0.615
+
+The dot products add up to 85 + 136 = 221 = |g|², so the shares add up to 1. `attribution` continues this example with
+the shares of the single pixels. `tests/probe/test_worked_example.py` computes all these numbers.
 """
 
 from __future__ import annotations
@@ -17,15 +40,16 @@ from sanitizer.probe.gradients.folding import FoldedConv2d
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Parts = Callable[[nn.Module, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
+    ImageParts = Callable[[nn.Module, torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
+    """(layer, its input (B, …), gradient at its output (B, …)) to: parameter to each image's gradient (B, …)."""
 
 
 class PerImageGradients:
     """Collects per-image gradients of a model that runs forward and backward inside the `with` block.
 
     Attributes (after `backward`):
-        total: Parameter name to the batch gradient.
-        squared_norm: |g|² over all of `total`.
+        total: Parameter name to the batch gradient g, in the parameter's shape.
+        squared_norm: |g|² over all parameters in `total`.
         image_squared: float64 (B,) |g_i|².
         image_dot: float64 (B,) <g_i, g>.
     """
@@ -46,7 +70,7 @@ class PerImageGradients:
         self._collecting = True
 
     def __enter__(self) -> PerImageGradients:
-        # Weights need no gradient of their own: their parts are computed here, and the graph keeps no inputs twice.
+        # The hooks compute the gradients of these weights. Without `requires_grad`, autograd stores no inputs for them.
         for p in self._frozen:
             p.requires_grad_(False)
         self._handles = [layer.register_forward_hook(self._after_forward) for layer in self._layers]
@@ -61,14 +85,16 @@ class PerImageGradients:
     def _after_forward(
         self, layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
     ) -> None:
-        if not output.requires_grad:  # nothing before it does: the graph begins here
+        if (
+            not output.requires_grad
+        ):  # nothing before this layer needs a gradient: autograd's graph begins here
             output.requires_grad_(True)
         self._calls[id(layer)] = self._calls.get(id(layer), 0) + 1
         x = inputs[0].detach()
         output.register_hook(lambda gradient: self._at_gradient(layer, x, gradient))  # type: ignore[no-untyped-call]
 
     def forward(self, model: nn.Module, images: torch.Tensor) -> Any:
-        """The model's outputs. Layers that the loss runs afterwards (the flow of a pose head) are not listened to."""
+        """The model's outputs. Layers that run later, in the loss (the flow of a pose head), get no hooks."""
         outputs = model(images)
         for handle in self._handles:
             handle.remove()
@@ -78,12 +104,14 @@ class PerImageGradients:
         if not self._collecting:
             return
         with torch.no_grad():
-            parts = _PARTS[type(layer)](layer, x, gradient)
+            parts = _IMAGE_PARTS[type(layer)](layer, x, gradient)
             pending = self._pending.setdefault(id(layer), {})
             for name, part in parts.items():
                 pending[name] = pending[name] + part if name in pending else part
             self._calls[id(layer)] -= 1
-            if self._calls[id(layer)] == 0:  # a layer that is used twice has two parts of one gradient
+            if (
+                self._calls[id(layer)] == 0
+            ):  # the gradient of a layer that is used twice is a sum over both uses
                 parts = self._pending.pop(id(layer))
                 if isinstance(layer, FoldedConv2d):
                     parts = layer.unfolded(parts["weight"], parts["bias"])
@@ -93,14 +121,19 @@ class PerImageGradients:
                     self._count(name, part)
 
     def _count(self, name: str, parts: torch.Tensor) -> None:
-        """Take in one parameter's per-image gradients (B, …)."""
+        """Add one parameter's per-image gradients (B, …) to `total` and to the norms and dot products."""
         flat = parts.flatten(1)
         total = flat.sum(0)
         self.total[name] = total.view(parts.shape[1:])
         self._sums.append(((flat * flat).sum(1).double(), (flat @ total).double()))
 
     def backward(self, outputs: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> None:
-        """Run backward from the outputs; parameters of layers of other kinds are differentiated image by image."""
+        """Run one backward pass, and set the attributes.
+
+        Args:
+            outputs: Outputs of the model, (B, …) each.
+            gradients: Gradient of the loss at each output, in the output's shape.
+        """
         used = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad]
         if self._others:
             self._differentiate_others(used)
@@ -111,7 +144,7 @@ class PerImageGradients:
         self.squared_norm = float(sum((t.double() ** 2).sum() for t in self.total.values()))
 
     def _differentiate_others(self, used: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Parameters that no rule below covers: one backward pass an image, without the layers' hooks."""
+        """For parameters of layers that are not in `_IMAGE_PARTS`: one backward pass per image, without the hooks."""
         self._collecting = False
         per_image: list[list[torch.Tensor]] = []
         for i in range(len(used[0][0])):
@@ -131,10 +164,14 @@ class PerImageGradients:
 
 
 def _layers(model: nn.Module, names: dict[int, str]) -> Iterator[nn.Module]:
-    """Modules whose own parameters `_PARTS` can take apart; frozen BatchNorm alone, as a live one mixes images."""
+    """Modules that have trainable parameters and are in `_IMAGE_PARTS`.
+
+    Raises:
+        ValueError: A BatchNorm is not frozen: it mixes images, so the gradient is no sum over images.
+    """
     for module in model.modules():
         own = list(module.parameters(recurse=False))
-        if type(module) not in _PARTS or not any(id(p) in names for p in own):
+        if type(module) not in _IMAGE_PARTS or not any(id(p) in names for p in own):
             continue
         if isinstance(module, nn.BatchNorm2d) and module.training:
             raise ValueError("BatchNorm is not frozen: call freeze_batchnorm(model) first")
@@ -177,7 +214,7 @@ def _conv2d_weight(layer: nn.Conv2d, x: torch.Tensor, gradient: torch.Tensor) ->
         )[1]
         return found
 
-    if layer.groups > 1:  # depthwise: images are more groups
+    if layer.groups > 1:  # depthwise: treat the images as further groups of one convolution
         go, xs = (t.reshape(1, -1, *t.shape[2:]) for t in (gradient, x))
         weight = layer.weight.repeat(len(x), 1, 1, 1)
         return weight_gradient(go, xs, weight, layer.groups * len(x)).view(len(x), *layer.weight.shape)
@@ -222,7 +259,7 @@ def _linear(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> dict[s
     return parts
 
 
-_PARTS: dict[type[nn.Module], Parts] = {
+_IMAGE_PARTS: dict[type[nn.Module], ImageParts] = {
     nn.Conv2d: _conv2d,
     FoldedConv2d: _conv2d,
     nn.ConvTranspose2d: _conv_transpose2d,

@@ -1,7 +1,7 @@
-"""What one image's outputs say of its labels: how well the model stands behind each row, and what it sees besides.
+"""Compares an image's predictions with its labels: how well they support each row, and which objects have no row.
 
-Everything is read off the outputs and the assignment of a batch that was measured anyway. Boxes here are in pixels of
-the network's input; `Letterbox` takes a point back to the image.
+All numbers come from the outputs and the assignment that the attribution of the batch needs anyway. Boxes are in pixels
+of the network's input; `Letterbox` converts them to normalised coordinates of the image.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from sanitizer.probe.gradients.outputs import Assignment
 
 SEEN_AT_LEAST = 0.03
-"""Class probability from which a prediction counts as seen at all; what it is worth, the dataset's statistics say."""
+"""Predictions with a lower class probability are ignored. The others are compared over the whole dataset."""
 SAME_OBJECT_IOU = 0.5
-"""Overlap of two predictions, or of a prediction and a label, from which they are about one object."""
+"""Two predictions, or a prediction and a label, with a larger IoU belong to the same object."""
 UNMATCHED_IOU = 0.4
-"""A prediction that overlaps no label by as much has no label."""
+"""A prediction has no label if its IoU with every label is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How an image lies in the network's square input.
+    """Where a resized image is in the network's square input.
 
     Attributes:
-        left, top: Pixels of padding.
-        width, height: Size of the resized image inside, pixels.
+        left, top: Padding, input pixels.
+        width, height: Size of the resized image, input pixels.
     """
 
     left: float
@@ -44,21 +44,27 @@ class Letterbox:
 
     @classmethod
     def of(cls, image_width: int, image_height: int, imgsz: int) -> Letterbox:
-        """As Ultralytics' loader resizes (long side to imgsz, rounded up) and then pads, both sides alike."""
+        """The letterbox of Ultralytics' loader: it resizes the long side to imgsz, then pads both sides equally.
+
+        Args:
+            image_width: Pixels of the image file.
+            image_height: Pixels of the image file.
+            imgsz: Side of the input, pixels.
+        """
         scale = imgsz / max(image_width, image_height)
         width = min(math.ceil(image_width * scale), imgsz)
         height = min(math.ceil(image_height * scale), imgsz)
         return cls(round((imgsz - width) / 2 - 0.1), round((imgsz - height) / 2 - 0.1), width, height)
 
     def normalised(self, xyxy: torch.Tensor) -> torch.Tensor:
-        """(N, 4) centre and size, 0 to 1 in the image, of corner boxes (N, 4) in input pixels."""
+        """Convert boxes (N, 4), xyxy in input pixels, to (N, 4) xywh, normalised in the image and cut at its edges."""
         low = torch.tensor([self.left, self.top, self.left, self.top], device=xyxy.device)
         size = torch.tensor([self.width, self.height, self.width, self.height], device=xyxy.device)
         x1, y1, x2, y2 = ((xyxy - low) / size).clamp(0, 1).unbind(1)
         return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], 1)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the input, normalised, moved into the image where it lies in the padding."""
+        """Convert a point in input pixels to normalised ones; a point in the padding moves to the image's edge."""
         return (
             min(max((x - self.left) / self.width, 0.0), 1.0),
             min(max((y - self.top) / self.height, 0.0), 1.0),
@@ -67,18 +73,20 @@ class Letterbox:
 
 @dataclass(frozen=True, slots=True)
 class ImageSignals:
-    """One image with R label rows and P predicted objects.
+    """What the predictions say about one image with R label rows and P predicted objects. Arrays without type: float64.
 
     Attributes:
-        support: (R,) the most that a prediction stands behind the row: class probability times IoU, 0 to 1.
-        best_iou: (R,) IoU of the closest prediction, whatever its class.
-        other_class: int64 (R,) the class that predictions on the row's box are most sure of, besides the row's own.
-        other_probability, own_probability: (R,) their probabilities there; 0 where no prediction lies on the box.
-        weight: (R,) class-score targets that the assigner gave the row's anchors, summed: how much is learnt from it.
-        object_score: (P,) class probability of each predicted object, duplicates suppressed.
-        object_class: int64 (P,).
+        support: (R,) largest product, over all predictions, of the probability of the row's class and the IoU, 0 to 1.
+        best_iou: (R,) IoU of the closest prediction of any class.
+        other_class: int64 (R,) most probable class, except the row's own, among predictions on the row's box.
+        other_probability: (R,) probability of `other_class` there; 0 if no prediction is on the box.
+        own_probability: (R,) largest probability of the row's own class there; 0 if no prediction is on the box.
+        weight: (R,) label weight: sum of the class-score targets that the assigner gave to the row's anchors. Training
+            learns more from a row with a larger weight.
+        object_score: (P,) class probability of each predicted object, after non-maximum suppression.
+        object_class: int64 (P,) class of each predicted object.
         object_iou: (P,) IoU with the closest label row.
-        object_xywh: (P, 4) normalised centre and size in the image.
+        object_xywh: (P, 4) centre and size, normalised in the image.
     """
 
     support: NDArray[np.float64]
@@ -93,7 +101,10 @@ class ImageSignals:
     object_xywh: NDArray[np.float64]
 
     def placed(self, order: NDArray[np.int64], n_rows: int) -> ImageSignals:
-        """The same with the rows at places `order` of `n_rows`; rows that have none got no training at all (NaN, 0)."""
+        """The same signals for `n_rows` rows, of which these are the rows with the numbers `order`, int64 (R,).
+
+        The others are rows that the loss did not use: their `weight` is 0, their other numbers are NaN (class: -1).
+        """
 
         def spread(values: NDArray[Any], missing: float) -> NDArray[Any]:
             placed = np.full(n_rows, missing, values.dtype)
@@ -122,12 +133,12 @@ def image_signals(
     """Compare one image's predictions with its rows.
 
     Args:
-        probabilities: (A, nc) class probabilities at every anchor.
-        assignment: Of the batch.
-        index: Number of the image in it.
-        class_id: int64 (R,).
-        gt_boxes: (R, 4) xyxy or (R, 5) xywh and angle, input pixels.
-        letterbox: How the image lies in the input.
+        probabilities: float (A, nc) class probabilities at every anchor.
+        assignment: The assigner's result for the batch.
+        index: Number of the image in the batch.
+        class_id: int64 (R,) classes of the rows.
+        gt_boxes: float (R, 4) xyxy, or (R, 5) xywh and angle of oriented boxes, input pixels.
+        letterbox: Where the image is in the input.
     """
     predicted = assignment.predicted_boxes[index].float()
     iou = overlaps(predicted, gt_boxes.float())  # (A, R)
@@ -136,9 +147,9 @@ def image_signals(
     support = (own * iou).amax(0) if n_rows else own.new_zeros(0)
     on_box = iou > SAME_OBJECT_IOU
     own_there = torch.where(on_box, own, 0.0).amax(0) if n_rows else support
-    # (R, nc): the surest probability of each class among predictions on the row's box.
+    # (R, nc): the largest probability of each class among predictions on the row's box.
     there = torch.stack(
-        [_surest(probabilities, on_box[:, r]) for r in range(n_rows)] or [probabilities[:0].sum(0)]
+        [_largest(probabilities, on_box[:, r]) for r in range(n_rows)] or [probabilities[:0].sum(0)]
     )
     there = there[:n_rows]
     others = there.scatter(1, class_id[:, None], -1.0)
@@ -165,7 +176,10 @@ def _array(values: torch.Tensor) -> NDArray[np.float64]:
 
 
 def overlaps(predicted: torch.Tensor, gt_boxes: torch.Tensor) -> torch.Tensor:
-    """IoU (A, R) of corner boxes; of oriented boxes (xywh and angle) the probabilistic IoU."""
+    """float (A, R): IoU of A predicted and R label boxes.
+
+    Boxes are xyxy, (…, 4). For oriented boxes, xywh and angle, (…, 5), this is the probabilistic IoU.
+    """
     if gt_boxes.shape[1] == 5:
         found: torch.Tensor = batch_probiou(predicted, gt_boxes)
     else:
@@ -174,19 +188,19 @@ def overlaps(predicted: torch.Tensor, gt_boxes: torch.Tensor) -> torch.Tensor:
 
 
 def corners(boxes: torch.Tensor) -> torch.Tensor:
-    """(N, 4) xyxy of corner boxes, or of the unrotated form of oriented ones."""
+    """(N, 4) xyxy of boxes (N, 4) xyxy, or of oriented boxes (N, 5) without their rotation."""
     if boxes.shape[1] == 4:
         return boxes
     return torch.cat([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
 
 
-def _surest(probabilities: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """(nc,) each class's highest probability among the chosen anchors; zeros where none is."""
+def _largest(probabilities: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """(nc,) largest probability of each class among the chosen anchors; zeros if none is chosen."""
     return probabilities[chosen].amax(0) if bool(chosen.any()) else torch.zeros_like(probabilities[0])
 
 
 def _suppressed(probabilities: torch.Tensor, predicted: torch.Tensor, most: int = 300) -> torch.Tensor:
-    """Anchors of distinct objects, the surest first: greedy non-maximum suppression over all classes."""
+    """int64 (P,) anchors of different objects, most probable first: greedy non-maximum suppression over all classes."""
     scores = probabilities.amax(1)
     order = scores.argsort(descending=True)[: most * 10]
     order = order[scores[order] > SEEN_AT_LEAST]
@@ -202,6 +216,7 @@ def _suppressed(probabilities: torch.Tensor, predicted: torch.Tensor, most: int 
 
 
 def _weights(assignment: Assignment, index: int, n_rows: int) -> torch.Tensor:
+    """float (R,): label weight of each row of one image."""
     foreground = assignment.foreground[index]
     targets = assignment.target_scores[index].sum(1).float()
     weights = torch.zeros(max(n_rows, 1), device=targets.device)

@@ -1,4 +1,4 @@
-"""Who measures: the devices of this machine, each with the whole model, or actors on a Ray cluster."""
+"""The measuring pass over all batches: on the devices of this machine or on a Ray cluster, each with a whole model."""
 
 from __future__ import annotations
 
@@ -23,19 +23,25 @@ if TYPE_CHECKING:
     Batch = tuple[int, Sequence[int]]
 
 ACTOR_RESTARTS = 4
-"""Times that an actor may be lost, with its process or its node, before the probe is given up."""
+"""How often a lost actor (its process or node ended) is started again before the probe stops with an error."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """What a measurer must know besides the model: the samples, what they are judged as, and train arguments."""
+class MeasurerSettings:
+    """Everything but the model and the device that a `Measurer` needs.
+
+    Attributes:
+        samples: The training images with their label rows.
+        spec: Task, classes and keypoints.
+        settings: Ultralytics train arguments.
+    """
 
     samples: Sequence[Sample]
     spec: TaskSpec
     settings: Mapping[str, Any]
 
     def measurer(self, network: torch.nn.Module, device: torch.device) -> Measurer:
-        """A measurer of this model on a device."""
+        """A measurer for this model on this device."""
         data: dict[str, Any] = {"names": dict(self.spec.names), "nc": self.spec.nc, "channels": 3}
         data["kpt_shape"] = list(self.spec.kpt_shape)
         hyp = get_cfg(DEFAULT_CFG, {**self.settings, "task": self.spec.task})
@@ -48,19 +54,31 @@ class Setup:
 
 
 def measure_here(
-    setup: Setup, network: torch.nn.Module, devices: Sequence[torch.device], batches: Sequence[Batch]
+    settings: MeasurerSettings,
+    network: torch.nn.Module,
+    devices: Sequence[torch.device],
+    batches: Sequence[Batch],
 ) -> Iterator[list[Measured]]:
-    """Measure numbered batches one after the other, on as many devices as there are."""
-    measurers = [setup.measurer(copy, device) for copy, device in replicas(network, devices)]
+    """Measure batches, as many at the same time as there are devices.
+
+    Args:
+        settings: For the measurers.
+        network: The model after the warm-up.
+        devices: Devices of this machine.
+        batches: (number of the batch, indices of its samples).
+
+    Yields:
+        The measured images of each batch, batches in order.
+    """
+    measurers = [settings.measurer(copy, device) for copy, device in replicas(network, devices)]
     if len(measurers) == 1:
         for number, indices in batches:
             yield measurers[0].measure(indices, number)
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(
-        len(measurers)
-    ) as pool:  # a thread a GPU: kernels run outside the interpreter's lock
+    # One thread per GPU is enough: kernels run outside the interpreter's lock.
+    with ThreadPoolExecutor(len(measurers)) as pool:
         for k in range(0, len(batches), len(measurers)):
             group = batches[k : k + len(measurers)]
             numbers, indices_of_group = zip(*group, strict=True)
@@ -68,14 +86,14 @@ def measure_here(
 
 
 def measure_on_ray(
-    ray: Any, setup: Setup, network: torch.nn.Module, batches: Sequence[Batch]
+    ray: Any, settings: MeasurerSettings, network: torch.nn.Module, batches: Sequence[Batch]
 ) -> Iterator[list[Measured]]:
-    """Measure numbered batches, in order, on the free GPUs of a connected cluster; on its cores where it has none.
+    """Measure batches on the free GPUs of a connected Ray cluster, or on its cores if it has no free GPU.
 
-    An actor that is lost is started again, and measures its batch again.
+    Arguments and results as for `measure_here`. An actor that is lost starts again and measures its batch again.
 
     Raises:
-        EngineError: An actor is lost again and again.
+        EngineError: An actor was lost more than `ACTOR_RESTARTS` times.
     """
     from ray.util import ActorPool
 
@@ -85,8 +103,8 @@ def measure_on_ray(
     actor = ray.remote(
         num_cpus=1, num_gpus=int(on_gpu), max_restarts=ACTOR_RESTARTS, max_task_retries=ACTOR_RESTARTS
     )(_Actor)
-    setup_ref, network_ref = ray.put(setup), ray.put(network.cpu())
-    actors = [actor.remote(setup_ref, network_ref) for _ in range(count)]
+    settings_ref, network_ref = ray.put(settings), ray.put(network.cpu())
+    actors = [actor.remote(settings_ref, network_ref) for _ in range(count)]
     pool: Any = ActorPool(actors)
     try:
         yield from pool.map(lambda one, batch: one.measure.remote(*batch), batches)
@@ -100,12 +118,12 @@ def measure_on_ray(
 
 
 class _Actor:
-    """A measurer on the device that Ray gave to this process."""
+    """A measurer in a process of the Ray cluster, on the device that Ray gave to the process."""
 
-    def __init__(self, setup: Setup, network: torch.nn.Module) -> None:
+    def __init__(self, settings: MeasurerSettings, network: torch.nn.Module) -> None:
         device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
         with silent_ultralytics():
-            self._measurer = setup.measurer(network.to(device), device)
+            self._measurer = settings.measurer(network.to(device), device)
 
     def measure(self, number: int, indices: Sequence[int]) -> list[Measured]:
         with silent_ultralytics():
