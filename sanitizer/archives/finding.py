@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.layout import find_loose_files, refuse_unknown_splits
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.model import DatasetError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.storage.base import Storage
 
 
@@ -44,12 +44,12 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         packed = packed_dataset(given if storage.remote else paths, splits, storage)
         if packed is not None:
             refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-            return replace(packed, faults=[*_oddities(storage), *packed.faults])
+            return replace(packed, faults=[*_storage_faults(storage), *packed.faults])
         try:
             dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml)
         except TooManyFilesError as error:
             raise DatasetError(str(error)) from None
-        return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
+        return replace(dataset, faults=[*_storage_faults(storage), *dataset.faults])
     except BaseException:
         storage.drop_listings()  # a listing may be what is wrong: the next search asks anew
         raise
@@ -66,5 +66,5 @@ def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None
     return unpacked(find_dataset(paths, splits))
 
 
-def _oddities(storage: Storage) -> list[Place]:
-    return [place(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]
+def _storage_faults(storage: Storage) -> list[DatasetFault]:
+    return [dataset_fault(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]

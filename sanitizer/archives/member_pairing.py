@@ -10,10 +10,10 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
+from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder, is_image_name, label_folder
-from sanitizer.dataset.pairing import is_label_name
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
@@ -84,7 +84,7 @@ class MemberPairer:
     archive: str
     root: str
     split: str
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     _key: str | None = None
     _images: dict[str, StoredImage] = field(default_factory=dict)
     _labels: dict[str, bytes | OSError] = field(default_factory=dict)
@@ -177,7 +177,7 @@ class MemberPairer:
         a, b = (shown(n[n.rfind("/") + 1 :]) for n in (name, first))
         detail = f"{a} and {b} share one label file, {self._show(label)}: training gives both the same boxes"
         advice = "Rename one image and its label, or delete the copy."
-        self.faults.append(self._place("D008", detail, advice, image=name, label=label))
+        self.faults.append(self._fault_of("D008", detail, advice, image=name, label=label))
 
     def _refuse_second(self, name: str, *known: Mapping[str, object]) -> None:
         if not any(name in names for names in known):
@@ -187,7 +187,7 @@ class MemberPairer:
             " unpacking keeps only the last"
         )
         where = {"image": name} if is_image_member(name) else {"label": name}
-        self.faults.append(self._place("D008", detail, "Pack it once.", **where))
+        self.faults.append(self._fault_of("D008", detail, "Pack it once.", **where))
 
     def _unlabelled(self, name: str) -> set[str]:
         """D006, or L009 where there is a label that only its ending hides; names that are settled with it."""
@@ -201,7 +201,7 @@ class MemberPairer:
             image, found = (shown(n[n.rfind("/") + 1 :]) for n in (name, hidden))
             detail = f"training looks for {base} and does not find {found}: it reads {image} as background"
             self.faults.append(
-                Place(
+                DatasetFault(
                     "L009", self._path(hidden), self._path(name), self._path(hidden), self.split,
                     values={"problem": detail, "detail": detail},
                     suggestion=f"Rename the file to {base}.", severity=Severity.WARNING,
@@ -211,7 +211,7 @@ class MemberPairer:
         folder = wanted[: max(wanted.rfind("/"), 0)]
         detail = f"no label file of this name in {self._show(folder)}: training reads the image as background"
         advice = "Label the image; if there really is nothing on it, add an empty label file to say so."
-        self.faults.append(self._place("D006", detail, advice, image=name))
+        self.faults.append(self._fault_of("D006", detail, advice, image=name))
         return set()
 
     def _report_orphans(self, names: list[str]) -> None:
@@ -220,19 +220,19 @@ class MemberPairer:
             detail += ": the rows are judged without image sizes"
             advice = "Put the images beside them to have sizes, aspect ratios and the images checked too."
             self.faults.append(
-                place("D007", detail, advice, Severity.INFO, file=self.archive, split=self.split)
+                dataset_fault("D007", detail, advice, Severity.INFO, file=self.archive, split=self.split)
             )
             return
         for name in names:
             folder = images_of(name[: max(name.rfind("/"), 0)])
             detail = f"no image of this name in {self._show(folder)}: training never reads this file"
             advice = "Restore or rename the image, or delete the label file."
-            self.faults.append(self._place("D007", detail, advice, label=name))
+            self.faults.append(self._fault_of("D007", detail, advice, label=name))
 
-    def _place(self, rule: str, detail: str, advice: str, **names: str) -> Place:
+    def _fault_of(self, rule: str, detail: str, advice: str, **names: str) -> DatasetFault:
         where: dict[str, Any] = {key: self._path(name) for key, name in names.items()}
         opened = where.get("image") or where.get("label")
-        return place(rule, detail, advice, file=opened, split=self.split, **where)
+        return dataset_fault(rule, detail, advice, file=opened, split=self.split, **where)
 
     def _path(self, name: str) -> str:
         return f"{self.archive}/{name}" if name else self.archive

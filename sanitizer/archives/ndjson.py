@@ -17,7 +17,7 @@ from sanitizer.archives.member_pairing import Pair
 from sanitizer.archives.read_ahead import blocks_of
 from sanitizer.archives.stored_images import sized_image, stored_table
 from sanitizer.archives.tar.chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sanitizer.archives.read_ahead import Opener
     from sanitizer.dataset.model import Pack
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.images.image_files import ImageMode
 
 SPLITS = ("train", "val", "test")
@@ -247,7 +247,7 @@ class NdjsonReader:
         sentence = f"{where}{shown(self.pack.path, self.root)} {detail}"
         advice = "Correct the line, or export the dataset again."
         self.faults.append(
-            place(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
+            dataset_fault(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
         )
 
     def _chunk(self, records: Sequence[Record]) -> PackChunk:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.archives.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.archives.read_ahead import blocks_of, open_unbuffered, opener_in
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.tables import TASKS
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sanitizer.archives.read_ahead import Opener
-    from sanitizer.dataset.tables import Place, Task
+    from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.storage.remote import RemoteStorage
 
 RANGE_BYTES = 1 << 26
@@ -47,12 +47,12 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
     """
     root = os.path.dirname(path)
     size, opener = _opened(path, storage)
-    faults: list[Place] = []
+    faults: list[DatasetFault] = []
     try:
         record = _first_record(path, root, faults, opener)
         found = _splits(path, opener)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         raise
     names = _names(record, path, root, faults)
     _report_splits(found, path, root, faults)
@@ -64,7 +64,7 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
         where = f"{shown(path, root)} is a dataset for the task {in_short(declared)}"
         detail = f"{where}, whose records hold no boxes to judge"
         faults.append(
-            place(
+            dataset_fault(
                 "D001", detail, "Scan detect, segment, pose or obb sets.", Severity.WARNING, file=path, line=1
             )
         )
@@ -94,12 +94,12 @@ def _opened(path: str, storage: Storage) -> tuple[int, Opener]:
     try:
         size = cast("RemoteStorage", storage).known_size(path)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         raise
     return size, opener_in(storage, size)
 
 
-def _first_record(path: str, root: str, faults: list[Place], opener: Opener) -> dict[str, Any]:
+def _first_record(path: str, root: str, faults: list[DatasetFault], opener: Opener) -> dict[str, Any]:
     """The dataset's own record; empty where the first line is none."""
     with opener(path) as file:
         head = b""
@@ -112,19 +112,19 @@ def _first_record(path: str, root: str, faults: list[Place], opener: Opener) -> 
         record = parse_line(text.partition(b"\n")[0])
     except RecordError as error:
         detail = f"line {line} of {shown(path, root)}, the dataset's record, {error}; {STOPS}"
-        faults.append(place("D001", detail, advice, Severity.ERROR, file=path, line=line))
+        faults.append(dataset_fault("D001", detail, advice, Severity.ERROR, file=path, line=line))
         return {}
     if "class_names" not in record and ("file" in record or record.get("type") == "image"):
         detail = (
             f"line {line} of {shown(path, root)} is the record of an image, and the dataset's own is missing:"
             " the converter takes the first line for it and loses the image"
         )
-        faults.append(place("D001", detail, advice, Severity.ERROR, file=path, line=line))
+        faults.append(dataset_fault("D001", detail, advice, Severity.ERROR, file=path, line=line))
         return {}
     return record
 
 
-def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) -> dict[int, str]:
+def _names(record: dict[str, Any], path: str, root: str, faults: list[DatasetFault]) -> dict[int, str]:
     """Class names, the gaps filled as the converter fills them."""
     given = record.get("class_names", {})
     try:
@@ -134,13 +134,13 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) ->
     except (AttributeError, TypeError, ValueError, RecursionError):
         detail = f"`class_names` of {shown(path, root)} is no mapping of class ids to names; {STOPS}"
         advice = 'Write "class_names": {"0": "first", "1": "second"}.'
-        faults.append(place("D003", detail, advice, Severity.ERROR, file=path, line=1))
+        faults.append(dataset_fault("D003", detail, advice, Severity.ERROR, file=path, line=1))
         return {}
     gaps = [i for i in range(max(names, default=-1) + 1) if i not in names]
     if gaps:
         where, added = shown(path, root), f"class{gaps[0]}"
         detail = f"`class_names` of {where} has no name for id {gaps[0]}: the converter calls it {added}"
-        faults.append(place("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
+        faults.append(dataset_fault("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
     return {i: names.get(i, f"class{i}") for i in range(max(names, default=-1) + 1)}
 
 
@@ -160,12 +160,14 @@ def _splits(path: str, opener: Opener) -> list[str]:
     return [name for name in SPLITS if name.encode() in found]
 
 
-def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) -> None:
+def _report_splits(found: list[str], path: str, root: str, faults: list[DatasetFault]) -> None:
     """D002 for what the converter makes of missing splits; a file without any is read as train."""
     if "train" not in found:
         detail = f"no record of {shown(path, root)} has the split train; {STOPS}"
         faults.append(
-            place("D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train")
+            dataset_fault(
+                "D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train"
+            )
         )
     elif "val" not in found:
         detail = (
@@ -173,13 +175,13 @@ def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) 
         )
         detail += " at random"
         advice = "Choose the validation images yourself."
-        faults.append(place("D002", detail, advice, Severity.WARNING, file=path, split="val"))
+        faults.append(dataset_fault("D002", detail, advice, Severity.WARNING, file=path, split="val"))
     if not found:
         found.append("train")
 
 
 def _keypoint_shape(
-    record: dict[str, Any], packs: Sequence[Pack], faults: list[Place], opener: Opener
+    record: dict[str, Any], packs: Sequence[Pack], faults: list[DatasetFault], opener: Opener
 ) -> tuple[int, int]:
     """kpt_shape as given, else as the converter concludes it from the first fifty rows."""
     given = record.get("kpt_shape")
@@ -208,7 +210,9 @@ def _keypoint_shape(
     detail = f"a pose dataset without a `kpt_shape` that its rows agree on; {STOPS}"
     where = packs[0].path if packs else None
     faults.append(
-        place("D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1)
+        dataset_fault(
+            "D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1
+        )
     )
     return 0, 0
 

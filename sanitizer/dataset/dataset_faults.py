@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault
 
 if TYPE_CHECKING:
     from sanitizer.findings.finding import Severity
     from sanitizer.storage.base import Storage
 
 
-def place(rule: str, detail: str, suggestion: str, severity: Severity | None = None, **where: Any) -> Place:
-    """A `Place` whose message is the whole sentence `detail`; `where` are the fields of `Place`."""
-    return Place(rule, values={"detail": detail}, suggestion=suggestion, severity=severity, **where)
+def dataset_fault(
+    rule: str, detail: str, suggestion: str, severity: Severity | None = None, **where: Any
+) -> DatasetFault:
+    """A `DatasetFault` whose message is the whole sentence `detail`; `where` are the fields of `DatasetFault`."""
+    return DatasetFault(rule, values={"detail": detail}, suggestion=suggestion, severity=severity, **where)
 
 
 def find_from(base: str, path: str, storage: Storage) -> str:

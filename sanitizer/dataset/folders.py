@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import MAX_CLASSES
+from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder
-from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
-from sanitizer.storage.base import unreadable
+from sanitizer.storage.base import raise_if_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,6 +172,6 @@ def _lines(path: str, storage: Storage) -> list[str]:
         with storage.open(path) as file:
             raw = file.read(_MAX_BYTES)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         return []
     return [line for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip()]

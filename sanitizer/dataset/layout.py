@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.download_key import check_download
+from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, with_states
-from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.single_files import (
     data_yamls_in,
     is_annotation_file,
@@ -31,7 +31,7 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sanitizer.dataset.tables import Place, Task
+    from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.storage.base import Storage
 
     ShardsOfYaml = Callable[[DataYaml, str, Sequence[str] | None, Storage], Dataset | None]
@@ -87,7 +87,7 @@ def _from_yaml(
     wanted: Sequence[str] | None,
     listing: Listing,
     shards_of_yaml: ShardsOfYaml,
-    faults: Sequence[Place] = (),
+    faults: Sequence[DatasetFault] = (),
 ) -> Dataset:
     """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
     packed = shards_of_yaml(document, data, wanted, listing.storage)
@@ -129,7 +129,9 @@ def _from_folder(
             names = ", ".join(shown(d.path, folder) for d in documents)
             detail = f"{len(documents)} files could be the data.yaml ({names}); the first was taken"
             faults.append(
-                place("D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path)
+                dataset_fault(
+                    "D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path
+                )
             )
         return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, faults)
     return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
@@ -177,12 +179,12 @@ def _from_layout(
     if not layout.names and _is_part(folder):
         near = nearest_data_yaml(os.path.dirname(folder), listing.storage)
     classes = read_classes(near) if near is not None else _NO_CLASSES
-    faults: list[Place] = []
+    faults: list[DatasetFault] = []
     if near is None:
         name = shown(os.path.basename(folder))
         detail = f"no data.yaml in {name}: it was read as {layout.described_as}; training needs a data.yaml"
         advice = "Write a data.yaml with train:, val: and names:; then class ids are checked too."
-        faults.append(place("D001", detail, advice, Severity.INFO, file=data_file or folder))
+        faults.append(dataset_fault("D001", detail, advice, Severity.INFO, file=data_file or folder))
     return _assemble(folder, layout, data, wanted, near.path if near else None, listing, classes, faults)
 
 
@@ -200,7 +202,7 @@ def _assemble(
     yaml_path: str | None,
     listing: Listing,
     classes: Classes,
-    faults: Sequence[Place],
+    faults: Sequence[DatasetFault],
     document: DataYaml | None = None,
 ) -> Dataset:
     """A dataset from the look of its folder."""
@@ -227,11 +229,11 @@ def _finish(
     data: str,
     yaml_path: str | None,
     classes: Classes,
-    faults: Sequence[Place],
+    faults: Sequence[DatasetFault],
     task: Task | None,
 ) -> Dataset:
     """Pair images with labels and put everything together."""
-    pairer = Pairer(gatherer.listing, gatherer.root)
+    pairer = FilePairer(gatherer.listing, gatherer.root)
     splits = pairer.pair(images)
     storage = gatherer.listing.storage
     if storage.remote:

@@ -13,7 +13,7 @@ from sanitizer.storage.base import LOCAL, Storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-IMAGE_ENDINGS = frozenset(
+IMAGE_EXTENSIONS = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
 )
 """Ultralytics' IMG_FORMATS; compared in lower case."""
@@ -49,7 +49,7 @@ _IMAGES, _LABELS = "/images/", "/labels/"
 
 def is_image_name(name: str) -> bool:
     """Whether training takes a file of that name for an image."""
-    return name.rpartition(".")[2].lower() in IMAGE_ENDINGS and "." in name
+    return name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS and "." in name
 
 
 def label_folder(image_folder: str) -> str:
@@ -63,7 +63,7 @@ def image_folder(of_labels: str) -> str:
 
 
 @dataclass(slots=True)
-class Folder:
+class ListedFolder:
     """One folder's names, sorted into what matters here.
 
     Attributes:
@@ -97,8 +97,8 @@ class Folder:
         )  # fmt: skip
 
 
-def _list_folder(path: str) -> Folder:
-    folder = Folder(path)
+def _list_folder(path: str) -> ListedFolder:
+    folder = ListedFolder(path)
     try:
         # Every subfolder links back to its parent by `..`. Where exactly two links exist there is none, and only
         # names without a known ending can still be links to folders. File systems that do not count links say 1.
@@ -112,7 +112,7 @@ def _list_folder(path: str) -> Folder:
     return folder
 
 
-def _list_with_subfolders(folder: Folder) -> list[str]:
+def _list_with_subfolders(folder: ListedFolder) -> list[str]:
     """All names in the folder; those of subfolders are noted too. A folder a.jpg is an image to Ultralytics' glob."""
     with os.scandir(folder.path) as entries:
         kinds = [(entry.name, _is_folder(entry)) for entry in entries]
@@ -129,16 +129,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _add_subfolder(folder: Folder, name: str) -> None:
+def _add_subfolder(folder: ListedFolder, name: str) -> None:
     if name[0] != ".":
         folder.subfolders.append(name)
         if os.path.islink(f"{folder.path}/{name}"):
             folder.links.add(name)
 
 
-def _sort_out(folder: Folder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir) -> None:
+def _sort_out(
+    folder: ListedFolder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir
+) -> None:
     """Tell images, misspelt labels, caches and the rest apart by name."""
-    add_image, endings, subfolders = folder.images.append, IMAGE_ENDINGS, set(folder.subfolders)
+    add_image, endings, subfolders = folder.images.append, IMAGE_EXTENSIONS, set(folder.subfolders)
     for name in names:
         stem, dot, ending = name.rpartition(".")
         if dot and ending.lower() in endings:
@@ -156,9 +158,9 @@ def _sort_out(folder: Folder, names: Sequence[str], is_folder: Callable[[str], b
                 _add_subfolder(folder, name)
 
 
-def _list_remote(storage: Storage, path: str) -> Folder:
+def _list_remote(storage: Storage, path: str) -> ListedFolder:
     """The same from a storage that says which names are folders."""
-    folder = Folder(path)
+    folder = ListedFolder(path)
     names, folders = [], set()
     try:
         for entry in storage.list(path):
@@ -210,11 +212,11 @@ class Listing:
         self.storage = storage
         self.max_files = max_files()
         self.names_left = self.max_files
-        self._folders: dict[str, Folder] = {}
+        self._folders: dict[str, ListedFolder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
 
-    def folder(self, path: str) -> Folder:
+    def folder(self, path: str) -> ListedFolder:
         """The folder's names; empty, with `error` set, where it cannot be listed.
 
         Raises:
@@ -235,7 +237,7 @@ class Listing:
         if self.names_left < 0:
             raise TooManyFilesError(path, self.max_files)
 
-    def walk(self, root: str) -> Iterator[Folder]:
+    def walk(self, root: str) -> Iterator[ListedFolder]:
         """The folder and all below it that are not hidden, through links too, but never into a parent again.
 
         Folders that the kernel makes up, such as /proc and /sys, are left out.
@@ -243,7 +245,7 @@ class Listing:
         Raises:
             TooManyFilesError: There are more than `max_files` names in all the folders asked for so far.
         """
-        self.storage.expect_walk(root)
+        self.storage.prefetch_listings(root)
         linked = 0
         waiting: list[tuple[str, tuple[Hashable, ...], bool]] = [(root, (), False)]
         while waiting:

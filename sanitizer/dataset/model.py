@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
+from sanitizer.dataset.tables import Chunk, DatasetFault, Task, TaskSpec
 from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Dataset:
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int] = (0, 0)
-    faults: Sequence[Place] = field(default_factory=tuple)
+    faults: Sequence[DatasetFault] = field(default_factory=tuple)
     files_only: bool = False
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
@@ -255,7 +255,7 @@ class Dataset:
         packed = sum(pack.size_bytes for pack in self.packs) // APPROXIMATE_PAIR_BYTES
         return packed + sum(len(s) for s in self.splits)
 
-    def tells_changes(self) -> bool:
+    def has_all_stamps(self) -> bool:
         """Whether it is known of every file when it changes, so that what was found in it can be kept."""
         return all(
             split.states is None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.dataset_faults import find_from, place
+from sanitizer.dataset.dataset_faults import dataset_fault, find_from
 from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.counting import counted
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.storage.base import Storage
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
@@ -65,7 +65,7 @@ class SplitPaths:
     root: str
     splits: list[SplitSources] = field(default_factory=list)
     bases: list[str] = field(default_factory=list)
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -308,7 +308,7 @@ class _Resolver:
         split: str | None = None,
     ) -> None:
         self.result.faults.append(
-            place(rule, detail, advice, severity, file=self.document.path, line=line, split=split)
+            dataset_fault(rule, detail, advice, severity, file=self.document.path, line=line, split=split)
         )
 
 

@@ -134,7 +134,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatasetFault:
     """A fault of the dataset as a whole: paths are absolute, so that it may name any file.
 
     Attributes:

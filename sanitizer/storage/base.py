@@ -19,7 +19,7 @@ class StorageError(Exception):
     """A place that the dataset needs cannot be reached; the text is a sentence without any credential."""
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """One name in a folder.
 
     Attributes:
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     stamp: int
 
 
-class Oddity(NamedTuple):
+class StorageFault(NamedTuple):
     """What has no place among a storage's files, as the dataset is to report it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Storage(Protocol):
     """It is a `RemoteStorage`: files come by requests, or out of an archive."""
 
     @property
-    def faults(self) -> Sequence[Oddity]:
+    def faults(self) -> Sequence[StorageFault]:
         """What has no place among its files, and so is in no listing: members of an archive with odd names."""
         ...
 
@@ -84,7 +84,7 @@ class Storage(Protocol):
         """Seconds since 1970 of the last change; 0 where unknown. Raises OSError."""
         ...
 
-    def list(self, path: str) -> Iterator[Entry]:
+    def list(self, path: str) -> Iterator[FolderEntry]:
         """Everything in a folder, hidden names too, in no order. Raises OSError."""
         ...
 
@@ -120,7 +120,7 @@ class Storage(Protocol):
         """Tells a folder from every other, whatever path led to it; None where there is no such folder."""
         ...
 
-    def expect_walk(self, path: str) -> None:
+    def prefetch_listings(self, path: str) -> None:
         """Take notice that the folder and all below it will be asked for."""
         ...
 
@@ -138,7 +138,7 @@ class LocalStorage:
 
     remote = False
     failed: Mapping[str, str] = {}
-    faults: Sequence[Oddity] = ()
+    faults: Sequence[StorageFault] = ()
     isdir = staticmethod(os.path.isdir)
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
@@ -155,7 +155,7 @@ class LocalStorage:
         """The file, to read and seek in. NotRegularError, an OSError, where it is none: nothing is waited for."""
         return open_regular(path)
 
-    def list(self, path: str) -> Iterator[Entry]:
+    def list(self, path: str) -> Iterator[FolderEntry]:
         """Everything in a folder; what a broken link leads to has size and stamp -1."""
         with os.scandir(path) as entries:
             for entry in entries:
@@ -165,13 +165,13 @@ class LocalStorage:
                 except OSError:
                     size = stamp = -1
                 is_folder = size >= 0 and entry.is_dir()
-                yield Entry(entry.name, is_folder, 0 if is_folder else size, stamp)
+                yield FolderEntry(entry.name, is_folder, 0 if is_folder else size, stamp)
 
     def realpath(self, path: str) -> str:
         """The path with all links resolved."""
         return os.path.realpath(path)
 
-    def expect_walk(self, path: str) -> None:
+    def prefetch_listings(self, path: str) -> None:
         """Nothing: folders of a disk are read one by one."""
 
     def drop_listings(self) -> None:
@@ -195,7 +195,7 @@ class LocalStorage:
 LOCAL = LocalStorage()
 
 
-def unreadable(storage: Storage, path: str, error: OSError) -> None:
+def raise_if_unreachable(storage: Storage, path: str, error: OSError) -> None:
     """Raise StorageError where a file that the dataset depends on did not come; on a disk the caller decides.
 
     A file that is not there is no such case.

@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T], int]) -> Iterator[R]:
     """`call` of every item, in order, `in_flight` at a time while their weights are below `BYTES_IN_FLIGHT`."""
-    open_at_once = retries.PATIENCE.in_flight
+    open_at_once = retries.RETRY_POLICY.in_flight
     abandoned = threading.Event()
     threads = _threads(os.getpid(), open_at_once)
     waiting: deque[tuple[Future[R], int]] = deque()
@@ -42,7 +42,7 @@ def concurrently(call: Callable[[T], R], items: Iterable[T], weight: Callable[[T
                 future, done = waiting.popleft()
                 total -= done
                 yield future.result()
-            waiting.append((threads.submit(retries.until, abandoned, call, item), heavy))
+            waiting.append((threads.submit(retries.call_until_abandoned, abandoned, call, item), heavy))
             total += heavy
         while waiting:
             yield waiting.popleft()[0].result()

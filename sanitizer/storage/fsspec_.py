@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
-from sanitizer.storage.remote import Names, RemoteStorage, stamp_of
-from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.storage.remote import FolderEntries, RemoteStorage, stamp_of
+from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
 
@@ -118,7 +118,7 @@ class FsspecStorage(RemoteStorage):
     def run(self, coroutine: Callable[..., Any], *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
         """What a coroutine function returns in the file system's event loop, given up after some time."""
         asyn = importlib.import_module("fsspec.asyn")
-        limit = retries.PATIENCE.limit_s(n_bytes)
+        limit = retries.RETRY_POLICY.limit_s(n_bytes)
         return asyn.sync(self.filesystem().loop, coroutine, *args, timeout=limit, **kwargs)
 
     def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
@@ -137,7 +137,7 @@ class FsspecStorage(RemoteStorage):
         if stop is not None and stop - start > limit:
             raise too_large(limit, path)
         try:
-            data = patiently(partial(self._fetch_once, path, start, stop, size, limit))
+            data = with_retries(partial(self._fetch_once, path, start, stop, size, limit))
         except OutOfRangeError:
             return b"", size
         if len(data) > limit:
@@ -155,15 +155,15 @@ class FsspecStorage(RemoteStorage):
 
     def ask_size(self, path: str) -> int:
         """Bytes of a file, asked of the server."""
-        info = patiently(lambda: self.call("info", self.key(path)))
+        info = with_retries(lambda: self.call("info", self.key(path)))
         return int(info["size"])
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names."""
-        found = Names()
+        found = FolderEntries()
         key = self.key(path)
-        entries = patiently(lambda: self.call("ls", key, detail=True))
-        self.note_listed(len(entries))
+        entries = with_retries(lambda: self.call("ls", key, detail=True))
+        self.count_listed_names(len(entries))
         for info in entries:
             full = str(info["name"]).rstrip("/")
             if full.strip("/") == key.strip("/"):
@@ -174,7 +174,7 @@ class FsspecStorage(RemoteStorage):
         return found
 
 
-def add_info(found: Names, name: str, info: Mapping[str, Any]) -> None:
+def add_info(found: FolderEntries, name: str, info: Mapping[str, Any]) -> None:
     """Take one entry of an fsspec listing."""
     if name in ("", ".", ".."):
         return

@@ -16,8 +16,8 @@ from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.fsspec_ import FsspecStorage
 from sanitizer.storage.http_answers import allowed_target, read_body
-from sanitizer.storage.remote import Names
-from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, patiently
+from sanitizer.storage.remote import FolderEntries
+from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
 
@@ -48,7 +48,7 @@ class HttpStorage(FsspecStorage):
     def options(self) -> Mapping[str, Any]:
         """Addresses are quoted already."""
         timeout = importlib.import_module("aiohttp").ClientTimeout(
-            total=None, sock_connect=retries.PATIENCE.timeout_s, sock_read=retries.PATIENCE.timeout_s
+            total=None, sock_connect=retries.RETRY_POLICY.timeout_s, sock_read=retries.RETRY_POLICY.timeout_s
         )
         # A few bytes of a compressed answer can stand for gigabytes: it is unpacked within the limit, or not at all.
         return {"encoded": True, "client_kwargs": {"timeout": timeout, "auto_decompress": False}}
@@ -81,7 +81,7 @@ class HttpStorage(FsspecStorage):
         if 0 <= size <= start:
             return b"", size
         try:
-            return patiently(partial(self._get_once, path, start, stop, limit))
+            return with_retries(partial(self._get_once, path, start, stop, limit))
         except OutOfRangeError:
             return b"", max(size, 0)
 
@@ -141,20 +141,20 @@ class HttpStorage(FsspecStorage):
         """Bytes of a file, from the answer to a request for its first."""
         return self.fetch(path, 0, 1)[1]
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The names that the folder's page links to."""
         try:
-            page, _ = patiently(partial(self._get_once, path + "/", 0, None, limits.LISTING_BYTES))
+            page, _ = with_retries(partial(self._get_once, path + "/", 0, None, limits.LISTING_BYTES))
         except FileNotFoundError:
             if path == self.home:
                 raise OSError(errno.ENOENT, "the server has no page that lists this folder") from None
             raise
         self._note_folder(path)
-        found = Names()
+        found = FolderEntries()
         base = self.key(path + "/").partition("?")[0]
         below = urlsplit(base).path
         links = dict.fromkeys(match[1] for match in _LINK.finditer(page))
-        self.note_listed(len(links))
+        self.count_listed_names(len(links))
         for link in links:
             try:
                 target = urlsplit(urljoin(base, html.unescape(link.decode("utf-8", "replace"))))

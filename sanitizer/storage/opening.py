@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sanitizer.storage.remote import RemoteStorage
     from sanitizer.storage.zip_ import ZipStorage
 
-_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+_FILE_EXTENSIONS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
                  ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def open_url(url: str) -> tuple[RemoteStorage, str]:
         StorageError: The protocol is unknown, or a package is missing.
     """
     storage, path = find_server(url)
-    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
+    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_EXTENSIONS) else path
     if "{" in storage.home:  # of a pattern for shards
         storage.home = os.path.dirname(storage.home.partition("{")[0])
     return storage, path

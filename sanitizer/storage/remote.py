@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sanitizer.storage.base import Entry, Oddity, StorageError
+from sanitizer.storage.base import FolderEntry, StorageError, StorageFault
 from sanitizer.storage.retries import OutOfRangeError
 from sanitizer.util import limits
 from sanitizer.util.paths import is_inside
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 16
 
 
-class Names:
+class FolderEntries:
     """One folder: names, sizes and stamps of its files, and names of its folders; compact, as there may be millions."""
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class Names:
         """Where a file stands."""
         return {name: i for i, name in enumerate(self.files)}
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[FolderEntry]:
         for name in self.folders:
-            yield Entry(name, True, 0, -1)
+            yield FolderEntry(name, True, 0, -1)
         for name, size, stamp in zip(self.files, self.sizes, self.stamps, strict=True):
-            yield Entry(name, False, size, stamp)
+            yield FolderEntry(name, False, size, stamp)
 
 
 def stamp_of(*signs: object) -> int:
@@ -79,9 +79,9 @@ class RemoteStorage:
     def __init__(self, anchor: str, home: str) -> None:
         self.anchor = anchor
         self.home = home
-        self._known: dict[str, Names | None] = {}
+        self._known: dict[str, FolderEntries | None] = {}
         self._listed_names = self._listed_folders = 0
-        self.faults: Sequence[Oddity] = ()
+        self.faults: Sequence[StorageFault] = ()
         self.kept: dict[str, bytes] = {}
         """Whole files that were read once to look at a sample, and will be read again."""
         self.failed: dict[str, str] = {}
@@ -90,11 +90,11 @@ class RemoteStorage:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url(self.home)!r})"
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names, asked of the server. Raises OSError; FileNotFoundError where there is none."""
         raise NotImplementedError
 
-    def list_below(self, path: str) -> Mapping[str, Names] | None:
+    def list_below(self, path: str) -> Mapping[str, FolderEntries] | None:
         """All folders at and below this one by few requests; None where that is no cheaper than one by one."""
         return None
 
@@ -138,7 +138,7 @@ class RemoteStorage:
         self.kept.clear()
         self.failed.clear()
 
-    def note_listed(self, n_names: int) -> None:
+    def count_listed_names(self, n_names: int) -> None:
         """Take notice of so many names more that a server listed.
 
         Raises:
@@ -175,7 +175,7 @@ class RemoteStorage:
         self._entry(path)
         return 0.0
 
-    def list(self, path: str) -> Iterator[Entry]:
+    def list(self, path: str) -> Iterator[FolderEntry]:
         """Everything in a folder."""
         return iter(self._folder(path))
 
@@ -183,7 +183,7 @@ class RemoteStorage:
         """The names in a folder."""
         return [entry.name for entry in self._folder(path)]
 
-    def expect_walk(self, path: str) -> None:
+    def prefetch_listings(self, path: str) -> None:
         """Everything below a folder will be asked for: fetch it in as few requests as it takes."""
         if not self.isdir(path) or all(
             f"{path}/{name}" in self._known for name in self._folder(path).folders
@@ -236,22 +236,22 @@ class RemoteStorage:
         """The path of a folder."""
         return path if self.isdir(path) else None
 
-    def _entry(self, path: str) -> Entry:
+    def _entry(self, path: str) -> FolderEntry:
         """A file, by the listing of its folder."""
         parent, name = os.path.split(os.path.normpath(path))
         names = self._look(parent) if self.isdir(parent) else None
         i = None if names is None else names.position.get(name)
         if names is None or i is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return Entry(name, False, names.sizes[i], names.stamps[i])
+        return FolderEntry(name, False, names.sizes[i], names.stamps[i])
 
-    def _folder(self, path: str) -> Names:
+    def _folder(self, path: str) -> FolderEntries:
         names = self._look(path)
         if names is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return names
 
-    def _look(self, path: str) -> Names | None:
+    def _look(self, path: str) -> FolderEntries | None:
         """What is in a folder; None where there is none.
 
         Raises:
@@ -262,7 +262,7 @@ class RemoteStorage:
             self._known[path] = self._ask(path)
         return self._known[path]
 
-    def _ask(self, path: str) -> Names | None:
+    def _ask(self, path: str) -> FolderEntries | None:
         try:
             names = self.list_once(path)
         except FileNotFoundError:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often and how long a server is asked.
 
     Attributes:
@@ -52,13 +52,13 @@ class Patience:
         return self.timeout_s + n_bytes / self.slowest_bytes_per_s
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 _THREAD = threading.local()
 _NEVER = threading.Event()
 
 
-def until(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
+def call_until_abandoned(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
     """`call(item)` in a thread of many: once the event is set, it waits no longer, and nothing is tried again."""
     _THREAD.abandoned = abandoned
     return call(item)
@@ -81,7 +81,7 @@ class RefusedAnswerError(Exception):
     """An answer that is not taken, whatever is asked again; the text says why, in words of our own."""
 
 
-def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
+def with_retries(attempt: Callable[[], T], patience: RetryPolicy | None = None) -> T:
     """What `attempt` returns, tried again after faults that may pass.
 
     Raises:
@@ -90,7 +90,7 @@ def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
         TooLargeError: There are more bytes than may come.
         OSError: It failed to the end; `strerror` says how, without a word of the server's.
     """
-    patience = patience or PATIENCE
+    patience = patience or RETRY_POLICY
     for failed in range(1, patience.tries + 1):
         try:
             return attempt()
@@ -112,32 +112,32 @@ def _wait(seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _FailedTry:
     error: Exception
     passes: bool = False
 
 
-def _passing(words: str) -> _Fault:
-    return _Fault(IncompleteBodyError(words), passes=True)
+def _passing(words: str) -> _FailedTry:
+    return _FailedTry(IncompleteBodyError(words), passes=True)
 
 
-def _fault(error: Exception) -> _Fault:
+def _fault(error: Exception) -> _FailedTry:
     """What an exception of some client library comes down to."""
     if isinstance(error, OutOfRangeError):
-        return _Fault(OutOfRangeError())
+        return _FailedTry(OutOfRangeError())
     if isinstance(error, IncompleteBodyError):
         return _passing(str(error))
     if isinstance(error, TooLargeError):
-        return _Fault(error)
+        return _FailedTry(error)
     if isinstance(error, RefusedAnswerError):
-        return _Fault(OSError(errno.EIO, str(error)))
+        return _FailedTry(OSError(errno.EIO, str(error)))
     status = _http_status(error)
     if status is not None:
         return _by_status(status)
     if isinstance(error, FileNotFoundError):
-        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+        return _FailedTry(FileNotFoundError(errno.ENOENT, "No such file or directory"))
     if isinstance(error, PermissionError):
-        return _Fault(PermissionError(errno.EACCES, "Permission denied"))
+        return _FailedTry(PermissionError(errno.EACCES, "Permission denied"))
     names = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
     if names & _TIMEOUTS:
         return _passing("no answer in time")
@@ -146,22 +146,24 @@ def _fault(error: Exception) -> _Fault:
     if names & _BROKEN:
         return _passing("the connection broke off")
     if names & _NO_CREDENTIALS:
-        return _Fault(PermissionError(errno.EACCES, "no credentials were found for it"))
+        return _FailedTry(PermissionError(errno.EACCES, "no credentials were found for it"))
     if isinstance(error, OSError) and error.errno in _PASSING_ERRNO:
         return _passing("the connection broke off")
-    return _Fault(OSError(errno.EIO, f"the client failed with {type(error).__name__}"))
+    return _FailedTry(OSError(errno.EIO, f"the client failed with {type(error).__name__}"))
 
 
-def _by_status(status: int) -> _Fault:
+def _by_status(status: int) -> _FailedTry:
     if status == 404:
-        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+        return _FailedTry(FileNotFoundError(errno.ENOENT, "No such file or directory"))
     if status in (401, 403):
-        return _Fault(PermissionError(errno.EACCES, f"Permission denied (the server answered {status})"))
+        return _FailedTry(PermissionError(errno.EACCES, f"Permission denied (the server answered {status})"))
     if status == 416:
-        return _Fault(OutOfRangeError())
+        return _FailedTry(OutOfRangeError())
     words = f"the server answered {status}"
     return (
-        _passing(words) if status >= 500 or status in (408, 425, 429) else _Fault(OSError(errno.EIO, words))
+        _passing(words)
+        if status >= 500 or status in (408, 425, 429)
+        else _FailedTry(OSError(errno.EIO, words))
     )
 
 

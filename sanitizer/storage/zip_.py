@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.decompress import DamagedError, zstd_decompressor
-from sanitizer.storage.remote import Names, RemoteFile, RemoteStorage
-from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, Member
+from sanitizer.storage.remote import FolderEntries, RemoteFile, RemoteStorage
+from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, ZipMember
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import open_descriptor, open_regular, too_large
 
@@ -64,7 +64,7 @@ class ZipStorage(RemoteStorage):
             return cast("BinaryIO", io.BufferedReader(file, 1 << 16))
         return open_regular(self._path)
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names, from the archive's directory."""
         if path not in self._directory.tree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -107,7 +107,7 @@ class ZipStorage(RemoteStorage):
             raise _damaged()
         return data, member.size
 
-    def _readable(self, path: str) -> Member:
+    def _readable(self, path: str) -> ZipMember:
         """The member. Raises OSError where there is none that can be read."""
         member = self._directory.member(path)
         if member is None:
@@ -136,7 +136,7 @@ class ZipStorage(RemoteStorage):
         """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
         return self._raw(member, start, stop)
 
-    def _inflated(self, path: str, member: Member, start: int, stop: int) -> bytes:
+    def _inflated(self, path: str, member: ZipMember, start: int, stop: int) -> bytes:
         """Bytes start to stop of a deflated member; no more of it is held."""
         if stop > _INFLATED_AT_ONCE:
             if member.size > limits.IMAGE_BYTES:
@@ -154,7 +154,7 @@ class ZipStorage(RemoteStorage):
                 return data[start:]
         raise _damaged()
 
-    def _unpacked(self, path: str, member: Member) -> bytes:
+    def _unpacked(self, path: str, member: ZipMember) -> bytes:
         """A member in one of the rare compressions."""
         if max(member.size, member.packed) > limits.IMAGE_BYTES:
             raise too_large(limits.IMAGE_BYTES, path)
@@ -169,7 +169,7 @@ class ZipStorage(RemoteStorage):
             raise _damaged()
         return data
 
-    def _raw(self, member: Member, start: int, stop: int) -> bytes:
+    def _raw(self, member: ZipMember, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive."""
         guess = _LOCAL_HEADER.size + member.name_bytes + _USUAL_EXTRA_BYTES
         at = member.offset
@@ -205,7 +205,7 @@ class _InflatedFile(io.RawIOBase):
     remote = True
     _PART_BYTES = 1 << 22
 
-    def __init__(self, storage: ZipStorage, path: str, member: Member) -> None:
+    def __init__(self, storage: ZipStorage, path: str, member: ZipMember) -> None:
         super().__init__()
         self._storage, self._path, self._member = storage, path, member
         self.problem: str | None = None
@@ -285,7 +285,7 @@ _LZMA_HEADER = Struct("<2xHBL")
 """Length of the properties, and these: one byte for three numbers, and the size of the dictionary."""
 
 
-def _unpack(packed: bytes, member: Member) -> bytes:
+def _unpack(packed: bytes, member: ZipMember) -> bytes:
     """What a member in a rare compression holds, up to its size. Raises any exception where it is damaged."""
     if member.method == _LZMA:
         return _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)

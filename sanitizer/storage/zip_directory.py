@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from sanitizer.storage.base import Oddity
-from sanitizer.storage.remote import Names, stamp_of
+from sanitizer.storage.base import StorageFault
+from sanitizer.storage.remote import FolderEntries, stamp_of
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
 from sanitizer.util.paths import shown
@@ -41,7 +41,7 @@ class DirectoryError(Exception):
     """There is no directory that can be read; the text goes on from the archive's name."""
 
 
-class Member(NamedTuple):
+class ZipMember(NamedTuple):
     """One file of an archive.
 
     Attributes:
@@ -87,8 +87,8 @@ class Directory:
         self._columns = {
             name: array("Q") for name in ("offset", "packed", "size", "crc", "method", "name", "flags")
         }
-        self.tree = {anchor: Names()}
-        self.faults: list[Oddity] = []
+        self.tree = {anchor: FolderEntries()}
+        self.faults: list[StorageFault] = []
         self._without_place = self._folder_bytes = 0
         self.size = file.seek(0, os.SEEK_END)
         end = _find_end(file, self.size)
@@ -106,9 +106,9 @@ class Directory:
         if self._without_place > _NAMED:
             more = self._without_place - _NAMED
             detail = f"{more:,} more members of {self._shown()} are there twice or have no place"
-            self.faults.append(Oddity("D002", anchor, detail, "Pack the archive again."))
+            self.faults.append(StorageFault("D002", anchor, detail, "Pack the archive again."))
 
-    def member(self, path: str) -> Member | None:
+    def member(self, path: str) -> ZipMember | None:
         """The file of that path; of several with one name the last, as when the archive is unpacked."""
         number = self._number.get(path)
         if number is None:
@@ -117,7 +117,7 @@ class Directory:
         packed, size, method = columns["packed"][number], columns["size"][number], columns["method"][number]
         problem = self._problem(number, packed, size, method, columns["flags"][number])
         crc, name_bytes = columns["crc"][number], columns["name"][number]
-        return Member(columns["offset"][number], packed, size, crc, method, name_bytes, problem)
+        return ZipMember(columns["offset"][number], packed, size, crc, method, name_bytes, problem)
 
     def _problem(self, number: int, packed: int, size: int, method: int, flags: int) -> str | None:
         if flags & _ENCRYPTED:
@@ -169,14 +169,14 @@ class Directory:
                         "holds more folders than any dataset needs: unpack it, and scan the part that you want"
                     )
                 self.tree[folder].folders[part] = None
-                self.tree[below] = Names()
+                self.tree[below] = FolderEntries()
             folder = below
         return f"{folder}/{base}" if base else None
 
     def _fault(self, rule: str, detail: str, advice: str, path: str) -> None:
         self._without_place += 1
         if self._without_place <= _NAMED:
-            self.faults.append(Oddity(rule, path, detail, advice))
+            self.faults.append(StorageFault(rule, path, detail, advice))
 
     def _shown(self) -> str:
         return f"the archive {shown(self._anchor[1:])}"

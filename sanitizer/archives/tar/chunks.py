@@ -22,7 +22,7 @@ from sanitizer.archives.stored_images import NOT_READ, not_judged, read_stored, 
 from sanitizer.archives.tar.shard_names import folder_split
 from sanitizer.archives.tar.unpacking import Unpacked
 from sanitizer.archives.tar.walk import Damage, Member, TarWalk
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
 from sanitizer.findings.finding import Severity
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sanitizer.archives.read_ahead import Opener
     from sanitizer.archives.stored_images import StoredImage
     from sanitizer.dataset.model import Pack
-    from sanitizer.dataset.tables import ImageTable, Place
+    from sanitizer.dataset.tables import DatasetFault, ImageTable
     from sanitizer.images.image_files import ImageMode
 
 UNREAD_LABEL = b"not read: left out"
@@ -63,7 +63,7 @@ class PackChunk:
     pairs: Split
     labels: Sequence[bytes | OSError | None]
     images: ImageTable
-    faults: Sequence[Place]
+    faults: Sequence[DatasetFault]
     left_out: LeftOut = NOTHING
     unread: int = 0
     """1 where the file could not be read to its end."""
@@ -220,14 +220,16 @@ class TarReader:
         )
         where: dict[str, Any] = {"image": path} if is_image_member(name) else {"label": path}
         self.faults.append(
-            place(
+            dataset_fault(
                 "D005", detail, "Pack it under a plain relative name.", file=path, split=self.split, **where
             )
         )
 
     def _fault(self, detail: str, advice: str, severity: Severity = Severity.ERROR) -> None:
         sentence = f"the shard {self._shown()} {detail}"
-        self.faults.append(place("D002", sentence, advice, severity, file=self.pack.path, split=self.split))
+        self.faults.append(
+            dataset_fault("D002", sentence, advice, severity, file=self.pack.path, split=self.split)
+        )
 
     def _shown(self) -> str:
         return shown(self.pack.path, self.root)

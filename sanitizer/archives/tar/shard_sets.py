@@ -21,7 +21,7 @@ from sanitizer.archives.tar.shard_names import (
 )
 from sanitizer.archives.tar.walk import TarWalk
 from sanitizer.dataset.class_names import Classes, read_classes
-from sanitizer.dataset.dataset_faults import find_from, place
+from sanitizer.dataset.dataset_faults import dataset_fault, find_from
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.single_files import nearest_data_yaml
 from sanitizer.dataset.tables import TASKS
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.dataset.data_yaml import DataYaml
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.storage.remote import RemoteStorage
 
 SPLIT_ORDER = ("train", "val", "test", "minival")
@@ -118,7 +118,7 @@ class _Gathered:
 
     storage: Storage
     by_split: dict[str, list[Pack]] = field(default_factory=dict)
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unread: int = 0
 
@@ -151,7 +151,7 @@ def from_paths(
             f"no data.yaml above {shown(data)}: it was read as tar shards, and class ids were not checked"
         )
         advice = "Write a data.yaml with names: and with train: and val: naming the shards."
-        gathered.faults.append(place("D001", detail, advice, Severity.INFO, file=root))
+        gathered.faults.append(dataset_fault("D001", detail, advice, Severity.INFO, file=root))
     return _dataset(gathered, root, data, near, classes, wanted)
 
 
@@ -185,14 +185,16 @@ def _add_value(gathered: _Gathered, document: DataYaml, split: str, value: str, 
             f"`{split}: {shown(value)}` names no tar shard, as other splits do; it was not scanned:"
             " loose files and shards are scanned one at a time"
         )
-        gathered.faults.append(place("D002", detail, "Scan its folder by itself.", Severity.WARNING, **where))
+        gathered.faults.append(
+            dataset_fault("D002", detail, "Scan its folder by itself.", Severity.WARNING, **where)
+        )
         return
     missing = {p: None for p in paths if not storage.isfile(p)}
     if missing:
         first = shown(next(iter(missing)), root)
         detail = f"`{split}: {shown(value)}`: {counted(len(missing), 'shard')} missing, first {first}"
         gathered.faults.append(
-            place("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where)
+            dataset_fault("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where)
         )
     _add_shards(gathered, [p for p in paths if p not in missing], split, root)
 
@@ -206,7 +208,7 @@ def _add_shards(gathered: _Gathered, paths: Sequence[str], split: str | None, ro
             detail = f"the shard {shown(path, root)} cannot be read: {words}"
             gathered.unread += gathered.storage.remote
             gathered.faults.append(
-                place(
+                dataset_fault(
                     "D002",
                     detail,
                     "Check the path and its permissions.",
@@ -230,7 +232,7 @@ def _add_shards(gathered: _Gathered, paths: Sequence[str], split: str | None, ro
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _ShardStart:
     """What the start of a shard tells: size in bytes, splits of its members, or why it cannot be read."""
 
     size: int = 0
@@ -238,7 +240,7 @@ class _Look:
     error: OSError | None = None
 
 
-def _looks(paths: Sequence[str], split: str | None, storage: Storage) -> Iterable[_Look]:
+def _looks(paths: Sequence[str], split: str | None, storage: Storage) -> Iterable[_ShardStart]:
     """A look at each shard, in order; many at a time where each waits for a server."""
     look = partial(_look, storage, split)
     if not storage.remote:
@@ -250,14 +252,14 @@ def _looks(paths: Sequence[str], split: str | None, storage: Storage) -> Iterabl
     return concurrently(look, paths, lambda _: BEHIND_REQUESTS.smallest * 8)
 
 
-def _look(storage: Storage, split: str | None, path: str) -> _Look:
+def _look(storage: Storage, split: str | None, path: str) -> _ShardStart:
     try:
         size = cast("RemoteStorage", storage).known_size(path) if storage.remote else storage.size(path)
         if is_compressed(path):
-            return _Look(size)
-        return _Look(size, _splits_in(path, split or shard_split(path), storage, size))
+            return _ShardStart(size)
+        return _ShardStart(size, _splits_in(path, split or shard_split(path), storage, size))
     except OSError as error:
-        return _Look(error=error)
+        return _ShardStart(error=error)
 
 
 def _splits_in(path: str, own: str, storage: Storage, size: int) -> list[str]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import shown
@@ -21,7 +21,7 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.dataset.listing import Folder, Listing
+    from sanitizer.dataset.listing import ListedFolder, Listing
     from sanitizer.dataset.split_images import SplitImages
 
 _NO_LABELS = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
@@ -49,12 +49,12 @@ class _Orphan:
 
 
 @dataclass(slots=True)
-class Pairer:
+class FilePairer:
     """Pairs all splits of a dataset. `faults` has D006, D007, D008 and L009, each file once."""
 
     listing: Listing
     root: str
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     _paired: dict[str, set[str]] = field(default_factory=dict)
     _judged: set[tuple[str, str]] = field(default_factory=set)
     _lower_names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Pairer:
             detail = f"none of the {len(has)} images of train has a label file; training stops here"
             advice = f"Put the label files into {self._show(images.label_folders[0])}."
             self.faults.append(
-                place("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
+                dataset_fault("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
             )
         if not all(has) and not apart:
             for i in np.flatnonzero(~np.array(has)).tolist():
@@ -115,7 +115,9 @@ class Pairer:
             f" {self._show(found)}, but training looks beside the images, as no folder above them is called images"
         )
         advice = "Rename the folder of the images to `images`, beside `labels`."
-        self.faults.append(place("D006", detail, advice, Severity.ERROR, file=folder, split=split.name))
+        self.faults.append(
+            dataset_fault("D006", detail, advice, Severity.ERROR, file=folder, split=split.name)
+        )
         return True
 
     def _report_same_stem(self, split: SplitImages, f: int) -> None:
@@ -130,7 +132,7 @@ class Pairer:
                 path, label = f"{images.folders[f]}/{name}", f"{images.label_folders[f]}/{stem}.txt"
                 detail = f"{shown(name)} and {shown(first[stem])} share one label file, {self._show(label)}"
                 self.faults.append(
-                    place(
+                    dataset_fault(
                         "D008", f"{detail}: training gives both the same boxes",
                         "Rename one image and its label, or delete the copy.",
                         file=path, image=path, label=label if self._exists(label) else None, split=split.name,
@@ -159,7 +161,7 @@ class Pairer:
             advice = f"Rename the file to {shown(wanted)}."
             values = {"problem": detail, "detail": detail}
             self.faults.append(
-                Place(
+                DatasetFault(
                     "L009",
                     label,
                     path,
@@ -182,9 +184,9 @@ class Pairer:
             detail += f" ({shown(near)} differs in upper and lower case only)"
             advice = f"Rename {shown(near)} to {shown(wanted)}."
             self._paired[label_dir].add(near)
-        self.faults.append(place("D006", detail, advice, file=path, image=path, split=split.name))
+        self.faults.append(dataset_fault("D006", detail, advice, file=path, image=path, split=split.name))
 
-    def _near_label(self, folder: Folder, wanted: str) -> str | None:
+    def _near_label(self, folder: ListedFolder, wanted: str) -> str | None:
         """A label without image of its own whose name differs from the wanted one in case only."""
         near = self._lower_names.get(folder.path)
         if near is None:
@@ -231,7 +233,9 @@ class Pairer:
                 detail += ": the rows are judged without image sizes"
                 advice = "Put the images beside them to have sizes, aspect ratios and the images checked too."
                 self.faults.append(
-                    place("D007", detail, advice, Severity.INFO, file=orphan.label_dir, split=split.name)
+                    dataset_fault(
+                        "D007", detail, advice, Severity.INFO, file=orphan.label_dir, split=split.name
+                    )
                 )
                 continue
             for name in orphan.names:
@@ -240,7 +244,9 @@ class Pairer:
                     f"no image of this name in {self._show(orphan.image_dir)}: training never reads this file"
                 )
                 advice = "Restore or rename the image, or delete the label file."
-                self.faults.append(place("D007", detail, advice, file=path, label=path, split=split.name))
+                self.faults.append(
+                    dataset_fault("D007", detail, advice, file=path, label=path, split=split.name)
+                )
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)
