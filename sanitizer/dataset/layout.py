@@ -22,6 +22,7 @@ from sanitizer.dataset.single_files import (
     pair_files,
     unlabelled_files,
 )
+from sanitizer.dataset.split_faults import split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import TASKS
@@ -102,8 +103,9 @@ def _from_yaml(
         return _assemble(folder, layout, data, wanted, document.path, listing, classes, known)
     found = resolve_splits(document, listing, wanted)
     refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
-    known = [*faults, *document.faults, *classes.faults, *found.faults]
-    val_missing = any(f.rule == "D002" and f.split == "val" for f in found.faults)
+    path_faults = list(split_faults(document, found))
+    known = [*faults, *document.faults, *classes.faults, *path_faults]
+    val_missing = any(f.rule == "D002" and f.split == "val" for f in path_faults)
     known.extend(check_download(document, val_missing))
     if not found.splits and wanted is None:
         layout = read_folder(folder, listing, deep=False)
