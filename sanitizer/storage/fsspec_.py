@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
-from sanitizer.storage.remote import FolderEntries, RemoteStorage, stamp_of
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
+from sanitizer.storage.remote import RemoteStorage
 from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
@@ -69,7 +70,7 @@ class FsspecStorage(RemoteStorage):
 
     def __getstate__(self) -> dict[str, object]:
         """Connections stay in their process, and a worker has no use for listings."""
-        return {**self.__dict__, "_made": None, "_known": {}}
+        return {**self.__dict__, "_made": None, "_listings": {}}
 
     def options(self) -> Mapping[str, Any]:
         """Arguments for the file system beside those of the user's fsspec configuration."""

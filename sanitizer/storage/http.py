@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
+from sanitizer.storage.folder_entries import FolderEntries
 from sanitizer.storage.fsspec_ import FsspecStorage
 from sanitizer.storage.http_answers import allowed_target, read_body
-from sanitizer.storage.remote import FolderEntries
 from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage import retries
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
 from sanitizer.storage.fsspec_ import FsspecStorage
-from sanitizer.storage.remote import FolderEntries, stamp_of
 from sanitizer.storage.retries import IncompleteBodyError, with_retries
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.decompress import DamagedError, zstd_decompressor
-from sanitizer.storage.remote import FolderEntries, RemoteFile, RemoteStorage
+from sanitizer.storage.remote import RemoteFile, RemoteStorage
 from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, ZipMember
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import open_descriptor, open_regular, too_large
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from sanitizer.storage.decompress import Decompressor
+    from sanitizer.storage.folder_entries import FolderEntries
 
 _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""

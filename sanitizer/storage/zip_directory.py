@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from sanitizer.storage.base import StorageFault
-from sanitizer.storage.remote import FolderEntries, stamp_of
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
 from sanitizer.util.paths import shown
