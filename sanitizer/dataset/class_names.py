@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 MAX_NAME_FAULTS = 100
 MAX_CLASSES = 100_000
-"""Class ids beyond this are taken for a slip or an attack. A detector gives a score to every class at each of 8,400
-places of a picture of 640 px: with so many classes that is 3 GB for one image; the largest published sets have 21,841.
+"""Class ids beyond this are a typing error or an attack. A detector computes a score for every class at 8,400 anchors
+of an image of 640 px. So many classes need 3 GB for one image; the largest published sets have 21,841 classes.
 """
 _SCORE_BYTES_OF_A_CLASS = 8400 * 4
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """What labels are judged by. `nc` None: the data.yaml does not say, so no class id can be out of range."""
+    """Classes that labels are checked against. `nc` is None where the data.yaml does not count them: then no class
+    id can be out of range."""
 
     nc: int | None
     names: Mapping[int, str]
@@ -149,7 +150,7 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
 
 
 def _class_id(key: object) -> int | None:
-    """The class id that int() makes of a key without losing anything."""
+    """The class id of a key, where int() loses nothing of it."""
     if isinstance(key, bool) or not isinstance(key, (int, str)):
         return None
     try:
@@ -159,7 +160,7 @@ def _class_id(key: object) -> int | None:
 
 
 def _odd_name(document: DataYaml, key: object, number: int, value: object) -> Iterator[DatasetFault]:
-    """A name that training turns into another text than the one written."""
+    """Report a name that YAML reads as another text than the one written."""
     line = document.line("names", key)
     written = document.text_of("names", key)
     if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Reads a data.yaml from a stranger: nothing in it is run or built, and every fault has its line.
+"""Reads a data.yaml that somebody else wrote: nothing in it is run, and every fault has its line.
 
-Ultralytics reads it with PyYAML's safe loader, bytes that are not UTF-8 silently left out. So do we, but
-limits on size, depth and aliases come first, so that no file can exhaust memory or the stack.
+Ultralytics reads it with PyYAML's safe loader, and silently leaves out bytes that are not UTF-8. So do we, but
+we check limits on size, depth and aliases first, so that no file can exhaust memory or the stack.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
 
 
 def _readable(text: str) -> tuple[str, bounded_yaml.Hazard | None]:
-    """The text as training reads it, and what must not be composed of it."""
+    """The text as training reads it, and the part of it that must not be parsed."""
     try:
         return text, bounded_yaml.find_hazard(text, python_tags=True)
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""Short ways to say where a fault of the dataset is, and to show a path in a sentence."""
+"""Makes faults of the dataset, and finds paths as Ultralytics does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`download:` of a data.yaml: what training would run or fetch because of it (D004). Nothing is, here."""
+"""What training would run or fetch because of `download:` in a data.yaml (D004). Nothing is run here."""
 
 from __future__ import annotations
 

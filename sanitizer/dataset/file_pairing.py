@@ -1,4 +1,4 @@
-"""Pairs images with label files, and names those without a partner (D006, D007, D008, L009)."""
+"""Pairs loose images with their label files, and reports those without a partner (D006, D007, D008, L009)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from sanitizer.dataset.listing import ListedFolder, Listing
     from sanitizer.dataset.split_images import SplitImages
 
-_NO_LABELS = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
+_NOT_LABEL_NAMES = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
               "predefined_classes.txt", "train.txt", "training.txt", "val.txt", "valid.txt", "validation.txt",
               "test.txt", "trainval.txt", "readme*.txt", "license*.txt", "licence*.txt", "requirements*.txt",
               "cmakelists.txt")  # fmt: skip
 
-_NO_LABEL = re.compile("|".join(map(fnmatch.translate, _NO_LABELS)))
+_NOT_LABEL = re.compile("|".join(map(fnmatch.translate, _NOT_LABEL_NAMES)))
 
 
 def is_label_name(name: str) -> bool:
     """Whether a file of that name, with no image beside it, is meant as labels: not classes.txt and the like."""
     lower = name.lower()
-    return lower.endswith(".txt") and not name.startswith(".") and _NO_LABEL.match(lower) is None
+    return lower.endswith(".txt") and not name.startswith(".") and _NOT_LABEL.match(lower) is None
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class _Orphan:
 
 @dataclass(slots=True)
 class FilePairer:
-    """Pairs all splits of a dataset. `faults` has D006, D007, D008 and L009, each file once."""
+    """Pairs all splits of a dataset. `faults` has D006, D007, D008 and L009; each file occurs once."""
 
     listing: Listing
     root: str
@@ -99,7 +99,7 @@ class FilePairer:
         return has
 
     def _report_labels_apart(self, split: SplitImages, has: list[bool]) -> bool:
-        """One D006 for a whole split whose labels lie in a labels folder that training does not look into."""
+        """One D006 for a whole split whose labels lie in a folder where training does not look."""
         images = split.images
         if any(has) or not has or list(images.folders) != list(images.label_folders):
             return False
@@ -121,7 +121,7 @@ class FilePairer:
         return True
 
     def _report_same_stem(self, split: SplitImages, f: int) -> None:
-        """D008: images of one folder whose names differ in the ending only."""
+        """D008: images of one folder whose names differ in the file extension only."""
         first: dict[str, str] = {}
         images = split.images
         for folder, name in zip(images.folder_index, images.names, strict=True):
@@ -145,7 +145,7 @@ class FilePairer:
         return name in self.listing.folder(folder).labels
 
     def _report_unlabelled(self, split: SplitImages, f: int, name: str, wanted: str) -> None:
-        """D006, or L009 where there is a label that only its ending hides."""
+        """D006, or L009 where training misses the label only because of its file extension."""
         image_dir, label_dir = split.images.folders[f], split.images.label_folders[f]
         if (image_dir, label_dir) in self._judged:
             return
@@ -197,7 +197,7 @@ class FilePairer:
         return next((n for n in near.get(wanted.lower(), ()) if n not in own), None)
 
     def _find_orphans(self, splits: Sequence[SplitImages], lists: set[str]) -> list[_Orphan]:
-        """Labels to which no image of any split belongs, in every folder where labels are sought."""
+        """Labels without an image in any split, in every folder where training looks for labels."""
         orphans, seen = [], set()
         for number, split in enumerate(splits):
             sought = dict(zip(split.images.label_folders, split.images.folders, strict=True))

@@ -18,7 +18,7 @@ MAX_LINE = 1 << 20
 _PIECE_CHARACTERS = 1 << 20
 
 LineKind = Literal["as training", "not an image", "moved", "labels beside"]
-"""How training takes a line.
+"""How training reads a line.
 
 as training: found where training looks.
 not an image: skipped without a word.
@@ -30,7 +30,7 @@ beside the image.
 
 @dataclass(slots=True)
 class ImageList:
-    """What a list names.
+    """The images that a list names.
 
     Attributes:
         groups: (image folder, label folder), both absolute, to image names.
@@ -56,8 +56,8 @@ def read_image_list(
 
     Args:
         path: The list.
-        bases: Further folders that relative lines may be meant from.
-        storage: Where it lies.
+        bases: More folders that relative lines may be relative to.
+        storage: Where the list lies.
         max_files: The most lines that it may have.
 
     Raises:
@@ -115,9 +115,9 @@ def _take_line(
 
 
 def _stripped_lines(text: TextIOWrapper) -> Iterator[tuple[int, str]]:
-    """(1-based number, line) of `text.read().strip().splitlines()`, of which no more than a piece is ever held.
+    """(1-based number, line) of `text.read().strip().splitlines()`, reading one piece at a time.
 
-    As training reads a list: blanks around the whole are taken off, and str.splitlines knows line ends of its own.
+    So training reads a list: it strips blanks around the whole text, and str.splitlines has more line ends than \\n.
     """
     waiting: tuple[int, str] | None = None
     for number, line in enumerate(_split_lines(text), start=1):

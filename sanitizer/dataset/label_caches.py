@@ -1,4 +1,4 @@
-"""Label caches that a training left in the dataset (D011). They are pickles: looked at as bytes, never loaded."""
+"""Label caches that a training left in the dataset (D011). They are pickles, so only their bytes are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import DatasetFault
 
 _HEAD_BYTES = 1 << 16
-"""Enough to hold the path of the first image, which stands at the start of a cache."""
+"""Enough bytes for the path of the first image, at the start of a cache."""
 
 
 def find_label_caches(listing: Listing, splits: Sequence[Split], root: str) -> Iterator[DatasetFault]:
@@ -63,7 +63,7 @@ def _judge(path: str, splits: Sequence[Split], listing: Listing, root: str) -> D
 
 
 def _label_dirs_of(path: str, splits: Sequence[Split]) -> list[str]:
-    """Label folders that a cache of that name is about: Ultralytics writes labels/train.cache for labels/train."""
+    """Label folders of a cache with that name: Ultralytics writes labels/train.cache for labels/train."""
     stem = path.removesuffix(".cache")
     dirs = [d for split in splits for d in split.label_dirs]
     return [d for d in dict.fromkeys(dirs) if os.path.splitext(d)[0] == stem] or list(dict.fromkeys(dirs))

@@ -1,4 +1,4 @@
-"""From a data.yaml, a folder or a handful of loose files to a `Dataset`: Ultralytics' path semantics, not its code."""
+"""From a data.yaml, a folder or loose files to a `Dataset`. Paths mean the same as in Ultralytics."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def find_loose_files(
     """The dataset of loose files behind paths within one storage.
 
     Args:
-        listing: Of that storage.
+        listing: The listing of that storage.
         given: Absolute paths.
         paths: The same, as the user wrote them.
         splits: Names of the splits to look at; all by default.
         shards_of_yaml: Finds the dataset where a data.yaml names shards in place of folders.
 
     Raises:
-        DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
+        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist.
     """
     storage = listing.storage
     if storage.remote:
@@ -90,7 +90,7 @@ def _from_yaml(
     shards_of_yaml: ShardsOfYaml,
     faults: Sequence[DatasetFault] = (),
 ) -> Dataset:
-    """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
+    """The dataset that a data.yaml describes, or its folder where the yaml names no split that exists."""
     packed = shards_of_yaml(document, data, wanted, listing.storage)
     if packed is not None:
         refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
@@ -118,7 +118,7 @@ def _from_yaml(
 def _from_folder(
     folder: str, data: str, wanted: Sequence[str] | None, listing: Listing, shards_of_yaml: ShardsOfYaml
 ) -> Dataset:
-    """The dataset in a folder: by its data.yaml, or by the look of it."""
+    """The dataset in a folder: by its data.yaml, or by the names of its folders and files."""
     documents = _find_data_yamls(folder, listing.storage)
     if documents:
         faults = []
@@ -140,7 +140,7 @@ def _from_folder(
 
 
 def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
-    """Data yamls of a folder, else of the folders below it that are not full of images."""
+    """The data.yaml files of a folder, or else of its subfolders other than images and labels."""
     found = data_yamls_in(folder, storage)
     if found:
         return found
@@ -154,7 +154,7 @@ def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
 
 
 def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
-    """(folder, names of its subfolders, to be cut down in place), from the top."""
+    """(folder, names of its subfolders), from the top. The caller may remove names, so that they are not walked."""
     if not storage.remote:
         yield from ((path, folders) for path, folders, _ in os.walk(folder))
         return
@@ -207,7 +207,7 @@ def _assemble(
     faults: Sequence[DatasetFault],
     document: DataYaml | None = None,
 ) -> Dataset:
-    """A dataset from the look of its folder."""
+    """A dataset by the names of the folders and files in its folder."""
     refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
@@ -293,7 +293,7 @@ def _declared_task(document: DataYaml, classes: Classes) -> Task | None:
 
 
 def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
-    """DatasetError where a split is asked for that there is not."""
+    """DatasetError where `wanted` names a split that does not exist."""
     for name in wanted or ():
         if name not in known:
             has = ", ".join(dict.fromkeys(known)) if any(known) else "none"

@@ -70,8 +70,8 @@ def _image_of(label: str, listing: Listing) -> str | None:
     for image_dir in dict.fromkeys((image_folder(folder), folder)):
         if label_folder(image_dir) != folder:
             continue
-        for ending in _USUAL_EXTENSIONS:
-            path = f"{image_dir}/{stem}.{ending}"
+        for extension in _USUAL_EXTENSIONS:
+            path = f"{image_dir}/{stem}.{extension}"
             if listing.storage.lexists(path):
                 return path
         for other in listing.folder(image_dir).images:
@@ -90,7 +90,7 @@ def unlabelled_files(split: Split, root: str) -> Iterable[DatasetFault]:
 
 
 def nearest_data_yaml(folder: str, storage: Storage = LOCAL) -> DataYaml | None:
-    """The data.yaml of the dataset that a folder is in: the first one above it, up to the repository's root."""
+    """The nearest data.yaml: in the folder or above it, up to the root of the repository."""
     for _ in range(_MAX_LEVELS):
         found = data_yamls_in(folder, storage)
         if found:
@@ -105,8 +105,8 @@ def nearest_data_yaml(folder: str, storage: Storage = LOCAL) -> DataYaml | None:
 def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
     """The files of a folder that describe a dataset, the most likely first.
 
-    data.yaml, dataset.yaml and a yaml called as the folder are taken at their name, other files when they hold
-    `names` or `nc` and are no model.
+    data.yaml, dataset.yaml and a yaml named like the folder always count. Other files count if they hold `names` or
+    `nc` and are no model.
     """
     try:
         names = [n for n in storage.names(folder) if n.endswith((".yaml", ".yml")) and n not in _OTHER_YAML]
@@ -130,7 +130,7 @@ def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
 
 
 def _mentions_classes(path: str, storage: Storage) -> bool:
-    """Cheap look before a yaml is parsed: most yaml files of a repository are about something else."""
+    """A cheap test before a yaml is parsed: most yaml files of a repository describe no dataset."""
     try:
         with storage.open(path) as file:
             head = file.read(1 << 20)

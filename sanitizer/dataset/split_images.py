@@ -54,12 +54,12 @@ class Gatherer:
     """Gathers the images of one split after the other.
 
     Attributes:
-        listing: Where folders are read.
+        listing: Lists folders.
         root: Absolute folder of the dataset.
-        yaml_path: Where faults of a split are shown.
-        bases: Folders that relative lines of a list may be meant from.
-        for_training: Ultralytics can train with these lists, so lines that it takes otherwise are reported.
-        faults: What was found to be wrong.
+        yaml_path: The file that faults of a split name.
+        bases: Folders that relative lines of a list may be relative to.
+        for_training: Whether Ultralytics can train with these lists. If so, lines that it misreads are reported.
+        faults: The faults found so far.
     """
 
     listing: Listing
@@ -162,8 +162,8 @@ class Gatherer:
         here = shown(os.getcwd())
         cases: dict[LineKind, tuple[str, str]] = {
             "not an image": (
-                "training skips them, as no image ends like that",
-                "Remove these lines, or give the files an image ending.",
+                "training skips them, as no image has such a file extension",
+                "Remove these lines, or give the files the extension of an image.",
             ),
             "moved": (
                 f"training takes them from the folder it is started in, and from {here} it finds none",

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 
 class HttpStorage(FsspecStorage):
-    """One web server. Its name is the first part of every path; what a URL has of credentials (user and password, a
-    signed query) goes along with every request and is never shown."""
+    """One web server. Its name is the first part of every path.
+
+    The credentials of a URL (user and password, or a signed query) are sent with every request and never shown.
+    """
 
     def __init__(self, protocol: str, server: str, query: str) -> None:
         self._server, self._query = server, query
@@ -54,7 +56,7 @@ class HttpStorage(FsspecStorage):
         return {"encoded": True, "client_kwargs": {"timeout": timeout, "auto_decompress": False}}
 
     def key(self, path: str) -> str:
-        """The address, with all that the server needs to know."""
+        """The address with its credentials, as the server needs it."""
         inner = quote(path[len(self.anchor) :] or "/", safe="/!$&'()*+,;=:@~")
         return f"{self.protocol}://{self._server}{inner}" + (f"?{self._query}" if self._query else "")
 
@@ -63,10 +65,10 @@ class HttpStorage(FsspecStorage):
         return f"{self.protocol}:/{path}"
 
     def address(self) -> str:
-        """The server, where it takes requests without credentials of the URL.
+        """The address of the server, where it needs no credentials.
 
         Raises:
-            StorageError: It does not, and credentials are not handed on.
+            StorageError: The URL has credentials, which are not sent to other machines.
         """
         if self._query or self._server != self._host:
             raise StorageError(
@@ -77,7 +79,7 @@ class HttpStorage(FsspecStorage):
     def fetch(
         self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.BODY_BYTES
     ) -> tuple[bytes, int]:
-        """(bytes, size of the file): folders do not tell sizes, answers do."""
+        """(bytes, size of the file). The size comes from the answer, as listings have none."""
         if 0 <= size <= start:
             return b"", size
         try:
@@ -134,7 +136,7 @@ class HttpStorage(FsspecStorage):
         raise RefusedAnswerError(f"the server redirects more than {_MOST_REDIRECTS} times")
 
     def open_raw(self, path: str, size: int = -1) -> io.IOBase:
-        """The file to read in large parts; whole in memory from a server that does not send parts."""
+        """The file to read in large parts. It is whole in memory if the server does not send ranges."""
         return super().open_raw(path, size) if self._sends_ranges else _Whole(self.fetch(path, 0, None)[0])
 
     def ask_size(self, path: str) -> int:
@@ -170,7 +172,7 @@ class HttpStorage(FsspecStorage):
         return found
 
     def _note_folder(self, path: str) -> None:
-        """Raises StorageError where a server goes on and on with folders in folders, as one does that invents them."""
+        """Raises StorageError for too many or too deep folders: a server may invent folders without end."""
         self._listed_folders += 1
         if self._listed_folders > limits.LISTED_FOLDERS:
             words = f"lists more than {limits.LISTED_FOLDERS:,} folders"
@@ -182,7 +184,7 @@ class HttpStorage(FsspecStorage):
 
 
 class _Whole(io.BytesIO):
-    """All of a file that came by one request."""
+    """A whole file, read by one request."""
 
     remote = True
 
@@ -196,6 +198,6 @@ class _StatusError(Exception):
 
 
 _LINK = re.compile(rb"""<a\s[^<>]*?href\s*=\s*["']([^"'#?<>]{1,8192})""", re.IGNORECASE)
-"""No `<` within: after each `<a`, the search would go through all that follows."""
+"""A tag holds no `<`: else the search from each `<a` would run to the end of the page."""
 _MOST_REDIRECTS = 5
 _SIZE_DIGITS = 19

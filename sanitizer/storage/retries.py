@@ -1,6 +1,6 @@
-"""Asks a server again where the fault may pass, and says in words of our own what went wrong.
+"""Repeats a request where the fault may pass, and says in our own words what went wrong.
 
-No text of a server or a client library is ever passed on: it may quote keys, tokens and signed URLs.
+No text of a server or a client library is shown to the user: it may quote keys, tokens and signed URLs.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long a server is asked.
+    """How often a request is tried, and how long each try may take.
 
     Attributes:
         in_flight: Requests that one process has open at a time.
-        tries: Requests in all before a file is given up.
-        first_wait_s: Mean wait before the second try; doubles from try to try. Every wait is drawn from half to
-            one and a half of that, so that many readers do not come back at once.
-        longest_wait_s: No mean wait is longer.
-        timeout_s: A try without a complete answer is given up after this time, and a second more for each
-            `slowest_bytes_per_s` asked for.
+        tries: Number of tries before a request fails.
+        first_wait_s: Mean wait before the second try; it doubles from try to try. Each wait is random, from half to
+            one and a half times the mean, so that many readers do not try again at the same moment.
+        longest_wait_s: The longest mean wait.
+        timeout_s: A try fails without a complete answer after this time, and one second more for each
+            `slowest_bytes_per_s` requested bytes.
         slowest_bytes_per_s: See `timeout_s`.
     """
 
@@ -59,7 +59,7 @@ _NEVER = threading.Event()
 
 
 def call_until_abandoned(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
-    """`call(item)` in a thread of many: once the event is set, it waits no longer, and nothing is tried again."""
+    """`call(item)` in this thread. Once the event is set, `with_retries` neither waits nor tries again."""
     _THREAD.abandoned = abandoned
     return call(item)
 
@@ -70,15 +70,15 @@ def _abandoned() -> threading.Event:
 
 
 class IncompleteBodyError(Exception):
-    """Not everything came that was asked for; the text says what did."""
+    """The answer has fewer bytes than requested; the text says how many."""
 
 
 class OutOfRangeError(Exception):
-    """The file has no bytes where some were asked for."""
+    """The requested bytes lie beyond the end of the file."""
 
 
 class RefusedAnswerError(Exception):
-    """An answer that is not taken, whatever is asked again; the text says why, in words of our own."""
+    """An answer that we refuse, so that a retry is useless; the text says why, in our own words."""
 
 
 def with_retries(attempt: Callable[[], T], patience: RetryPolicy | None = None) -> T:
@@ -86,9 +86,9 @@ def with_retries(attempt: Callable[[], T], patience: RetryPolicy | None = None) 
 
     Raises:
         FileNotFoundError, PermissionError: The server says so; not tried again.
-        OutOfRangeError: There are no such bytes.
-        TooLargeError: There are more bytes than may come.
-        OSError: It failed to the end; `strerror` says how, without a word of the server's.
+        OutOfRangeError: The bytes lie beyond the end of the file.
+        TooLargeError: There are more bytes than the limit.
+        OSError: The last try failed, too; `strerror` says how, without the server's words.
     """
     patience = patience or RETRY_POLICY
     for failed in range(1, patience.tries + 1):
@@ -122,7 +122,7 @@ def _passing(words: str) -> _FailedTry:
 
 
 def _fault(error: Exception) -> _FailedTry:
-    """What an exception of some client library comes down to."""
+    """Our own error for an exception of a client library."""
     if isinstance(error, OutOfRangeError):
         return _FailedTry(OutOfRangeError())
     if isinstance(error, IncompleteBodyError):
@@ -141,7 +141,7 @@ def _fault(error: Exception) -> _FailedTry:
     names = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
     if names & _TIMEOUTS:
         return _passing("no answer in time")
-    if names & _NOBODY:
+    if names & _NO_SERVER:
         return _passing("no server answers there")
     if names & _BROKEN:
         return _passing("the connection broke off")
@@ -168,7 +168,7 @@ def _by_status(status: int) -> _FailedTry:
 
 
 _TIMEOUTS = frozenset(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"))
-_NOBODY = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
+_NO_SERVER = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
 _BROKEN = frozenset(
     (
         "ConnectionError",  # built-in, botocore's and requests'
@@ -220,7 +220,7 @@ def _http_status(error: Exception) -> int | None:
             # An error in the body of a 200, as S3 sends once it has begun to answer.
             if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
                 return 503
-        # aiohttp's parser calls a body that is cut off 400, too: that is nobody's answer.
+        # aiohttp's parser reports a body that is cut off as 400, too. The server sent no such status.
         name = "code" if type(each).__module__.startswith("gcsfs") else "status"
         status = getattr(each, name, None)
         if isinstance(status, int | str) and str(status).isdigit() and 300 <= int(status) < 600:

@@ -1,4 +1,4 @@
-"""Buckets of S3 and of servers that speak its language: listings page by page, each page retried by itself."""
+"""Buckets of S3 and compatible servers. Listings come page by page, and each page is retried by itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class S3Storage(FsspecStorage):
     or by fsspec's configuration (FSSPEC_S3_ANON=true for public buckets)."""
 
     def options(self) -> Mapping[str, Any]:
-        """Retries are ours alone: s3fs and botocore would multiply them."""
+        """Turn off the retries of s3fs and botocore, which would multiply ours."""
         configured = importlib.import_module("fsspec.config").conf
         given = dict(configured.get("s3", {}).get("config_kwargs", {}))
         ours = {
@@ -33,7 +33,7 @@ class S3Storage(FsspecStorage):
         return {"config_kwargs": {**given, **ours}}
 
     def connect(self) -> Any:
-        """An S3FileSystem that asks once."""
+        """An S3FileSystem that tries each request once."""
         fs = super().connect()
         fs.retries = 1
         return fs
@@ -95,7 +95,7 @@ def _is_name(name: str) -> bool:
 
 
 def _with_parents(found: dict[str, FolderEntries], folder: str) -> FolderEntries:
-    """A folder, made known to itself and to those above it up to one that is known already."""
+    """The entries of a folder, which is added to `found` with all folders above it that are missing there."""
     if folder not in found:
         parent, name = os.path.split(folder)
         _with_parents(found, parent).folders[name] = None

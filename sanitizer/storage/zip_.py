@@ -1,4 +1,4 @@
-"""Datasets in a zip archive, on the local disk or behind a URL: of a member only the bytes that are needed are read."""
+"""Datasets in a zip archive, on the local disk or behind a URL. Only the needed bytes of a member are read."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""
 _USUAL_EXTRA_BYTES = 64
 _DEFLATE_OVERHEAD_BYTES = 512
-"""Compressed bytes, beside the plain ones, that surely hold the start of a member: its code tables."""
+"""Compressed bytes that are read besides those of the data, so that the code tables of Deflate are among them."""
 _INFLATED_AT_ONCE = 1 << 22
 
 
 class ZipStorage(RemoteStorage):
-    """One archive; its paths begin with its name, as they would if it were unpacked beside itself."""
+    """One archive. Its paths begin with its name, as if it were unpacked into a folder of that name."""
 
     has_folders = True
 
@@ -41,7 +41,7 @@ class ZipStorage(RemoteStorage):
         """Read the directory of the archive at `path`, in the storage `outer` or on this disk.
 
         Raises:
-            StorageError: There is no such archive, or it is none.
+            StorageError: There is no such archive, or it is no zip archive.
         """
         self._path, self._shown, self._outer = path, shown, outer
         anchor = f"/{os.path.splitext(os.path.basename(self._path))[0]}"
@@ -81,10 +81,10 @@ class ZipStorage(RemoteStorage):
         return f"zip://{inner}::{self._shown}" if inner else self._shown
 
     def address(self) -> str:
-        """The archive, whatever its name ends with and whatever folder the other process is in."""
+        """The archive as a URL that works from any folder, and for any file extension."""
         if self._outer is None:
             return f"zip://{self._path}"
-        self._outer.address()  # raises where none leads there
+        self._outer.address()  # raises where there is no such URL
         return f"zip://{self._shown}"
 
     def fetch(
@@ -109,7 +109,7 @@ class ZipStorage(RemoteStorage):
         return data, member.size
 
     def _readable(self, path: str) -> ZipMember:
-        """The member. Raises OSError where there is none that can be read."""
+        """The member. Raises OSError where it does not exist or cannot be read."""
         member = self._directory.member(path)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -118,7 +118,7 @@ class ZipStorage(RemoteStorage):
         return member
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The member, to read and seek in: what is packed is unpacked once, and then in memory."""
+        """The member, to read and seek in. A compressed member is unpacked into memory."""
         member = self._readable(path)
         if member.method == STORED:
             return super().open(path, size)
@@ -138,7 +138,7 @@ class ZipStorage(RemoteStorage):
         return self._raw(member, start, stop)
 
     def _inflated(self, path: str, member: ZipMember, start: int, stop: int) -> bytes:
-        """Bytes start to stop of a deflated member; no more of it is held."""
+        """Bytes start to stop of a deflated member. No other part of the member is kept in memory."""
         if stop > _INFLATED_AT_ONCE:
             if member.size > limits.IMAGE_BYTES:
                 raise too_large(limits.IMAGE_BYTES, path)
@@ -164,7 +164,7 @@ class ZipStorage(RemoteStorage):
             data = _unpack(packed, member)
         except DamagedError as error:
             raise OSError(errno.EIO, str(error)) from None
-        except Exception:  # each library has its own for damage
+        except Exception:  # each library raises its own error for damage
             raise _damaged() from None
         if len(data) < member.size:
             raise _damaged()
@@ -197,7 +197,7 @@ class ZipStorage(RemoteStorage):
 
 
 class _InflatedFile(io.RawIOBase):
-    """A deflated member to read from its start to its end, however large; going back begins anew.
+    """A deflated member of any size, to read from start to end. Seeking back starts again at the beginning.
 
     Attributes:
         problem: Why a read failed, or None.
@@ -256,7 +256,7 @@ class _InflatedFile(io.RawIOBase):
         return filled
 
     def _next(self, at_most: int) -> bytes:
-        """Some bytes more, one at least. Raises OSError."""
+        """At least one more byte. Raises OSError."""
         data = b""
         while not data:
             packed = self._inflate.unconsumed_tail
@@ -287,7 +287,7 @@ _LZMA_HEADER = Struct("<2xHBL")
 
 
 def _unpack(packed: bytes, member: ZipMember) -> bytes:
-    """What a member in a rare compression holds, up to its size. Raises any exception where it is damaged."""
+    """Unpack a member with a rare compression, up to its size. May raise any exception if it is damaged."""
     if member.method == _LZMA:
         return _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)
     if member.method == _BZIP2:
@@ -298,11 +298,11 @@ def _unpack(packed: bytes, member: ZipMember) -> bytes:
 
 
 def _lzma(packed: bytes, size: int) -> Decompressor:
-    """What unpacks a member with LZMA (APPNOTE.TXT 5.8.8). Raises any exception where its header is damaged."""
+    """The decompressor of a member with LZMA (APPNOTE.TXT 5.8.8). May raise any exception if its header is damaged."""
     _, numbers, dictionary = _LZMA_HEADER.unpack_from(packed)
     rest, lc = divmod(numbers, 9)
     pb, lp = divmod(rest, 5)
-    # No match reaches further back than the member has bytes.
+    # A match cannot refer to data before the start of the member.
     dict_size = max(4096, min(dictionary, size))
     filters = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": dict_size}]
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
