@@ -1,4 +1,4 @@
-"""From an NDJSON file to a `Dataset`: its first record has the classes, its lines say which splits there are."""
+"""From an NDJSON file to a `Dataset`: the first record names the classes, the other records name the splits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
         storage: Where it is.
 
     Raises:
-        StorageError: A remote storage does not hand it over.
+        StorageError: A remote storage cannot read it.
     """
     root = os.path.dirname(path)
     size, opener = _opened(path, storage)
@@ -88,7 +88,7 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
 
 
 def _opened(path: str, storage: Storage) -> tuple[int, Opener]:
-    """(bytes of the file, what opens it)."""
+    """(size of the file in bytes, the function that opens it)."""
     if not storage.remote:
         return storage.size(path), opener_in(storage)
     try:
@@ -100,7 +100,7 @@ def _opened(path: str, storage: Storage) -> tuple[int, Opener]:
 
 
 def _first_record(path: str, root: str, faults: list[DatasetFault], opener: Opener) -> dict[str, Any]:
-    """The dataset's own record; empty where the first line is none."""
+    """The record of the dataset; empty where the first line is no such record."""
     with opener(path) as file:
         head = b""
         while len(head) < _FIRST_LINE_BYTES and b"\n" not in head.lstrip() and (part := file.read(_BLOCK)):
@@ -125,7 +125,7 @@ def _first_record(path: str, root: str, faults: list[DatasetFault], opener: Open
 
 
 def _names(record: dict[str, Any], path: str, root: str, faults: list[DatasetFault]) -> dict[int, str]:
-    """Class names, the gaps filled as the converter fills them."""
+    """Class names; a missing name is added as the converter does."""
     given = record.get("class_names", {})
     try:
         names = {int(key): _text(name) for key, name in given.items()}
@@ -145,7 +145,7 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[DatasetFau
 
 
 def _text(name: object) -> str:
-    """A class name; what no file can hold of it stands escaped."""
+    """A class name. Characters that no file can hold are escaped."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -183,7 +183,7 @@ def _report_splits(found: list[str], path: str, root: str, faults: list[DatasetF
 def _keypoint_shape(
     record: dict[str, Any], packs: Sequence[Pack], faults: list[DatasetFault], opener: Opener
 ) -> tuple[int, int]:
-    """kpt_shape as given, else as the converter concludes it from the first fifty rows."""
+    """kpt_shape as given, or else as the converter guesses it from the first fifty rows."""
     given = record.get("kpt_shape")
     if (
         isinstance(given, list)
@@ -218,7 +218,7 @@ def _keypoint_shape(
 
 
 def block_of(file: BinaryIO) -> int:
-    """Bytes to read at once from end to end."""
+    """Bytes of a read, where a file is read from start to end."""
     return max(_BLOCK, blocks_of(file).largest)
 
 
@@ -239,7 +239,7 @@ def line_ranges(path: str, size: int, opener: Opener = open_unbuffered) -> Itera
                 else:
                     lines += block.count(b"\n")
                 at += len(block)
-    except OSError:  # whoever reads it will say so
+    except OSError:  # the reader of the range reports it
         pass
     if start < size or not size:
         yield start, size, line

@@ -90,7 +90,7 @@ def _too_many(document: DataYaml, nc: int) -> DatasetFault:
     )
     need = f"the scores of one image alone take {nc * _SCORE_BYTES_OF_A_CLASS // 10**9:,} GB"
     detail = f"{words} is more than can be trained ({need}, {MAX_CLASSES:,} classes are the limit here)"
-    advice = "Correct the number of classes; until then no class id can be told to be out of range."
+    advice = "Correct the number of classes; until then no class id can be found to be out of range."
     return _fault(document, f"{detail}; class ids were not checked", advice, document.line(key))
 
 

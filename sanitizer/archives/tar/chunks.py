@@ -45,19 +45,19 @@ UNREAD_LABEL = b"not read: left out"
 LABEL_BYTES_PER_CHUNK = 16 * MIB
 """A chunk with more bytes of labels ends early."""
 _NAMED_MEMBERS = 1000
-"""Members that are not read are named up to this number, and counted from there on."""
+"""Members that are not read are named up to this number; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackChunk:
-    """Some pairs of a packed file, read.
+    """Some pairs of a packed file, after reading.
 
     Attributes:
-        pairs: Their names and folders; paths go on from the packed file's as if it were a folder.
-        labels: Bytes of each label, or why it was not read; None where there is none.
+        pairs: Names and folders of the pairs. In paths, the packed file stands for a folder.
+        labels: Bytes of each label, or the error of reading it; None where there is no label.
         images: Facts of each image.
-        faults: What is wrong with the file or with single members (D002, D005–D008, L009).
-        left_out: Pairs whose image or label was not read, by number.
+        faults: Faults of the file or of single members (D002, D005–D008, L009).
+        left_out: Images and labels that were not read, by the number of their pair.
     """
 
     pairs: Split
@@ -76,7 +76,7 @@ class TarReader:
     Attributes:
         pack: The shard.
         split: Name of its split.
-        root: What paths in sentences are relative to.
+        root: Folder that paths in messages are relative to.
         mode: How closely to look at images.
         opener: Opens a path for reading, unbuffered.
         pairs_per_chunk: How many pairs are held at once.
@@ -98,7 +98,7 @@ class TarReader:
     _n_odd: int = 0
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
-        """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
+        """Chunks of the members whose headers are in this byte range, at least one. Never raises for their content."""
         pairer: MemberPairer = MemberPairer(self.pack.path, self.root, self.split)
         pending: list[Pair] = []
         label_bytes = 0
@@ -138,12 +138,12 @@ class TarReader:
             self._report_unread(error)
         yield from pairer.finish(torn=self._torn or bool(self.unread))
 
-    def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_Found]:
+    def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_FoundMember]:
         """Every image and label in a byte range."""
         walk = TarWalk(archive, start, min(stop, archive.size))
         for name, is_image, member in self._wanted(walk):
             if member.sparse is None:
-                yield _Found(name, is_image, member.size, _Part(archive, member.start))
+                yield _FoundMember(name, is_image, member.size, _Part(archive, member.start))
             else:
                 yield self._whole(name, is_image, member, walk)
         if not archive.size:
@@ -152,13 +152,14 @@ class TarReader:
             walk.damage = Damage(archive.size, "it became shorter while it was read")
         self._report_walk(walk, whole=stop >= archive.size)
 
-    def _streamed(self, file: ReadAhead) -> Iterator[_Found]:
-        """The same of a compressed archive, from end to end."""
+    def _streamed(self, file: ReadAhead) -> Iterator[_FoundMember]:
+        """Every image and label in a compressed archive."""
         archive = Unpacked(file)
         walk = TarWalk(archive)
         for name, is_image, member in self._wanted(walk):
             found = self._whole(name, is_image, member, walk)
-            if found.part is not None or not archive.ended:  # where it ends within a member, the walk says so
+            # The walk reports an archive that ends inside a member.
+            if found.part is not None or not archive.ended:
                 yield found
         self._report_walk(walk, whole=True)
 
@@ -177,12 +178,12 @@ class TarReader:
         """A member that must be held as a whole; without part where it cannot be."""
         limit = limits.IMAGE_BYTES if is_image else self.label_bytes
         if member.size > limit:
-            return _Found(name, is_image, member.size, None, too_large(limit, name))
+            return _FoundMember(name, is_image, member.size, None, too_large(limit, name))
         content = walk.content(member)
         if content is None:
             problem = OSError(errno.EIO, "it is a sparse file, and its map of holes is damaged")
-            return _Found(name, is_image, member.size, None, problem)
-        return _Found(name, is_image, member.size, _Part(content))
+            return _FoundMember(name, is_image, member.size, None, problem)
+        return _FoundMember(name, is_image, member.size, _Part(content))
 
     def _report_odd(self, name: str, problem: str) -> None:
         self._n_odd += 1
@@ -252,15 +253,15 @@ class TarReader:
 
 
 @dataclass(slots=True)
-class _Found:
+class _FoundMember:
     """An image or a label of an archive.
 
     Attributes:
-        name: Plain.
-        is_image: Else it is a label.
-        size: Bytes.
-        part: Reads ranges of it; None where it cannot be read.
-        problem: Why it cannot.
+        name: Its plain name.
+        is_image: True for an image, False for a label.
+        size: Length in bytes.
+        part: Reads ranges of the member; None where the member cannot be read.
+        problem: Why it cannot be read.
     """
 
     name: str
@@ -270,7 +271,7 @@ class _Found:
     problem: OSError | None = None
 
     def image(self, mode: ImageMode) -> StoredImage:
-        """What an image is."""
+        """The facts of an image."""
         if self.part is None:
             return not_judged(self.problem or OSError())
         return read_stored(self.size, self.part, mode)
@@ -343,7 +344,7 @@ _USUAL_NAME = 100
 
 
 def _odd_name(name: str) -> str | None:
-    """What keeps a name from being the path of any file, or None."""
+    """Why a name cannot be the path of a file; None where it can."""
     n_bytes = len(name.encode("utf-8", "surrogateescape"))
     if n_bytes > limits.MEMBER_NAME_BYTES:
         return f"with a name of {n_bytes:,} bytes"
