@@ -166,7 +166,7 @@ class NdjsonReader:
     opener: Opener
     records_per_chunk: int
     label_bytes: int = limits.LABEL_BYTES
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     unread: int = 0
     _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)

@@ -37,8 +37,8 @@ def pack_chunks(
         number: Number of the file in `dataset.packs`.
         part: First byte, byte after the last, and number of the line at the first byte.
         mode: How closely to look at images.
-        left_out: Numbers of images and of labels, in the order of the range, that are not to be read.
-        opener: Opens a path for reading, unbuffered; None opens it where the dataset is.
+        left_out: Images and labels that must not be read, by their number in the range.
+        opener: Opens a path for reading, unbuffered; None opens it in the storage of the dataset.
         label_bytes: The largest label that is read.
     """
     pack = dataset.packs[number]

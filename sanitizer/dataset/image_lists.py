@@ -21,10 +21,10 @@ LineKind = Literal["as training", "not an image", "moved", "labels beside"]
 """How training reads a line.
 
 as training: found where training looks.
-not an image: skipped without a word.
+not an image: skipped without a message.
 moved: relative, and not meant from the folder where training starts: it is found elsewhere, or nowhere.
-labels beside: found, but the path begins with images/ and so holds no /images/ to replace: its label is sought
-beside the image.
+labels beside: found, but the path begins with images/ and so holds no /images/ to replace: training looks
+for its label beside the image.
 """
 
 
@@ -182,7 +182,7 @@ def _find_places(folder: str, list_folder: str, bases: Sequence[str], storage: S
     by_training = _Place(
         "labels beside" if beside else "as training", (taken, os.path.abspath(label_folder(folder) or "."))
     )
-    # Darknet's lists begin with a folder that exports leave out: data/obj/a.jpg for obj/a.jpg.
+    # Paths in a list of Darknet begin with a folder that exports do not have: data/obj/a.jpg for obj/a.jpg.
     likely = [os.path.join(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
     meant = {key[0]: _Place("moved", key) for key in map(_both, likely)}
     if taken in meant:

@@ -226,7 +226,7 @@ def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | Non
             detail += f": {second.name} measures what the model has seen, not what it learned"
             advice = f"Give {second.name} images of its own."
             where_named = {"file": yaml_path, "line": second.line, "split": second.name}
-            faults.append(place("D009", detail, advice, None, kind="leak", **where_named))
+            faults.append(dataset_fault("D009", detail, advice, None, kind="leak", **where_named))
     return faults
 
 

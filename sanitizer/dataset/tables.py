@@ -114,8 +114,8 @@ class Fault:
         line: 1-based physical line, or None.
         column: 1-based character in the line, or None.
         values: What the rule's message template may name, such as {"token": "cat"}.
-        suggestion: What to do, where it depends on the case; else the rule's own text is used.
-        severity: Where it depends on the case; the user's configuration still wins over it.
+        suggestion: What to do, if it depends on the case; else the rule's own text is used.
+        severity: The severity, if it depends on the case. The user's configuration overrides it.
         about: What it is about, where that differs from what its rule is about.
         kind: Of the finding, where it depends on the case; else the rule's own.
         n_more: How many further rows of the file it stands for; None where it is one fault.

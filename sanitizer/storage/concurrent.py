@@ -89,7 +89,7 @@ def label_weight(item: tuple[str | None, int]) -> int:
 
 
 def _whole(storage: Storage, limit: int, item: tuple[str | None, int]) -> bytes | OSError | None:
-    """All bytes of a file, or why they cannot be had."""
+    """All bytes of a file, or the error of reading it."""
     path, size = item
     remote = cast("RemoteStorage", storage)
     if path is None:

@@ -98,7 +98,7 @@ class RemoteStorage:
 
     def drop_listings(self) -> None:
         """Free the memory of all listings: nothing needs them once the dataset is found."""
-        self._known.clear()
+        self._listings.clear()
         self._listed_names = self._listed_folders = 0
         self.kept.clear()
         self.failed.clear()

@@ -133,7 +133,7 @@ class ZipStorage(RemoteStorage):
             raise too_large(limit, path)
         return _InflatedFile(self, path, member)
 
-    def raw(self, member: Member, start: int, stop: int) -> bytes:
+    def raw(self, member: ZipMember, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
         return self._raw(member, start, stop)
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sanitizer.images.image_files import ImageMode
 
 UNREAD_LABEL = b"not read: left out"
-"""Stands for the content of a label that is left out; told by identity."""
+"""Stands for the content of a label that is left out. Compare with `is`: a label may hold the same bytes."""
 LABEL_BYTES_PER_CHUNK = 16 * MIB
 """A chunk with more bytes of labels ends early."""
 _NAMED_MEMBERS = 1000
@@ -79,8 +79,8 @@ class TarReader:
         root: Folder that paths in messages are relative to.
         mode: How closely to look at images.
         opener: Opens a path for reading, unbuffered.
-        pairs_per_chunk: How many pairs are held at once.
-        left_out: Images and labels that are not read, by their numbers in the order of the range.
+        pairs_per_chunk: Number of pairs in a chunk.
+        left_out: Images and labels that must not be read, by their number in the range.
         label_bytes: The largest label that is read.
     """
 
@@ -92,7 +92,7 @@ class TarReader:
     pairs_per_chunk: int
     left_out: LeftOut = NOTHING
     label_bytes: int = limits.LABEL_BYTES
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     unread: int = 0
     _torn: bool = False
     _n_odd: int = 0
@@ -174,8 +174,8 @@ class TarReader:
                 else:
                     yield name, is_image, member
 
-    def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _Found:
-        """A member that must be held as a whole; without part where it cannot be."""
+    def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _FoundMember:
+        """A member read into memory as a whole, or the error of reading it."""
         limit = limits.IMAGE_BYTES if is_image else self.label_bytes
         if member.size > limit:
             return _FoundMember(name, is_image, member.size, None, too_large(limit, name))

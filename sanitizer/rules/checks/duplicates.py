@@ -65,7 +65,7 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
 
 
 @dataset_check("conflicting-duplicates")
-def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
+def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[DatasetFault]:
     """D010: copies, by the limits of D009, whose label rows differ from those of their original."""
     copies = (c for c in find_copies(survey, _limits(params)) if _may_conflict(survey, c))
     while some := list(islice(copies, _COPIES_AT_ONCE)):
