@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.entry import packed_dataset, require_loose, shards_of_yaml
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.layout import find_loose_files, refuse_unknown_splits
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.model import DatasetError
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.storage.opening import find_storage, refuse_remote
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder, is_image_name, label_folder
-from sanitizer.dataset.tables import DatasetFault
+from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size

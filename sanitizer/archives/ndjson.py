@@ -17,7 +17,7 @@ from sanitizer.archives.member_pairing import Pair
 from sanitizer.archives.read_ahead import blocks_of
 from sanitizer.archives.stored_images import sized_image, stored_table
 from sanitizer.archives.tar.chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
-from sanitizer.dataset.dataset_faults import dataset_fault
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large

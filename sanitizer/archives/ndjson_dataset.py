@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.archives.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.archives.read_ahead import blocks_of, open_unbuffered, opener_in
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.model import Dataset, Pack, Split
-from sanitizer.dataset.tables import TASKS
+from sanitizer.dataset.tables import TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
-from sanitizer.dataset.dataset_faults import dataset_fault
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:

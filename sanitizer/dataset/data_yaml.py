@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sanitizer.dataset.dataset_faults import dataset_fault
-from sanitizer.dataset.tables import DatasetFault
+from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util import bounded_yaml

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.tables import DatasetFault
+from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import shown

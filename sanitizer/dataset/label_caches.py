@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import dataset_fault
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import NotRegularError
 from sanitizer.util.paths import shown

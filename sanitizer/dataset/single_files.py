@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import IMAGE_EXTENSIONS, Listing, image_folder, is_image_name, label_folder
 from sanitizer.dataset.model import Split
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
     MAX_LINKED_FOLDERS,
@@ -18,6 +17,7 @@ from sanitizer.dataset.listing import (
     is_image_name,
     label_folder,
 )
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.dataset_faults import find_from
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.paths import is_inside
 
@@ -318,3 +317,12 @@ def _datasets_folder() -> str | None:
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return folder if isinstance(folder, str) else None
+
+
+def find_from(base: str, path: str, storage: Storage) -> str:
+    """Absolute path of `path` relative to `base`, symbolic links resolved, as Ultralytics resolves split paths."""
+    joined = os.path.join(base, path)
+    try:
+        return storage.realpath(joined)
+    except ValueError:  # a NUL or half a surrogate pair, which no file name can hold
+        return os.path.normpath(joined)

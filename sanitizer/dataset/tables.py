@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -159,6 +159,13 @@ class DatasetFault:
     suggestion: str | None = None
     severity: Severity | None = None
     kind: FindingKind | None = None
+
+
+def dataset_fault(
+    rule: str, detail: str, suggestion: str, severity: Severity | None = None, **fields: Any
+) -> DatasetFault:
+    """A `DatasetFault` whose message is the whole sentence `detail`; `fields` are other fields of `DatasetFault`."""
+    return DatasetFault(rule, values={"detail": detail}, suggestion=suggestion, severity=severity, **fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

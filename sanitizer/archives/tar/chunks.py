@@ -22,9 +22,9 @@ from sanitizer.archives.stored_images import NOT_READ, not_judged, read_stored, 
 from sanitizer.archives.tar.shard_names import folder_split
 from sanitizer.archives.tar.unpacking import Unpacked
 from sanitizer.archives.tar.walk import Damage, Member, TarWalk
-from sanitizer.dataset.dataset_faults import dataset_fault
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import MIB, too_large

@@ -21,10 +21,10 @@ from sanitizer.archives.tar.shard_names import (
 )
 from sanitizer.archives.tar.walk import TarWalk
 from sanitizer.dataset.class_names import Classes, read_classes
-from sanitizer.dataset.dataset_faults import dataset_fault, find_from
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.single_files import nearest_data_yaml
-from sanitizer.dataset.tables import TASKS
+from sanitizer.dataset.split_paths import find_from
+from sanitizer.dataset.tables import TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.util.counting import counted
