@@ -51,7 +51,7 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
             raise DatasetError(str(error)) from None
         return replace(dataset, faults=[*_storage_faults(storage), *dataset.faults])
     except BaseException:
-        storage.drop_listings()  # a listing may be what is wrong: the next search asks anew
+        storage.drop_listings()  # the listings may be what is wrong, so the next search lists again
         raise
 
 

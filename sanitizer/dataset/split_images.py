@@ -154,7 +154,7 @@ class Gatherer:
             self.faults.append(dataset_fault("D005", detail, advice, file=path, line=line, split=split.name))
 
     def _check_lines(self, split: SplitSources, path: str, found: ImageList) -> None:
-        """Lines that training takes otherwise than they were meant, or stops at."""
+        """Report lines that training reads differently from what their author meant, or at which it stops."""
         if found.first and "/" not in found.first and len(set(split.paths)) == 1:
             detail = f"begins with {shown(found.first[:80])}, a name without a folder; training stops here"
             advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."

@@ -58,7 +58,7 @@ def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
         OSError: The file can no longer be read.
     """
     with warnings.catch_warnings():
-        # Pillow warns of odd metadata and of large images. Training goes on, and so do we.
+        # Pillow warns of odd metadata and of large images. Training does not stop, nor do we.
         warnings.simplefilter("ignore")
         try:
             return _check_image(source, block)

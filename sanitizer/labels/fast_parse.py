@@ -51,7 +51,7 @@ def parse_block(parts: Sequence[bytes], files: Sequence[int], first_line: int = 
     tokens_before = np.zeros(len(blanks), np.int64)
     np.cumsum(ends_token, out=tokens_before[1:])
 
-    # The margin is a line of its own, without tokens, so every line has a line end before it.
+    # The margin is a separate line without tokens, so every line has a line end before it.
     line_ends = blanks[is_newline]
     line_starts = line_ends[:-1] + 1
     tokens_in_line = np.diff(tokens_before[is_newline])

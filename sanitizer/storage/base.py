@@ -175,7 +175,7 @@ class LocalStorage:
         """Do nothing: folders of a disk are read one by one."""
 
     def drop_listings(self) -> None:
-        """Nothing: listings of a disk are not kept."""
+        """Do nothing: listings of a disk are not kept."""
 
     def identity(self, path: str) -> tuple[int, int] | None:
         """Device and inode of a folder; (0, 0) where the system refuses to say, None where there is no such folder."""

@@ -78,7 +78,7 @@ def first_bytes(storage: Storage, paths: Sequence[str], length: int) -> Iterator
 def whole_files(
     storage: Storage, paths: Sequence[str | None], limit: int, sizes: Sequence[int] | None = None
 ) -> Iterator[bytes | OSError | None]:
-    """All bytes of each file, up to `limit`, or why they cannot be had; None for None. `sizes`: -1 where unknown."""
+    """All bytes of each file, up to `limit`, or the error of reading it; None for None. `sizes`: -1 where unknown."""
     sizes = sizes or [-1] * len(paths)
     return concurrently(partial(_whole, storage, limit), list(zip(paths, sizes, strict=True)), label_weight)
 
