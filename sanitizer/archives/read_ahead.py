@@ -115,9 +115,9 @@ class ReadAhead:
     Attributes:
         size: Length of the file in bytes.
         bytes_read: Number of bytes read so far.
-        failed: Why a read failed, once one did: whoever is handed this as a file may hide the exception.
-        problem: None: as much is read as the file has.
-        extension_limit: Bytes of extended headers that are read in all: as many as there are.
+        failed: The error of a read that failed, or None. Kept here because libraries that read the file may hide it.
+        problem: Always None. `Unpacked` says here why an archive ends early.
+        extension_limit: The most bytes of extended headers that are read; no limit, unlike in `Unpacked`.
     """
 
     problem: str | None = None
