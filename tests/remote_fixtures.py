@@ -13,7 +13,7 @@ import pytest
 from remote_places import BUCKET, KEY, SECRET, Proxy, rclone, s3_server
 
 import sanitizer.storage.retries as retries
-from sanitizer.storage.retries import Patience
+from sanitizer.storage.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def s3(bucket: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
-        retries, "PATIENCE", Patience(tries=8, first_wait_s=0.02, longest_wait_s=0.3, timeout_s=1.0)
+        retries, "RETRY_POLICY", RetryPolicy(tries=8, first_wait_s=0.02, longest_wait_s=0.3, timeout_s=1.0)
     )
     opening._bucket.cache_clear()
     proxy.reset()

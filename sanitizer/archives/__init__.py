@@ -1,1 +1,1 @@
-"""Tar shards and NDJSON read as chunks of image/label pairs. Called by the scanner, and to find datasets."""
+"""Reads tar shards and NDJSON as chunks of image/label pairs. Called by the scanner, and to find a dataset."""

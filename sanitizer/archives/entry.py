@@ -1,4 +1,4 @@
-"""Whether paths or a data.yaml are about packed files: asked of every command line, so it imports next to nothing."""
+"""Finds out whether paths or a data.yaml name packed files. Every command does this, so few modules are imported."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _SPLIT_KEYS = ("train", "val", "test")
 def packed_dataset(
     paths: Sequence[str], wanted: Sequence[str] | None, storage: Storage = LOCAL
 ) -> Dataset | None:
-    """The dataset in packed files that are named, or lie in a folder whose data.yaml, if any, names no split.
+    """The dataset in packed files: those named, or those in a folder whose data.yaml, if any, names no split.
 
     Args:
         paths: As the user gave them; absolute where the storage is remote.
         wanted: Names of the splits to look at; all by default.
-        storage: Where they are.
+        storage: Where the paths are.
 
     Returns:
-        The dataset; None where the paths are about anything else.
+        The dataset; None where the paths name anything else.
 
     Raises:
-        DatasetError: They cannot be read together, or are not there; the text is a sentence.
+        DatasetError: The files cannot be read together, or do not exist; the text is a sentence.
     """
     named = [path for path in paths if _PACKED_NAME.search(path)]
     if not named and not (len(paths) == 1 and storage.isdir(paths[0]) and _may_hold(paths[0], storage)):
@@ -73,18 +73,18 @@ def shards_of_yaml(
     Raises:
         DatasetError: A pattern stands for too many files.
     """
-    if not document.readable or not any(_may_be_shards(p, storage) for p in _places(document, storage)):
+    if not document.readable or not any(_may_be_shards(p, storage) for p in _split_paths(document, storage)):
         return None
     from sanitizer.archives.tar.shard_sets import from_yaml, yaml_names_shards
 
     return from_yaml(document, data, wanted, storage) if yaml_names_shards(document, storage) else None
 
 
-def unpacked(dataset: Dataset) -> Dataset:
-    """The same dataset, for commands that change labels, train on images or look at single ones.
+def require_loose(dataset: Dataset) -> Dataset:
+    """The same dataset, if its files are loose.
 
     Raises:
-        DatasetError: It is packed; the text says what to do.
+        DatasetError: The files are packed; the text says what to do.
     """
     if not dataset.packs:
         return dataset
@@ -101,7 +101,7 @@ def unpacked(dataset: Dataset) -> Dataset:
 
 
 def _may_hold(folder: str, storage: Storage) -> bool:
-    """Whether a folder may hold shards: by the names in it, and if a data.yaml there does not say where splits are."""
+    """Whether a folder may hold shards, by the names in it. A data.yaml that names splits rules it out."""
     try:
         names = storage.names(folder)
     except OSError:
@@ -111,8 +111,8 @@ def _may_hold(folder: str, storage: Storage) -> bool:
     return not any(key in d.data for d in data_yamls_in(folder, storage)[:1] for key in _SPLIT_KEYS)
 
 
-def _places(document: DataYaml, storage: Storage) -> Iterator[str]:
-    """Where the paths of a data.yaml may lead."""
+def _split_paths(document: DataYaml, storage: Storage) -> Iterator[str]:
+    """Absolute paths that the split paths of a data.yaml may mean."""
     folder, base = os.path.dirname(document.path), str(document.data.get("path") or "")
     for key in _SPLIT_KEYS:
         value = document.data.get(key)
@@ -124,7 +124,7 @@ def _places(document: DataYaml, storage: Storage) -> Iterator[str]:
 
 
 def _may_be_shards(path: str, storage: Storage) -> bool:
-    """By a cheap look: its name, or the first names in it. Most splits are folders of images."""
+    """Whether a path may name shards, by a cheap test: its name, or the first names in the folder."""
     if _PACKED_NAME.search(path):
         return True
     if storage.remote:

@@ -1,22 +1,22 @@
-"""The dataset behind the paths of a command line: packed files, or loose ones; on this disk or elsewhere."""
+"""Finds the dataset behind the paths of a command line: packed or loose files, on this disk or in another storage."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sanitizer.archives.entry import packed_dataset, shards_of_yaml, unpacked
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.archives.entry import packed_dataset, require_loose, shards_of_yaml
 from sanitizer.dataset.layout import find_loose_files, refuse_unknown_splits
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.model import DatasetError
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.storage.opening import find_storage, refuse_remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.storage.base import Storage
 
 
@@ -26,16 +26,16 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
     Args:
         paths: One data.yaml, one dataset folder, one darknet .data file, or label and image files (with or
             without the data.yaml that they belong to), or packed files: tar shards, one .ndjson. They may lie
-            elsewhere than on this disk: behind a URL, or in an archive.
+            behind a URL or in an archive.
         splits: Names of the splits to look at; all by default.
 
     Returns:
-        The dataset, nothing of it read but the data.yaml and folder listings. What is wrong is in its faults.
+        The dataset, of which only the data.yaml and folder listings are read. Its faults say what is wrong.
 
     Raises:
-        DatasetError: Where nothing can be read at all, or a split is asked for that there is not, or more files
-            would have to be listed than `listing.max_files` allows.
-        StorageError: A place elsewhere cannot be reached.
+        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist, or there are more
+            files than `listing.max_files` allows.
+        StorageError: A remote storage cannot be reached.
     """
     if not paths:
         raise DatasetError("no path was given: name a data.yaml, a dataset folder or label files")
@@ -44,27 +44,27 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
         packed = packed_dataset(given if storage.remote else paths, splits, storage)
         if packed is not None:
             refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
-            return replace(packed, faults=[*_oddities(storage), *packed.faults])
+            return replace(packed, faults=[*_storage_faults(storage), *packed.faults])
         try:
             dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml)
         except TooManyFilesError as error:
             raise DatasetError(str(error)) from None
-        return replace(dataset, faults=[*_oddities(storage), *dataset.faults])
+        return replace(dataset, faults=[*_storage_faults(storage), *dataset.faults])
     except BaseException:
-        storage.drop_listings()  # a listing may be what is wrong: the next search asks anew
+        storage.drop_listings()  # the listings may be what is wrong, so the next search lists again
         raise
 
 
 def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
-    """`find_dataset` for commands that change labels, train on images or look at single ones.
+    """`find_dataset` for commands that change labels, train on images or show single images.
 
     Raises:
         DatasetError: As `find_dataset`, and for packed files: the text says what to do.
-        StorageError: They lie elsewhere than on this disk.
+        StorageError: The files are not on this disk.
     """
     refuse_remote(paths)
-    return unpacked(find_dataset(paths, splits))
+    return require_loose(find_dataset(paths, splits))
 
 
-def _oddities(storage: Storage) -> list[Place]:
-    return [place(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]
+def _storage_faults(storage: Storage) -> list[DatasetFault]:
+    return [dataset_fault(o.rule, o.detail, o.advice, file=o.path) for o in storage.faults]

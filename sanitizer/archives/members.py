@@ -1,4 +1,4 @@
-"""Contents of single members by path (`shard.tar/a.jpg`), for rules that come back to a few files of many."""
+"""Reads single members by path (`shard.tar/a.jpg`), for rules that need a few files again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def split_path(path: str, is_file: Callable[[str], bool] = os.path.isfile) -> tuple[str, str] | None:
-    """(shard, member) of a path that leads into a shard; None for all others."""
+    """(shard, member) of a path that leads into a shard; None for any other path."""
     at = path.find(".tar")
     while at >= 0:
         slash = path.find("/", at)
@@ -37,16 +37,17 @@ def split_path(path: str, is_file: Callable[[str], bool] = os.path.isfile) -> tu
 
 
 def read_members(paths: Iterable[str], dataset: Dataset) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of members, each shard walked once; those that are gone or damaged are left out.
+    """(path, content) of members. Each shard is walked once; members that are missing or damaged are left out.
 
-    A name that is there twice comes twice: the last counts, as when the shard is unpacked.
+    A name that occurs twice in a shard is yielded twice: the last one counts, as when unpacking.
     """
     sizes = {pack.path: pack.size_bytes for pack in dataset.packs}
     wanted: dict[str, dict[str, str]] = {}
     for path in paths:
-        place = split_path(path, sizes.__contains__)
-        if place is not None:
-            wanted.setdefault(place[0], {})[place[1]] = path
+        inside = split_path(path, sizes.__contains__)
+        if inside is not None:
+            shard, name = inside
+            wanted.setdefault(shard, {})[name] = path
     for shard, names in wanted.items():
         try:
             with opener_in(dataset.storage, sizes[shard])(shard) as file:
@@ -58,26 +59,26 @@ def read_members(paths: Iterable[str], dataset: Dataset) -> Iterator[tuple[str, 
 
 
 class Members:
-    """Single images, one after the other: a shard is walked when the first one in it is asked for, and what is where
-    in the last shards is remembered, of `PLACES_HELD` images in all."""
+    """Reads single images. A shard is walked when its first image is read. The positions of its images are kept, of at
+    most `POSITIONS_HELD` images in the last shards."""
 
-    PLACES_HELD = 100_000
+    POSITIONS_HELD = 100_000
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._sizes = {pack.path: pack.size_bytes for pack in dataset.packs}
-        self._places: dict[str, dict[str, Member]] = {}
+        self._positions: dict[str, dict[str, Member]] = {}
 
     def contents(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """As `read_members`."""
         return read_members(paths, self._dataset)
 
     def open(self, path: str) -> BytesIO | None:
-        """One image as a file; None where it is gone or damaged."""
-        place = split_path(path, self._sizes.__contains__)
-        if place is None:
+        """One image as a file; None where it is missing or damaged."""
+        inside = split_path(path, self._sizes.__contains__)
+        if inside is None:
             return None
-        shard, name = place
+        shard, name = inside
         content = None
         if not is_compressed(shard):
             with contextlib.suppress(OSError), self._opened(shard) as file:
@@ -90,21 +91,21 @@ class Members:
         return opener_in(self._dataset.storage, self._sizes[shard])(shard)
 
     def _content(self, file: BinaryIO, shard: str, name: str) -> bytes | None:
-        if shard not in self._places:
-            self._places[shard] = _places_in(ReadAhead(file))
-        member = self._places[shard].get(name)
-        while sum(map(len, self._places.values())) > self.PLACES_HELD:
-            del self._places[next(iter(self._places))]
+        if shard not in self._positions:
+            self._positions[shard] = _positions_in(ReadAhead(file))
+        member = self._positions[shard].get(name)
+        while sum(map(len, self._positions.values())) > self.POSITIONS_HELD:
+            del self._positions[next(iter(self._positions))]
         if member is None or member.size > limits.IMAGE_BYTES:
             return None
         archive = ReadAhead(file)
-        # A sparse one is unpacked by a walk that begins at it.
+        # A sparse member needs a walk that begins at its header.
         walk = TarWalk(archive, member.header, member.header + 1)
         return next((walk.content(found) for found in walk), None)
 
 
-def _places_in(archive: ReadAhead) -> dict[str, Member]:
-    """Images by name; of two with one name the last, as when the shard is unpacked."""
+def _positions_in(archive: ReadAhead) -> dict[str, Member]:
+    """Images by name. If a name occurs twice, the last one counts, as when unpacking."""
     names = ((plain_name(member.name), member) for member in TarWalk(archive))
     return {name: member for name, member in names if is_image_member(name)}
 

@@ -1,4 +1,4 @@
-"""Ultralytics' NDJSON: every image record judged as the label file that Ultralytics' converter writes for it.
+"""Ultralytics' NDJSON: reads every image record as the label file that Ultralytics' converter writes for it.
 
 The converter is `convert_ndjson_to_yolo` (ultralytics/data/converter.py, 8.4). Images are URLs and are not fetched:
 their sizes are those that the records claim. What makes the converter stop is reported with its line.
@@ -17,7 +17,7 @@ from sanitizer.archives.member_pairing import Pair
 from sanitizer.archives.read_ahead import blocks_of
 from sanitizer.archives.stored_images import sized_image, stored_table
 from sanitizer.archives.tar.chunks import LABEL_BYTES_PER_CHUNK, PackChunk, as_split
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
     from sanitizer.archives.read_ahead import Opener
     from sanitizer.dataset.model import Pack
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.images.image_files import ImageMode
 
 SPLITS = ("train", "val", "test")
 MAX_LINE_BYTES = limits.NDJSON_LINE_BYTES
 MAX_BAD_LINES = 10_000
-"""Lines of a range that the converter cannot take, each named; where there are more, the range is read no further."""
+"""Bad lines of a range that are named one by one. At one more, reading of the range stops."""
 STOPS = "Ultralytics' converter stops here"
 
 
 class RecordError(ValueError):
-    """A line that the converter cannot take.
+    """A line that the converter cannot read.
 
     Attributes:
-        rule: The code that this is.
+        rule: Code of the rule that reports it.
     """
 
     def __init__(self, detail: str, rule: str = "D001") -> None:
@@ -53,7 +53,7 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image as its line has it. Sizes are -1 where the line gives none."""
+    """One image, with the values of its line. Sizes are -1 where the line has none."""
 
     split: str
     file: str
@@ -115,7 +115,7 @@ def read_record(line: bytes) -> Record:
 
 
 def in_short(value: object) -> str:
-    """A value of a record as a sentence may hold it."""
+    """A value of a record, shortened for a message."""
     return shown(_SHORT.repr(value))
 
 
@@ -124,7 +124,7 @@ _SHORT.maxstring = _SHORT.maxlong = 60
 
 
 def _check_name(file: str) -> None:
-    """Raises RecordError where no file can have that name."""
+    """Raise RecordError where no file can have that name."""
     try:
         n_bytes = len(file.encode("utf-8"))
     except UnicodeEncodeError:
@@ -149,10 +149,10 @@ class NdjsonReader:
 
     Attributes:
         pack: The file; `only` names the split.
-        splits: All splits of the dataset: the first one's reader also reports the lines that belong to none.
+        splits: All splits of the dataset. The reader of the first one also reports lines that belong to no split.
         names: Class ids that have a name.
-        root: What paths in sentences are relative to.
-        mode: "none" leaves the sizes out.
+        root: Folder that paths in messages are relative to.
+        mode: With "none" image sizes are left out.
         opener: Opens a path for reading, unbuffered.
         records_per_chunk: How many records are held at once.
         label_bytes: The largest label that is judged.
@@ -166,7 +166,7 @@ class NdjsonReader:
     opener: Opener
     records_per_chunk: int
     label_bytes: int = limits.LABEL_BYTES
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     unread: int = 0
     _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class NdjsonReader:
         return self.splits[self.pack.split]
 
     def _judge(self, number: int, line: bytes) -> Record | None:
-        """The record where it is of this split."""
+        """The record of a line, if it is of this split; else None."""
         try:
             if line == _TOO_LONG:
                 raise RecordError(f"is longer than {MAX_LINE_BYTES:,} bytes")
@@ -247,7 +247,7 @@ class NdjsonReader:
         sentence = f"{where}{shown(self.pack.path, self.root)} {detail}"
         advice = "Correct the line, or export the dataset again."
         self.faults.append(
-            place(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
+            dataset_fault(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
         )
 
     def _chunk(self, records: Sequence[Record]) -> PackChunk:
@@ -313,7 +313,7 @@ def _lines(
 
 
 def _of_another_split(line: bytes, own: str) -> bool:
-    """Whether a line plainly names another split and not this one: then it need not be parsed for this one."""
+    """Whether a line certainly belongs to another split, so that it need not be parsed."""
     others = (b'"train"', b'"val"', b'"test"')
     return f'"{own}"'.encode() not in line and b"\\u" not in line and any(other in line for other in others)
 

@@ -1,4 +1,4 @@
-"""From an NDJSON file to a `Dataset`: its first record has the classes, its lines say which splits there are."""
+"""From an NDJSON file to a `Dataset`: the first record names the classes, the other records name the splits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.archives.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.archives.read_ahead import blocks_of, open_unbuffered, opener_in
-from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.model import Dataset, Pack, Split
-from sanitizer.dataset.tables import TASKS
+from sanitizer.dataset.tables import TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sanitizer.archives.read_ahead import Opener
-    from sanitizer.dataset.tables import Place, Task
+    from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.storage.remote import RemoteStorage
 
 RANGE_BYTES = 1 << 26
@@ -43,16 +42,16 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
         storage: Where it is.
 
     Raises:
-        StorageError: A remote storage does not hand it over.
+        StorageError: A remote storage cannot read it.
     """
     root = os.path.dirname(path)
     size, opener = _opened(path, storage)
-    faults: list[Place] = []
+    faults: list[DatasetFault] = []
     try:
         record = _first_record(path, root, faults, opener)
         found = _splits(path, opener)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         raise
     names = _names(record, path, root, faults)
     _report_splits(found, path, root, faults)
@@ -64,7 +63,7 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
         where = f"{shown(path, root)} is a dataset for the task {in_short(declared)}"
         detail = f"{where}, whose records hold no boxes to judge"
         faults.append(
-            place(
+            dataset_fault(
                 "D001", detail, "Scan detect, segment, pose or obb sets.", Severity.WARNING, file=path, line=1
             )
         )
@@ -88,19 +87,19 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
 
 
 def _opened(path: str, storage: Storage) -> tuple[int, Opener]:
-    """(bytes of the file, what opens it)."""
+    """(size of the file in bytes, the function that opens it)."""
     if not storage.remote:
         return storage.size(path), opener_in(storage)
     try:
         size = cast("RemoteStorage", storage).known_size(path)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         raise
     return size, opener_in(storage, size)
 
 
-def _first_record(path: str, root: str, faults: list[Place], opener: Opener) -> dict[str, Any]:
-    """The dataset's own record; empty where the first line is none."""
+def _first_record(path: str, root: str, faults: list[DatasetFault], opener: Opener) -> dict[str, Any]:
+    """The record of the dataset; empty where the first line is no such record."""
     with opener(path) as file:
         head = b""
         while len(head) < _FIRST_LINE_BYTES and b"\n" not in head.lstrip() and (part := file.read(_BLOCK)):
@@ -112,20 +111,20 @@ def _first_record(path: str, root: str, faults: list[Place], opener: Opener) -> 
         record = parse_line(text.partition(b"\n")[0])
     except RecordError as error:
         detail = f"line {line} of {shown(path, root)}, the dataset's record, {error}; {STOPS}"
-        faults.append(place("D001", detail, advice, Severity.ERROR, file=path, line=line))
+        faults.append(dataset_fault("D001", detail, advice, Severity.ERROR, file=path, line=line))
         return {}
     if "class_names" not in record and ("file" in record or record.get("type") == "image"):
         detail = (
             f"line {line} of {shown(path, root)} is the record of an image, and the dataset's own is missing:"
             " the converter takes the first line for it and loses the image"
         )
-        faults.append(place("D001", detail, advice, Severity.ERROR, file=path, line=line))
+        faults.append(dataset_fault("D001", detail, advice, Severity.ERROR, file=path, line=line))
         return {}
     return record
 
 
-def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) -> dict[int, str]:
-    """Class names, the gaps filled as the converter fills them."""
+def _names(record: dict[str, Any], path: str, root: str, faults: list[DatasetFault]) -> dict[int, str]:
+    """Class names; a missing name is added as the converter does."""
     given = record.get("class_names", {})
     try:
         names = {int(key): _text(name) for key, name in given.items()}
@@ -134,18 +133,18 @@ def _names(record: dict[str, Any], path: str, root: str, faults: list[Place]) ->
     except (AttributeError, TypeError, ValueError, RecursionError):
         detail = f"`class_names` of {shown(path, root)} is no mapping of class ids to names; {STOPS}"
         advice = 'Write "class_names": {"0": "first", "1": "second"}.'
-        faults.append(place("D003", detail, advice, Severity.ERROR, file=path, line=1))
+        faults.append(dataset_fault("D003", detail, advice, Severity.ERROR, file=path, line=1))
         return {}
     gaps = [i for i in range(max(names, default=-1) + 1) if i not in names]
     if gaps:
         where, added = shown(path, root), f"class{gaps[0]}"
         detail = f"`class_names` of {where} has no name for id {gaps[0]}: the converter calls it {added}"
-        faults.append(place("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
+        faults.append(dataset_fault("D003", detail, "Name every class.", Severity.WARNING, file=path, line=1))
     return {i: names.get(i, f"class{i}") for i in range(max(names, default=-1) + 1)}
 
 
 def _text(name: object) -> str:
-    """A class name; what no file can hold of it stands escaped."""
+    """A class name. Characters that no file can hold are escaped."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -160,12 +159,14 @@ def _splits(path: str, opener: Opener) -> list[str]:
     return [name for name in SPLITS if name.encode() in found]
 
 
-def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) -> None:
+def _report_splits(found: list[str], path: str, root: str, faults: list[DatasetFault]) -> None:
     """D002 for what the converter makes of missing splits; a file without any is read as train."""
     if "train" not in found:
         detail = f"no record of {shown(path, root)} has the split train; {STOPS}"
         faults.append(
-            place("D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train")
+            dataset_fault(
+                "D002", detail, "Give records the split train.", Severity.ERROR, file=path, split="train"
+            )
         )
     elif "val" not in found:
         detail = (
@@ -173,15 +174,15 @@ def _report_splits(found: list[str], path: str, root: str, faults: list[Place]) 
         )
         detail += " at random"
         advice = "Choose the validation images yourself."
-        faults.append(place("D002", detail, advice, Severity.WARNING, file=path, split="val"))
+        faults.append(dataset_fault("D002", detail, advice, Severity.WARNING, file=path, split="val"))
     if not found:
         found.append("train")
 
 
 def _keypoint_shape(
-    record: dict[str, Any], packs: Sequence[Pack], faults: list[Place], opener: Opener
+    record: dict[str, Any], packs: Sequence[Pack], faults: list[DatasetFault], opener: Opener
 ) -> tuple[int, int]:
-    """kpt_shape as given, else as the converter concludes it from the first fifty rows."""
+    """kpt_shape as given, or else as the converter guesses it from the first fifty rows."""
     given = record.get("kpt_shape")
     if (
         isinstance(given, list)
@@ -208,13 +209,15 @@ def _keypoint_shape(
     detail = f"a pose dataset without a `kpt_shape` that its rows agree on; {STOPS}"
     where = packs[0].path if packs else None
     faults.append(
-        place("D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1)
+        dataset_fault(
+            "D003", detail, 'Add "kpt_shape": [points, 2 or 3].', Severity.ERROR, file=where, line=1
+        )
     )
     return 0, 0
 
 
 def block_of(file: BinaryIO) -> int:
-    """Bytes to read at once from end to end."""
+    """Bytes of a read, where a file is read from start to end."""
     return max(_BLOCK, blocks_of(file).largest)
 
 
@@ -235,7 +238,7 @@ def line_ranges(path: str, size: int, opener: Opener = open_unbuffered) -> Itera
                 else:
                     lines += block.count(b"\n")
                 at += len(block)
-    except OSError:  # whoever reads it will say so
+    except OSError:  # the reader of the range reports it
         pass
     if start < size or not size:
         yield start, size, line

@@ -1,4 +1,4 @@
-"""Cuts packed files into ranges that workers can share: most are one range, large ones several."""
+"""Cuts packed files into ranges for workers: most files are one range, large files are several."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Pack
 
 CHUNKS_PER_RANGE = 16
-"""Of a large packed file: what is found in so many chunks is handed over at once."""
+"""Chunks in one range of a large packed file. A worker returns the findings of a range at once."""
 SMALLEST_PAIR_BYTES = 2048
-"""Two headers, and a block for each of image and label."""
+"""Bytes of the smallest pair: two headers, and a block each for image and label."""
 _FIRST_LOOK = 16
 _LOOKED_AT = 200
-"""Samples that show whether an archive keeps the files of a sample together, and how long they are."""
+"""So many samples show whether image and label lie together in an archive, and how long samples are."""
 
 
 def ranges(
@@ -30,12 +30,12 @@ def ranges(
 ) -> Iterator[tuple[int, int, int]]:
     """(start, stop, number of the line at start) of each range: whole samples, or the whole file.
 
-    Headers are walked up to the last cut, but only of tar shards that by their first samples hold more than two
-    ranges. A shard whose parts belong together, however far apart, is one range.
+    If its first samples show that a tar shard holds more than two ranges, its headers are read up to the last cut. A
+    shard in which the image and the label of a sample lie far apart is one range.
 
     Args:
         pack: The file.
-        pairs_per_range: A worker hands back what it found in a range at once, so this bounds what it holds.
+        pairs_per_range: Pairs in a range. A worker returns all findings of a range at once, so this bounds its memory.
         opener: Opens a path for reading, unbuffered.
     """
     if pack.kind == "ndjson":
@@ -50,7 +50,7 @@ def ranges(
                 for border in _borders(ReadAhead(file), pairs_per_range):
                     yield start, border, 1
                     start = border
-        except OSError:  # whoever reads it will say so
+        except OSError:  # the reader of the range reports it
             pass
     yield start, pack.size_bytes, 1
 
@@ -62,7 +62,7 @@ def _may_be_cut(pack: Pack, pairs_per_range: int) -> bool:
 
 
 def _borders(archive: ReadAhead, pairs_per_range: int) -> Iterator[int]:
-    """Offsets where samples begin, so many apart; none in an archive whose images and labels are apart."""
+    """Offsets where a range begins, every `pairs_per_range` samples; none where images and labels lie apart."""
     key, seen, samples, whole = "", set[str](), 0, 0
     for member in TarWalk(archive):
         name = plain_name(member.name)

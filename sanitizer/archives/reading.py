@@ -1,4 +1,4 @@
-"""Reads a range of any packed file in chunks: where the kinds of packed files come together."""
+"""Reads a range of a packed file of any kind in chunks."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def pack_chunks(
 
     Args:
         dataset: Where the file is listed.
-        number: Of the file in `dataset.packs`.
-        part: First byte, byte after the last, and the line that the first byte is in.
+        number: Number of the file in `dataset.packs`.
+        part: First byte, byte after the last, and number of the line at the first byte.
         mode: How closely to look at images.
-        left_out: Numbers of images and of labels, in the order of the range, that are not to be read.
-        opener: Opens a path for reading, unbuffered; None opens it where the dataset is.
+        left_out: Images and labels that must not be read, by their number in the range.
+        opener: Opens a path for reading, unbuffered; None opens it in the storage of the dataset.
         label_bytes: The largest label that is read.
     """
     pack = dataset.packs[number]
@@ -61,5 +61,5 @@ def pack_chunks(
 
 
 def row_spec(pack: Pack, spec: TaskSpec) -> TaskSpec:
-    """What rows of a packed file are judged by: the converter of NDJSON adds classes until every id has one."""
+    """The task that rows of a packed file are read for. The converter of NDJSON adds classes, so every id is valid."""
     return replace(spec, nc=None) if pack.kind == "ndjson" else spec

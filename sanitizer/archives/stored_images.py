@@ -1,4 +1,4 @@
-"""Images inside a larger file: judged as loose ones are, from ranges of it."""
+"""Reads images inside a larger file, with the same result as for image files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_ROW: Row = (-1, -1, 0, -1, 0)
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """What was found of one image. `row` and `verdict` are as the table takes them."""
+    """The facts of one image. `row` and `verdict` are those of `image_files.tabulate`."""
 
     row: Row
     verdict: Verdict | None
@@ -34,15 +34,15 @@ class StoredImage:
 
 
 NOT_READ = StoredImage(_NO_ROW, Verdict(status=ImageStatus.NOT_READ))
-"""An image that is left out; told by identity."""
+"""Stands for an image that is left out. Compare with `is`: an image may have equal facts for another reason."""
 
 
 def read_stored(size: int, part: Part, mode: ImageMode) -> StoredImage:
-    """What `read_images` does, for an image of which `part(start, length)` gives bytes.
+    """Read one image as `read_images` does, from a function that returns ranges of its bytes.
 
     Args:
         size: Length in bytes.
-        part: Reads a range of it.
+        part: `part(start, length)` returns a range of the image.
         mode: As for `read_images`.
     """
     if mode == "none":
@@ -87,18 +87,18 @@ def _too_large(row: Row) -> Verdict:
 
 
 def not_judged(problem: OSError) -> StoredImage:
-    """An image that is there and cannot be looked at."""
+    """An image that exists and cannot be read."""
     words = problem.strerror or type(problem).__name__
     return StoredImage(_NO_ROW, Verdict(status=ImageStatus.UNREADABLE, dropped=True, detail=words))
 
 
 def sized_image(width: int, height: int) -> StoredImage | None:
-    """An image that was not fetched but whose size in pixels is known; None where it is not."""
+    """An image that was not fetched, with its size in pixels; None where the size is unknown."""
     return StoredImage((width, height, 0, -1, 0), None) if min(width, height) > 0 else None
 
 
 def stored_table(images: Sequence[StoredImage | None]) -> ImageTable:
-    """The table of these; None for a label without image, or an image of which nothing is known."""
+    """The table of these images. None stands for a label without image, or an image without known facts."""
     rows = [_NO_ROW if image is None else image.row for image in images]
     verdicts: dict[int, Verdict] = {}
     hashes: dict[int, int] = {}

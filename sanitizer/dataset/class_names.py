@@ -7,32 +7,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
-from sanitizer.dataset.dataset_faults import place
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sanitizer.dataset.data_yaml import DataYaml
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
 
 
 MAX_NAME_FAULTS = 100
 MAX_CLASSES = 100_000
-"""Class ids beyond this are taken for a slip or an attack. A detector gives a score to every class at each of 8,400
-places of a picture of 640 px: with so many classes that is 3 GB for one image; the largest published sets have 21,841.
+"""Class ids beyond this are a typing error or an attack. A detector computes a score for every class at 8,400 anchors
+of an image of 640 px. So many classes need 3 GB for one image; the largest published sets have 21,841 classes.
 """
 _SCORE_BYTES_OF_A_CLASS = 8400 * 4
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """What labels are judged by. `nc` None: the data.yaml does not say, so no class id can be out of range."""
+    """Classes that labels are checked against. `nc` is None where the data.yaml does not count them: then no class
+    id can be out of range."""
 
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int]
-    faults: tuple[Place, ...]
+    faults: tuple[DatasetFault, ...]
 
 
 def read_classes(document: DataYaml) -> Classes:
@@ -41,7 +42,7 @@ def read_classes(document: DataYaml) -> Classes:
     Where nc and names disagree, the larger counts, so that one mistake in the yaml does not make every row a
     finding.
     """
-    faults: list[Place] = []
+    faults: list[DatasetFault] = []
     nc = _read_nc(document, faults)
     listed = typed(document, "names")
     if document.readable and document.data.get("names") is None and "nc" not in document.data:
@@ -72,28 +73,28 @@ def _fault(
     line: int | None = None,
     severity: Severity = Severity.ERROR,
     rule: str = "D003",
-) -> Place:
-    return place(rule, detail, suggestion, severity, file=document.path, line=line)
+) -> DatasetFault:
+    return dataset_fault(rule, detail, suggestion, severity, file=document.path, line=line)
 
 
-def _nameless(document: DataYaml, nc: int) -> Place:
+def _nameless(document: DataYaml, nc: int) -> DatasetFault:
     called = "class class_0" if nc == 1 else f"classes class_0 to class_{nc - 1}"
     detail = f"`nc: {nc}` without `names:`; training calls the {called}"
     advice = "Add `names:`, one name a class, in the order of the class ids."
     return _fault(document, detail, advice, document.line("nc"), Severity.WARNING)
 
 
-def _too_many(document: DataYaml, nc: int) -> Place:
+def _too_many(document: DataYaml, nc: int) -> DatasetFault:
     key, words = (
         ("nc", f"`nc: {_short(nc)}`") if "nc" in document.data else ("names", f"`names` of {nc:,} classes")
     )
     need = f"the scores of one image alone take {nc * _SCORE_BYTES_OF_A_CLASS // 10**9:,} GB"
     detail = f"{words} is more than can be trained ({need}, {MAX_CLASSES:,} classes are the limit here)"
-    advice = "Correct the number of classes; until then no class id can be told to be out of range."
+    advice = "Correct the number of classes; until then no class id can be found to be out of range."
     return _fault(document, f"{detail}; class ids were not checked", advice, document.line(key))
 
 
-def _read_nc(document: DataYaml, faults: list[Place]) -> int | None:
+def _read_nc(document: DataYaml, faults: list[DatasetFault]) -> int | None:
     if "nc" not in document.data:
         return None
     value = document.data["nc"]
@@ -117,14 +118,14 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def _read_names(document: DataYaml, listed: Any, faults: list[Place]) -> dict[int, str]:
+def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> dict[int, str]:
     """Class id to name; entries that cannot be an id are left out and reported."""
     if not listed:
         detail = "`names:` is empty: no class to learn; training stops here"
         faults.append(_fault(document, detail, "List one name a class.", document.line("names")))
         return {}
     names: dict[int, str] = {}
-    odd: list[Place] = []
+    odd: list[DatasetFault] = []
     for key, value in enumerate(listed) if isinstance(listed, list) else listed.items():
         number = _class_id(key)
         line = document.line("names", key)
@@ -149,7 +150,7 @@ def _read_names(document: DataYaml, listed: Any, faults: list[Place]) -> dict[in
 
 
 def _class_id(key: object) -> int | None:
-    """The class id that int() makes of a key without losing anything."""
+    """The class id of a key, where int() loses nothing of it."""
     if isinstance(key, bool) or not isinstance(key, (int, str)):
         return None
     try:
@@ -158,8 +159,8 @@ def _class_id(key: object) -> int | None:
         return None
 
 
-def _odd_name(document: DataYaml, key: object, number: int, value: object) -> Iterator[Place]:
-    """A name that training turns into another text than the one written."""
+def _odd_name(document: DataYaml, key: object, number: int, value: object) -> Iterator[DatasetFault]:
+    """Report a name that YAML reads as another text than the one written."""
     line = document.line("names", key)
     written = document.text_of("names", key)
     if isinstance(value, str):
@@ -182,7 +183,7 @@ def _odd_name(document: DataYaml, key: object, number: int, value: object) -> It
         yield _fault(document, detail, f'Put it in quotes: "{written}".', line, Severity.WARNING)
 
 
-def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]:
+def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault]:
     """Ids must be 0 … n-1 (Ultralytics' check_class_names)."""
     n = len(names)
     wrong = sorted(key for key in names if not 0 <= key < n)
@@ -197,7 +198,7 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]:
     yield _fault(document, detail, "Number the classes 0, 1, 2, … without gaps, in the labels too.", line)
 
 
-def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]:
+def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault]:
     first: dict[str, int] = {}
     for key, name in names.items():
         if name in first and name.strip() and name != "None":
@@ -207,7 +208,7 @@ def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Place]
         first.setdefault(name, key)
 
 
-def _read_kpt_shape(document: DataYaml, faults: list[Place]) -> tuple[int, int]:
+def _read_kpt_shape(document: DataYaml, faults: list[DatasetFault]) -> tuple[int, int]:
     value = typed(document, "kpt_shape")
     if value is None:
         return (0, 0)

@@ -1,7 +1,7 @@
-"""Reads a data.yaml from a stranger: nothing in it is run or built, and every fault has its line.
+"""Reads a data.yaml that somebody else wrote: nothing in it is run, and every fault has its line.
 
-Ultralytics reads it with PyYAML's safe loader, bytes that are not UTF-8 silently left out. So do we, but
-limits on size, depth and aliases come first, so that no file can exhaust memory or the stack.
+Ultralytics reads it with PyYAML's safe loader, and silently leaves out bytes that are not UTF-8. So do we, but
+we check limits on size, depth and aliases first, so that no file can exhaust memory or the stack.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sanitizer.dataset.dataset_faults import place
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
-from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util import bounded_yaml
 from sanitizer.util.bounded_read import TooLargeError, read_stream
 
@@ -61,7 +60,7 @@ class DataYaml:
     data: Mapping[Any, Any]
     readable: bool
     marks: Mapping[tuple[str, ...], tuple[int, str | None]] = field(default_factory=dict)
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
 
     def line(self, *keys: object) -> int | None:
         """1-based line of `data[keys[0]]` or `data[keys[0]][keys[1]]`; of the outer one where only that is known."""
@@ -115,7 +114,7 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
 
 
 def _readable(text: str) -> tuple[str, bounded_yaml.Hazard | None]:
-    """The text as training reads it, and what must not be composed of it."""
+    """The text as training reads it, and the part of it that must not be parsed."""
     try:
         return text, bounded_yaml.find_hazard(text, python_tags=True)
     except yaml.YAMLError:
@@ -138,7 +137,7 @@ def _read_bytes(path: str, storage: Storage) -> bytes | str:
     except TooLargeError:
         return f"is over {MAX_BYTES // 1_000_000} MB, far more than any data.yaml needs, so it was not read"
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         return f"cannot be read: {error.strerror}"
 
 
@@ -151,19 +150,21 @@ def _refused(
     effect: str = _STOPS,
 ) -> DataYaml:
     sentence = f"this file {detail}; {effect}"
-    fault = place("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
+    fault = dataset_fault("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
     return DataYaml(path, {}, False, {}, [fault])
 
 
-def _lfs_pointer(path: str) -> Place:
-    return Place("L008", file=path, line=1, values={"what": os.path.basename(path)}, severity=Severity.ERROR)
+def _lfs_pointer(path: str) -> DatasetFault:
+    return DatasetFault(
+        "L008", file=path, line=1, values={"what": os.path.basename(path)}, severity=Severity.ERROR
+    )
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _encoding_faults(path: str, raw: bytes) -> list[Place]:
+def _encoding_faults(path: str, raw: bytes) -> list[DatasetFault]:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -172,7 +173,9 @@ def _encoding_faults(path: str, raw: bytes) -> list[Place]:
             f"this file is not UTF-8 (byte 0x{raw[error.start]:02x}): training silently leaves such"
             " bytes out, so names and paths that hold them change"
         )
-        return [place("D001", detail, "Save the file as UTF-8.", Severity.WARNING, file=path, line=line)]
+        return [
+            dataset_fault("D001", detail, "Save the file as UTF-8.", Severity.WARNING, file=path, line=line)
+        ]
     return []
 
 
@@ -211,19 +214,21 @@ def _text(node: yaml.Node) -> str | None:
     return node.value if isinstance(node, yaml.ScalarNode) else None
 
 
-def _duplicate_keys(path: str, root: yaml.Node | None) -> Iterator[Place]:
+def _duplicate_keys(path: str, root: yaml.Node | None) -> Iterator[DatasetFault]:
     """Keys that stand twice at the top level or in `names`: the last one wins, without a word."""
     seen: dict[str, int] = {}
     for key, line, value in _entries(root):
         if key in seen:
             detail = f"`{key}:` stands on line {seen[key]} and again on line {line}: training uses the last"
-            yield place("D001", detail, "Keep one of the two.", Severity.WARNING, file=path, line=line)
+            yield dataset_fault(
+                "D001", detail, "Keep one of the two.", Severity.WARNING, file=path, line=line
+            )
         seen[key] = line
         if key == "names" and isinstance(value, yaml.MappingNode):
             yield from _lost_names(path, value)
 
 
-def _lost_names(path: str, names: yaml.MappingNode) -> Iterator[Place]:
+def _lost_names(path: str, names: yaml.MappingNode) -> Iterator[DatasetFault]:
     lines: dict[tuple[str, str], int] = {}
     for key, _ in names.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -233,13 +238,13 @@ def _lost_names(path: str, names: yaml.MappingNode) -> Iterator[Place]:
         if same in lines:
             detail = f"`names` has the key {key.value} on line {lines[same]} and again on line {line}"
             advice = "Give each class its own id."
-            yield place(
+            yield dataset_fault(
                 "D003", f"{detail}: the first name is lost", advice, Severity.ERROR, file=path, line=line
             )
         lines.setdefault(same, line)
 
 
-def _wrong_types(document: DataYaml) -> Iterator[Place]:
+def _wrong_types(document: DataYaml) -> Iterator[DatasetFault]:
     for key, types in KEY_TYPES.items():
         value = document.data.get(key)
         if value is not None and not isinstance(value, types):
@@ -247,7 +252,7 @@ def _wrong_types(document: DataYaml) -> Iterator[Place]:
                 {"str": "text", "list": "a list", "dict": "a mapping"}[t.__name__] for t in types
             )
             detail = f"`{key}:` must be {expected}, not {type(value).__name__}; training stops here"
-            yield place(
+            yield dataset_fault(
                 "D001", detail, f"Write `{key}:` as {expected}.", Severity.ERROR,
                 file=document.path, line=document.line(key),
             )  # fmt: skip

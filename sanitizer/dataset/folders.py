@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import MAX_CLASSES
+from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder
-from sanitizer.dataset.pairing import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
-from sanitizer.storage.base import unreadable
+from sanitizer.storage.base import raise_if_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _NAME_FILES = (
 
 @dataclass(slots=True)
 class FolderLayout:
-    """What a folder without data.yaml looks like.
+    """The layout of a folder without data.yaml.
 
     Attributes:
         splits: Folders and lists of each split; one split called "" where there are none.
@@ -49,7 +49,7 @@ class FolderLayout:
 
 
 def read_folder(folder: str, listing: Listing, deep: bool) -> FolderLayout:
-    """Make out the layout of an absolute folder. `deep`: images may be anywhere below it."""
+    """Find the layout of an absolute folder. `deep`: images may be anywhere below it."""
     for name in sorted(_file_names(folder, listing.storage)):
         if name.endswith(".data"):
             layout = read_darknet(os.path.join(folder, name), listing.storage)
@@ -86,7 +86,7 @@ def _find_splits(folder: str, listing: Listing, deep: bool, layout: FolderLayout
 
 
 def _has_pair(folder: str, listing: Listing) -> bool:
-    """Whether an image lies beside its label: else a stray picture would make a home folder a dataset."""
+    """Whether an image lies beside its label. Without this test, one picture would make a home folder a dataset."""
     found = listing.folder(folder)
     return any(f"{name.rpartition('.')[0]}.txt" in found.labels for name in found.images)
 
@@ -122,8 +122,8 @@ def _holds_labels(path: str, listing: Listing) -> bool:
 def read_darknet(path: str, storage: Storage) -> FolderLayout:
     """Splits and classes of a darknet .data file: lines of `key = value`.
 
-    Darknet takes paths from the folder it is started in, usually the one above the file's; all likely ones are
-    tried.
+    Darknet takes paths from the folder in which it is started, usually the parent of the file's folder; all likely
+    folders are tried.
     """
     values: dict[str, str] = {}
     for line in _lines(path, storage):
@@ -172,6 +172,6 @@ def _lines(path: str, storage: Storage) -> list[str]:
         with storage.open(path) as file:
             raw = file.read(_MAX_BYTES)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         return []
     return [line for line in raw.decode("utf-8-sig", "replace").splitlines() if line.strip()]

@@ -18,26 +18,26 @@ MAX_LINE = 1 << 20
 _PIECE_CHARACTERS = 1 << 20
 
 LineKind = Literal["as training", "not an image", "moved", "labels beside"]
-"""How training takes a line.
+"""How training reads a line.
 
 as training: found where training looks.
-not an image: skipped without a word.
-moved: relative, and not meant from the folder where training starts: it is found elsewhere, or nowhere.
-labels beside: found, but the path begins with images/ and so holds no /images/ to replace: its label is sought
-beside the image.
+not an image: skipped without a message.
+moved: relative to another folder than the one where training starts; found elsewhere, or nowhere.
+labels beside: found, but the path begins with images/ and so holds no /images/ to replace: training looks
+for its label beside the image.
 """
 
 
 @dataclass(slots=True)
 class ImageList:
-    """What a list names.
+    """The images that a list names.
 
     Attributes:
         groups: (image folder, label folder), both absolute, to image names.
         first_line: The 1-based line of the first image of each group.
         counts: Number of lines of each kind.
         examples: (1-based line, text) of the first line of each kind.
-        first: The image path that training sorts before all others, as it opens it; None where the list names none.
+        first: The image path, as training opens it, that training sorts first; None where the list names no image.
         error: Why the list cannot be read, or None.
     """
 
@@ -56,8 +56,8 @@ def read_image_list(
 
     Args:
         path: The list.
-        bases: Further folders that relative lines may be meant from.
-        storage: Where it lies.
+        bases: More folders that relative lines may be relative to.
+        storage: Where the list lies.
         max_files: The most lines that it may have.
 
     Raises:
@@ -65,7 +65,7 @@ def read_image_list(
     """
     result = ImageList()
     list_folder = os.path.dirname(path)
-    known: dict[str, _Places] = {}
+    known: dict[str, _Locations] = {}
     try:
         with storage.open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as decoded:
             for number, line in _stripped_lines(decoded):
@@ -89,12 +89,12 @@ def _take_line(
     result: ImageList,
     number: int,
     line: str,
-    known: dict[str, _Places],
+    known: dict[str, _Locations],
     list_folder: str,
     bases: Sequence[str],
     storage: Storage,
 ) -> None:
-    """Put one line where it belongs; `known` are the places of the folders that lines before it name."""
+    """Add one line to the result. `known` holds the locations of the folders that lines before it name."""
     folder, slash, name = line.rpartition("/")
     folder = folder or slash
     kind: LineKind
@@ -102,7 +102,7 @@ def _take_line(
         kind, key = "not an image", None
     else:
         if folder not in known:
-            known[folder] = _find_places(folder, list_folder, bases, storage)
+            known[folder] = _find_locations(folder, list_folder, bases, storage)
         kind, key = known[folder].of(name, storage)
         opened = f"{list_folder}{line[1:]}" if line.startswith("./") else line
         if result.first is None or opened < result.first:
@@ -115,9 +115,9 @@ def _take_line(
 
 
 def _stripped_lines(text: TextIOWrapper) -> Iterator[tuple[int, str]]:
-    """(1-based number, line) of `text.read().strip().splitlines()`, of which no more than a piece is ever held.
+    """(1-based number, line) of `text.read().strip().splitlines()`, reading one piece at a time.
 
-    As training reads a list: blanks around the whole are taken off, and str.splitlines knows line ends of its own.
+    So training reads a list: it strips blanks around the whole text, and str.splitlines has more line ends than \\n.
     """
     waiting: tuple[int, str] | None = None
     for number, line in enumerate(_split_lines(text), start=1):
@@ -144,52 +144,52 @@ def _split_lines(text: TextIOWrapper) -> Iterator[str]:
     yield from rest.splitlines()
 
 
-class _Place(NamedTuple):
+class _Location(NamedTuple):
     """Where lines may lie: how training takes them then, and their image and label folders, both absolute."""
 
     kind: LineKind
     key: tuple[str, str]
 
 
-class _Places(NamedTuple):
-    """Where the lines of one folder may lie.
+class _Locations(NamedTuple):
+    """Where the images of lines with one folder may lie.
 
     Attributes:
-        to_search: Folders that are there, in the order in which they are searched for each line.
-        otherwise: Where a line lies that is in none of them.
+        to_search: Folders that exist, in the order in which they are searched for each line.
+        otherwise: The location of an image that none of them holds.
     """
 
-    to_search: Sequence[_Place]
-    otherwise: _Place
+    to_search: Sequence[_Location]
+    otherwise: _Location
 
-    def of(self, name: str, storage: Storage) -> _Place:
-        """The place of the line with this file name."""
-        for place in self.to_search:
-            if storage.lexists(f"{place.key[0]}/{name}"):
-                return place
+    def of(self, name: str, storage: Storage) -> _Location:
+        """The location of the image with this file name."""
+        for location in self.to_search:
+            if storage.lexists(f"{location.key[0]}/{name}"):
+                return location
         return self.otherwise
 
 
-def _find_places(folder: str, list_folder: str, bases: Sequence[str], storage: Storage) -> _Places:
-    """Where lines that begin with this folder may lie; the disk is searched only for relative ones."""
+def _find_locations(folder: str, list_folder: str, bases: Sequence[str], storage: Storage) -> _Locations:
+    """Where the images of lines with this folder may lie. Only for a relative folder the disk is searched."""
     if folder == "." or folder.startswith("./"):
-        return _Places((), _Place("as training", _both(list_folder + folder[1:])))
+        return _Locations((), _Location("as training", _both(list_folder + folder[1:])))
     if folder and os.path.isabs(f"{folder}/"):
-        return _Places((), _Place("as training", _both(folder)))
+        return _Locations((), _Location("as training", _both(folder)))
     # Ultralytics replaces /images/ in the line as it is written, before any folder stands in front of it.
     beside = f"{folder}/".startswith("images/") and "/images/" not in f"{folder}/"
     taken = os.path.abspath(folder or ".")
-    by_training = _Place(
+    by_training = _Location(
         "labels beside" if beside else "as training", (taken, os.path.abspath(label_folder(folder) or "."))
     )
-    # Darknet's lists begin with a folder that exports leave out: data/obj/a.jpg for obj/a.jpg.
+    # Paths in a list of Darknet begin with a folder that exports do not have: data/obj/a.jpg for obj/a.jpg.
     likely = [os.path.join(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
-    meant = {key[0]: _Place("moved", key) for key in map(_both, likely)}
+    meant = {key[0]: _Location("moved", key) for key in map(_both, likely)}
     if taken in meant:
         meant[taken] = by_training
     to_search = [p for p in {taken: by_training, **meant}.values() if storage.isdir(p.key[0])]
-    nowhere = _Place("moved", _both(os.path.join(list_folder, folder)))
-    return _Places(to_search, next((p for p in to_search if p.key[0] in meant), nowhere))
+    nowhere = _Location("moved", _both(os.path.join(list_folder, folder)))
+    return _Locations(to_search, next((p for p in to_search if p.key[0] in meant), nowhere))
 
 
 def _both(folder: str) -> tuple[str, str]:

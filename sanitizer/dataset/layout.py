@@ -1,4 +1,4 @@
-"""From a data.yaml, a folder or a handful of loose files to a `Dataset`: Ultralytics' path semantics, not its code."""
+"""From a data.yaml, a folder or loose files to a `Dataset`. Paths mean the same as in Ultralytics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.download_key import check_download
+from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, with_states
-from sanitizer.dataset.pairing import Pairer
 from sanitizer.dataset.single_files import (
     data_yamls_in,
     is_annotation_file,
@@ -22,16 +21,17 @@ from sanitizer.dataset.single_files import (
     pair_files,
     unlabelled_files,
 )
+from sanitizer.dataset.split_faults import split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
-from sanitizer.dataset.tables import TASKS
+from sanitizer.dataset.tables import TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sanitizer.dataset.tables import Place, Task
+    from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.storage.base import Storage
 
     ShardsOfYaml = Callable[[DataYaml, str, Sequence[str] | None, Storage], Dataset | None]
@@ -51,14 +51,14 @@ def find_loose_files(
     """The dataset of loose files behind paths within one storage.
 
     Args:
-        listing: Of that storage.
+        listing: The listing of that storage.
         given: Absolute paths.
         paths: The same, as the user wrote them.
         splits: Names of the splits to look at; all by default.
         shards_of_yaml: Finds the dataset where a data.yaml names shards in place of folders.
 
     Raises:
-        DatasetError: Where nothing can be read at all, or a split is asked for that there is not.
+        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist.
     """
     storage = listing.storage
     if storage.remote:
@@ -87,9 +87,9 @@ def _from_yaml(
     wanted: Sequence[str] | None,
     listing: Listing,
     shards_of_yaml: ShardsOfYaml,
-    faults: Sequence[Place] = (),
+    faults: Sequence[DatasetFault] = (),
 ) -> Dataset:
-    """The dataset that a data.yaml describes; the look of its folder where the yaml is of no use."""
+    """The dataset that a data.yaml describes, or its folder where the yaml names no split that exists."""
     packed = shards_of_yaml(document, data, wanted, listing.storage)
     if packed is not None:
         refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
@@ -102,8 +102,9 @@ def _from_yaml(
         return _assemble(folder, layout, data, wanted, document.path, listing, classes, known)
     found = resolve_splits(document, listing, wanted)
     refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
-    known = [*faults, *document.faults, *classes.faults, *found.faults]
-    val_missing = any(f.rule == "D002" and f.split == "val" for f in found.faults)
+    path_faults = list(split_faults(document, found))
+    known = [*faults, *document.faults, *classes.faults, *path_faults]
+    val_missing = any(f.rule == "D002" and f.split == "val" for f in path_faults)
     known.extend(check_download(document, val_missing))
     if not found.splits and wanted is None:
         layout = read_folder(folder, listing, deep=False)
@@ -116,7 +117,7 @@ def _from_yaml(
 def _from_folder(
     folder: str, data: str, wanted: Sequence[str] | None, listing: Listing, shards_of_yaml: ShardsOfYaml
 ) -> Dataset:
-    """The dataset in a folder: by its data.yaml, or by the look of it."""
+    """The dataset in a folder: by its data.yaml, or by the names of its folders and files."""
     documents = _find_data_yamls(folder, listing.storage)
     if documents:
         faults = []
@@ -129,14 +130,16 @@ def _from_folder(
             names = ", ".join(shown(d.path, folder) for d in documents)
             detail = f"{len(documents)} files could be the data.yaml ({names}); the first was taken"
             faults.append(
-                place("D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path)
+                dataset_fault(
+                    "D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path
+                )
             )
         return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, faults)
     return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
 
 
 def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
-    """Data yamls of a folder, else of the folders below it that are not full of images."""
+    """The data.yaml files of a folder, or else of its subfolders other than images and labels."""
     found = data_yamls_in(folder, storage)
     if found:
         return found
@@ -150,7 +153,7 @@ def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
 
 
 def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
-    """(folder, names of its subfolders, to be cut down in place), from the top."""
+    """(folder, names of its subfolders), from the top. The caller may remove names, so that they are not walked."""
     if not storage.remote:
         yield from ((path, folders) for path, folders, _ in os.walk(folder))
         return
@@ -177,12 +180,12 @@ def _from_layout(
     if not layout.names and _is_part(folder):
         near = nearest_data_yaml(os.path.dirname(folder), listing.storage)
     classes = read_classes(near) if near is not None else _NO_CLASSES
-    faults: list[Place] = []
+    faults: list[DatasetFault] = []
     if near is None:
         name = shown(os.path.basename(folder))
         detail = f"no data.yaml in {name}: it was read as {layout.described_as}; training needs a data.yaml"
         advice = "Write a data.yaml with train:, val: and names:; then class ids are checked too."
-        faults.append(place("D001", detail, advice, Severity.INFO, file=data_file or folder))
+        faults.append(dataset_fault("D001", detail, advice, Severity.INFO, file=data_file or folder))
     return _assemble(folder, layout, data, wanted, near.path if near else None, listing, classes, faults)
 
 
@@ -200,10 +203,10 @@ def _assemble(
     yaml_path: str | None,
     listing: Listing,
     classes: Classes,
-    faults: Sequence[Place],
+    faults: Sequence[DatasetFault],
     document: DataYaml | None = None,
 ) -> Dataset:
-    """A dataset from the look of its folder."""
+    """A dataset by the names of the folders and files in its folder."""
     refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
@@ -227,11 +230,11 @@ def _finish(
     data: str,
     yaml_path: str | None,
     classes: Classes,
-    faults: Sequence[Place],
+    faults: Sequence[DatasetFault],
     task: Task | None,
 ) -> Dataset:
     """Pair images with labels and put everything together."""
-    pairer = Pairer(gatherer.listing, gatherer.root)
+    pairer = FilePairer(gatherer.listing, gatherer.root)
     splits = pairer.pair(images)
     storage = gatherer.listing.storage
     if storage.remote:
@@ -289,7 +292,7 @@ def _declared_task(document: DataYaml, classes: Classes) -> Task | None:
 
 
 def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
-    """DatasetError where a split is asked for that there is not."""
+    """DatasetError where `wanted` names a split that does not exist."""
     for name in wanted or ():
         if name not in known:
             has = ", ".join(dict.fromkeys(known)) if any(known) else "none"

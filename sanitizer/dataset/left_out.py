@@ -1,6 +1,6 @@
 """Files that are not read because reading them ends the process: a reader crashes on them, or memory runs out.
 
-They are named where they are left out: as an image that cannot be used (I001), as a label that cannot be read (L001).
+Each gets a finding: an image that cannot be used (I001), or a label that cannot be read (L001).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOTHING = LeftOut()
 
 
 def without(chunk: Chunk, left_out: LeftOut) -> Chunk:
-    """The chunk as if it had no such files: as many pairs, and each in its place."""
+    """The chunk without these files. It keeps the number and the order of its pairs."""
     return replace(
         chunk,
         images=[None if i in left_out.images else path for i, path in enumerate(chunk.images)],
@@ -46,7 +46,7 @@ def without(chunk: Chunk, left_out: LeftOut) -> Chunk:
 
 
 def named(tables: ChunkTables, chunk: Chunk, left_out: LeftOut) -> ChunkTables:
-    """Tables of `without(chunk, left_out)`, turned into those of `chunk`: what was not read is there, and faulty."""
+    """Turn the tables of `without(chunk, left_out)` into those of `chunk`: each file left out gets a fault."""
     images = sorted(i for i in left_out.images if chunk.images[i] is not None)
     labels = sorted(i for i in left_out.labels if chunk.labels[i] is not None)
     return ChunkTables(chunk, _with_labels(tables.labels, labels), _with_images(tables.images, images))

@@ -13,23 +13,23 @@ from sanitizer.storage.base import LOCAL, Storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-IMAGE_ENDINGS = frozenset(
+IMAGE_EXTENSIONS = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
 )
 """Ultralytics' IMG_FORMATS; compared in lower case."""
 
 MAX_LINKED_FOLDERS = 1000
-"""Folders reached through symbolic links in one walk: links to and fro would multiply without end."""
+"""Folders reached through symbolic links in one walk: links that lead to each other would multiply without end."""
 
 MAX_FILES = 25_000_000
-"""Names that are listed for one dataset, at most: ten million images and their labels are 20 million."""
+"""The most names that are listed for one dataset: ten million images and their labels are 20 million."""
 
 MAX_FILES_VARIABLE = "SANITIZE_MAX_FILES"
 """Environment variable that raises, or lowers, that number."""
 
 
 class TooManyFilesError(Exception):
-    """A folder or list names more files than are to be listed; the text is one sentence for the user."""
+    """A folder or list has more files than may be listed; the text is one sentence for the user."""
 
     def __init__(self, path: str, limit: int) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ _IMAGES, _LABELS = "/images/", "/labels/"
 
 def is_image_name(name: str) -> bool:
     """Whether training takes a file of that name for an image."""
-    return name.rpartition(".")[2].lower() in IMAGE_ENDINGS and "." in name
+    return name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS and "." in name
 
 
 def label_folder(image_folder: str) -> str:
@@ -58,17 +58,17 @@ def label_folder(image_folder: str) -> str:
 
 
 def image_folder(of_labels: str) -> str:
-    """The folder whose images a label folder belongs to: `label_folder` turned round."""
+    """The folder whose images a label folder belongs to: the inverse of `label_folder`."""
     return _IMAGES.join(f"{of_labels}/".rsplit(_LABELS, 1))[:-1]
 
 
 @dataclass(slots=True)
-class Folder:
-    """One folder's names, sorted into what matters here.
+class ListedFolder:
+    """The names in one folder, sorted by kind.
 
     Attributes:
-        path: As asked for.
-        images: Names with an image ending, hidden ones left out.
+        path: The path as the caller gave it.
+        images: Names with an image file extension, hidden ones left out.
         labels: Names that end in exactly `.txt`.
         misspelt_labels: Names that end in .TXT, .Txt, …, which training does not find.
         caches: Names that end in `.cache`.
@@ -97,11 +97,11 @@ class Folder:
         )  # fmt: skip
 
 
-def _list_folder(path: str) -> Folder:
-    folder = Folder(path)
+def _list_folder(path: str) -> ListedFolder:
+    folder = ListedFolder(path)
     try:
         # Every subfolder links back to its parent by `..`. Where exactly two links exist there is none, and only
-        # names without a known ending can still be links to folders. File systems that do not count links say 1.
+        # names without a known extension can still be links to folders. File systems that do not count links say 1.
         names = os.listdir(path) if os.stat(path).st_nlink == 2 else _list_with_subfolders(folder)
     except (OSError, ValueError) as error:
         folder.error = getattr(error, "strerror", None) or type(error).__name__
@@ -112,7 +112,7 @@ def _list_folder(path: str) -> Folder:
     return folder
 
 
-def _list_with_subfolders(folder: Folder) -> list[str]:
+def _list_with_subfolders(folder: ListedFolder) -> list[str]:
     """All names in the folder; those of subfolders are noted too. A folder a.jpg is an image to Ultralytics' glob."""
     with os.scandir(folder.path) as entries:
         kinds = [(entry.name, _is_folder(entry)) for entry in entries]
@@ -129,25 +129,27 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _add_subfolder(folder: Folder, name: str) -> None:
+def _add_subfolder(folder: ListedFolder, name: str) -> None:
     if name[0] != ".":
         folder.subfolders.append(name)
         if os.path.islink(f"{folder.path}/{name}"):
             folder.links.add(name)
 
 
-def _sort_out(folder: Folder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir) -> None:
-    """Tell images, misspelt labels, caches and the rest apart by name."""
-    add_image, endings, subfolders = folder.images.append, IMAGE_ENDINGS, set(folder.subfolders)
+def _sort_out(
+    folder: ListedFolder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir
+) -> None:
+    """Sort names into images, misspelt labels, caches and others."""
+    add_image, extensions, subfolders = folder.images.append, IMAGE_EXTENSIONS, set(folder.subfolders)
     for name in names:
-        stem, dot, ending = name.rpartition(".")
-        if dot and ending.lower() in endings:
+        stem, dot, extension = name.rpartition(".")
+        if dot and extension.lower() in extensions:
             if stem and name[0] != ".":
                 add_image(name)
-        elif dot and ending == "cache":
+        elif dot and extension == "cache":
             folder.caches.append(name)
-        elif dot and ending.lower() == "txt":
-            if ending != "txt":
+        elif dot and extension.lower() == "txt":
+            if extension != "txt":
                 folder.misspelt_labels.append(name)
         elif name not in subfolders:
             if not is_folder(f"{folder.path}/{name}"):
@@ -156,9 +158,9 @@ def _sort_out(folder: Folder, names: Sequence[str], is_folder: Callable[[str], b
                 _add_subfolder(folder, name)
 
 
-def _list_remote(storage: Storage, path: str) -> Folder:
+def _list_remote(storage: Storage, path: str) -> ListedFolder:
     """The same from a storage that says which names are folders."""
-    folder = Folder(path)
+    folder = ListedFolder(path)
     names, folders = [], set()
     try:
         for entry in storage.list(path):
@@ -175,8 +177,8 @@ def _list_remote(storage: Storage, path: str) -> Folder:
 
 
 @functools.cache
-def _made_up_devices() -> frozenset[int]:
-    """Device numbers of the file systems that the kernel makes up: /proc and /sys are large, and change while read."""
+def _virtual_devices() -> frozenset[int]:
+    """Device numbers of the kernel's virtual file systems: /proc and /sys are large, and change while they are read."""
     devices = set()
     for path in ("/proc", "/sys"):
         with contextlib.suppress(OSError):
@@ -186,8 +188,8 @@ def _made_up_devices() -> frozenset[int]:
     return frozenset(devices)
 
 
-def _is_made_up(identity: Hashable) -> bool:
-    return isinstance(identity, tuple) and bool(identity) and identity[0] in _made_up_devices()
+def _is_virtual(identity: Hashable) -> bool:
+    return isinstance(identity, tuple) and bool(identity) and identity[0] in _virtual_devices()
 
 
 def is_everything(path: str) -> bool:
@@ -198,23 +200,23 @@ def is_everything(path: str) -> bool:
 
 
 class Listing:
-    """Folders as they were when first asked for; each is read once.
+    """Lists folders; each is read once.
 
     Attributes:
         storage: Where they are.
         max_files: The most names that are read.
-        names_left: How many of these are left.
+        names_left: How many names may still be read.
     """
 
     def __init__(self, storage: Storage = LOCAL) -> None:
         self.storage = storage
         self.max_files = max_files()
         self.names_left = self.max_files
-        self._folders: dict[str, Folder] = {}
+        self._folders: dict[str, ListedFolder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
 
-    def folder(self, path: str) -> Folder:
+    def folder(self, path: str) -> ListedFolder:
         """The folder's names; empty, with `error` set, where it cannot be listed.
 
         Raises:
@@ -225,25 +227,25 @@ class Listing:
             local = not self.storage.remote
             found = _list_folder(path) if local else _list_remote(self.storage, path)
             self._folders[path] = found
-            # A folder counts itself: a tree of empty ones has no end either.
+            # The folder itself counts, too: else a tree of empty folders could be endless.
             self.spend(path, 1 + found.n_names)
         return found
 
     def spend(self, path: str, n_names: int) -> None:
-        """Take note of names that were read from a folder or list. TooManyFilesError where these are too many."""
+        """Count names that were read from a folder or list. TooManyFilesError where there are too many in all."""
         self.names_left -= n_names
         if self.names_left < 0:
             raise TooManyFilesError(path, self.max_files)
 
-    def walk(self, root: str) -> Iterator[Folder]:
+    def walk(self, root: str) -> Iterator[ListedFolder]:
         """The folder and all below it that are not hidden, through links too, but never into a parent again.
 
-        Folders that the kernel makes up, such as /proc and /sys, are left out.
+        Virtual folders of the kernel, such as /proc and /sys, are left out.
 
         Raises:
-            TooManyFilesError: There are more than `max_files` names in all the folders asked for so far.
+            TooManyFilesError: All folders listed so far hold more than `max_files` names.
         """
-        self.storage.expect_walk(root)
+        self.storage.prefetch_listings(root)
         linked = 0
         waiting: list[tuple[str, tuple[Hashable, ...], bool]] = [(root, (), False)]
         while waiting:
@@ -251,7 +253,7 @@ class Listing:
             identity = self.storage.identity(path)
             if identity is None or identity in parents:
                 continue
-            if parents and _is_made_up(identity):
+            if parents and _is_virtual(identity):
                 continue
             if by_link:
                 linked += 1
@@ -287,13 +289,13 @@ class ImageFiles:
 
 
 class ImageCollector:
-    """Puts together the images of one split from several folders and lists."""
+    """Collects the images of one split from several folders and lists."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], list[str]] = {}
 
     def add(self, folder: str, label_dir: str, names: list[str]) -> None:
-        """Add images by name. The list is not kept if it is the first of its folder, nor changed."""
+        """Add images by name. The list is never changed."""
         known = self._groups.get((folder, label_dir))
         self._groups[folder, label_dir] = names if known is None else known + names
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sanitizer.dataset.tables import Chunk, Place, Task, TaskSpec
+from sanitizer.dataset.tables import Chunk, DatasetFault, Task, TaskSpec
 from sanitizer.storage.base import LOCAL, Storage
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Split:
         offsets: int64 (N + 1,) where each name starts in `names`.
         has_image: bool (N,) False for a label without image, which is judged by itself.
         has_label: bool (N,) False where no label file exists.
-        odd_labels: Label names that are not the image's with another ending, by pair (archives have such).
+        odd_labels: Label names by pair number, where a label is not named after its image (possible in archives).
         states: int64 (N, 4) size in bytes and stamp of image and label as a storage's listing has them, -1 where
-            there is no such file or it is not told; None for files that are there to be asked.
+            there is no such file or the listing has no such value; None on a disk, where each file is looked at.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Split:
 
     @classmethod
     def empty(cls, name: str) -> Split:
-        """A split of no pair."""
+        """A split without pairs."""
         none = np.zeros(0, np.bool_)
         return cls.build(name, [], [], np.zeros(0, np.int32), [], none, none)
 
@@ -191,21 +191,21 @@ class Split:
 
 
 PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
-"""Mean chunk length: long enough to vectorise, short enough to share out and to show progress."""
+"""Pairs in a chunk, by image mode: enough to vectorise, few enough to share among processes and to show progress."""
 
 APPROXIMATE_PAIR_BYTES = 16 * 1024
-"""Of a packed file: only to judge, before it is read, whether the work is worth sharing out."""
+"""Assumed size of a pair in a packed file. Only decides, before the file is read, whether several processes read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One large file that holds many pairs, which are not known before it is read.
+    """One large file that holds many pairs. They are known only after reading it.
 
     Attributes:
         path: Absolute path.
-        kind: "tar", "stream" (a compressed tar: from end to end or not at all) or "ndjson".
+        kind: "tar", "stream" (a compressed tar, which is always read from start to end) or "ndjson".
         split: Number of the dataset's split that its pairs belong to.
-        only: Take only pairs that the names of their own folders put into this split; None takes all.
+        only: Read only the pairs whose own folders name this split; None reads all pairs.
         size_bytes: Of the file.
     """
 
@@ -218,21 +218,21 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What `layout` makes of a data.yaml, a folder or a handful of files. Nothing in it has been read yet.
+    """The files behind a data.yaml, a folder or single files, as `layout` found them. None has been read yet.
 
     Attributes:
         root: Absolute folder that reported paths are relative to.
         data: The path as the user gave it, for the report.
         yaml_path: Absolute path of the data.yaml, or None.
         splits: In the order train, val, test, others; a folder named by two splits is in both.
-        declared_task: `task:` of the data.yaml, or what kpt_shape implies; None where labels must tell.
+        declared_task: `task:` of the data.yaml, or what kpt_shape implies; None where the labels decide.
         nc, names, kpt_shape: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
-        packs: Packed files whose pairs come on top, in the order of their splits, which hold nothing else.
-        notes: Sentences on what cannot be looked at in such files.
+        packs: Packed files, in the order of their splits. Such splits have no other pairs.
+        notes: Sentences on what cannot be checked in packed files.
         storage: Where all paths are.
-        unread: Packed files that are left out because a remote storage did not hand them over.
+        unread: Number of packed files that a remote storage could not read, and that are left out.
     """
 
     root: str
@@ -243,7 +243,7 @@ class Dataset:
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int] = (0, 0)
-    faults: Sequence[Place] = field(default_factory=tuple)
+    faults: Sequence[DatasetFault] = field(default_factory=tuple)
     files_only: bool = False
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
@@ -251,12 +251,12 @@ class Dataset:
     unread: int = 0
 
     def __len__(self) -> int:
-        """Number of pairs; of packed files, roughly."""
+        """Number of pairs; an estimate for packed files."""
         packed = sum(pack.size_bytes for pack in self.packs) // APPROXIMATE_PAIR_BYTES
         return packed + sum(len(s) for s in self.splits)
 
-    def tells_changes(self) -> bool:
-        """Whether it is known of every file when it changes, so that what was found in it can be kept."""
+    def has_all_stamps(self) -> bool:
+        """Whether every file has a stamp, which changes with its content, so that its findings can be cached."""
         return all(
             split.states is None
             or (
@@ -275,7 +275,7 @@ class Dataset:
         return relative_path(self.root, path)
 
     def without_repeats(self) -> Dataset:
-        """The same dataset, each pair only in the first split that names it, so that it is judged once."""
+        """The same dataset with each pair only in the first split that names it, so that every pair is judged once."""
         if len({d for s in self.splits for d in s.image_dirs}) == sum(len(s.image_dirs) for s in self.splits):
             return self
         seen: set[tuple[str, str]] = set()
@@ -289,7 +289,7 @@ class Dataset:
 
 
 def with_states(split: Split, storage: Storage) -> Split:
-    """The split with sizes and stamps from the storage's listings, so that no file has to be asked for them."""
+    """The split with sizes and stamps from the storage's listings, which saves a request for each file."""
     states = np.full((len(split), 4), -1, np.int64)
     by_folder = np.argsort(split.dir_index, kind="stable")
     ends = np.searchsorted(split.dir_index[by_folder], np.arange(len(split.image_dirs) + 1)).tolist()

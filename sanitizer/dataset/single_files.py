@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.dataset_faults import place
-from sanitizer.dataset.listing import IMAGE_ENDINGS, Listing, image_folder, is_image_name, label_folder
+from sanitizer.dataset.file_pairing import is_label_name
+from sanitizer.dataset.listing import IMAGE_EXTENSIONS, Listing, image_folder, is_image_name, label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.pairing import is_label_name
-from sanitizer.storage.base import LOCAL, Storage, unreadable
+from sanitizer.dataset.tables import dataset_fault
+from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
 
-_USUAL_ENDINGS = ("jpg", "png", "jpeg", "JPG", "PNG", "JPEG")
+_USUAL_EXTENSIONS = ("jpg", "png", "jpeg", "JPG", "PNG", "JPEG")
 _MAX_LEVELS = 10
 _OTHER_YAML = frozenset(("sanitize.yaml", "sanitize.yml"))
 
@@ -70,27 +70,27 @@ def _image_of(label: str, listing: Listing) -> str | None:
     for image_dir in dict.fromkeys((image_folder(folder), folder)):
         if label_folder(image_dir) != folder:
             continue
-        for ending in _USUAL_ENDINGS:
-            path = f"{image_dir}/{stem}.{ending}"
+        for extension in _USUAL_EXTENSIONS:
+            path = f"{image_dir}/{stem}.{extension}"
             if listing.storage.lexists(path):
                 return path
         for other in listing.folder(image_dir).images:
-            if other.startswith(f"{stem}.") and other[len(stem) + 1 :].lower() in IMAGE_ENDINGS:
+            if other.startswith(f"{stem}.") and other[len(stem) + 1 :].lower() in IMAGE_EXTENSIONS:
                 return f"{image_dir}/{other}"
     return None
 
 
-def unlabelled_files(split: Split, root: str) -> Iterable[Place]:
+def unlabelled_files(split: Split, root: str) -> Iterable[DatasetFault]:
     """D006 for the images of a split of single files."""
     for i in np.flatnonzero(~split.has_label).tolist():
         image = split.image_path(i)
         detail = f"no label file {shown(split.expected_label_path(i), root)}: training reads the image as background"
         advice = "Label the image; if there really is nothing on it, add an empty label file to say so."
-        yield place("D006", detail, advice, file=image, image=image, split="")
+        yield dataset_fault("D006", detail, advice, file=image, image=image, split="")
 
 
 def nearest_data_yaml(folder: str, storage: Storage = LOCAL) -> DataYaml | None:
-    """The data.yaml of the dataset that a folder is in: the first one above it, up to the repository's root."""
+    """The nearest data.yaml: in the folder or above it, up to the root of the repository."""
     for _ in range(_MAX_LEVELS):
         found = data_yamls_in(folder, storage)
         if found:
@@ -105,8 +105,8 @@ def nearest_data_yaml(folder: str, storage: Storage = LOCAL) -> DataYaml | None:
 def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
     """The files of a folder that describe a dataset, the most likely first.
 
-    data.yaml, dataset.yaml and a yaml called as the folder are taken at their name, other files when they hold
-    `names` or `nc` and are no model.
+    data.yaml, dataset.yaml and a yaml named like the folder always count. Other files count if they hold `names` or
+    `nc` and are no model.
     """
     try:
         names = [n for n in storage.names(folder) if n.endswith((".yaml", ".yml")) and n not in _OTHER_YAML]
@@ -130,11 +130,11 @@ def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
 
 
 def _mentions_classes(path: str, storage: Storage) -> bool:
-    """Cheap look before a yaml is parsed: most yaml files of a repository are about something else."""
+    """A cheap test before a yaml is parsed: most yaml files of a repository describe no dataset."""
     try:
         with storage.open(path) as file:
             head = file.read(1 << 20)
     except OSError as error:
-        unreadable(storage, path, error)
+        raise_if_unreachable(storage, path, error)
         return False
     return b"names" in head or b"nc" in head

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
     MAX_LINKED_FOLDERS,
@@ -18,6 +17,7 @@ from sanitizer.dataset.listing import (
     is_image_name,
     label_folder,
 )
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.image_lists import ImageList, LineKind
     from sanitizer.dataset.split_paths import SplitSources
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Gatherer:
     """Gathers the images of one split after the other.
 
     Attributes:
-        listing: Where folders are read.
+        listing: Lists folders.
         root: Absolute folder of the dataset.
-        yaml_path: Where faults of a split are shown.
-        bases: Folders that relative lines of a list may be meant from.
-        for_training: Ultralytics can train with these lists, so lines that it takes otherwise are reported.
-        faults: What was found to be wrong.
+        yaml_path: The file that faults of a split name.
+        bases: Folders that relative lines of a list may be relative to.
+        for_training: Whether Ultralytics can train with these lists. If so, lines that it misreads are reported.
+        faults: The faults found so far.
     """
 
     listing: Listing
@@ -67,7 +67,7 @@ class Gatherer:
     yaml_path: str | None
     bases: Sequence[str] = ()
     for_training: bool = True
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
 
     def gather(self, split: SplitSources) -> SplitImages:
         """The images of a split; what cannot be read is reported and left out."""
@@ -107,7 +107,7 @@ class Gatherer:
             for name in sorted(folder.links):
                 self._check_link(split, f"{folder.path}/{name}")
         if n_folders > 1:
-            self.listing.storage.expect_walk(label_folder(path))
+            self.listing.storage.prefetch_listings(label_folder(path))
         if path in self.listing.unfollowed:
             detail = (
                 f"{self._show(path)} holds links to folders without end; {MAX_LINKED_FOLDERS} were followed"
@@ -127,7 +127,7 @@ class Gatherer:
             away = shown(os.path.relpath(target, self.root))
             detail = f"{self._show(path)} is a link to {away}, outside the dataset folder"
             advice = "Copy the images into the dataset, or keep link and target together."
-            self.faults.append(place("D005", detail, advice, file=path, split=split.name))
+            self.faults.append(dataset_fault("D005", detail, advice, file=path, split=split.name))
 
     def _add_list(self, collector: ImageCollector, split: SplitSources, path: str) -> None:
         bases = [os.path.dirname(path), *self.bases]
@@ -151,10 +151,10 @@ class Gatherer:
             away = shown(os.path.relpath(outside[0][0], self.root))
             detail = f"{self._show(path)} names {counted(count, 'image')} outside the dataset folder, such as in {away}"
             advice = "Move the images into the dataset folder, or set `path:` to a folder that holds both."
-            self.faults.append(place("D005", detail, advice, file=path, line=line, split=split.name))
+            self.faults.append(dataset_fault("D005", detail, advice, file=path, line=line, split=split.name))
 
     def _check_lines(self, split: SplitSources, path: str, found: ImageList) -> None:
-        """Lines that training takes otherwise than they were meant, or stops at."""
+        """Report lines that training reads differently from what their author meant, or at which it stops."""
         if found.first and "/" not in found.first and len(set(split.paths)) == 1:
             detail = f"begins with {shown(found.first[:80])}, a name without a folder; training stops here"
             advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
@@ -162,8 +162,8 @@ class Gatherer:
         here = shown(os.getcwd())
         cases: dict[LineKind, tuple[str, str]] = {
             "not an image": (
-                "training skips them, as no image ends like that",
-                "Remove these lines, or give the files an image ending.",
+                "training skips them, as no image has such a file extension",
+                "Remove these lines, or give the files the extension of an image.",
             ),
             "moved": (
                 f"training takes them from the folder it is started in, and from {here} it finds none",
@@ -190,20 +190,24 @@ class Gatherer:
         severity: Severity = Severity.ERROR,
     ) -> None:
         sentence = f"the list {self._show(path)} {detail}"
-        self.faults.append(place("D002", sentence, advice, severity, file=path, line=line, split=split.name))
+        self.faults.append(
+            dataset_fault("D002", sentence, advice, severity, file=path, line=line, split=split.name)
+        )
 
     def _fault(
         self, split: SplitSources, detail: str, advice: str, severity: Severity = Severity.ERROR
     ) -> None:
         self.faults.append(
-            place("D002", detail, advice, severity, file=self.yaml_path, line=split.line, split=split.name)
+            dataset_fault(
+                "D002", detail, advice, severity, file=self.yaml_path, line=split.line, split=split.name
+            )
         )
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)
 
 
-def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | None) -> list[Place]:
+def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | None) -> list[DatasetFault]:
     """D009 for every two splits that read the same image files."""
     faults = []
     for i, first in enumerate(splits):
@@ -222,7 +226,7 @@ def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | Non
             detail += f": {second.name} measures what the model has seen, not what it learned"
             advice = f"Give {second.name} images of its own."
             where_named = {"file": yaml_path, "line": second.line, "split": second.name}
-            faults.append(place("D009", detail, advice, None, kind="leak", **where_named))
+            faults.append(dataset_fault("D009", detail, advice, None, kind="leak", **where_named))
     return faults
 
 

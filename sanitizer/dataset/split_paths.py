@@ -1,6 +1,7 @@
 """Finds the folders and lists behind train, val and test of a data.yaml, as Ultralytics' check_det_dataset does.
 
-Where training would find nothing, the likely folder is looked for and scanned in its stead, and D002 says so.
+Where training would find nothing, `resolve_splits` looks for the likely folder, which is then scanned instead. This
+module only looks; `split_faults` says in sentences what is wrong.
 """
 
 from __future__ import annotations
@@ -11,18 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.dataset_faults import find_from, place
-from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import MIB, read_bounded
-from sanitizer.util.counting import counted
-from sanitizer.util.paths import is_inside, shown
+from sanitizer.util.paths import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
-    from sanitizer.dataset.tables import Place
     from sanitizer.storage.base import Storage
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
@@ -31,14 +28,12 @@ FOLDER_NAMES = {
     "val": ("val", "valid", "validate", "validation", "val2017"),
     "test": ("test", "testing"),
 }
-"""What people call the folder of a split."""
-
-STOPS = "training stops here"
+"""Usual names of a split's folder."""
 
 MAX_PATHS = 5000
-"""Paths that one split may list here; each is looked for in several folders."""
+"""The most paths of one split that are looked for; each is looked for in several folders."""
 MAX_LOST = 100
-"""Lost paths of a split that are named one by one."""
+"""The most lost paths of a split that are named one by one."""
 
 
 @dataclass(slots=True)
@@ -50,173 +45,216 @@ class SplitSources:
     line: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPath:
+    """A path of the data.yaml that leads to something.
+
+    Attributes:
+        value: The path as written.
+        path: The absolute path behind it.
+        base: Number of the base folder that `value` is relative to.
+    """
+
+    value: str
+    path: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostPath:
+    """A path of the data.yaml that leads to nothing.
+
+    Attributes:
+        value: The path as written.
+        line: 1-based line, or None.
+        looked_for: The absolute paths that do not exist.
+    """
+
+    value: str
+    line: int | None
+    looked_for: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Folders that are named like a split and hold images: (relative path, number of images) of each."""
+
+    folders: Sequence[tuple[str, int]]
+
+    @property
+    def relative(self) -> str | None:
+        """The only folder; None where there is none, or a choice."""
+        return self.folders[0][0] if len(self.folders) == 1 else None
+
+
+@dataclass(slots=True)
+class ResolvedSplit:
+    """What became of one split of the data.yaml.
+
+    Attributes:
+        name: train, val, test or minival.
+        line: 1-based line of its key, or None.
+        n_values: Number of paths that the key lists; 0 where the key is missing or empty.
+        has_key: Whether the data.yaml has the key.
+        refused: (value, 1-based line) of each value that is no path: URLs, and what is not text.
+        found: Paths that exist.
+        lost: Paths that do not exist, the first `MAX_LOST` of them.
+        n_more_lost: Number of other paths that do not exist.
+        guess: Folders that the split may lie in, where no path of it was found.
+        guessed_path: Absolute path of the guessed folder, which is scanned instead.
+        root: Root of the dataset, as far as this split and those before it show it.
+    """
+
+    name: str
+    line: int | None
+    n_values: int = 0
+    has_key: bool = True
+    refused: list[tuple[object, int | None]] = field(default_factory=list)
+    found: list[FoundPath] = field(default_factory=list)
+    lost: list[LostPath] = field(default_factory=list)
+    n_more_lost: int = 0
+    guess: Guess | None = None
+    guessed_path: str | None = None
+    root: str = ""
+
+    @property
+    def paths(self) -> list[str]:
+        """Absolute paths to scan."""
+        return [f.path for f in self.found] + ([self.guessed_path] if self.guessed_path else [])
+
+
 @dataclass(slots=True)
 class SplitPaths:
     """All splits of a data.yaml.
 
     Attributes:
         root: Absolute folder of the dataset, links resolved.
-        splits: Those of which something was found.
-        bases: Folders that relative paths may be meant from.
-        faults: D002, D004, D005.
-        missing: Names of the splits of which nothing was found.
+        bases: Folders that relative paths may be relative to.
+        training_bases: Folders that training takes relative paths from.
+        resolved: Every split that was looked for.
     """
 
     root: str
-    splits: list[SplitSources] = field(default_factory=list)
-    bases: list[str] = field(default_factory=list)
-    faults: list[Place] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    bases: list[str]
+    training_bases: list[str]
+    resolved: list[ResolvedSplit] = field(default_factory=list)
+
+    @property
+    def splits(self) -> list[SplitSources]:
+        """The splits of which something was found."""
+        return [SplitSources(s.name, s.paths, s.line) for s in self.resolved if s.paths]
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the splits that list paths of which nothing was found."""
+        return [s.name for s in self.resolved if s.n_values and not s.paths]
 
 
 def resolve_splits(document: DataYaml, listing: Listing, wanted: Sequence[str] | None) -> SplitPaths:
     """Sources of every split that the yaml names (only those in `wanted`, where given)."""
     resolver = _Resolver(document, listing)
-    values = {name: document.data.get(name) for name in SPLIT_NAMES}
-    if values["val"] is None and "val" not in document.data:
-        values["val"] = document.data.get("validation")
-    has_key = {name: name in document.data for name in SPLIT_NAMES}
-    has_key["val"] |= "validation" in document.data
-    for name, value in values.items():
+    for name in SPLIT_NAMES:
         if wanted is not None and name not in wanted:
             continue
+        has_key, value = _value_of(document, name)
         if value and isinstance(value, KEY_TYPES["train"]):
-            resolver.add_split(name, value if isinstance(value, list) else [value])
-        elif name in ("train", "val"):
-            resolver.guess_split(name, has_key[name])
-    resolver.report_base()
-    resolver.report_outside()
+            resolver.look_up(name, value if isinstance(value, list) else [value])
+        elif name in ("train", "val") and not document.data.get(name):
+            resolver.look_for_missing(name, has_key)
+        # Else the value is of a wrong type, which D001 reports.
     return resolver.result
 
 
+def _value_of(document: DataYaml, name: str) -> tuple[bool, Any]:
+    """(whether the data.yaml has the key of a split, its value): Ultralytics reads `validation:` as `val:`."""
+    if name == "val" and name not in document.data:
+        name = "validation"
+    return name in document.data, document.data.get(name)
+
+
 class _Resolver:
-    """Resolves one split after the other, and remembers from which folder they were found."""
+    """Looks up one split after the other. The first path that exists settles the root of the dataset."""
 
     def __init__(self, document: DataYaml, listing: Listing) -> None:
         self.document = document
         self.listing = listing
         self.storage = listing.storage
-        folder = os.path.dirname(document.path)
-        declared = document.data.get("path")
-        self.declared = declared if isinstance(declared, str) and declared else None
-        self.tried_bases = [folder]
-        bases = [folder]
-        if self.declared is not None:
-            self.tried_bases = _training_bases(self.declared, self.storage)
-            bases = [self.tried_bases[0], find_from(folder, self.declared, self.storage), folder]
-            if os.path.isabs(self.declared):
-                bases = [self.declared, folder]
-        self.bases = list(dict.fromkeys(os.path.normpath(b) for b in bases))
-        self.linked: set[str] = set()
-        self.elsewhere: dict[int, list[str]] = {}
-        self.result = SplitPaths(self._root(0), bases=self.bases)
-        self.found_any = False
-        if self.declared is not None and "://" in self.declared:
-            self._url("path", self.declared)
+        bases, training_bases = _bases(document, listing.storage)
+        self.result = SplitPaths("", bases, training_bases)
+        self.result.root = self._root(0)
+        self.root_is_settled = False
 
     def _root(self, base: int) -> str:
-        chosen = self.bases[base]
-        return self.storage.realpath(
-            chosen if self.storage.isdir(chosen) else os.path.dirname(self.document.path)
-        )
+        folder = self.result.bases[base]
+        if not self.storage.isdir(folder):
+            folder = os.path.dirname(self.document.path)
+        return self.storage.realpath(folder)
 
-    def add_split(self, name: str, values: list[Any]) -> None:
-        """Resolve one split's paths."""
-        split = SplitSources(name, line=self.document.line(name))
-        written_as_list = isinstance(self.document.data.get(name), list)
-        lost: list[tuple[str, int | None]] = []
-        if len(values) > MAX_PATHS:
-            detail = f"`{name}:` lists {len(values):,} paths; only the first {MAX_PATHS:,} were looked for"
-            advice = "Name the folders that hold the images, or one .txt list of them."
-            self._fault("D002", detail, advice, Severity.ERROR, split.line, name)
+    def look_up(self, name: str, values: list[Any]) -> None:
+        """Look for the paths that a split lists."""
+        is_list = isinstance(self.document.data.get(name), list)
+        split = ResolvedSplit(name, self.document.line(name), len(values))
         for i, value in enumerate(values[:MAX_PATHS]):
-            line = self.document.line(name, i) if written_as_list else split.line
-            if not isinstance(value, str):
-                self._no_text(name, value, line)
-            elif "://" in value:
-                self._url(name, value)
+            line = self.document.line(name, i) if is_list else split.line
+            if not isinstance(value, str) or "://" in value:
+                split.refused.append((value, line))
+            elif found := self._find(value, step_up=not is_list):
+                split.found.append(found)
+            elif len(split.lost) < MAX_LOST:
+                split.lost.append(LostPath(value, line, self._looked_for(value)))
             else:
-                found = self._find(name, value, step_up=not written_as_list)
-                if found is not None:
-                    split.paths.append(found)
-                else:
-                    lost.append((value, line))
-        for value, line in lost[:MAX_LOST]:
-            self._report_lost(split, value, line)
-        if len(lost) > MAX_LOST:
-            detail = f"`{name}:` lists {len(lost) - MAX_LOST:,} more paths that do not exist; {STOPS}"
-            self._fault("D002", detail, "Correct the list.", Severity.ERROR, split.line, name)
-        if split.paths:
-            self.result.splits.append(split)
-        else:
-            self.result.missing.append(name)
+                split.n_more_lost += 1
+        if split.lost and not split.found:
+            self._guess(split)
+        self._add(split)
 
-    def _find(self, name: str, value: str, step_up: bool) -> str | None:
-        """The path behind a value, from the first base where there is something."""
-        for number, base in enumerate(self.bases):
+    def look_for_missing(self, name: str, has_key: bool) -> None:
+        """Look for the folder of a split that training needs and the data.yaml does not name."""
+        split = ResolvedSplit(name, self.document.line(name), has_key=has_key)
+        self._guess(split)
+        self._add(split)
+
+    def _add(self, split: ResolvedSplit) -> None:
+        split.root = self.result.root
+        self.result.resolved.append(split)
+
+    def _find(self, value: str, step_up: bool) -> FoundPath | None:
+        """The path behind a value, from the first base folder where it exists."""
+        for number, base in enumerate(self.result.bases):
             for path in self._readings(base, value, step_up):
                 if self.storage.exists(path):
-                    if number:
-                        self.elsewhere.setdefault(number, []).append(name)
-                    if not self.found_any:
-                        self.found_any = True
+                    if not self.root_is_settled:
+                        self.root_is_settled = True
                         self.result.root = self._root(number)
-                    if (
-                        not is_inside(path, self.result.root)
-                        and ".." not in value
-                        and not os.path.isabs(value)
-                    ):
-                        self.linked.add(path)
-                    return path
+                    return FoundPath(value, path, number)
         return None
 
-    def guess_split(self, name: str, has_key: bool) -> None:
-        """A split that must be there is not: report it, and scan the folder that looks like it."""
-        key = f"`{name}:`"
-        detail = f"{key} is empty; {STOPS}" if has_key else f"the key {key} is missing; {STOPS}"
-        if has_key and name in self.document.data and self.document.data[name]:
-            return  # of a wrong type, which D001 has said
-        split = SplitSources(name, line=self.document.line(name))
-        guess, phrase = self._likely_folder(name)
-        advice = f"Write `{name}: {guess}`." if guess else f"Write `{name}:` and the folder of its images."
-        self._fault("D002", f"{detail}{phrase}", advice, Severity.ERROR, split.line or 1, name)
-        self._take_guess(split, guess)
-        if split.paths:
-            self.result.splits.append(split)
-
-    def _report_lost(self, split: SplitSources, value: str, line: int | None) -> None:
-        looked = [
-            shown(p, self.result.root)
-            for base in self._looked_from()
-            for p in self._readings(base, value, True)
-        ]
-        places = " and ".join(dict.fromkeys(looked))
-        guess, phrase = (None, "") if split.paths else self._likely_folder(split.name)
-        stops = STOPS if split.name in ("train", "val") else "evaluation on it stops"
-        detail = f"`{split.name}: {shown(value)}` does not exist (looked for {places}); {stops}{phrase}"
-        advice = (
-            f"Write `{split.name}: {guess}`."
-            if guess
-            else "Correct the path; it is taken from the dataset root."
-        )
-        severity = Severity.ERROR if split.name in ("train", "val") else Severity.WARNING
-        self._fault("D002", detail, advice, severity, line, split.name)
-        self._take_guess(split, guess)
+    def _looked_for(self, value: str) -> list[str]:
+        bases = dict.fromkeys([*self.result.training_bases, *self.result.bases])
+        return [path for base in bases for path in self._readings(base, value, step_up=True)]
 
     def _readings(self, base: str, value: str, step_up: bool) -> list[str]:
-        """Where training looks for a split from a base; Roboflow's `../train/images` is also tried without `../`."""
+        """Where training looks for a value from a base folder. `step_up`: `../train/images`, as Roboflow writes it,
+        is also tried without `../`."""
         paths = [find_from(base, value, self.storage)]
         if step_up and value.startswith("../"):
             paths.append(find_from(base, value[3:], self.storage))
         return paths
 
-    def _looked_from(self) -> list[str]:
-        return list(dict.fromkeys([*self.tried_bases, *self.bases]))
+    def _guess(self, split: ResolvedSplit) -> None:
+        """Find the folders that are named like the split; scan the folder if there is only one."""
+        split.guess = self._likely_folders(split.name)
+        relative = split.guess.relative
+        if relative is None:
+            return
+        paths = (find_from(base, relative, self.storage) for base in self.result.bases)
+        split.guessed_path = next((path for path in paths if self.storage.isdir(path)), None)
+        self.root_is_settled |= split.guessed_path is not None
 
-    def _likely_folder(self, name: str) -> tuple[str | None, str]:
-        """(path relative to its base, phrase on what was found): the one folder that is named like the split."""
+    def _likely_folders(self, name: str) -> Guess:
+        """Folders that are named like the split, hold images and belong to no split before it."""
         found: dict[str, tuple[str, int]] = {}
-        for base in self.bases:
+        for base in self.result.bases:
             for alias in FOLDER_NAMES.get(name, (name,)):
                 for relative in (f"{alias}/images", f"images/{alias}", alias):
                     path = find_from(base, relative, self.storage)
@@ -225,97 +263,33 @@ class _Resolver:
                         count = self.listing.count_images(path)
                         if count:
                             found[path] = (relative, count)
-        taken = {path for split in self.result.splits for path in split.paths}
-        free = {path: what for path, what in found.items() if path not in taken}
-        if not free:
-            return None, ""
-        listed = ", ".join(f"{relative} ({counted(count, 'image')})" for relative, count in free.values())
-        if len(free) > 1:
-            return None, f". It could be one of {listed}; none was scanned"
-        (relative, _count) = next(iter(free.values()))
-        return relative, f". Found {listed} instead, scanned here as {name}"
+        taken = {path for split in self.result.resolved for path in split.paths}
+        return Guess([folder for path, folder in found.items() if path not in taken])
 
-    def _take_guess(self, split: SplitSources, guess: str | None) -> None:
-        if guess is None:
-            return
-        for base in self.bases:
-            path = find_from(base, guess, self.storage)
-            if self.storage.isdir(path):
-                split.paths.append(path)
-                self.found_any = True
-                return
 
-    def report_base(self) -> None:
-        """`path:` leads elsewhere than the folder in which the splits were found: one finding for all splits."""
-        for number, names in self.elsewhere.items():
-            folder, declared = os.path.dirname(self.document.path), shown(self.declared or "")
-            base = (
-                "beside the yaml"
-                if self.bases[number] == folder
-                else f"in {shown(self.bases[number], folder)}"
-            )
-            looked = " and ".join(shown(b) for b in self.tried_bases)
-            what = f"{', '.join(dict.fromkeys(names))} found {base} instead"
-            severity = Severity.WARNING
-            if os.path.isabs(self.declared or ""):
-                detail = f"`path: {declared}` does not hold the splits on this machine; {STOPS} ({what})"
-                severity = Severity.ERROR
-            else:
-                detail = (
-                    f"`path: {declared}` is taken from the folder in which training is started, not from the"
-                    f" yaml's: from here training looks in {looked} and stops ({what})"
-                )
-            advice = "Leave `path:` out: then paths are taken from the folder of the yaml."
-            self._fault("D002", detail, advice, severity, self.document.line("path"))
+def _bases(document: DataYaml, storage: Storage) -> tuple[list[str], list[str]]:
+    """(base folders that are tried, base folders that training tries) of relative paths, best first."""
+    folder = os.path.dirname(document.path)
+    declared = declared_path(document)
+    if declared is None:
+        return [os.path.normpath(folder)], [folder]
+    training = _training_bases(declared, storage)
+    bases = [training[0], find_from(folder, declared, storage), folder]
+    if os.path.isabs(declared):
+        bases = [declared, folder]
+    return list(dict.fromkeys(map(os.path.normpath, bases))), training
 
-    def report_outside(self) -> None:
-        """Sources that are not below the dataset's folder (D005)."""
-        for split in self.result.splits:
-            for path in split.paths:
-                if is_inside(path, self.result.root):
-                    continue
-                away = shown(os.path.relpath(path, self.result.root))
-                detail = f"`{split.name}:` leads to {away}, outside the dataset folder"
-                if path in self.linked:
-                    detail += (
-                        f" (through a link; labels are then sought from {away}, not from where the link is)"
-                    )
-                else:
-                    detail += ": a copy of the folder would train on other images, or none"
-                advice = (
-                    "Move the images into the dataset folder, or set `path:` to the folder that holds both."
-                )
-                self._fault("D005", detail, advice, None, split.line, split.name)
 
-    def _no_text(self, name: str, value: object, line: int | None) -> None:
-        detail = f"`{name}:` lists a {type(value).__name__}, not a path; {STOPS}"
-        self._fault("D001", detail, "List paths only.", Severity.ERROR, line, name)
-
-    def _url(self, key: str, value: str) -> None:
-        detail = (
-            f"`{key}: {shown(value)}` is a URL: training does not fetch it, takes it for a folder and stops"
-        )
-        advice = f"Download it yourself, look at it, then write the folder's path under `{key}:`."
-        self._fault("D004", detail, advice, Severity.ERROR, self.document.line(key))
-
-    def _fault(
-        self,
-        rule: str,
-        detail: str,
-        advice: str,
-        severity: Severity | None,
-        line: int | None,
-        split: str | None = None,
-    ) -> None:
-        self.result.faults.append(
-            place(rule, detail, advice, severity, file=self.document.path, line=line, split=split)
-        )
+def declared_path(document: DataYaml) -> str | None:
+    """`path:` of the data.yaml, where it is text and not empty."""
+    declared = document.data.get("path")
+    return declared if isinstance(declared, str) and declared else None
 
 
 def _training_bases(declared: str, storage: Storage) -> list[str]:
-    """Where training looks for `path:`: the folder it is started in, then Ultralytics' datasets folder.
+    """Folders that training may take `path:` for, best first.
 
-    The first is the one it settles on from here.
+    Training tries the folder that it is started in, then Ultralytics' datasets folder.
     """
     here = os.path.abspath(declared)
     if os.path.isabs(declared):
@@ -343,3 +317,12 @@ def _datasets_folder() -> str | None:
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return folder if isinstance(folder, str) else None
+
+
+def find_from(base: str, path: str, storage: Storage) -> str:
+    """Absolute path of `path` relative to `base`, symbolic links resolved, as Ultralytics resolves split paths."""
+    joined = os.path.join(base, path)
+    try:
+        return storage.realpath(joined)
+    except ValueError:  # a NUL or half a surrogate pair, which no file name can hold
+        return os.path.normpath(joined)

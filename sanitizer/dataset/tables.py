@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class FileStatus(IntEnum):
     LFS_POINTER = 5
     """A git-lfs pointer in place of labels."""
     TOO_LARGE = 6
-    """Larger than the limit, so not read: nothing is claimed of what training makes of it."""
+    """Larger than the limit, so not read. We do not know what training makes of the file."""
 
 
 class ImageStatus(IntEnum):
@@ -63,7 +63,7 @@ class ImageStatus(IntEnum):
 
     OK = 0
     NOT_READ = 1
-    """`--images none`, or a label without image: size unknown, nothing claimed."""
+    """`--images none`, or a label without image. Its size is unknown."""
     MISSING = 2
     BROKEN_LINK = 3
     UNREADABLE = 4
@@ -78,14 +78,14 @@ class ImageStatus(IntEnum):
     UNDECODABLE = 9
     """Header is fine, pixels are damaged."""
     ENDS_PROCESS = 10
-    """Left out, as the process that reads it ends: its decoder crashes, or memory runs out."""
+    """Not read, because reading the image ends the process: its decoder crashes, or memory runs out."""
     TOO_LARGE = 11
-    """Too costly to open or to decode within our limits: nothing is claimed of its pixels."""
+    """Too costly to open or to decode within our limits. We do not know its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What training would assume of every row.
+    """What training assumes of every row.
 
     Attributes:
         task: One of detect, segment, pose, obb.
@@ -106,16 +106,16 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong that reading met before there was a row to judge.
+    """A fault of a label row or an image that reading found, before any rule looks at tables.
 
     Attributes:
-        rule: The code this belongs to, such as L003.
+        rule: Code of the rule, such as L003.
         file: Index of the image/label pair in its chunk.
         line: 1-based physical line, or None.
         column: 1-based character in the line, or None.
         values: What the rule's message template may name, such as {"token": "cat"}.
-        suggestion: What to do, where it depends on the case; else the rule's own text is used.
-        severity: Where it depends on the case; the user's configuration still wins over it.
+        suggestion: What to do, if it depends on the case; else the rule's own text is used.
+        severity: The severity, if it depends on the case. The user's configuration overrides it.
         about: What it is about, where that differs from what its rule is about.
         kind: Of the finding, where it depends on the case; else the rule's own.
         n_more: How many further rows of the file it stands for; None where it is one fault.
@@ -134,14 +134,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A fault of the dataset as a whole: paths are absolute, so that it may name any file.
+class DatasetFault:
+    """A fault of the dataset as a whole. It may name any file, so its paths are absolute.
 
     Attributes:
-        rule: The code this belongs to, such as D002.
-        file: The file to open to see it (data.yaml, an image, a label), absolute, or None.
-        image: Absolute path of the image it is about, or None.
-        label: Absolute path of the label file it is about, or None.
+        rule: Code of the rule, such as D002.
+        file: Absolute path of the file that shows the fault (data.yaml, an image, a label), or None.
+        image: Absolute path of the faulty image, or None.
+        label: Absolute path of the faulty label file, or None.
         split: Split name or None.
         line, column: 1-based, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
@@ -159,6 +159,13 @@ class Place:
     suggestion: str | None = None
     severity: Severity | None = None
     kind: FindingKind | None = None
+
+
+def dataset_fault(
+    rule: str, detail: str, suggestion: str, severity: Severity | None = None, **fields: Any
+) -> DatasetFault:
+    """A `DatasetFault` whose message is the whole sentence `detail`; `fields` are other fields of `DatasetFault`."""
+    return DatasetFault(rule, values={"detail": detail}, suggestion=suggestion, severity=severity, **fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,7 +252,7 @@ class ImageTable:
         rewritten: bool (F,) training would re-encode the file in place (JPEG that does not end in FF D9 but
             still decodes).
         dropped: bool (F,) Ultralytics' check_image would raise on it, so the image is dropped.
-        detail: object (F,) str or None: the reader's own words where status is not OK or `rewritten` is set.
+        detail: object (F,) str or None: what is wrong, in words, where status is not OK or `rewritten` is set.
         decoded: bool (F,) pixels were decoded (`--images decode`).
         phash: uint64 (F,) perceptual hash, meaningful where decoded.
     """
@@ -276,7 +283,7 @@ class ImageTable:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A batch of image/label pairs to read: what a worker gets. Plain values, cheap to pickle.
+    """A batch of image/label pairs to read: the work of one process at a time. Plain values, cheap to pickle.
 
     Attributes:
         split: Split name (train, val, test, …), or "" for files given one by one.
@@ -296,7 +303,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkTables:
-    """Everything read from one chunk: what rules of scope `row` and `file` look at."""
+    """Everything read from one chunk. Rules of scope `row` and `file` work on this."""
 
     chunk: Chunk
     labels: LabelTable

@@ -1,1 +1,1 @@
-"""What image files say of themselves: header facts, pixels and hashes, and what is wrong with them."""
+"""Reads image files: header facts, pixels, hashes and faults."""

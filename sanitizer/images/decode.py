@@ -1,6 +1,6 @@
-"""What Pillow says of an image: the same steps as Ultralytics' check_image, pixels, and the perceptual hash.
+"""Reads an image with Pillow: the steps of Ultralytics' check_image, the pixels, and the perceptual hash.
 
-Nothing here writes: a JPEG that training would re-encode in place is re-encoded in memory.
+Nothing here writes a file: a JPEG that training would re-encode in place is re-encoded in memory.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ __all__ = ["check_image", "decode", "open_image", "perceptual_hash", "stretched"
 HASHED_SIDE_PX = 64
 """Side of the gray square that the perceptual hash is made from."""
 COMPARED_SIDE_PX = 32
-"""Side of the gray square that two pictures are compared by: small enough for copies to agree within a level or
-two, large enough for different pictures not to."""
+"""Side of the gray square by which two pictures are compared: so small that copies differ by a gray level or two, and
+so large that different pictures differ more."""
 
 _CHANNELS = {"1": 1, "L": 1, "P": 1, "I": 1, "F": 1, "LA": 2, "PA": 2, "La": 2}
 _CHANNELS |= {"RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBa": 4, "RGBX": 4, "CMYK": 4}
@@ -52,19 +52,19 @@ def check_image(source: str | BinaryIO, block: bytes) -> Verdict:
 
     Args:
         source: Path of a regular file that can be read, or the file itself.
-        block: Its first bytes, to say what it is when Pillow cannot open it.
+        block: First bytes of the file, to name its format if Pillow cannot open it.
 
     Raises:
-        OSError: The file cannot be read any more.
+        OSError: The file can no longer be read.
     """
     with warnings.catch_warnings():
-        # Pillow warns of odd metadata and of large images; training carries on, and so do we.
+        # Pillow warns of odd metadata and of large images. Training does not stop, nor do we.
         warnings.simplefilter("ignore")
         try:
             return _check_image(source, block)
         except OSError:
             raise
-        except Exception as error:  # a decoder may raise anything: it is about this image alone
+        except Exception as error:  # a decoder may raise anything; only this image is faulty
             return _damaged(Verdict(), error)
 
 
@@ -88,7 +88,7 @@ def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
             return _damaged(verdict, error)
         orientation = _orientation(image)
         if image.format == "TIFF" and orientation >= 5:
-            # Pillow has turned the size of a TIFF already; the table holds it as stored.
+            # Pillow gives the size of a TIFF after rotation; the table holds the size as stored.
             verdict.width, verdict.height = verdict.height, verdict.width
         verdict.facts = _facts(image, orientation, block)
         name = str(image.format).lower()
@@ -100,7 +100,7 @@ def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
 
 
 def _open_heif_too(block: bytes) -> None:
-    """Let Pillow open HEIF where pi-heif is installed, as training does once it meets such a file."""
+    """Let Pillow open HEIF if pi-heif is installed, as training does for such a file."""
     if block[4:8] != b"ftyp":
         return
     try:
@@ -202,7 +202,7 @@ def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
 
 
 _END_SEARCHED = 1 << 16
-"""How many last bytes are searched for the end marker, to say what follows it."""
+"""Number of last bytes that are searched for the end marker."""
 
 
 def _reencode(source: str | BinaryIO) -> None:
@@ -212,12 +212,12 @@ def _reencode(source: str | BinaryIO) -> None:
     with open_image(source) as image:
         check_decoding(image, image.size, copies=2)
         upright = ImageOps.exif_transpose(image)
-        # Decoding the whole is the test; a corner is enough to see that the mode can be encoded.
+        # The whole image must decode; encoding one corner shows that the mode can be encoded.
         upright.crop((0, 0, 16, 16)).save(BytesIO(), "JPEG", subsampling=0, quality=100)
 
 
 def decode(source: str | BinaryIO, verdict: Verdict) -> int | None:
-    """Decode every pixel of an image that `check_image` let pass, and hash what it shows.
+    """Decode every pixel of an image that `check_image` accepted, and hash the picture.
 
     Args:
         source: The image's path, or the file itself.
@@ -255,7 +255,7 @@ def thumbnail(source: str | BinaryIO) -> NDArray[np.uint8] | None:
 
 def perceptual_hash(gray: PillowImage) -> int:
     """64-bit hash of an image's low frequencies: copies of a picture differ in few bits (imagehash.phash)."""
-    # Not at the top: it brings SciPy, half a second that only decoding has to pay.
+    # Not at the top: this loads SciPy, which takes half a second that only decoding needs.
     from imagehash import phash
 
     return int.from_bytes(np.packbits(phash(gray).hash.ravel()).tobytes(), "big")
@@ -264,12 +264,12 @@ def perceptual_hash(gray: PillowImage) -> int:
 def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> PillowImage:
     """The whole image decoded, as an 8-bit gray square, turned as EXIF asks.
 
-    `fast` lets the JPEG decoder leave out fine detail; it still walks the whole scan and meets every damage.
+    `fast` lets the JPEG decoder skip fine detail. It still decodes the whole scan, and finds every damage.
     """
     from PIL import Image
 
     with open_image(source) as image:
-        # Pillow turns a TIFF by itself.
+        # Pillow rotates a TIFF by itself.
         orientation = 0 if image.format == "TIFF" else _orientation(image)
         full_size = image.size
         if fast:
@@ -277,7 +277,7 @@ def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> P
         check_decoding(image, full_size)
         image.load()
         gray = _gray(image)
-    # A triangle filter is wide enough not to let the pixel grid of a resized copy show.
+    # A triangle filter is so wide that the pixel grid of a resized copy has no effect.
     small = gray.resize((side_px, side_px), Image.Resampling.BILINEAR)
     return turned(small, orientation)
 

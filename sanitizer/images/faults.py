@@ -1,4 +1,4 @@
-"""What the image reader reports by itself, without a check: git-lfs pointers, unusual channels, too large images."""
+"""Faults that the image reader reports without a check: git-lfs pointers, unusual channels, too large images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def image_faults(images: ImageTable) -> list[Fault]:
-    """What the image reader reports by itself: git-lfs pointers (L008), unusual channels (I007), and images that are
-    too large (I008).
+    """Faults that the image reader reports: git-lfs pointers (L008), unusual channels (I007), and images that are too
+    large (I008).
     """
     faults = [
         Fault("L008", file, values={"what": "image", "detail": images.detail[file]}, about="image")
@@ -41,11 +41,11 @@ def _too_large(images: ImageTable) -> list[Fault]:
 
 
 _MANY = 20
-"""Images of a chunk from which it shows what is common in a set."""
+"""So many images of a chunk show how many channels are usual in the dataset."""
 
 
 def _unusual_channels(images: ImageTable) -> list[Fault]:
-    """I007. Where most of many images are gray, or all have alpha, that is how the set is, and no surprise."""
+    """I007. If most images of a large chunk are gray or have alpha, that is usual in this dataset and no fault."""
     known = (images.status == ImageStatus.OK) & (images.channels > 0)
     common = 3
     if np.count_nonzero(known) >= _MANY:

@@ -1,7 +1,7 @@
 """Size, orientation and channels of a JPEG or PNG from its first bytes, without decoding.
 
-Only a header that is healthy in every respect that Pillow looks at is accepted here. Anything else is `ODD`, and
-the caller asks Pillow, so that what we say of a file is what training will find.
+A header is accepted only if it is healthy in everything that Pillow checks. Any other header is `ODD`: then the
+caller lets Pillow read it, so that our result is the same as that of training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Header = tuple[int, int, int]
 NEED_MORE = "need more"
 """The header goes on beyond the bytes at hand."""
 ODD = "odd"
-"""Not plainly healthy: Pillow has to judge it."""
+"""Not certainly healthy: Pillow has to read it."""
 
 FORMAT_NUMBER = {name: number for number, name in enumerate(IMAGE_FORMATS)}
 JPEG = FORMAT_NUMBER["jpeg"]
@@ -33,7 +33,7 @@ MIN_SIDE_PX = 10
 """Training drops an image with a shorter side (check_image asks for more than 9)."""
 
 MAX_QUIET_PIXELS = 89_478_485
-"""Pillow warns above this number of pixels and refuses above twice of it (PIL.Image.MAX_IMAGE_PIXELS)."""
+"""Pillow warns above this number of pixels, and refuses above twice this number (PIL.Image.MAX_IMAGE_PIXELS)."""
 
 
 def pack(orientation: int, image_format: int, channels: int, bit_depth: int) -> int:
@@ -48,7 +48,7 @@ _DQT = 0xFFDB
 _APP0, _APP1, _APP2, _APP13, _APP14 = 0xFFE0, 0xFFE1, 0xFFE2, 0xFFED, 0xFFEE
 _FRAMES = frozenset({0xFFC0, 0xFFC1, 0xFFC2, 0xFFC3, 0xFFC5, 0xFFC6, 0xFFC7, 0xFFC9, 0xFFCA, 0xFFCB, 0xFFCD})
 _SKIPPED = frozenset({0xFFC4, 0xFFCC, 0xFFDD, 0xFFFE, *range(0xFFE3, 0xFFF0)} - {_APP13, _APP14})
-"""Segments that no reader looks into: Huffman tables, restart interval, comments, most APPn."""
+"""Segments that are skipped: Huffman tables, restart interval, comments, most APPn."""
 
 _JPEG_FACTS = {n: pack(0, JPEG, n, 8) for n in (1, 3, 4)}
 _EXIF_MARK = b"Exif\x00\x00"
@@ -116,7 +116,7 @@ def _plain_quantisation(block: bytes, start: int, stop: int) -> bool:
 
 
 def _plain_application_segment(marker: int, block: bytes, start: int, length: int) -> bool:
-    """Whether an APP2, APP13 or APP14 segment is one that Pillow passes over without a second look."""
+    """Whether Pillow skips this APP2, APP13 or APP14 segment."""
     if marker == _APP2:
         # MPF makes the file an MPO, for which training skips the check of the last bytes.
         return not block.startswith(b"MPF\x00", start) and length >= 16
@@ -182,7 +182,7 @@ _PNG_QUIET_CHUNKS = {
     b"tIME": 0,
     b"sBIT": 0,
 }
-"""Chunks that cannot make Pillow refuse the file, with the least length that each must have."""
+"""Chunks that Pillow accepts with any content, and the least length of each."""
 
 
 def png_header(block: bytes) -> Header | str:
@@ -253,7 +253,7 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 
 
 def describe_foreign(block: bytes) -> str:
-    """What a file that is no image seems to be, in words."""
+    """What a file seems to be that is no image, in words."""
     for pattern, words in _SIGNATURES:
         if pattern.match(block):
             return words

@@ -1,4 +1,4 @@
-"""Header facts of many images: one open and two reads each, Pillow only for what is not plainly healthy."""
+"""Header facts of many images: one open and two reads each. Pillow reads only images that may be unhealthy."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ __all__ = ["image_faults", "read_images"]
 ImageMode = Literal["header", "decode", "none"]
 
 FIRST_BLOCK = 1024
-"""Long enough for most headers; three quarters of the price of reading 4096 bytes."""
+"""Long enough for most headers; takes three quarters of the time of reading 4096 bytes."""
 LAST_BLOCK = 32
 _LONGEST_HEADER = 1 << 20
-"""Cameras put previews and colour profiles before the frame header; what is longer still, Pillow reads."""
+"""Cameras put previews and colour profiles before the frame header. Pillow reads headers that are even longer."""
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Not blocking, so that a named pipe cannot hold us up."""
+"""Not blocking: opening a named pipe would wait for a writer."""
 
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
@@ -51,18 +51,18 @@ Row = tuple[int, int, int, int, int]
 
 
 def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
-    """Facts of each image, in the order of `paths`. Never raises for what a file is, never writes.
+    """Facts of each image, in the order of `paths`. Never raises for the content of a file, and never writes.
 
     Args:
         paths: Absolute image paths; None for a label without image (NOT_READ).
-        mode: "header" reads first and last bytes, and is exact on what training drops and rewrites except for a
-            PNG whose pixel data is damaged in the middle. "decode" decodes every pixel besides and hashes the
-            picture, and is exact on all. "none" touches no file.
+        mode: "header" reads the first and last bytes. It finds all images that training drops or rewrites, except a
+            PNG whose pixel data is damaged in the middle. "decode" also decodes every pixel, finds all such images,
+            and hashes the picture. "none" opens no file.
     """
     if mode == "none":
         paths = [None] * len(paths)
     rows: list[Row] = []
-    # Most images have nothing to tell beyond their row; for the others there is a verdict by image number.
+    # Most images need only their row. The others have a verdict, too, by image number.
     verdicts: dict[int, Verdict] = {}
     for number, path in enumerate(paths):
         row, verdict = _read_header(path)
@@ -113,14 +113,14 @@ def judge_ends(
     more: Callable[[int], bytes],
     look: Callable[[bytes], Verdict],
 ) -> tuple[Row, Verdict | None]:
-    """One image by its first and last bytes, as `_read_header` judges it, wherever they come from.
+    """One image by its first and last bytes, as `_read_header` judges it. The bytes may come from any source.
 
     Args:
-        block: `FIRST_BLOCK` first bytes or more, or the whole file.
+        block: At least the first `FIRST_BLOCK` bytes, or the whole file.
         tail: The last `LAST_BLOCK` bytes, or the whole file.
         size: Bytes of the file.
-        more: Fetches so many first bytes.
-        look: Gives the verdict on a file that is not plainly healthy and starts with these bytes.
+        more: `more(n)` returns the first n bytes.
+        look: Gives the verdict on a file that may be unhealthy, from its first bytes.
     """
     header: Header | str = ODD
     first = block[:FIRST_BLOCK]
@@ -162,7 +162,7 @@ def _longer_header(descriptor: int, parse: Callable[[bytes], Header | str]) -> H
 
 
 def _not_read(path: str, error: OSError | ValueError) -> Verdict:
-    """Why a path cannot be opened or read, in words."""
+    """The verdict on a path that cannot be opened or read."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if isinstance(error, FileNotFoundError):
         try:
@@ -177,7 +177,7 @@ def _not_read(path: str, error: OSError | ValueError) -> Verdict:
 
 
 def _look_closer(path: str, block: bytes) -> Verdict:
-    """The verdict on a file that is not plainly a healthy JPEG or PNG."""
+    """The verdict on a file that may be no healthy JPEG or PNG."""
     try:
         kind = os.stat(path).st_mode
     except (OSError, ValueError) as error:
@@ -198,7 +198,7 @@ def _look_closer(path: str, block: bytes) -> Verdict:
 
 
 def judge_start(block: bytes) -> Verdict | None:
-    """The verdict on a file whose first bytes say that it holds no picture at all."""
+    """The verdict on a file whose first bytes show that it holds no picture; None for any other file."""
     if not block:
         return Verdict(status=ImageStatus.EMPTY, dropped=True, detail="the file has zero bytes")
     if block.startswith(_LFS_START):
@@ -208,7 +208,7 @@ def judge_start(block: bytes) -> Verdict | None:
 
 
 def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int, Verdict]) -> dict[int, int]:
-    """Decode what is readable so far; adds verdicts on damaged pixels, returns image number to hash."""
+    """Decode the images whose header is healthy. Adds verdicts on damaged pixels; returns image number to hash."""
     hashes: dict[int, int] = {}
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
         known = verdicts.get(number)
@@ -229,22 +229,22 @@ def _decode_all(paths: Sequence[str | None], rows: list[Row], verdicts: dict[int
 def decode_one(
     source: str | BinaryIO, row: Row, verdict: Verdict | None
 ) -> tuple[int | None, Verdict | None]:
-    """(perceptual hash, verdict if there is something to tell) of an image, given what its ends told."""
+    """(perceptual hash or None, verdict or None) of an image. `verdict` is the one from its first and last bytes."""
     from sanitizer.images.decode import check_image, decode
 
     if verdict is not None and verdict.status is not ImageStatus.OK:
         return None, verdict
-    told = verdict
+    from_ends = verdict
     if verdict is None:
         # Nothing in the body of a JPEG makes check_image refuse it; every chunk of a PNG can.
         is_jpeg = row[2] >> 4 & 15 == JPEG
         verdict = Verdict(*row[:3]) if is_jpeg else check_image(source, b"")
     image_hash = decode(source, verdict) if verdict.status is ImageStatus.OK else None
-    return image_hash, verdict if verdict.status is not ImageStatus.OK else told
+    return image_hash, verdict if verdict.status is not ImageStatus.OK else from_ends
 
 
 def tabulate(rows: Sequence[Row], verdicts: Mapping[int, Verdict], hashes: Mapping[int, int]) -> ImageTable:
-    """The table of images, given each one's row, and verdict and hash of those that have them."""
+    """The table of images, from a row for each image, and the verdicts and hashes of some, by image number."""
     n = len(rows)
     columns = list(zip(*rows, strict=True)) or [()] * 5
     width, height = np.array(columns[0], np.int32), np.array(columns[1], np.int32)

@@ -1,4 +1,4 @@
-"""What one image is, once somebody has looked at it."""
+"""The result of looking at one image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Verdict:
 
     Attributes:
         width, height: Pixels as stored, -1 where unknown.
-        facts: Orientation, format, channels and bit depth (`image_header.pack`).
+        facts: Orientation, format, channels and bit depth (`header.pack`).
         status, dropped, rewritten, detail: As the columns of `ImageTable`.
     """
 

@@ -1,1 +1,1 @@
-"""The label engine: the bytes of many label files to one table, with every fault and its place."""
+"""The label engine: turns the bytes of many label files into one table, and finds every fault with its position."""

@@ -1,10 +1,10 @@
-"""Decimal numbers out of a byte buffer, thousands at a time, bit for bit as float() reads them.
+"""Reads decimal numbers from a byte buffer, thousands at a time, with exactly the result of float().
 
 Digits are taken eight at a time: the eight bytes that end where a token ends are one little-endian 64-bit word,
 and three multiplications turn it into a number (after D. Lemire, "Quickly parsing eight digits", 2018). A
 decimal is then digits / 10^n, which is correctly rounded as long as both are exact in float64 (W. Clinger, "How
 to read floating point numbers accurately", 1990). Longer digit strings take one division in doubled precision.
-What is left, such as signs and exponents, goes to float() itself.
+float() itself reads all other tokens, such as those with signs and exponents.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MARGIN = 24
-"""Bytes that must stand before the first token: three words are read backwards from a token's end."""
+"""Bytes that must lie before the first token: three words are read backwards from a token's end."""
 
 _DOT = 0x2E
 _ZERO = 0x30
 _MAX_DIGITS = 19
-"""As many digits as surely fit into 64 bits."""
+"""The most digits that always fit into 64 bits."""
 
 _POW10_INT = np.array([10**n for n in range(_MAX_DIGITS + 1)], np.uint64)
 _POW10_FLOAT = _POW10_INT.astype(np.float64)  # exact: powers of ten are, up to 10^22
@@ -116,7 +116,7 @@ def _eight_digits(
 def _divide_long(
     dividend: NDArray[np.uint64], divisor: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """float64 (K,) dividend / divisor for dividends beyond 2^53, and bool (K,) where it is surely rounded right.
+    """float64 (K,) dividend / divisor for dividends beyond 2^53, and bool (K,) where it is certainly rounded right.
 
     One step of long division: the quotient of the high part, then the quotient of what it leaves, which is
     exact by T. Dekker's product ("A floating-point technique for extending the available precision", 1971).

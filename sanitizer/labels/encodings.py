@@ -1,4 +1,4 @@
-"""Label files that are not plain UTF-8 text: what they are instead, and where it shows."""
+"""Label files that are not plain UTF-8 text: which encoding they have, and on which line it shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def not_text_fault(data: bytes, file: int) -> Fault | None:
 
 
 def wide_encoding(data: bytes) -> str | None:
-    """UTF-16 or UTF-32, by mark or by where the NUL bytes are; None for anything else."""
+    """UTF-16 or UTF-32, by the byte-order mark or the positions of NUL bytes; None for anything else."""
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return name
@@ -101,7 +101,7 @@ def carriage_return_fault(data: bytes, file: int) -> Fault | None:
 
 
 def odd_blank_fault(text: str, file: int, first_line: int) -> Fault | None:
-    """The L009 fault of text with a blank or line end that only Python takes for one."""
+    """The L009 fault of text with a character that only Python treats as a blank or a line end."""
     found = _ODD_BLANK.search(text)
     if not found:
         return None

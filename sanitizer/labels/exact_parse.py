@@ -16,8 +16,8 @@ def parse_text(text: str, file: int, first_line: int = 1) -> RawRows:
     """Rows of one text, without byte-order mark.
 
     Ultralytics opens label files in text mode, where \\n, \\r\\n and \\r all end a line, and then splits by
-    str.splitlines, str.split and float, which know Unicode line ends, blanks and digits. A physical line may so
-    hold several rows, which all get its number.
+    str.splitlines, str.split and float, which know Unicode line ends, blanks and digits. So a physical line
+    may hold several rows; each row gets the number of that line.
     """
     lines, n_columns, columns = array("i"), array("i"), array("i")
     numbers = array("d")
@@ -63,7 +63,7 @@ def _physical_lines(text: str) -> list[str]:
 
 
 def _float_or_none(token: str) -> float | None:
-    if "\0" in token:  # float() would quote all of it in its refusal, be it a hundred megabytes
+    if "\0" in token:  # the error of float() would quote the whole token, which may have a hundred megabytes
         return None
     try:
         return float(token)

@@ -34,7 +34,7 @@ def parse_block(parts: Sequence[bytes], files: Sequence[int], first_line: int = 
     """
     block = b"\n".join((b" " * MARGIN, *parts, b""))
     if b"\r" in block:
-        # Same length, so places stay. A last \r just before the line end that joins two parts is a blank then.
+        # The length stays the same, so offsets stay valid. A \r at the end of a part becomes a blank.
         block = block.replace(b"\r\n", b" \n").replace(b"\r", b"\n")
     buf = np.frombuffer(block, np.uint8)
     if buf.max() >= _DELETE:
@@ -51,7 +51,7 @@ def parse_block(parts: Sequence[bytes], files: Sequence[int], first_line: int = 
     tokens_before = np.zeros(len(blanks), np.int64)
     np.cumsum(ends_token, out=tokens_before[1:])
 
-    # The margin is a line of its own, without tokens, so every line has a line end before it.
+    # The margin is a separate line without tokens, so every line has a line end before it.
     line_ends = blanks[is_newline]
     line_starts = line_ends[:-1] + 1
     tokens_in_line = np.diff(tokens_before[is_newline])
@@ -124,7 +124,7 @@ def parse_wide_line(
 
 
 def _piece_end(data: bytes, at: int, stop: int, piece_bytes: int) -> int:
-    """Where a piece that begins at `at` may end: behind a blank."""
+    """Where a piece that begins at `at` may end: after a blank."""
     limit = at + piece_bytes
     if limit >= stop:
         return stop

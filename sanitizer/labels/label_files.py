@@ -1,4 +1,4 @@
-"""Label files of many images to one table: the fast path for plain text, the exact one for the rest."""
+"""Turns label files of many images into one table: a fast path for plain text, an exact path for all other text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 192 * 1024
 """Text parsed at once: its arrays stay in the processor's cache, and NumPy's cost per call is spread thin."""
-MAX_LOOSE_PIECES = 64
-"""Blocks after which their columns are joined: thousands of small arrays would leave memory in shreds that the
-operating system does not get back."""
+MAX_SEPARATE_BLOCKS = 64
+"""So many blocks are joined into one: thousands of small arrays would fragment the memory, which Python then could not
+return to the operating system."""
 
 _SHORT_RUN_BYTES = 1024
 """Below this the exact parser is quicker than the fast one."""
@@ -35,10 +35,10 @@ _PLAIN = bytes((9, 10, 13, *range(32, 127)))
 
 
 class TooMuchAtOnceError(Exception):
-    """The table of all these label files would be larger than was asked for.
+    """The table of all these label files would be larger than the limit.
 
     Attributes:
-        n_fit: How many of the files, from the first on, have room together; at least one.
+        n_fit: Number of files, from the first on, whose table is within the limit; at least one.
     """
 
     def __init__(self, n_fit: int) -> None:
@@ -68,7 +68,7 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
 
 
 def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
-    """Hand one file's bytes over; no reference to them stays behind."""
+    """Read one file and give its bytes to the builder. No reference to the bytes is kept here."""
     try:
         data = read_label(path, builder.max_label_bytes)
     except (FileNotFoundError, NotADirectoryError):
@@ -80,12 +80,12 @@ def _read_into(builder: _TableBuilder, file: int, path: str) -> None:
 
 
 def parse_labels(contents: Sequence[bytes | None], spec: TaskSpec) -> LabelTable:
-    """The same from the files' bytes; None where there is no file."""
+    """`read_labels` for files that are read already: their bytes, or None where there is no file."""
     return parse_arriving(contents, len(contents), spec)
 
 
 def parse_arriving(contents: Iterable[bytes | OSError | None], n_files: int, spec: TaskSpec) -> LabelTable:
-    """The same from bytes that come one file after the other; an exception says why a file could not be read."""
+    """`parse_labels` for contents that arrive one by one. An OSError in place of bytes says why a file was not read."""
     builder = _TableBuilder(n_files, spec)
     for i, data in enumerate(contents):
         if isinstance(data, OSError):
@@ -114,10 +114,10 @@ class _TableBuilder:
         self._waiting_files: list[int] = []
         self._waiting_bytes = 0
         self._pieces: dict[str, list[np.ndarray]] = {name: [] for name in _PIECE_COLUMNS}
-        self._n_loose = 0
+        self._n_separate = 0
 
     def add(self, file: int, data: bytes) -> None:
-        """Take one file's bytes. Files come in ascending order."""
+        """Add the bytes of one file. Files are added in ascending order."""
         size = len(data)
         if size > self._large_bytes:
             if size > self.max_label_bytes:
@@ -131,7 +131,7 @@ class _TableBuilder:
             self._flush()
 
     def add_unreadable(self, file: int, error: Exception) -> None:
-        """Take note of a file that cannot be read, or may not be: it is no regular file, or too large."""
+        """Add a file that cannot be read, is no regular file, or is too large."""
         self._refuse(*refusal(file, error))
 
     def finish(self) -> LabelTable:
@@ -163,13 +163,13 @@ class _TableBuilder:
         )
 
     def _refuse(self, fault: Fault, status: FileStatus) -> None:
-        """Leave the whole file out."""
+        """Add a file as a fault and a status, without rows."""
         self._faults.append(fault)
         self._status[fault.file] = status
         self._numbers_ok[fault.file] = False
 
     def _flush(self) -> None:
-        """Take note of the waiting files, and parse them: a block of small ones, or a single large one."""
+        """Parse the waiting files: a block of small files, or one large file."""
         files, parts, size = self._waiting_files, self._waiting, self._waiting_bytes
         self._waiting, self._waiting_files, self._waiting_bytes = [], [], 0
         if not parts:
@@ -193,7 +193,7 @@ class _TableBuilder:
             self._keep(rows)
 
     def _add_one_by_one(self, files: list[int], parts: list[bytes]) -> None:
-        """Sort out which of these files are no plain text; runs of plain ones still go the fast way."""
+        """Parse each file that is no plain text exactly, and each run of plain files between them fast."""
         run_files: list[int] = []
         run: list[bytes] = []
         for file, part in zip(files, parts, strict=True):
@@ -242,14 +242,14 @@ class _TableBuilder:
             start = stop
 
     def _as_text(self, file: int, data: bytes) -> bytes | None:
-        """The file's text without byte-order mark; None, with a fault, where it is not UTF-8 or not the file."""
+        """The file's text without byte-order mark; None, with a fault, where it is not UTF-8 or a git-lfs pointer."""
         if _is_lfs_pointer(data):
             self._refuse(Fault("L008", file, 1, None, {"what": "label"}), FileStatus.LFS_POINTER)
             return None
         if data.isascii() and b"\0" not in data:
             return data
         if encodings.UTF8_MARK.startswith(data):
-            return b""  # half a mark and nothing else: Python's reader waits for the rest, and gives no text
+            return b""  # part of a byte-order mark and nothing else: Python reads this as empty text
         fault = encodings.not_text_fault(data, file)
         if fault:
             self._refuse(fault, FileStatus.NOT_TEXT)
@@ -262,7 +262,7 @@ class _TableBuilder:
     def _add_exactly(self, file: int, data: bytes, first_line: int) -> None:
         """Parse one file, or one piece of it, as Python reads it."""
         text = data.decode("utf-8")
-        # Once a file is enough, however many pieces it has.
+        # One such fault for each file, however many pieces it has.
         if file != self._odd_blank_in and (fault := encodings.odd_blank_fault(text, file, first_line)):
             self._faults.append(fault)
             self._odd_blank_in = file
@@ -287,11 +287,11 @@ class _TableBuilder:
             self._pieces[name].append(getattr(rows, name))
         self._pieces["kind"].append(kind)
         self._pieces["xywh"].append(row_boxes(rows, kind))
-        self._n_loose += 1
-        if self._n_loose == MAX_LOOSE_PIECES:
+        self._n_separate += 1
+        if self._n_separate == MAX_SEPARATE_BLOCKS:
             for pieces in self._pieces.values():
-                pieces[-MAX_LOOSE_PIECES:] = [np.concatenate(pieces[-MAX_LOOSE_PIECES:])]
-            self._n_loose = 0
+                pieces[-MAX_SEPARATE_BLOCKS:] = [np.concatenate(pieces[-MAX_SEPARATE_BLOCKS:])]
+            self._n_separate = 0
 
 
 _PIECE_COLUMNS = {
@@ -304,7 +304,7 @@ _PIECE_COLUMNS = {
     "token_column": np.int32,
 }
 _ROW_BYTES, _TOKEN_BYTES = 61, 12
-"""What a row and a token take in a `LabelTable`."""
+"""Bytes of a row and of a token in a `LabelTable`."""
 
 
 def _is_lfs_pointer(data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What both label parsers produce: rows of numbers, not yet judged by any task."""
+"""The result of both label parsers: rows of numbers, before a task gives them a kind."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RawRows:
         first_token: int64 (R + 1,) row r's tokens are first_token[r] to first_token[r + 1].
         tokens: float64 (T,) as float() reads them, NaN where it refuses.
         token_column: int32 (T,) 1-based character in the physical line.
-        refused: int64 (K,) tokens that float() refuses, ascending.
-        unusual: int64 (K,) tokens that float() accepts and hardly any other reader does, such as 1_0, ascending.
+        refused: int64 (K,) numbers of tokens that float() refuses, ascending.
+        unusual: int64 (K,) numbers of tokens that float() accepts but most readers refuse, such as 1_0, ascending.
         text: Token number to the token as written.
     """
 

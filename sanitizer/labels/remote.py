@@ -1,4 +1,4 @@
-"""Label files behind requests, many of them at a time."""
+"""Reads label files of a remote storage, many requests at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_remote_labels(
 
 
 def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:
-    """The contents, up to `CHUNK_LABEL_BYTES` of them; what is more is named as not read."""
+    """The contents, up to `CHUNK_LABEL_BYTES` in all; an error in place of each further one."""
     total = 0
     for content in contents:
         total += len(content) if isinstance(content, bytes) else 0

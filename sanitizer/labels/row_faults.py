@@ -1,4 +1,4 @@
-"""Why a label row cannot be read, in words: the faults L001 to L004 and K001 of single rows."""
+"""Explains why a label row cannot be read: the faults L001 to L004 and K001 of single rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 @dataclass(slots=True)
 class FaultLedger:
-    """Faults of rows so far, at most `MAX_PER_FILE` of each file, and how many more there are."""
+    """Collects the faults of rows, at most `MAX_PER_FILE` of each file, and counts the others."""
 
     spec: TaskSpec
     faults: list[Fault] = field(default_factory=list)
@@ -40,12 +40,12 @@ class FaultLedger:
     _left: dict[int, int] = field(default_factory=dict)
 
     def add(self, rows: RawRows, kind: NDArray[np.uint8], bad_tokens: NDArray[np.int64]) -> None:
-        """Explain every row whose kind is FAULTY, and every other one with an unusual token.
+        """Explain every row whose kind is FAULTY or that has an unusual token.
 
         Args:
             rows: As parsed.
             kind: uint8 (R,) final kinds.
-            bad_tokens: int64 (K,) tokens that are no number, or not finite; ascending.
+            bad_tokens: int64 (K,) numbers of tokens that are no number, or not finite; ascending.
         """
         first_bad, n_bad = _first_per_row(rows, bad_tokens)
         first_unusual, _ = _first_per_row(rows, rows.unusual)
@@ -73,7 +73,7 @@ class FaultLedger:
         return chosen
 
     def close(self) -> list[Fault]:
-        """All faults, with one more for each file that has more of them than were explained."""
+        """All faults, and one that counts the rest for each file that has more faults than were explained."""
         for file, count in self._left.items():
             problem = f"{count:,} more rows of this file are faulty, from this line on"
             fault = Fault("L002", file, self._first_left[file], values={"problem": problem}, n_more=count)
@@ -94,7 +94,7 @@ def _first_per_row(rows: RawRows, tokens: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def shown(token: str) -> str:
-    """The token in quotes, shortened, without anything that a terminal would act upon."""
+    """The token in quotes, shortened and safe to print."""
     if len(token) > _MAX_TOKEN_TEXT:
         token = f"{token[:_MAX_TOKEN_TEXT]}…"
     return repr(token)
@@ -151,7 +151,7 @@ def _word_problem(text: str, position: int, n_columns: int, spec: TaskSpec) -> t
 
 
 def _id_of_name(text: str, spec: TaskSpec) -> int | None:
-    """Id of the class of that name, capitals and quotes aside."""
+    """Id of the class of that name, ignoring case and quotes."""
     name = text.strip("\"',:;").casefold()
     return next((i for i, known in spec.names.items() if known.casefold() == name), None) if name else None
 
@@ -202,7 +202,7 @@ def _column_values(problem: str, n: int, expected: int) -> dict[str, object]:
 
 
 def _column_problem(n: int, spec: TaskSpec) -> tuple[str, str | None]:
-    """What so many columns probably are, and what to do."""
+    """What a row with so many columns probably is, and what to do."""
     if n == BOX_COLUMNS + 1:
         return (
             "6 columns, expected 5: a sixth is what prediction files add (confidence)",
@@ -230,7 +230,7 @@ def _column_problem(n: int, spec: TaskSpec) -> tuple[str, str | None]:
 
 
 def _unusual_fault(rows: RawRows, row: int, token: int) -> Fault:
-    """A token that Python's float() reads, so training does, but hardly any other program."""
+    """The fault of a token that Python's float(), and so training, reads, but most other programs refuse."""
     text, number = rows.text(token), rows.tokens[token]
     return Fault(
         "L003",

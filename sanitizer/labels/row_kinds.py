@@ -1,4 +1,4 @@
-"""What a label row is by its number of columns, and where its box lies."""
+"""The kind of a label row, by its number of columns, and its box."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pose_columns(spec: TaskSpec) -> int:
 
 
 def row_kinds(n_columns: NDArray[np.int32], spec: TaskSpec) -> NDArray[np.uint8]:
-    """uint8 (R,): the `RowKind` that training under this task makes of so many columns.
+    """uint8 (R,): the `RowKind` that training for this task gives to a row with so many columns.
 
     Where the data.yaml declares keypoints and another task is trained, Ultralytics keeps the box of such a row.
     """
@@ -58,9 +58,9 @@ def row_boxes(rows: RawRows, kind: NDArray[np.uint8]) -> NDArray[np.float64]:
     xywh = np.full((len(rows), 4), np.nan)
     plain = np.flatnonzero((kind == RowKind.BOX) | (kind == RowKind.POSE))
     xywh[plain] = rows.tokens[rows.first_token[plain][:, None] + np.arange(1, BOX_COLUMNS)]
-    outlines = np.flatnonzero((kind == RowKind.POLYGON) | (kind == RowKind.OBB))
-    if len(outlines):
-        xywh[outlines] = _bounds(rows, outlines)
+    polygons = np.flatnonzero((kind == RowKind.POLYGON) | (kind == RowKind.OBB))
+    if len(polygons):
+        xywh[polygons] = _bounds(rows, polygons)
     return xywh
 
 

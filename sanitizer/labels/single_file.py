@@ -33,7 +33,7 @@ def read_label(path: str, limit: int) -> bytes:
 
     Raises:
         FileNotFoundError: There is nothing of that name.
-        NotRegularError: It is no regular file, or a link that leads to none; `strerror` says what it is.
+        NotRegularError: It is no regular file, or a broken link; `strerror` says what it is.
         TooLargeError: It has more bytes than the limit. Not more than limit + 1 bytes were read.
         OSError, ValueError: It cannot be read.
     """
@@ -69,13 +69,13 @@ def _read_rest(handle: int, path: str, limit: int, n_read: int) -> bytes:
     while left > 0 and (part := os.read(handle, min(left, 1 << 24))):
         parts.append(part)
         left -= len(part)
-    if left <= 0:  # it grew meanwhile, or does not tell its size
+    if left <= 0:  # the file grew meanwhile, or the system does not know its size
         raise TooLargeError(errno.EFBIG, f"larger than the limit of {as_size(limit)}", path)
     return b"".join(parts)
 
 
 def _other_than_a_file(path: str) -> str | None:
-    """What the path leads to, where `os.path.isfile` denies it and something is there; None for all else."""
+    """What a path leads to that is no regular file, in words; None for a regular file, or where nothing exists."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
     except OSError as error:
@@ -86,11 +86,11 @@ def _other_than_a_file(path: str) -> str | None:
 
 
 def refusal(file: int, error: Exception) -> tuple[Fault, FileStatus]:
-    """What is reported of a label file that could not be read, and the status it gets.
+    """The fault of a label file that could not be read, and its status.
 
     Args:
         file: Its number in the chunk.
-        error: What `read_label`, or any reader that keeps to `sanitizer.util.bounded_read`, has raised.
+        error: What `read_label`, or another reader that follows `sanitizer.util.bounded_read`, has raised.
     """
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(error, NotRegularError):
@@ -106,13 +106,13 @@ def refusal(file: int, error: Exception) -> tuple[Fault, FileStatus]:
 
 
 def too_large(file: int, words: str) -> tuple[Fault, FileStatus]:
-    """The same of a label that is larger than the limit; `words` say how large."""
+    """The fault and status of a label that is larger than the limit; `words` say how large."""
     problem = f"the label is {words}: it was not read and was not judged; training reads all of it"
     return Fault("L010", file, values={"problem": problem}, suggestion=_RAISE), FileStatus.TOO_LARGE
 
 
 def size_words(n_bytes: int, limit: int) -> str:
-    """How a label of so many bytes compares with the limit."""
+    """The size of a label that is larger than the limit, in words."""
     return f"{as_size(n_bytes)}, larger than the limit of {as_size(limit)}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault
 from sanitizer.findings.finding import Severity
 from sanitizer.probe.evidence import EVIDENCE_KINDS
 from sanitizer.rules.assemble import of_place
@@ -121,7 +121,7 @@ class Judgement:
     def _class(self, class_id: int) -> str:
         return str(self.dataset.names.get(class_id, f"class {class_id}"))
 
-    def _suspicious_images(self, params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+    def _suspicious_images(self, params: Mapping[str, float]) -> Iterator[tuple[DatasetFault, None]]:
         evidence = self.evidence
         joint = robust_z(evidence.score)
         for n, m in enumerate(self.measured):
@@ -145,7 +145,7 @@ class Judgement:
                 None,
             )
 
-    def _suspicious_lines(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+    def _suspicious_lines(self, params: Mapping[str, float]) -> Iterator[tuple[DatasetFault, int]]:
         evidence = self.evidence
         worst = evidence.row_score()
         for k in np.flatnonzero(np.maximum(evidence.row_z, evidence.swap_z) >= params["min_z"]).tolist():
@@ -180,18 +180,20 @@ class Judgement:
         codes = self.by_line.get((self.dataset.relative(sample.label) or "", int(sample.lines[row])), ())
         return said + (f"; {', '.join(codes)} fires here too" if codes else "")
 
-    def _not_finite(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, int | None]]:
+    def _not_finite(self, _params: Mapping[str, float]) -> Iterator[tuple[DatasetFault, int | None]]:
         for m in self.measured:
             if m.not_finite:
                 blame = "" if m.bad_row is None else ", and is finite without this line"
                 yield self._place("G003", m, {"what": m.not_finite, "blame": blame}, m.bad_row), m.bad_row
 
-    def _not_finite_in_amp(self, _params: Mapping[str, float]) -> Iterator[tuple[Place, None]]:
+    def _not_finite_in_amp(self, _params: Mapping[str, float]) -> Iterator[tuple[DatasetFault, None]]:
         for m in self.measured:
             if m.amp_only:
                 yield self._place("G004", m, {"type": self.amp_type}), None
 
-    def _missing_labels(self, params: Mapping[str, float]) -> Iterator[tuple[Place, tuple[float, ...], int]]:
+    def _missing_labels(
+        self, params: Mapping[str, float]
+    ) -> Iterator[tuple[DatasetFault, tuple[float, ...], int]]:
         evidence = self.evidence
         least = -np.log(params["max_share"] + 1e-3)
         for k in np.flatnonzero(evidence.surprise >= least).tolist():
@@ -207,7 +209,7 @@ class Judgement:
             }  # fmt: skip
             yield self._place("G005", m, values), tuple(m.signals.object_xywh[number].tolist()), class_id
 
-    def _unlearnt_rows(self, params: Mapping[str, float]) -> Iterator[tuple[Place, int]]:
+    def _unlearnt_rows(self, params: Mapping[str, float]) -> Iterator[tuple[DatasetFault, int]]:
         usual = self.usual_weight()
         if usual < LEAST_USUAL_WEIGHT:
             return
@@ -234,10 +236,12 @@ class Judgement:
         weights = [m.signals.weight for m in self.measured if m.signals is not None and len(m.signals.weight)]
         return float(np.median(np.concatenate(weights))) if weights else 0.0
 
-    def _place(self, rule: str, m: Measured, values: Mapping[str, object], row: int | None = None) -> Place:
+    def _place(
+        self, rule: str, m: Measured, values: Mapping[str, object], row: int | None = None
+    ) -> DatasetFault:
         sample = self.samples[m.index]
         line = None if row is None else int(sample.lines[row])
-        return Place(
+        return DatasetFault(
             rule,
             sample.label or sample.image,
             sample.image,
@@ -247,7 +251,9 @@ class Judgement:
             values=values,
         )
 
-    def _finished(self, code: str, place: Place, about: object, class_id: int | None = None) -> Finding:
+    def _finished(
+        self, code: str, place: DatasetFault, about: object, class_id: int | None = None
+    ) -> Finding:
         """The finding, with class and box filled in.
 
         Args:

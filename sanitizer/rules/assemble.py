@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, TaskSpec
+    from sanitizer.dataset.tables import ChunkTables, DatasetFault, Fault, LabelTable, TaskSpec
     from sanitizer.findings.finding import Severity
     from sanitizer.rules.hits import Hits, Params
     from sanitizer.rules.language.columns import FileColumns, RowColumns
@@ -249,14 +249,14 @@ def _beyond_limit(files: NDArray[np.int32]) -> NDArray[np.bool_] | None:
     return beyond
 
 
-def severity_of(rule: Rule, fault: Fault | Place, ruleset: RuleSet) -> Severity:
+def severity_of(rule: Rule, fault: Fault | DatasetFault, ruleset: RuleSet) -> Severity:
     """The user's choice, else what this very case deserves, else the rule's."""
     if fault.severity is None or rule.code in ruleset.fixed_severity:
         return rule.severity
     return fault.severity
 
 
-def of_place(rule: Rule, place: Place, dataset: Dataset, ruleset: RuleSet) -> Finding:
+def of_place(rule: Rule, place: DatasetFault, dataset: Dataset, ruleset: RuleSet) -> Finding:
     """The finding for a fault of the dataset as a whole."""
     image, label = dataset.relative(place.image), dataset.relative(place.label)
     return Finding(

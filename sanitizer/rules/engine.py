@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import ChunkTables, Fault, LabelTable, Place, Task, TaskSpec
+    from sanitizer.dataset.tables import ChunkTables, DatasetFault, Fault, LabelTable, Task, TaskSpec
     from sanitizer.findings.finding import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.language.rule import Rule
@@ -174,7 +174,7 @@ def dataset_findings(survey: Survey, ruleset: RuleSet) -> Iterator[Finding]:
 
 
 def place_findings(
-    places: Iterable[Place], dataset: Dataset, ruleset: RuleSet, task: Task
+    places: Iterable[DatasetFault], dataset: Dataset, ruleset: RuleSet, task: Task
 ) -> Iterator[Finding]:
     """Findings for faults of the dataset as a whole, as far as their rules are active.
 
@@ -197,7 +197,7 @@ def place_findings(
             yield finding
 
 
-def _places(survey: Survey, ruleset: RuleSet, where: str) -> Iterator[Place]:
+def _places(survey: Survey, ruleset: RuleSet, where: str) -> Iterator[DatasetFault]:
     """What the layout showed, then what each dataset rule finds."""
     dataset = survey.dataset
     yield from dataset.faults

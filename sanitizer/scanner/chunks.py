@@ -54,7 +54,7 @@ class Job:
 
     def cache(self) -> ChunkCache | None:
         """The store for this dataset under these rules, or None where caching is off."""
-        if not self.use_cache or self.dataset.files_only or not self.dataset.tells_changes():
+        if not self.use_cache or self.dataset.files_only or not self.dataset.has_all_stamps():
             return None
         from sanitizer.scanner.cache import ChunkCache
 

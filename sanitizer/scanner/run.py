@@ -192,7 +192,7 @@ def _remote_notes(job: Job, unread: int, not_compared: Sequence[str]) -> list[st
         names = ", ".join(filter(None, map(job.dataset.relative, not_compared[:5])))
         more = f" and {len(not_compared) - 5:,} more" if len(not_compared) > 5 else ""
         notes.append(f"could not be read again, so not compared with look-alikes: {names}{more}")
-    if job.use_cache and not job.dataset.files_only and not job.dataset.tells_changes():
+    if job.use_cache and not job.dataset.files_only and not job.dataset.has_all_stamps():
         notes.append("nothing was kept for a quick rescan: this place does not tell when files change")
     return notes
 

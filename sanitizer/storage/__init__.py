@@ -1,1 +1,1 @@
-"""Where files lie: this disk, an archive, a web server or a bucket, asked through one protocol."""
+"""The places where files lie: this disk, an archive, a web server or a bucket, all read through one protocol."""

@@ -1,7 +1,7 @@
-"""Where a dataset's files lie, as everything in this package asks for them: the local disk, or a `RemoteStorage`.
+"""The place where a dataset's files lie: the local disk, or a `RemoteStorage`. All reading goes through it.
 
 Paths within a storage are absolute and POSIX-like, without protocol: `s3://bucket/set/a.jpg` is `/bucket/set/a.jpg`,
-so that whatever is true of local paths is true of all.
+so that code for local paths works for all paths.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class StorageError(Exception):
     """A place that the dataset needs cannot be reached; the text is a sentence without any credential."""
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """One name in a folder.
 
     Attributes:
@@ -35,12 +35,12 @@ class Entry(NamedTuple):
     stamp: int
 
 
-class Oddity(NamedTuple):
-    """What has no place among a storage's files, as the dataset is to report it.
+class StorageFault(NamedTuple):
+    """A fault of a member that is not among the storage's files; the dataset reports it.
 
     Attributes:
         rule: Code of the rule.
-        path: What it is about.
+        path: The member, or the archive.
         detail, advice: Sentences: what is wrong, and what to do.
     """
 
@@ -51,26 +51,26 @@ class Oddity(NamedTuple):
 
 
 class Storage(Protocol):
-    """What layout, readers and checks ask of a place where files lie.
+    """What layout, readers and checks need of a storage.
 
-    Questions about a path answer False or None for what does not exist; `open`, `size` and `list` raise OSError.
+    For a path that does not exist, the tests return False or None; `open`, `size` and `list` raise OSError.
     """
 
     remote: bool
-    """It is a `RemoteStorage`: files come by requests, or out of an archive."""
+    """Whether it is a `RemoteStorage`: files are read by requests, or from an archive."""
 
     @property
-    def faults(self) -> Sequence[Oddity]:
-        """What has no place among its files, and so is in no listing: members of an archive with odd names."""
+    def faults(self) -> Sequence[StorageFault]:
+        """Faults of members that are in no listing, such as members of an archive with unusable names."""
         ...
 
     @property
     def failed(self) -> Mapping[str, str]:
-        """Files that stopped coming while they were read in this process, and why; a disk tells at once."""
+        """Files by path of which a read failed in this process, and why. Empty for a disk, which fails when opening."""
         ...
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in; `size` in bytes, where known, saves a question.
+        """The file, to read and seek in; `size` in bytes, where known, saves a request.
 
         Raises OSError with a `strerror` that can be shown.
         """
@@ -84,7 +84,7 @@ class Storage(Protocol):
         """Seconds since 1970 of the last change; 0 where unknown. Raises OSError."""
         ...
 
-    def list(self, path: str) -> Iterator[Entry]:
+    def list(self, path: str) -> Iterator[FolderEntry]:
         """Everything in a folder, hidden names too, in no order. Raises OSError."""
         ...
 
@@ -117,11 +117,11 @@ class Storage(Protocol):
         ...
 
     def identity(self, path: str) -> Hashable | None:
-        """Tells a folder from every other, whatever path led to it; None where there is no such folder."""
+        """A value that is the same for all paths to one folder, and that no other folder has; None for no folder."""
         ...
 
-    def expect_walk(self, path: str) -> None:
-        """Take notice that the folder and all below it will be asked for."""
+    def prefetch_listings(self, path: str) -> None:
+        """List the folder and all folders below it now, if that saves requests later."""
         ...
 
     def drop_listings(self) -> None:
@@ -129,16 +129,16 @@ class Storage(Protocol):
         ...
 
     def url(self, path: str) -> str:
-        """The path as a person would name it, protocol and all, without credentials."""
+        """The path as a user writes it, with the protocol and without credentials."""
         ...
 
 
 class LocalStorage:
-    """The local disk: the functions of `os` themselves, so that nothing stands between them and the caller."""
+    """The local disk. Most methods are the functions of `os` themselves, so that a call costs nothing extra."""
 
     remote = False
     failed: Mapping[str, str] = {}
-    faults: Sequence[Oddity] = ()
+    faults: Sequence[StorageFault] = ()
     isdir = staticmethod(os.path.isdir)
     isfile = staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
@@ -152,11 +152,11 @@ class LocalStorage:
         return "LOCAL"
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in. NotRegularError, an OSError, where it is none: nothing is waited for."""
+        """The file, to read and seek in. Raises NotRegularError, an OSError, for anything else, and never waits."""
         return open_regular(path)
 
-    def list(self, path: str) -> Iterator[Entry]:
-        """Everything in a folder; what a broken link leads to has size and stamp -1."""
+    def list(self, path: str) -> Iterator[FolderEntry]:
+        """Everything in a folder; a broken link has size and stamp -1."""
         with os.scandir(path) as entries:
             for entry in entries:
                 try:
@@ -165,20 +165,20 @@ class LocalStorage:
                 except OSError:
                     size = stamp = -1
                 is_folder = size >= 0 and entry.is_dir()
-                yield Entry(entry.name, is_folder, 0 if is_folder else size, stamp)
+                yield FolderEntry(entry.name, is_folder, 0 if is_folder else size, stamp)
 
     def realpath(self, path: str) -> str:
         """The path with all links resolved."""
         return os.path.realpath(path)
 
-    def expect_walk(self, path: str) -> None:
-        """Nothing: folders of a disk are read one by one."""
+    def prefetch_listings(self, path: str) -> None:
+        """Do nothing: folders of a disk are read one by one."""
 
     def drop_listings(self) -> None:
-        """Nothing: listings of a disk are not kept."""
+        """Do nothing: listings of a disk are not kept."""
 
     def identity(self, path: str) -> tuple[int, int] | None:
-        """Device and inode of a folder; (0, 0) where even that is refused, None where there is no such folder."""
+        """Device and inode of a folder; (0, 0) where the system refuses to say, None where there is no such folder."""
         try:
             status = os.stat(path)
         except PermissionError:
@@ -195,10 +195,10 @@ class LocalStorage:
 LOCAL = LocalStorage()
 
 
-def unreadable(storage: Storage, path: str, error: OSError) -> None:
-    """Raise StorageError where a file that the dataset depends on did not come; on a disk the caller decides.
+def raise_if_unreachable(storage: Storage, path: str, error: OSError) -> None:
+    """Raise StorageError where a remote file that the dataset needs cannot be read.
 
-    A file that is not there is no such case.
+    Do nothing for a local file, or for a file that does not exist: then the caller decides.
     """
     if storage.remote and not isinstance(error, FileNotFoundError):
         problem = error.strerror or type(error).__name__

@@ -20,21 +20,21 @@ class DamagedError(ValueError):
 
 
 class Decompressor(Protocol):
-    """What the standard library's decompressors have in common, but for zlib's."""
+    """The methods that all decompressors of the standard library share, except zlib's."""
 
     @property
     def eof(self) -> bool:
-        """The compressed stream is over."""
+        """Whether the compressed stream has ended."""
         ...
 
     @property
     def needs_input(self) -> bool:
-        """Nothing more comes without more data."""
+        """Whether more compressed data is needed for more output."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What was given and belongs to no stream."""
+        """The data after the end of the stream."""
         ...
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
@@ -68,7 +68,7 @@ class _Gzip:
 
 
 class Plain:
-    """An archive that is compressed by its name only."""
+    """An archive whose name says that it is compressed, but which is not."""
 
     eof = False
     needs_input = True
@@ -82,7 +82,7 @@ class Plain:
 
 
 def why_damaged(error: Exception) -> str:
-    """What an error of any decompressor means, after "is damaged: "."""
+    """The meaning of any decompressor's error, in words that follow "is damaged: "."""
     if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
         return f"it needs more than {as_size(limits.DICTIONARY_BYTES)} of memory to unpack"
     return "the compressed data is damaged"
@@ -93,7 +93,7 @@ def _xz() -> Decompressor:
 
 
 def zstd_decompressor() -> Decompressor:
-    """Raises DamagedError where this Python has none."""
+    """A decompressor for Zstandard. Raises DamagedError where this Python has none."""
     try:
         zstd: Any = importlib.import_module("compression.zstd")  # Python 3.14
     except ImportError:
@@ -115,5 +115,5 @@ _MAGIC: Mapping[bytes, Callable[[], Decompressor]] = {
 
 
 def decompressor_for(head: bytes) -> Callable[[], Decompressor]:
-    """What makes a decompressor for data that begins so."""
+    """A function that makes a decompressor for data with these first bytes."""
     return next((make for magic, make in _MAGIC.items() if head.startswith(magic)), Plain)

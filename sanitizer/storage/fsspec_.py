@@ -1,4 +1,4 @@
-"""Storages behind URLs, through fsspec: buckets (s3://, gs://), web servers, memory, and whatever else it knows."""
+"""Storages behind URLs, read through fsspec: buckets (s3://, gs://), web servers, memory and others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
-from sanitizer.storage.remote import Names, RemoteStorage, stamp_of
-from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, patiently
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
+from sanitizer.storage.remote import RemoteStorage
+from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
 
@@ -28,8 +29,8 @@ PACKAGES = {
 
 _MAKING = threading.Lock()
 _INHERITED: list[object] = []
-"""File systems and event loops of a parent process. Were they collected here, they would close themselves, and with
-that take the parent's connections out of the selector that both processes share."""
+"""File systems and event loops of a parent process, kept so that they are never garbage-collected here. Their cleanup
+would remove the parent's connections from the selector that both processes share."""
 
 
 def require(protocol: str) -> Any:
@@ -68,8 +69,8 @@ class FsspecStorage(RemoteStorage):
         self._made: tuple[int, Any] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """Connections stay in their process, and a worker has no use for listings."""
-        return {**self.__dict__, "_made": None, "_known": {}}
+        """Leave out connections, which belong to this process, and listings, which a worker does not need."""
+        return {**self.__dict__, "_made": None, "_listings": {}}
 
     def options(self) -> Mapping[str, Any]:
         """Arguments for the file system beside those of the user's fsspec configuration."""
@@ -98,7 +99,7 @@ class FsspecStorage(RemoteStorage):
         """The bucket.
 
         Raises:
-            StorageError: It is in this process's memory.
+            StorageError: The storage is in the memory of this process.
         """
         if self.protocol == "memory":
             raise StorageError("what is behind memory:// is in this process alone")
@@ -109,20 +110,20 @@ class FsspecStorage(RemoteStorage):
         return f"{self.protocol}:/{path}"
 
     def call(self, method: str, *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
-        """One call of the file system, given up after some time where it can be. Not retried."""
+        """One call of the file system. It is not retried; an asynchronous one has a time limit."""
         fs = self.filesystem()
         if fs.async_impl:
             return self.run(getattr(fs, f"_{method}"), *args, n_bytes=n_bytes, **kwargs)
         return getattr(fs, method)(*args, **kwargs)
 
     def run(self, coroutine: Callable[..., Any], *args: Any, n_bytes: int = 0, **kwargs: Any) -> Any:
-        """What a coroutine function returns in the file system's event loop, given up after some time."""
+        """Run a coroutine function in the file system's event loop, with a time limit."""
         asyn = importlib.import_module("fsspec.asyn")
-        limit = retries.PATIENCE.limit_s(n_bytes)
+        limit = retries.RETRY_POLICY.limit_s(n_bytes)
         return asyn.sync(self.filesystem().loop, coroutine, *args, timeout=limit, **kwargs)
 
     def read_once(self, path: str, start: int, stop: int | None, n_bytes: int) -> bytes:
-        """Bytes start to stop of a file, or all of it from a server that knows no ranges. Not retried."""
+        """Bytes start to stop of a file, or all of it from a server that does not send ranges. Not retried."""
         data: bytes = self.call("cat_file", self.key(path), start=start, end=stop, n_bytes=n_bytes)
         return data
 
@@ -137,7 +138,7 @@ class FsspecStorage(RemoteStorage):
         if stop is not None and stop - start > limit:
             raise too_large(limit, path)
         try:
-            data = patiently(partial(self._fetch_once, path, start, stop, size, limit))
+            data = with_retries(partial(self._fetch_once, path, start, stop, size, limit))
         except OutOfRangeError:
             return b"", size
         if len(data) > limit:
@@ -154,16 +155,16 @@ class FsspecStorage(RemoteStorage):
         return data
 
     def ask_size(self, path: str) -> int:
-        """Bytes of a file, asked of the server."""
-        info = patiently(lambda: self.call("info", self.key(path)))
+        """Size of a file in bytes, by a request."""
+        info = with_retries(lambda: self.call("info", self.key(path)))
         return int(info["size"])
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names."""
-        found = Names()
+        found = FolderEntries()
         key = self.key(path)
-        entries = patiently(lambda: self.call("ls", key, detail=True))
-        self.note_listed(len(entries))
+        entries = with_retries(lambda: self.call("ls", key, detail=True))
+        self.count_listed_names(len(entries))
         for info in entries:
             full = str(info["name"]).rstrip("/")
             if full.strip("/") == key.strip("/"):
@@ -174,8 +175,8 @@ class FsspecStorage(RemoteStorage):
         return found
 
 
-def add_info(found: Names, name: str, info: Mapping[str, Any]) -> None:
-    """Take one entry of an fsspec listing."""
+def add_info(found: FolderEntries, name: str, info: Mapping[str, Any]) -> None:
+    """Add one entry of an fsspec listing."""
     if name in ("", ".", ".."):
         return
     if info["type"] == "directory":
@@ -188,7 +189,7 @@ def add_info(found: Names, name: str, info: Mapping[str, Any]) -> None:
 
 
 def _silence_loggers() -> None:
-    """Client libraries log requests that they retry, some with URLs in them; ours are the only words on stderr."""
+    """Keep client libraries from logging to stderr: they log retried requests, some with URLs in them."""
     import logging
 
     for name in ("asyncio", "aiohttp", "aiobotocore", "botocore", "fsspec", "s3fs", "gcsfs", "urllib3"):

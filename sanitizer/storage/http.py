@@ -14,10 +14,10 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from sanitizer.storage import retries
 from sanitizer.storage.base import StorageError
+from sanitizer.storage.folder_entries import FolderEntries
 from sanitizer.storage.fsspec_ import FsspecStorage
 from sanitizer.storage.http_answers import allowed_target, read_body
-from sanitizer.storage.remote import Names
-from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, patiently
+from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 
 class HttpStorage(FsspecStorage):
-    """One web server. Its name is the first part of every path; what a URL has of credentials (user and password, a
-    signed query) goes along with every request and is never shown."""
+    """One web server. Its name is the first part of every path.
+
+    The credentials of a URL (user and password, or a signed query) are sent with every request and never shown.
+    """
 
     def __init__(self, protocol: str, server: str, query: str) -> None:
         self._server, self._query = server, query
@@ -48,13 +50,13 @@ class HttpStorage(FsspecStorage):
     def options(self) -> Mapping[str, Any]:
         """Addresses are quoted already."""
         timeout = importlib.import_module("aiohttp").ClientTimeout(
-            total=None, sock_connect=retries.PATIENCE.timeout_s, sock_read=retries.PATIENCE.timeout_s
+            total=None, sock_connect=retries.RETRY_POLICY.timeout_s, sock_read=retries.RETRY_POLICY.timeout_s
         )
         # A few bytes of a compressed answer can stand for gigabytes: it is unpacked within the limit, or not at all.
         return {"encoded": True, "client_kwargs": {"timeout": timeout, "auto_decompress": False}}
 
     def key(self, path: str) -> str:
-        """The address, with all that the server needs to know."""
+        """The address with its credentials, as the server needs it."""
         inner = quote(path[len(self.anchor) :] or "/", safe="/!$&'()*+,;=:@~")
         return f"{self.protocol}://{self._server}{inner}" + (f"?{self._query}" if self._query else "")
 
@@ -63,10 +65,10 @@ class HttpStorage(FsspecStorage):
         return f"{self.protocol}:/{path}"
 
     def address(self) -> str:
-        """The server, where it takes requests without credentials of the URL.
+        """The address of the server, where it needs no credentials.
 
         Raises:
-            StorageError: It does not, and credentials are not handed on.
+            StorageError: The URL has credentials, which are not sent to other machines.
         """
         if self._query or self._server != self._host:
             raise StorageError(
@@ -77,11 +79,11 @@ class HttpStorage(FsspecStorage):
     def fetch(
         self, path: str, start: int, stop: int | None, size: int = -1, limit: int = limits.BODY_BYTES
     ) -> tuple[bytes, int]:
-        """(bytes, size of the file): folders do not tell sizes, answers do."""
+        """(bytes, size of the file). The size comes from the answer, as listings have none."""
         if 0 <= size <= start:
             return b"", size
         try:
-            return patiently(partial(self._get_once, path, start, stop, limit))
+            return with_retries(partial(self._get_once, path, start, stop, limit))
         except OutOfRangeError:
             return b"", max(size, 0)
 
@@ -134,27 +136,27 @@ class HttpStorage(FsspecStorage):
         raise RefusedAnswerError(f"the server redirects more than {_MOST_REDIRECTS} times")
 
     def open_raw(self, path: str, size: int = -1) -> io.IOBase:
-        """The file to read in large parts; whole in memory from a server that does not send parts."""
+        """The file to read in large parts. It is whole in memory if the server does not send ranges."""
         return super().open_raw(path, size) if self._sends_ranges else _Whole(self.fetch(path, 0, None)[0])
 
     def ask_size(self, path: str) -> int:
         """Bytes of a file, from the answer to a request for its first."""
         return self.fetch(path, 0, 1)[1]
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The names that the folder's page links to."""
         try:
-            page, _ = patiently(partial(self._get_once, path + "/", 0, None, limits.LISTING_BYTES))
+            page, _ = with_retries(partial(self._get_once, path + "/", 0, None, limits.LISTING_BYTES))
         except FileNotFoundError:
             if path == self.home:
                 raise OSError(errno.ENOENT, "the server has no page that lists this folder") from None
             raise
         self._note_folder(path)
-        found = Names()
+        found = FolderEntries()
         base = self.key(path + "/").partition("?")[0]
         below = urlsplit(base).path
         links = dict.fromkeys(match[1] for match in _LINK.finditer(page))
-        self.note_listed(len(links))
+        self.count_listed_names(len(links))
         for link in links:
             try:
                 target = urlsplit(urljoin(base, html.unescape(link.decode("utf-8", "replace"))))
@@ -170,7 +172,7 @@ class HttpStorage(FsspecStorage):
         return found
 
     def _note_folder(self, path: str) -> None:
-        """Raises StorageError where a server goes on and on with folders in folders, as one does that invents them."""
+        """Raises StorageError for too many or too deep folders: a server may invent folders without end."""
         self._listed_folders += 1
         if self._listed_folders > limits.LISTED_FOLDERS:
             words = f"lists more than {limits.LISTED_FOLDERS:,} folders"
@@ -182,7 +184,7 @@ class HttpStorage(FsspecStorage):
 
 
 class _Whole(io.BytesIO):
-    """All of a file that came by one request."""
+    """A whole file, read by one request."""
 
     remote = True
 
@@ -196,6 +198,6 @@ class _StatusError(Exception):
 
 
 _LINK = re.compile(rb"""<a\s[^<>]*?href\s*=\s*["']([^"'#?<>]{1,8192})""", re.IGNORECASE)
-"""No `<` within: after each `<a`, the search would go through all that follows."""
+"""A tag holds no `<`: else the search from each `<a` would run to the end of the page."""
 _MOST_REDIRECTS = 5
 _SIZE_DIGITS = 19

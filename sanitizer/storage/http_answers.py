@@ -1,4 +1,4 @@
-"""What is taken of a web server's answers: bodies up to a limit, and redirects that lead nowhere they should not."""
+"""Which answers of a web server are accepted: bodies up to a limit, and redirects to allowed addresses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ async def read_body(answer: Any, limit: int, name: str) -> bytes:
 
     Args:
         answer: Its body is not read yet, and not unpacked by aiohttp.
-        limit: The most bytes, packed or not.
+        limit: The most bytes, both compressed and unpacked.
         name: For the error.
 
     Raises:
         TooLargeError: There are more.
-        RefusedAnswerError: It is compressed in a way that is not known, or damaged.
+        RefusedAnswerError: The compression is unknown, or the body is damaged.
     """
     if (answer.content_length or 0) > limit:
         raise too_large(limit, name)
@@ -53,7 +53,7 @@ async def allowed_target(address: str, location: str) -> str:
     """Where a redirect leads: to http or https, from https to https only, and from a public server to public ones.
 
     Raises:
-        RefusedAnswerError: It leads elsewhere: a stranger's server has no say in what is read of this network.
+        RefusedAnswerError: It leads elsewhere. A public server must not choose what is read from the local network.
     """
     target = urljoin(address, location)
     before, after = urlsplit(address), urlsplit(target)

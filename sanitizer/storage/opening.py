@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from sanitizer.storage.remote import RemoteStorage
     from sanitizer.storage.zip_ import ZipStorage
 
-_FILE_ENDINGS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
+_FILE_EXTENSIONS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
                  ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path of a command line is a URL or an archive, by its look: nothing is asked of any disk or server
-    but whether `x.zip` is a local file."""
+    """Whether a path of a command line is a URL or an archive. Only for `x.zip` the disk is read: whether it is a local
+    file."""
     if "://" in path:
         return not path.startswith("file://")
     return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
@@ -43,7 +43,7 @@ def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
     """The one storage that all paths of a command line are in, and their absolute paths in it.
 
     Raises:
-        StorageError: As `open_storage`; the paths are in several places.
+        StorageError: As `open_storage`, or the paths are in several storages.
     """
     if not any(map(is_remote, paths)):
         return LOCAL, [os.path.abspath(path.removeprefix("file://")) for path in paths]
@@ -93,7 +93,7 @@ def absolute(path: str) -> str:
 
 
 def _find_remote(url: str) -> tuple[RemoteStorage, str]:
-    """As `open_storage`, of a file that is no part of the dataset."""
+    """As `open_storage`, for a file that is not part of the dataset."""
     return find_zip(url)[:2] if _is_zip(url) else find_server(url)
 
 
@@ -108,7 +108,7 @@ def open_url(url: str) -> tuple[RemoteStorage, str]:
         StorageError: The protocol is unknown, or a package is missing.
     """
     storage, path = find_server(url)
-    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_ENDINGS) else path
+    storage.home = os.path.dirname(path) if path.lower().endswith(_FILE_EXTENSIONS) else path
     if "{" in storage.home:  # of a pattern for shards
         storage.home = os.path.dirname(storage.home.partition("{")[0])
     return storage, path
@@ -171,7 +171,7 @@ def open_zip(url: str) -> tuple[RemoteStorage, str]:
     """The storage in an archive: `set.zip`, `s3://bucket/set.zip`, `zip://path/inside::archive` or `zip://archive`.
 
     Raises:
-        StorageError: There is no such archive, or it is none.
+        StorageError: There is no such archive, or it is no zip archive.
     """
     storage, path, inner = find_zip(url)
     storage.home = path if storage.isdir(path) or not inner else os.path.dirname(path)
@@ -179,10 +179,10 @@ def open_zip(url: str) -> tuple[RemoteStorage, str]:
 
 
 def find_zip(url: str) -> tuple[RemoteStorage, str, str]:
-    """(the storage, the path in it, what the URL has of that path).
+    """(storage, path in it, the part of that path which the URL names).
 
     Raises:
-        StorageError: There is no such archive, or it is none.
+        StorageError: There is no such archive, or it is no zip archive.
     """
     inner, outer = "", url
     if url.startswith("zip://"):
@@ -207,7 +207,7 @@ def _archive(outer: str, _state: object) -> ZipStorage:
 
 
 def _state(outer: str) -> object:
-    """What changes when a local archive is written anew."""
+    """A value that changes when a local archive is rewritten."""
     try:
         status = os.stat(outer)
     except (OSError, ValueError):

@@ -1,16 +1,16 @@
-"""A storage whose folders are known by listings alone: each is fetched once, and answers all questions about paths."""
+"""What all storages share that are read by requests: buckets, web servers and archives.
+
+A request takes long, so each folder is listed once, and its listing answers every question about the paths in it.
+"""
 
 from __future__ import annotations
 
 import errno
 import io
 import os
-from array import array
-from functools import cached_property
-from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sanitizer.storage.base import Entry, Oddity, StorageError
+from sanitizer.storage.base import FolderEntry, StorageError, StorageFault
 from sanitizer.storage.retries import OutOfRangeError
 from sanitizer.util import limits
 from sanitizer.util.paths import is_inside
@@ -20,57 +20,23 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    from sanitizer.storage.folder_entries import FolderEntries
+
 
 _BUFFER_BYTES = 1 << 16
 
 
-class Names:
-    """One folder: names, sizes and stamps of its files, and names of its folders; compact, as there may be millions."""
-
-    def __init__(self) -> None:
-        self.files: list[str] = []
-        self.sizes = array("q")
-        self.stamps = array("q")
-        self.folders: dict[str, None] = {}
-
-    def __len__(self) -> int:
-        return len(self.files) + len(self.folders)
-
-    def add(self, name: str, size: int, stamp: int) -> None:
-        """Take a file."""
-        self.files.append(name)
-        self.sizes.append(size)
-        self.stamps.append(stamp)
-
-    @cached_property
-    def position(self) -> Mapping[str, int]:
-        """Where a file stands."""
-        return {name: i for i, name in enumerate(self.files)}
-
-    def __iter__(self) -> Iterator[Entry]:
-        for name in self.folders:
-            yield Entry(name, True, 0, -1)
-        for name, size, stamp in zip(self.files, self.sizes, self.stamps, strict=True):
-            yield Entry(name, False, size, stamp)
-
-
-def stamp_of(*signs: object) -> int:
-    """A stamp (int64, not negative) from what a listing tells of a file's content; -1 where it tells nothing."""
-    told = [str(sign) for sign in signs if sign]
-    if not told:
-        return -1
-    return int.from_bytes(blake2b("\0".join(told).encode(), digest_size=8).digest(), "big") >> 1
-
-
 class RemoteStorage:
-    """What every storage has in common that is asked by requests. Subclasses say how to list a folder and read bytes.
+    """A storage that is read by requests. Subclasses say how a folder is listed and how bytes are read.
 
     Attributes:
-        anchor: Folder that all paths are below (a bucket, a server, an archive); it is taken to exist.
-        faults: What has no place among its files, and so is in no listing.
-        home: Folder that the user named last. A listing below it that fails is an error; elsewhere it is a folder that
-            is not there, as credentials may well end at the dataset.
-        has_folders: An empty folder is a folder, as in an archive; else it is nothing, as in a bucket.
+        anchor: Folder that all paths are below (a bucket, a server, an archive). It is taken to exist.
+        home: Folder that the user named last. Where a listing below `home` fails, that is an error. Where another
+            listing is forbidden, the folder counts as missing: the credentials may cover the dataset alone.
+        has_folders: Whether a folder can be empty, as in an archive. In a bucket an empty folder does not exist.
+        faults: Members of an archive that are in no listing, because their names cannot be used.
+        kept: Whole files by path: a sample was read of them, and they will be read again.
+        failed: Files by path of which a read failed in this process, and why.
     """
 
     remote = True
@@ -79,23 +45,22 @@ class RemoteStorage:
     def __init__(self, anchor: str, home: str) -> None:
         self.anchor = anchor
         self.home = home
-        self._known: dict[str, Names | None] = {}
-        self._listed_names = self._listed_folders = 0
-        self.faults: Sequence[Oddity] = ()
+        self.faults: Sequence[StorageFault] = ()
         self.kept: dict[str, bytes] = {}
-        """Whole files that were read once to look at a sample, and will be read again."""
         self.failed: dict[str, str] = {}
-        """Files of which a read failed in this process, and why."""
+        self._listings: dict[str, FolderEntries | None] = {}
+        """Entries by folder; None for a path that is no folder."""
+        self._listed_names = self._listed_folders = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url(self.home)!r})"
 
-    def list_once(self, path: str) -> Names:
-        """The folder's names, asked of the server. Raises OSError; FileNotFoundError where there is none."""
+    def list_once(self, path: str) -> FolderEntries:
+        """Ask the server for a folder's entries. Raises FileNotFoundError for a missing folder, or another OSError."""
         raise NotImplementedError
 
-    def list_below(self, path: str) -> Mapping[str, Names] | None:
-        """All folders at and below this one by few requests; None where that is no cheaper than one by one."""
+    def list_below(self, path: str) -> Mapping[str, FolderEntries] | None:
+        """This folder and all folders below it by few requests; None where that saves no request."""
         return None
 
     def fetch(
@@ -105,18 +70,18 @@ class RemoteStorage:
 
         Args:
             path: The file.
-            start, stop: Which bytes; None for all to the end.
+            start, stop: First byte, and the byte after the last; a `stop` of None is the end of the file.
             size: Bytes of the file if known, else -1.
-            limit: The most bytes that may be handed over.
+            limit: The most bytes that may be returned.
 
         Raises:
-            TooLargeError: There are more.
-            OSError: It cannot be read; `strerror` says why.
+            TooLargeError: The range has more bytes than `limit`.
+            OSError: The file cannot be read; `strerror` says why.
         """
         raise NotImplementedError
 
     def ask_size(self, path: str) -> int:
-        """Bytes of a file, asked of the server and no listing. Raises OSError."""
+        """Ask the server for the size of a file in bytes, whatever listings say. Raises OSError."""
         raise NotImplementedError
 
     def url(self, path: str) -> str:
@@ -124,25 +89,25 @@ class RemoteStorage:
         raise NotImplementedError
 
     def address(self) -> str:
-        """A URL, without credentials, from which `open_storage` opens this place in another process.
+        """A URL without credentials from which `open_storage` opens this storage in another process.
 
         Raises:
-            StorageError: None leads there.
+            StorageError: There is no such URL.
         """
         return self.url(self.anchor)
 
     def drop_listings(self) -> None:
         """Free the memory of all listings: nothing needs them once the dataset is found."""
-        self._known.clear()
+        self._listings.clear()
         self._listed_names = self._listed_folders = 0
         self.kept.clear()
         self.failed.clear()
 
-    def note_listed(self, n_names: int) -> None:
-        """Take notice of so many names more that a server listed.
+    def count_listed_names(self, n_names: int) -> None:
+        """Add to the number of names that the server listed.
 
         Raises:
-            StorageError: They are more than any dataset has: a server may invent them without end.
+            StorageError: The server lists more names than any dataset has. It may invent names without end.
         """
         self._listed_names += n_names
         if self._listed_names > limits.LISTED_NAMES:
@@ -152,66 +117,69 @@ class RemoteStorage:
             )
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The file, to read and seek in: each read is a request, short ones are joined."""
+        """The file, to read and seek in. Each read is a request; a buffer joins short reads."""
         if size < 0:
-            size = self.size(path) if self._known else self.ask_size(path)
+            size = self.size(path) if self._listings else self.ask_size(path)
         return cast("BinaryIO", io.BufferedReader(RemoteFile(self, path, size), _BUFFER_BYTES))
 
     def open_raw(self, path: str, size: int = -1) -> io.IOBase:
-        """The file, to read in large parts: each read is a request."""
+        """The file without a buffer, to read in large parts: each read is a request."""
         return RemoteFile(self, path, size)
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Size of a file in bytes, by the listing of its folder; -1 where the listing has no sizes."""
         return self._entry(path).size
 
     def known_size(self, path: str) -> int:
-        """As `size`, and asked of the server where its listings do not tell. Raises OSError."""
+        """Size of a file in bytes, by a listing or else by a request. Raises OSError."""
         size = self.size(path)
         return size if size >= 0 else self.ask_size(path)
 
     def mtime(self, path: str) -> float:
-        """0: stamps of a listing are no times."""
+        """0, as the stamps of a listing are no times. Raises OSError."""
         self._entry(path)
         return 0.0
 
-    def list(self, path: str) -> Iterator[Entry]:
+    def list(self, path: str) -> Iterator[FolderEntry]:
         """Everything in a folder."""
-        return iter(self._folder(path))
+        return iter(self._entries(path))
 
     def names(self, path: str) -> Sequence[str]:
         """The names in a folder."""
-        return [entry.name for entry in self._folder(path)]
+        return [entry.name for entry in self._entries(path)]
 
-    def expect_walk(self, path: str) -> None:
-        """Everything below a folder will be asked for: fetch it in as few requests as it takes."""
-        if not self.isdir(path) or all(
-            f"{path}/{name}" in self._known for name in self._folder(path).folders
-        ):
+    def prefetch_listings(self, path: str) -> None:
+        """List all folders below a folder, in as few requests as it takes."""
+        if not self.isdir(path):
             return
-        for name in self._folder(path).folders:
-            folder = f"{path}/{name}"
-            if name[0] != "." and folder not in self._known:
-                try:
-                    self._known |= self.list_below(folder) or {}
-                except OSError as error:
-                    raise self._not_listed(folder, error) from None
+        folders = [f"{path}/{name}" for name in self._entries(path).folders]
+        if all(folder in self._listings for folder in folders):
+            return
+        for folder in folders:
+            is_hidden = os.path.basename(folder)[0] == "."
+            if is_hidden or folder in self._listings:
+                continue
+            try:
+                self._listings |= self.list_below(folder) or {}
+            except OSError as error:
+                raise self._not_listed(folder, error) from None
 
     def isdir(self, path: str) -> bool:
         """Whether anything lies below the path."""
         path = os.path.normpath(path)
         if not is_inside(path, self.anchor):
             return False
-        if is_inside(self.home, path) and path != self.home:
-            return True
-        if is_inside(path, self.home) and path != self.home and path not in self._known:
+        if path != self.home and is_inside(self.home, path):
+            return True  # it holds `home`; the credentials may not allow to list it
+        if path != self.home and is_inside(path, self.home) and path not in self._listings:
+            # The listing of the parent is mostly known, and saves a request for a folder that does not exist.
             parent, name = os.path.split(path)
-            if not self.isdir(parent) or name not in self._folder(parent).folders:
+            if not self.isdir(parent) or name not in self._entries(parent).folders:
                 return False
-        return self._look(path) is not None
+        return self._listing(path) is not None
 
     def isfile(self, path: str) -> bool:
-        """Whether there is an object of exactly this name."""
+        """Whether there is a file of exactly this name."""
         try:
             self._entry(path)
         except OSError:
@@ -236,42 +204,42 @@ class RemoteStorage:
         """The path of a folder."""
         return path if self.isdir(path) else None
 
-    def _entry(self, path: str) -> Entry:
-        """A file, by the listing of its folder."""
+    def _entry(self, path: str) -> FolderEntry:
+        """A file, by the listing of its folder. Raises FileNotFoundError."""
         parent, name = os.path.split(os.path.normpath(path))
-        names = self._look(parent) if self.isdir(parent) else None
-        i = None if names is None else names.position.get(name)
-        if names is None or i is None:
+        entry = self._entries(parent).file(name) if self.isdir(parent) else None
+        if entry is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return Entry(name, False, names.sizes[i], names.stamps[i])
+        return entry
 
-    def _folder(self, path: str) -> Names:
-        names = self._look(path)
-        if names is None:
+    def _entries(self, path: str) -> FolderEntries:
+        """What is in a folder. Raises FileNotFoundError."""
+        entries = self._listing(path)
+        if entries is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return names
+        return entries
 
-    def _look(self, path: str) -> Names | None:
-        """What is in a folder; None where there is none.
+    def _listing(self, path: str) -> FolderEntries | None:
+        """What is in a folder, requested the first time only; None where there is no such folder.
 
         Raises:
-            StorageError: It cannot be told, and the dataset may depend on it.
+            StorageError: The server does not list the folder, and the dataset may need it.
         """
         path = os.path.normpath(path)
-        if path not in self._known:
-            self._known[path] = self._ask(path)
-        return self._known[path]
+        if path not in self._listings:
+            self._listings[path] = self._request_listing(path)
+        return self._listings[path]
 
-    def _ask(self, path: str) -> Names | None:
+    def _request_listing(self, path: str) -> FolderEntries | None:
         try:
-            names = self.list_once(path)
+            entries = self.list_once(path)
         except FileNotFoundError:
             return None
         except OSError as error:
             if isinstance(error, PermissionError) and not is_inside(path, self.home):
                 return None
             raise self._not_listed(path, error) from None
-        return names if len(names) or self.has_folders else None
+        return entries if len(entries) or self.has_folders else None
 
     def _not_listed(self, path: str, error: OSError) -> StorageError:
         return StorageError(f"{self.url(path)} cannot be listed: {error.strerror or type(error).__name__}")
@@ -281,7 +249,7 @@ class RemoteFile(io.RawIOBase):
     """A file to read and seek in; each read is one request.
 
     Attributes:
-        problem: Why a read failed, or None: libraries that are handed the file hide the exception.
+        problem: Why a read failed, or None. Kept here because libraries that read the file hide the exception.
     """
 
     remote = True

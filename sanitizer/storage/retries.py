@@ -1,6 +1,6 @@
-"""Asks a server again where the fault may pass, and says in words of our own what went wrong.
+"""Repeats a request where the fault may pass, and says in our own words what went wrong.
 
-No text of a server or a client library is ever passed on: it may quote keys, tokens and signed URLs.
+No text of a server or a client library is shown to the user: it may quote keys, tokens and signed URLs.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How often and how long a server is asked.
+class RetryPolicy:
+    """How often a request is tried, and how long each try may take.
 
     Attributes:
         in_flight: Requests that one process has open at a time.
-        tries: Requests in all before a file is given up.
-        first_wait_s: Mean wait before the second try; doubles from try to try. Every wait is drawn from half to
-            one and a half of that, so that many readers do not come back at once.
-        longest_wait_s: No mean wait is longer.
-        timeout_s: A try without a complete answer is given up after this time, and a second more for each
-            `slowest_bytes_per_s` asked for.
+        tries: Number of tries before a request fails.
+        first_wait_s: Mean wait before the second try; it doubles from try to try. Each wait is random, from half to
+            one and a half times the mean, so that many readers do not try again at the same moment.
+        longest_wait_s: The longest mean wait.
+        timeout_s: A try fails without a complete answer after this time, and one second more for each
+            `slowest_bytes_per_s` requested bytes.
         slowest_bytes_per_s: See `timeout_s`.
     """
 
@@ -52,14 +52,14 @@ class Patience:
         return self.timeout_s + n_bytes / self.slowest_bytes_per_s
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 _THREAD = threading.local()
 _NEVER = threading.Event()
 
 
-def until(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
-    """`call(item)` in a thread of many: once the event is set, it waits no longer, and nothing is tried again."""
+def call_until_abandoned(abandoned: threading.Event, call: Callable[[S], T], item: S) -> T:
+    """`call(item)` in this thread. Once the event is set, `with_retries` neither waits nor tries again."""
     _THREAD.abandoned = abandoned
     return call(item)
 
@@ -70,27 +70,27 @@ def _abandoned() -> threading.Event:
 
 
 class IncompleteBodyError(Exception):
-    """Not everything came that was asked for; the text says what did."""
+    """The answer has fewer bytes than requested; the text says how many."""
 
 
 class OutOfRangeError(Exception):
-    """The file has no bytes where some were asked for."""
+    """The requested bytes lie beyond the end of the file."""
 
 
 class RefusedAnswerError(Exception):
-    """An answer that is not taken, whatever is asked again; the text says why, in words of our own."""
+    """An answer that we refuse, so that a retry is useless; the text says why, in our own words."""
 
 
-def patiently(attempt: Callable[[], T], patience: Patience | None = None) -> T:
+def with_retries(attempt: Callable[[], T], patience: RetryPolicy | None = None) -> T:
     """What `attempt` returns, tried again after faults that may pass.
 
     Raises:
         FileNotFoundError, PermissionError: The server says so; not tried again.
-        OutOfRangeError: There are no such bytes.
-        TooLargeError: There are more bytes than may come.
-        OSError: It failed to the end; `strerror` says how, without a word of the server's.
+        OutOfRangeError: The bytes lie beyond the end of the file.
+        TooLargeError: There are more bytes than the limit.
+        OSError: The last try failed, too; `strerror` says how, without the server's words.
     """
-    patience = patience or PATIENCE
+    patience = patience or RETRY_POLICY
     for failed in range(1, patience.tries + 1):
         try:
             return attempt()
@@ -112,61 +112,63 @@ def _wait(seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _FailedTry:
     error: Exception
     passes: bool = False
 
 
-def _passing(words: str) -> _Fault:
-    return _Fault(IncompleteBodyError(words), passes=True)
+def _passing(words: str) -> _FailedTry:
+    return _FailedTry(IncompleteBodyError(words), passes=True)
 
 
-def _fault(error: Exception) -> _Fault:
-    """What an exception of some client library comes down to."""
+def _fault(error: Exception) -> _FailedTry:
+    """Our own error for an exception of a client library."""
     if isinstance(error, OutOfRangeError):
-        return _Fault(OutOfRangeError())
+        return _FailedTry(OutOfRangeError())
     if isinstance(error, IncompleteBodyError):
         return _passing(str(error))
     if isinstance(error, TooLargeError):
-        return _Fault(error)
+        return _FailedTry(error)
     if isinstance(error, RefusedAnswerError):
-        return _Fault(OSError(errno.EIO, str(error)))
+        return _FailedTry(OSError(errno.EIO, str(error)))
     status = _http_status(error)
     if status is not None:
         return _by_status(status)
     if isinstance(error, FileNotFoundError):
-        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+        return _FailedTry(FileNotFoundError(errno.ENOENT, "No such file or directory"))
     if isinstance(error, PermissionError):
-        return _Fault(PermissionError(errno.EACCES, "Permission denied"))
+        return _FailedTry(PermissionError(errno.EACCES, "Permission denied"))
     names = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
     if names & _TIMEOUTS:
         return _passing("no answer in time")
-    if names & _NOBODY:
+    if names & _NO_SERVER:
         return _passing("no server answers there")
     if names & _BROKEN:
         return _passing("the connection broke off")
     if names & _NO_CREDENTIALS:
-        return _Fault(PermissionError(errno.EACCES, "no credentials were found for it"))
+        return _FailedTry(PermissionError(errno.EACCES, "no credentials were found for it"))
     if isinstance(error, OSError) and error.errno in _PASSING_ERRNO:
         return _passing("the connection broke off")
-    return _Fault(OSError(errno.EIO, f"the client failed with {type(error).__name__}"))
+    return _FailedTry(OSError(errno.EIO, f"the client failed with {type(error).__name__}"))
 
 
-def _by_status(status: int) -> _Fault:
+def _by_status(status: int) -> _FailedTry:
     if status == 404:
-        return _Fault(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+        return _FailedTry(FileNotFoundError(errno.ENOENT, "No such file or directory"))
     if status in (401, 403):
-        return _Fault(PermissionError(errno.EACCES, f"Permission denied (the server answered {status})"))
+        return _FailedTry(PermissionError(errno.EACCES, f"Permission denied (the server answered {status})"))
     if status == 416:
-        return _Fault(OutOfRangeError())
+        return _FailedTry(OutOfRangeError())
     words = f"the server answered {status}"
     return (
-        _passing(words) if status >= 500 or status in (408, 425, 429) else _Fault(OSError(errno.EIO, words))
+        _passing(words)
+        if status >= 500 or status in (408, 425, 429)
+        else _FailedTry(OSError(errno.EIO, words))
     )
 
 
 _TIMEOUTS = frozenset(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"))
-_NOBODY = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
+_NO_SERVER = frozenset(("ConnectionRefusedError", "gaierror", "ClientConnectorDNSError"))
 _BROKEN = frozenset(
     (
         "ConnectionError",  # built-in, botocore's and requests'
@@ -218,7 +220,7 @@ def _http_status(error: Exception) -> int | None:
             # An error in the body of a 200, as S3 sends once it has begun to answer.
             if code in ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"):
                 return 503
-        # aiohttp's parser calls a body that is cut off 400, too: that is nobody's answer.
+        # aiohttp's parser reports a body that is cut off as 400, too. The server sent no such status.
         name = "code" if type(each).__module__.startswith("gcsfs") else "status"
         status = getattr(each, name, None)
         if isinstance(status, int | str) and str(status).isdigit() and 300 <= int(status) < 600:

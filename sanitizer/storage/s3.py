@@ -1,4 +1,4 @@
-"""Buckets of S3 and of servers that speak its language: listings page by page, each page retried by itself."""
+"""Buckets of S3 and compatible servers. Listings come page by page, and each page is retried by itself."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage import retries
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
 from sanitizer.storage.fsspec_ import FsspecStorage
-from sanitizer.storage.remote import Names, stamp_of
-from sanitizer.storage.retries import IncompleteBodyError, patiently
+from sanitizer.storage.retries import IncompleteBodyError, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,26 +21,26 @@ class S3Storage(FsspecStorage):
     or by fsspec's configuration (FSSPEC_S3_ANON=true for public buckets)."""
 
     def options(self) -> Mapping[str, Any]:
-        """Retries are ours alone: s3fs and botocore would multiply them."""
+        """Turn off the retries of s3fs and botocore, which would multiply ours."""
         configured = importlib.import_module("fsspec.config").conf
         given = dict(configured.get("s3", {}).get("config_kwargs", {}))
         ours = {
-            "connect_timeout": retries.PATIENCE.timeout_s,
-            "read_timeout": retries.PATIENCE.timeout_s,
+            "connect_timeout": retries.RETRY_POLICY.timeout_s,
+            "read_timeout": retries.RETRY_POLICY.timeout_s,
             "retries": {"total_max_attempts": 1, "mode": "standard"},
-            "max_pool_connections": retries.PATIENCE.in_flight,
+            "max_pool_connections": retries.RETRY_POLICY.in_flight,
         }
         return {"config_kwargs": {**given, **ours}}
 
     def connect(self) -> Any:
-        """An S3FileSystem that asks once."""
+        """An S3FileSystem that tries each request once."""
         fs = super().connect()
         fs.retries = 1
         return fs
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names; 1000 a request."""
-        found = Names()
+        found = FolderEntries()
         prefix = self._prefix(path)
         for page in self._pages(prefix, "/"):
             for common in page.get("CommonPrefixes", ()):
@@ -53,10 +53,10 @@ class S3Storage(FsspecStorage):
                     found.add(name, item["Size"], stamp_of(item.get("ETag"), item["LastModified"]))
         return found
 
-    def list_below(self, path: str) -> Mapping[str, Names]:
+    def list_below(self, path: str) -> Mapping[str, FolderEntries]:
         """All folders at and below this one; 1000 files a request, however many folders they are in."""
         prefix = self._prefix(path)
-        found = {path: Names()}
+        found = {path: FolderEntries()}
         for page in self._pages(prefix, ""):
             for item in page.get("Contents", ()):
                 inner, _, name = item["Key"][len(prefix) :].rpartition("/")
@@ -74,8 +74,8 @@ class S3Storage(FsspecStorage):
     def _pages(self, prefix: str, delimiter: str) -> Iterator[Mapping[str, Any]]:
         arguments: dict[str, Any] = {"Bucket": self.anchor[1:], "Prefix": prefix, "Delimiter": delimiter}
         while True:
-            page = patiently(partial(self._page, arguments))
-            self.note_listed(len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ())))
+            page = with_retries(partial(self._page, arguments))
+            self.count_listed_names(len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ())))
             yield page
             if not page.get("IsTruncated"):
                 return
@@ -94,10 +94,10 @@ def _is_name(name: str) -> bool:
     return name not in ("", ".", "..")
 
 
-def _with_parents(found: dict[str, Names], folder: str) -> Names:
-    """A folder, made known to itself and to those above it up to one that is known already."""
+def _with_parents(found: dict[str, FolderEntries], folder: str) -> FolderEntries:
+    """The entries of a folder, which is added to `found` with all folders above it that are missing there."""
     if folder not in found:
         parent, name = os.path.split(folder)
         _with_parents(found, parent).folders[name] = None
-        found[folder] = Names()
+        found[folder] = FolderEntries()
     return found[folder]

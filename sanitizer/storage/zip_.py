@@ -1,4 +1,4 @@
-"""Datasets in a zip archive, on the local disk or behind a URL: of a member only the bytes that are needed are read."""
+"""Datasets in a zip archive, on the local disk or behind a URL. Only the needed bytes of a member are read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.decompress import DamagedError, zstd_decompressor
-from sanitizer.storage.remote import Names, RemoteFile, RemoteStorage
-from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, Member
+from sanitizer.storage.remote import RemoteFile, RemoteStorage
+from sanitizer.storage.zip_directory import DEFLATED, STORED, Directory, DirectoryError, ZipMember
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import open_descriptor, open_regular, too_large
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from sanitizer.storage.decompress import Decompressor
+    from sanitizer.storage.folder_entries import FolderEntries
 
 _LOCAL_HEADER = Struct("<26xHH")
 """The last two fields of a member's local header: lengths of its name and of its extra field (APPNOTE.TXT 4.3.7)."""
 _USUAL_EXTRA_BYTES = 64
 _DEFLATE_OVERHEAD_BYTES = 512
-"""Compressed bytes, beside the plain ones, that surely hold the start of a member: its code tables."""
+"""Compressed bytes that are read besides those of the data, so that the code tables of Deflate are among them."""
 _INFLATED_AT_ONCE = 1 << 22
 
 
 class ZipStorage(RemoteStorage):
-    """One archive; its paths begin with its name, as they would if it were unpacked beside itself."""
+    """One archive. Its paths begin with its name, as if it were unpacked into a folder of that name."""
 
     has_folders = True
 
@@ -40,7 +41,7 @@ class ZipStorage(RemoteStorage):
         """Read the directory of the archive at `path`, in the storage `outer` or on this disk.
 
         Raises:
-            StorageError: There is no such archive, or it is none.
+            StorageError: There is no such archive, or it is no zip archive.
         """
         self._path, self._shown, self._outer = path, shown, outer
         anchor = f"/{os.path.splitext(os.path.basename(self._path))[0]}"
@@ -64,7 +65,7 @@ class ZipStorage(RemoteStorage):
             return cast("BinaryIO", io.BufferedReader(file, 1 << 16))
         return open_regular(self._path)
 
-    def list_once(self, path: str) -> Names:
+    def list_once(self, path: str) -> FolderEntries:
         """The folder's names, from the archive's directory."""
         if path not in self._directory.tree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -80,10 +81,10 @@ class ZipStorage(RemoteStorage):
         return f"zip://{inner}::{self._shown}" if inner else self._shown
 
     def address(self) -> str:
-        """The archive, whatever its name ends with and whatever folder the other process is in."""
+        """The archive as a URL that works from any folder, and for any file extension."""
         if self._outer is None:
             return f"zip://{self._path}"
-        self._outer.address()  # raises where none leads there
+        self._outer.address()  # raises where there is no such URL
         return f"zip://{self._shown}"
 
     def fetch(
@@ -107,8 +108,8 @@ class ZipStorage(RemoteStorage):
             raise _damaged()
         return data, member.size
 
-    def _readable(self, path: str) -> Member:
-        """The member. Raises OSError where there is none that can be read."""
+    def _readable(self, path: str) -> ZipMember:
+        """The member. Raises OSError where it does not exist or cannot be read."""
         member = self._directory.member(path)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -117,7 +118,7 @@ class ZipStorage(RemoteStorage):
         return member
 
     def open(self, path: str, size: int = -1) -> BinaryIO:
-        """The member, to read and seek in: what is packed is unpacked once, and then in memory."""
+        """The member, to read and seek in. A compressed member is unpacked into memory."""
         member = self._readable(path)
         if member.method == STORED:
             return super().open(path, size)
@@ -132,12 +133,12 @@ class ZipStorage(RemoteStorage):
             raise too_large(limit, path)
         return _InflatedFile(self, path, member)
 
-    def raw(self, member: Member, start: int, stop: int) -> bytes:
+    def raw(self, member: ZipMember, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive. Raises OSError."""
         return self._raw(member, start, stop)
 
-    def _inflated(self, path: str, member: Member, start: int, stop: int) -> bytes:
-        """Bytes start to stop of a deflated member; no more of it is held."""
+    def _inflated(self, path: str, member: ZipMember, start: int, stop: int) -> bytes:
+        """Bytes start to stop of a deflated member. No other part of the member is kept in memory."""
         if stop > _INFLATED_AT_ONCE:
             if member.size > limits.IMAGE_BYTES:
                 raise too_large(limits.IMAGE_BYTES, path)
@@ -154,7 +155,7 @@ class ZipStorage(RemoteStorage):
                 return data[start:]
         raise _damaged()
 
-    def _unpacked(self, path: str, member: Member) -> bytes:
+    def _unpacked(self, path: str, member: ZipMember) -> bytes:
         """A member in one of the rare compressions."""
         if max(member.size, member.packed) > limits.IMAGE_BYTES:
             raise too_large(limits.IMAGE_BYTES, path)
@@ -163,13 +164,13 @@ class ZipStorage(RemoteStorage):
             data = _unpack(packed, member)
         except DamagedError as error:
             raise OSError(errno.EIO, str(error)) from None
-        except Exception:  # each library has its own for damage
+        except Exception:  # each library raises its own error for damage
             raise _damaged() from None
         if len(data) < member.size:
             raise _damaged()
         return data
 
-    def _raw(self, member: Member, start: int, stop: int) -> bytes:
+    def _raw(self, member: ZipMember, start: int, stop: int) -> bytes:
         """Bytes start to stop of a member as they lie in the archive."""
         guess = _LOCAL_HEADER.size + member.name_bytes + _USUAL_EXTRA_BYTES
         at = member.offset
@@ -196,7 +197,7 @@ class ZipStorage(RemoteStorage):
 
 
 class _InflatedFile(io.RawIOBase):
-    """A deflated member to read from its start to its end, however large; going back begins anew.
+    """A deflated member of any size, to read from start to end. Seeking back starts again at the beginning.
 
     Attributes:
         problem: Why a read failed, or None.
@@ -205,7 +206,7 @@ class _InflatedFile(io.RawIOBase):
     remote = True
     _PART_BYTES = 1 << 22
 
-    def __init__(self, storage: ZipStorage, path: str, member: Member) -> None:
+    def __init__(self, storage: ZipStorage, path: str, member: ZipMember) -> None:
         super().__init__()
         self._storage, self._path, self._member = storage, path, member
         self.problem: str | None = None
@@ -255,7 +256,7 @@ class _InflatedFile(io.RawIOBase):
         return filled
 
     def _next(self, at_most: int) -> bytes:
-        """Some bytes more, one at least. Raises OSError."""
+        """At least one more byte. Raises OSError."""
         data = b""
         while not data:
             packed = self._inflate.unconsumed_tail
@@ -285,8 +286,8 @@ _LZMA_HEADER = Struct("<2xHBL")
 """Length of the properties, and these: one byte for three numbers, and the size of the dictionary."""
 
 
-def _unpack(packed: bytes, member: Member) -> bytes:
-    """What a member in a rare compression holds, up to its size. Raises any exception where it is damaged."""
+def _unpack(packed: bytes, member: ZipMember) -> bytes:
+    """Unpack a member with a rare compression, up to its size. May raise any exception if it is damaged."""
     if member.method == _LZMA:
         return _lzma(packed, member.size).decompress(packed[_LZMA_HEADER.size :], member.size)
     if member.method == _BZIP2:
@@ -297,11 +298,11 @@ def _unpack(packed: bytes, member: Member) -> bytes:
 
 
 def _lzma(packed: bytes, size: int) -> Decompressor:
-    """What unpacks a member with LZMA (APPNOTE.TXT 5.8.8). Raises any exception where its header is damaged."""
+    """The decompressor of a member with LZMA (APPNOTE.TXT 5.8.8). May raise any exception if its header is damaged."""
     _, numbers, dictionary = _LZMA_HEADER.unpack_from(packed)
     rest, lc = divmod(numbers, 9)
     pb, lp = divmod(rest, 5)
-    # No match reaches further back than the member has bytes.
+    # A match cannot refer to data before the start of the member.
     dict_size = max(4096, min(dictionary, size))
     filters = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": dict_size}]
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)

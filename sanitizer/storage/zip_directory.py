@@ -1,8 +1,8 @@
-"""The directory at the end of a zip archive, read within limits: what is in the archive, and what of it has no place.
+"""The directory at the end of a zip archive, read within limits: the members of the archive, and faults of members.
 
-Nothing that it says is believed beyond what the archive's own bytes allow: members that share bytes, that reach over
-the archive's end or that stand for more than their packed bytes can hold are known before any of them is read. Field
-layout: APPNOTE.TXT 4.3.12 to 4.3.16.
+The directory may lie. So it is checked before any member is read: members that share bytes, that reach beyond the end
+of the archive, or that claim more unpacked bytes than their packed bytes can hold are found first. Field layout:
+APPNOTE.TXT 4.3.12 to 4.3.16.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from sanitizer.storage.base import Oddity
-from sanitizer.storage.remote import Names, stamp_of
+from sanitizer.storage.base import StorageFault
+from sanitizer.storage.folder_entries import FolderEntries, stamp_of
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
 from sanitizer.util.paths import shown
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 STORED, DEFLATED = 0, 8
 _ENCRYPTED, _UTF_8 = 1, 1 << 11
 _MOST_DEFLATED = 1032
-"""Bytes that one byte of Deflate can stand for."""
+"""The most bytes that one byte of Deflate can unpack to."""
 _NAMED = 100
-"""Members without a place are named up to this number, and counted from there on."""
+"""Members that cannot be used are named up to this number; the others are counted."""
 _END, _END_64, _LOCATOR_64 = Struct("<4s4H2LH"), Struct("<4sQ2H2L4Q"), Struct("<4sLQL")
 _ENTRY = Struct("<4s4B4HL2L5H2L")
 _LOCAL_HEADER_BYTES = 30
@@ -38,19 +38,19 @@ _READ_BYTES = 1 << 20
 
 
 class DirectoryError(Exception):
-    """There is no directory that can be read; the text goes on from the archive's name."""
+    """The directory cannot be read; the text follows the name of the archive in a sentence."""
 
 
-class Member(NamedTuple):
+class ZipMember(NamedTuple):
     """One file of an archive.
 
     Attributes:
-        offset: Of its local header.
-        packed, size: Bytes in the archive, and unpacked.
-        crc: Of the unpacked bytes.
+        offset: Byte of the archive where its local header starts.
+        packed, size: Bytes in the archive, and bytes unpacked.
+        crc: CRC-32 of the unpacked bytes.
         method: How it is packed (APPNOTE.TXT 4.4.5).
         name_bytes: Length of its name.
-        problem: Why it is not read, whatever is asked of it, or None.
+        problem: Why it cannot be read, or None.
     """
 
     offset: int
@@ -63,11 +63,11 @@ class Member(NamedTuple):
 
 
 class Directory:
-    """What is in an archive.
+    """The members of an archive.
 
     Attributes:
-        tree: Folder to names.
-        faults: Members that have no place (D002, D005), or whose name is there twice (D008).
+        tree: Folder to its entries.
+        faults: Members that cannot be used (D002, D005), or whose name occurs twice (D008).
         size: Bytes of the archive.
     """
 
@@ -79,7 +79,7 @@ class Directory:
             anchor: The folder that all paths begin with.
 
         Raises:
-            DirectoryError: There is none, it is damaged, or the archive holds more than it should.
+            DirectoryError: It is missing or damaged, or the archive holds more than the limits allow.
             OSError: The archive cannot be read.
         """
         self._anchor = anchor
@@ -87,9 +87,9 @@ class Directory:
         self._columns = {
             name: array("Q") for name in ("offset", "packed", "size", "crc", "method", "name", "flags")
         }
-        self.tree = {anchor: Names()}
-        self.faults: list[Oddity] = []
-        self._without_place = self._folder_bytes = 0
+        self.tree = {anchor: FolderEntries()}
+        self.faults: list[StorageFault] = []
+        self._n_faults = self._folder_bytes = 0
         self.size = file.seek(0, os.SEEK_END)
         end = _find_end(file, self.size)
         if end.count > limits.ZIP_MEMBERS or end.stop - end.start > limits.ZIP_DIRECTORY_BYTES:
@@ -103,13 +103,13 @@ class Directory:
             folder, name = os.path.split(path)
             size, crc = self._columns["size"][number], self._columns["crc"][number]
             self.tree[folder].add(name, size, stamp_of(f"{crc}-{size}"))
-        if self._without_place > _NAMED:
-            more = self._without_place - _NAMED
+        if self._n_faults > _NAMED:
+            more = self._n_faults - _NAMED
             detail = f"{more:,} more members of {self._shown()} are there twice or have no place"
-            self.faults.append(Oddity("D002", anchor, detail, "Pack the archive again."))
+            self.faults.append(StorageFault("D002", anchor, detail, "Pack the archive again."))
 
-    def member(self, path: str) -> Member | None:
-        """The file of that path; of several with one name the last, as when the archive is unpacked."""
+    def member(self, path: str) -> ZipMember | None:
+        """The member at a path, or None. If a name occurs several times, its last member, as when unpacking."""
         number = self._number.get(path)
         if number is None:
             return None
@@ -117,7 +117,7 @@ class Directory:
         packed, size, method = columns["packed"][number], columns["size"][number], columns["method"][number]
         problem = self._problem(number, packed, size, method, columns["flags"][number])
         crc, name_bytes = columns["crc"][number], columns["name"][number]
-        return Member(columns["offset"][number], packed, size, crc, method, name_bytes, problem)
+        return ZipMember(columns["offset"][number], packed, size, crc, method, name_bytes, problem)
 
     def _problem(self, number: int, packed: int, size: int, method: int, flags: int) -> str | None:
         if flags & _ENCRYPTED:
@@ -150,7 +150,7 @@ class Directory:
                 column.append(min(max(value, 0), _LARGEST))
 
     def _path(self, name: str) -> str | None:
-        """The absolute path of a file, its folders made known; None for a folder, and for what has no place."""
+        """The absolute path of a file; adds its folders to `tree`. None for a folder, or a name that cannot be used."""
         *folders, base = name.split("/")
         problem = _odd(name, folders, base)
         if problem:
@@ -169,14 +169,14 @@ class Directory:
                         "holds more folders than any dataset needs: unpack it, and scan the part that you want"
                     )
                 self.tree[folder].folders[part] = None
-                self.tree[below] = Names()
+                self.tree[below] = FolderEntries()
             folder = below
         return f"{folder}/{base}" if base else None
 
     def _fault(self, rule: str, detail: str, advice: str, path: str) -> None:
-        self._without_place += 1
-        if self._without_place <= _NAMED:
-            self.faults.append(Oddity(rule, path, detail, advice))
+        self._n_faults += 1
+        if self._n_faults <= _NAMED:
+            self.faults.append(StorageFault(rule, path, detail, advice))
 
     def _shown(self) -> str:
         return f"the archive {shown(self._anchor[1:])}"
@@ -194,7 +194,7 @@ class Directory:
         return {*order[second].tolist(), *order[first].tolist(), *outside.tolist()}
 
     def _refuse_bomb(self) -> None:
-        """DirectoryError where what would be unpacked is far more than images and labels can shrink by packing."""
+        """DirectoryError where the members claim far more unpacked bytes than images and labels can have."""
         total = 0
         for size, method in zip(self._columns["size"], self._columns["method"], strict=True):
             if method != STORED and size <= limits.IMAGE_BYTES:
@@ -221,7 +221,7 @@ _SHOWN = 100
 
 
 def _odd(name: str, folders: list[str], base: str) -> tuple[str, str, str] | None:
-    """(rule, what is wrong, what to do) of a name that is no plain relative path."""
+    """(rule, what is wrong, what to do) for a name that is no plain relative path; None for a good name."""
     if len(name) > limits.MEMBER_NAME_BYTES:
         return (
             "D002",
@@ -244,7 +244,7 @@ def _odd(name: str, folders: list[str], base: str) -> tuple[str, str, str] | Non
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where the directory is: its first byte and the byte after its last; what to add to every offset in it."""
+    """Where the directory lies: its first byte, the byte after its last, and what is added to every offset in it."""
 
     start: int
     stop: int

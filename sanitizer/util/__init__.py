@@ -1,1 +1,1 @@
-"""Helpers that know nothing of datasets: reading strangers' files within limits, and text. Any room may call them."""
+"""Helpers that know nothing of datasets: reading files within limits, and text. Any room may call them."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PART = ".part"
 _STALE_AFTER_S = 24 * 3600
-"""A temporary file may lie in a folder that other machines use, too: age alone says that its writer is gone."""
+"""Other machines may write to the same folder, so only the age of a temporary file shows that its writer is gone."""
 
 
 def write_atomically(path: str, content: bytes) -> None:
@@ -25,12 +25,12 @@ def write_atomically(path: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def open_atomically(path: str) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of the one at `path` once the block ends well.
+    """A file to write, which replaces the file at `path` when the block ends without an error.
 
-    It is a temporary file of a new name beside it, flushed to disk first; those that killed writers left there long ago
-    are removed. A link stays a link: what it leads to is replaced. When
-    that cannot be done, or the block raises, the old file is as it was and no temporary file is left. Raises OSError,
-    naming `path`, for what goes wrong with the temporary file.
+    The block writes a temporary file with a new name beside `path`, which is flushed to disk before it replaces the old
+    file. Temporary files that killed writers left there long ago are removed. A link stays a link: the file behind the
+    link is replaced. If the block raises or the file cannot be replaced, the old file stays and the temporary file is
+    removed. Raises OSError, naming `path`, for an error of the temporary file.
     """
     target = os.path.realpath(path)
     temporary = unused_name(target, PART)
@@ -51,15 +51,15 @@ def open_atomically(path: str) -> Iterator[BinaryIO]:
             raise
 
 
-def unused_name(path: str, ending: str) -> str:
-    """A path beside `path` that nothing has yet, and nobody can foretell."""
-    return f"{path}.{os.urandom(8).hex()}{ending}"
+def unused_name(path: str, extension: str) -> str:
+    """A new path beside `path` that nobody can guess."""
+    return f"{path}.{os.urandom(8).hex()}{extension}"
 
 
-def stale_names(path: str, ending: str) -> list[str]:
-    """Paths that `unused_name` gave to writers of this path, that are no links, and that nobody touched for a day."""
+def stale_names(path: str, extension: str) -> list[str]:
+    """Temporary files of this path (see `unused_name`) that nobody has written to for a day. Links are left out."""
     folder, name = os.path.split(path)
-    pattern = re.compile(re.escape(f"{name}.") + "[0-9a-f]{16}" + re.escape(ending))
+    pattern = re.compile(re.escape(f"{name}.") + "[0-9a-f]{16}" + re.escape(extension))
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found = [(e.path, e.stat(follow_symlinks=False)) for e in entries if pattern.fullmatch(e.name)]
         return [p for p, s in found if _is_stale(s)]
@@ -79,7 +79,7 @@ def _remove_stale(target: str) -> None:
 
 @contextlib.contextmanager
 def _blaming(temporary: str, path: str) -> Iterator[None]:
-    """Make errors name the path that the user asked for, not the temporary file, which he has never heard of."""
+    """Make errors name the path that the user gave instead of the temporary file."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
 """Reading files that somebody else made: regular files only, without waiting, and never more than a limit.
 
-A FIFO would wait for ever, a device has no end, a sparse file of a few bytes on disk fills the memory. Whatever is no
-part of this package is read through these functions, or through the label and image readers, which keep to the same
-three rules in their own hot loops.
+Reading a FIFO would wait for ever, a device has no end, and a sparse file of a few bytes on disk fills the memory. So
+every file that is not part of this package is read through these functions, or through the label and image readers,
+which follow the same three rules in their own hot loops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class NotRegularError(OSError):
-    """The path leads to a folder, a FIFO, a socket or a device, or to a link where none may be."""
+    """The path leads to a folder, a FIFO, a socket or a device, or to a link where links are not allowed."""
 
 
 class TooLargeError(OSError):
@@ -72,7 +72,7 @@ def read_bounded(path: str, limit: int, *, follow_links: bool = True) -> bytes:
 
     Args:
         path: Where it lies.
-        limit: The most bytes that it may have; one more is an error, never a file cut short.
+        limit: The most bytes that it may have. A longer file is an error; it is never cut off.
         follow_links: As for `open_regular`.
 
     Raises:
@@ -85,7 +85,7 @@ def read_bounded(path: str, limit: int, *, follow_links: bool = True) -> bytes:
 
 
 def read_stream(file: BinaryIO, limit: int, name: str) -> bytes:
-    """All that is left of an open file, archive member or answer; `name` is for the error.
+    """The rest of an open file, archive member or answer; `name` is for the error.
 
     Raises:
         TooLargeError: There are more bytes than the limit.
@@ -102,7 +102,7 @@ def read_stream(file: BinaryIO, limit: int, name: str) -> bytes:
 
 
 def too_large(limit: int, name: str) -> TooLargeError:
-    """The error for what has more bytes than its limit; `name` is its path."""
+    """The error for a file that has more bytes than its limit; `name` is its path."""
     return TooLargeError(errno.EFBIG, f"larger than the limit of {as_size(limit)}", name)
 
 

@@ -1,4 +1,4 @@
-"""YAML from a stranger: limits on depth, number of values, aliases and lengths come before anything is built.
+"""YAML that somebody else wrote: limits on depth, number of values, aliases and lengths are checked before parsing.
 
 Without them a few hundred bytes can take all memory (aliases of aliases), the stack (depth), or minutes (a number in
 base 60 of a hundred thousand places).
@@ -30,12 +30,12 @@ _NUMBER_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "t
 
 
 class Hazard(NamedTuple):
-    """What must not even be composed.
+    """A part of a YAML text that must not be parsed.
 
     Attributes:
-        problem: What the text does, in words that follow "this file".
-        mark: Where.
-        stops_every_reader: No safe reader takes it; else it is only beyond a limit of ours.
+        problem: What is wrong, in words that follow "this file".
+        mark: Where it is.
+        stops_every_reader: Whether every safe reader refuses it; else it only exceeds a limit of ours.
     """
 
     problem: str
@@ -77,14 +77,14 @@ def load(text: str | bytes) -> Any:
 
 
 def find_hazard(text: str | bytes, python_tags: bool = False) -> Hazard | None:
-    """The first place that must not even be composed. Events are flat, so nothing here can recurse.
+    """The first part that must not be parsed. Events are not nested, so no recursion can happen here.
 
     Args:
         text: The document.
-        python_tags: Tags that ask for Python are hazards, too. To compose them does nothing.
+        python_tags: Whether tags that ask for Python objects are hazards. Composing such tags builds nothing.
 
     Raises:
-        yaml.YAMLError: It is no valid YAML up to there.
+        yaml.YAMLError: The text before that part is no valid YAML.
     """
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=Loader)):
@@ -122,15 +122,15 @@ def _long_number(event: yaml.Event) -> str | None:
 
 
 def limit_expansion(root: yaml.Node | None) -> None:
-    """Make sure that aliases, written out, stay within the limits, and that none refers to itself.
+    """Check that the document stays within the limits when every alias is written out, and that no alias holds itself.
 
     Raises:
-        yaml.MarkedYAMLError: They do not.
+        yaml.MarkedYAMLError: It does not.
     """
     known: dict[int, tuple[int, int] | None] = {}
 
     def measure(node: yaml.Node) -> tuple[int, int]:
-        """(values, depth) with all aliases written out; what an alias refers to has been measured before."""
+        """(number of values, depth) of a node with all aliases written out. The node of an alias is measured before."""
         if id(node) not in known:
             known[id(node)] = None
             size, depth = 1, 0

@@ -1,4 +1,4 @@
-"""Text from a dataset made fit to print: names may hold bytes that are no text, line breaks, terminal codes."""
+"""Makes text from a dataset safe to print: names may hold bytes that are no text, line breaks or terminal codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def encodable(text: str) -> str:
 def inert(text: str) -> str:
     r"""The text with every control and direction character escaped, and what UTF-8 cannot write: ``\n``, ``\x1b``.
 
-    Other than `legible` it keeps what belongs to a name in some languages, such as joiners and odd blanks.
+    Unlike `legible` it keeps characters that names in some languages need, such as joiners and unusual blanks.
     """
     return _ACTS.sub(_escape, text)
 

@@ -71,7 +71,7 @@ class Folder:
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the folder."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -79,7 +79,7 @@ class Folder:
     def enter(self, name: str, make: bool = False) -> Folder:
         """Open a folder in this one. NoFolderError where it is a link, or no folder."""
         path = os.path.join(self.path, name)
-        with self._blaming(name):
+        with self._naming_path(name):
             if make:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self._at(name), dir_fd=self._descriptor)
@@ -98,11 +98,11 @@ class Folder:
 
     def status(self, name: str) -> os.stat_result:
         """As os.lstat: of a link itself."""
-        with self._blaming(name):
+        with self._naming_path(name):
             return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def holds(self, name: str) -> bool:
-        """Whether there is anything of that name, a broken link, too."""
+        """Whether the folder has anything of that name, broken links included."""
         try:
             self.status(name)
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class Folder:
 
     def open(self, name: str) -> BinaryIO:
         """A regular file for reading. NotRegularError where it is a link or no regular file."""
-        with self._blaming(name):
+        with self._naming_path(name):
             return open_regular(self._at(name), follow_links=False, dir_fd=self._descriptor)
 
     def read(self, name: str, limit: int) -> bytes:
@@ -120,14 +120,14 @@ class Folder:
             return read_stream(file, limit, os.path.join(self.path, name))
 
     def create(self, name: str, mode: int = 0o666) -> BinaryIO:
-        """A new file, to write and read. FileExistsError where there is anything of that name, a broken link, too."""
-        with self._blaming(name):
+        """A new file, to write and read. FileExistsError where the name is taken, even by a broken link."""
+        with self._naming_path(name):
             return os.fdopen(os.open(self._at(name), _NEW_FILE_FLAGS, mode, dir_fd=self._descriptor), "w+b")
 
     def open_or_create(self, name: str) -> int:
         """Descriptor of a file to lock, made where there is none. NotRegularError where it is a link or no file."""
         flags = (_NEW_FILE_FLAGS & ~os.O_EXCL) | getattr(os, "O_NONBLOCK", 0)
-        with self._blaming(name):
+        with self._naming_path(name):
             if self.holds(name) and not stat.S_ISREG(self.status(name).st_mode):
                 raise NotRegularError(errno.EINVAL, "it is a link, or no regular file")
             descriptor = os.open(self._at(name), flags, 0o666, dir_fd=self._descriptor)
@@ -138,21 +138,21 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         """A new file with these bytes, flushed to disk."""
-        with self.create(name) as file, self._blaming(name):
+        with self.create(name) as file, self._naming_path(name):
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
 
     def replace(self, name: str, other: str) -> None:
         """As os.replace: a link of the name `other` is replaced, not followed."""
-        with self._blaming(name):
+        with self._naming_path(name):
             os.replace(
                 self._at(name), self._at(other), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
             )
 
     def publish(self, name: str, other: str) -> None:
         """Give a file the name `other` in one step; where that name is taken already, the file there stays."""
-        with self._blaming(name):
+        with self._naming_path(name):
             try:
                 os.link(
                     self._at(name), self._at(other), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
@@ -165,12 +165,12 @@ class Folder:
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link; nothing where there is none."""
-        with contextlib.suppress(FileNotFoundError), self._blaming(name):
+        with contextlib.suppress(FileNotFoundError), self._naming_path(name):
             os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def rmdir(self, name: str) -> None:
         """Remove an empty folder."""
-        with self._blaming(name):
+        with self._naming_path(name):
             os.rmdir(self._at(name), dir_fd=self._descriptor)
 
     def remove_tree(self, name: str) -> None:
@@ -187,7 +187,7 @@ class Folder:
         return name if self._descriptor is not None else os.path.join(self.path, name)
 
     @contextlib.contextmanager
-    def _blaming(self, name: str) -> Iterator[None]:
+    def _naming_path(self, name: str) -> Iterator[None]:
         """Make errors name the whole path."""
         try:
             yield

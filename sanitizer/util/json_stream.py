@@ -1,4 +1,4 @@
-"""JSON of strangers, read value by value: memory is bounded by the largest value, whatever the size of the file.
+"""JSON that somebody else wrote, read value by value: memory is bounded by the largest value, not by the file.
 
 `json.loads` holds all of a file at once, and builds up to twenty-four bytes of objects for each byte of it. Here lists
 and objects that may be long are gone through item by item, and what is read in one piece has a limit.
@@ -20,7 +20,7 @@ MAX_VALUE_PARTS = 3_000_000
 MAX_KEY_CHARACTERS = 200
 """Of an object whose members are read one by one, as its keys are kept."""
 MAX_DEPTH = 50
-"""Levels of lists and objects in one value: whoever goes through it calls itself for each."""
+"""Levels of lists and objects in one value. Code that walks through a value recurses once a level."""
 
 _BLANKS = " \t\r\n"
 _PIECE_CHARACTERS = 1 << 20
@@ -33,7 +33,7 @@ _ITEM_ENDS = {"{": "},", '"': '",'}
 
 
 class JsonError(ValueError):
-    """The text is no JSON, or more than can be read; the argument is a sentence without its full stop."""
+    """The text is no JSON, or is too large to read; the argument is a sentence without its full stop."""
 
 
 class JsonStream:
@@ -49,9 +49,9 @@ class JsonStream:
         self._rest = _pieces(parts) if isinstance(parts, str) else _decoded(parts)
         self._text, self._at = "", 0
         self._n_parts = 0
-        """Commas and brackets in the text that is held: no value in it has more parts."""
+        """Commas and brackets in the text at hand: no value in it has more parts."""
         self._block_failed = False
-        """Of this list, the text that is held ends elsewhere than it looks: not tried again before there is more."""
+        """Whether the last try to read many items at once failed; tried again when there is more text."""
         self._decoder = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
 
     def opens(self) -> str:
@@ -65,7 +65,7 @@ class JsonStream:
                 return ""
 
     def value(self) -> Any:
-        """The next value, whole. JsonError where it is none, too long, or nested too deep."""
+        """The next value as a whole. JsonError where it is no JSON, too long, or nested too deep."""
         self.opens()
         while True:
             try:
@@ -85,7 +85,7 @@ class JsonStream:
                 return value
 
     def _is_whole(self, value: object, end: int) -> bool:
-        """Whether a value cannot go on in the text that was not read yet: `1` may be the start of `1.5e3`."""
+        """Whether a value is complete without the text that is not read yet: `1` may be the start of `1.5e3`."""
         if isinstance(value, str | list | dict):
             return True
         return bool(self._text[end : end + _LONGEST_BREAK].strip(_OF_NUMBERS)) or end + _LONGEST_BREAK <= len(
@@ -116,7 +116,7 @@ class JsonStream:
             yield self.value()
 
     def end(self) -> None:
-        """JsonError where anything follows."""
+        """JsonError where more text follows."""
         if self.opens():
             raise JsonError("something follows the end")
 
@@ -157,7 +157,7 @@ class JsonStream:
         self._at += 1
 
     def _more(self) -> bool:
-        """Read on, at least as much as is waiting; whether there was anything."""
+        """Read more text, at least as much as is at hand. False at the end of the text."""
         self._n_parts -= _count_parts(self._text, self._at)
         held = [self._text[self._at :]]
         length = wanted = max(len(held[0]), 1)
@@ -210,7 +210,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse_depth(value: object, levels: int = MAX_DEPTH) -> None:
-    """JsonError where lists and objects are nested more levels deep."""
+    """JsonError where lists and objects are nested more than so many levels deep."""
     level = [value]
     for _ in range(levels):
         level = [
@@ -226,7 +226,7 @@ def _refuse_depth(value: object, levels: int = MAX_DEPTH) -> None:
 
 
 def _words(error: ValueError) -> str:
-    """What Python says is wrong, without a place, which would be that in the piece at hand."""
+    """What Python says is wrong, without its position, which counts from the piece at hand."""
     words = error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(":")[0]
     return words.lower() or "no value"
 

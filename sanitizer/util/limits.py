@@ -1,4 +1,4 @@
-"""How much is read of what somebody else made: every limit stands here, with the reason for its size.
+"""How much is read of files that somebody else made: every limit, with the reason for its size.
 
 Each lies far above what honest datasets hold, and low enough that nothing read under it takes a gigabyte of memory.
 """
@@ -50,23 +50,23 @@ ZIP_FOLDERS_BYTES = 128 * MIB
 """Memory for the folders of a zip archive: a quarter of a million."""
 
 DICTIONARY_BYTES = 128 * MIB
-"""What an xz or LZMA stream may ask for to unpack it: `xz -9` asks for 64 MB."""
+"""Memory that an xz or LZMA stream may need to be unpacked: a stream of `xz -9` needs 64 MB."""
 
 EXTENSION_BYTES = MIB
-"""What stands before one member of a tar archive: long names, pax records, the map of a sparse file."""
+"""Extended headers before one member of a tar archive: long names, pax records, the map of a sparse file."""
 
 UNPACKED_TIMES = 100
-"""An archive may hold so many times its own bytes (see `UNPACKED_FLOOR_BYTES`). Images do not become smaller by
-packing; a shard of label files alone may reach 30."""
+"""An archive may unpack to so many times its own size (see `UNPACKED_FLOOR_BYTES`). Images do not become smaller by
+packing; a shard of label files alone may reach 30 times."""
 
 UNPACKED_FLOOR_BYTES = 256 * MIB
-"""Whatever its ratio, an archive may hold this much."""
+"""Every archive may unpack to this size, whatever its own size."""
 
 SAMPLED_BYTES = 16 * MIB
-"""Of a packed file, where only a few labels at its start are looked at."""
+"""Read of a packed file where only a few labels at its start are needed."""
 
 WAITING_LABEL_BYTES = 256 * MIB
-"""Labels of a tar archive that wait until its images come by."""
+"""Labels of a tar archive that are held until their images are read."""
 
 NDJSON_LINE_BYTES = 16 * MIB
 """A record of an NDJSON file; parsed, it takes up to thirty times as much memory."""
@@ -80,5 +80,5 @@ records take a hundred times as long to read as they take to unpack."""
 
 
 def unpacked_limit(packed_bytes: int) -> int:
-    """Bytes that an archive of so many may hold in all."""
+    """The most bytes that an archive of so many bytes may unpack to."""
     return max(UNPACKED_FLOOR_BYTES, UNPACKED_TIMES * packed_bytes)

@@ -14,15 +14,16 @@ MAD_TO_SIGMA = 1.4826
 OUTLIER_Z = 3.5
 """Modified z-score from which a value is an outlier (Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers)."""
 _PRIOR_SIZE = 10
-"""A group's spread counts as much as everybody's when it has this many members."""
+"""The spread of a group of this size counts as much as the spread of all values."""
 
 
 def robust_z(values: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
     """Modified z-scores: distance from the median of the value's group, in its spread.
 
     Args:
-        values: (N,) numbers. What is not finite takes no part, and gets NaN.
-        groups: int (N,) group of each; None for one group. The spread of a small group is drawn towards that of all.
+        values: (N,) numbers. A value that is not finite is left out, and its score is NaN.
+        groups: int (N,) group of each; None for one group. The spread of a small group is
+            moved towards the spread of all values.
 
     Returns:
         float64 (N,).
@@ -41,7 +42,7 @@ def robust_z(values: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.f
         members = finite & (group == g)
         own, n = _spread(centred[members]), int(members.sum())
         spread = (own * n + overall * _PRIOR_SIZE) / (n + _PRIOR_SIZE)
-        # Of equal values none is an outlier; where only a tiny spread is left, the ratio may overflow to infinity.
+        # Equal values have no outlier. With a tiny spread the ratio may overflow to infinity.
         with np.errstate(over="ignore"):
             z[members] = centred[members] / spread if spread > 0 else 0.0
     return z
@@ -81,9 +82,9 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def against_count(values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
-    """log values (N,) less what is usual for their count: a line through log1p(count), fitted to medians of bins.
+    """log values (N,) minus the usual value for their count: a line over log1p(count), fitted to the medians of bins.
 
-    A gradient grows with the number of boxes, so only what is left says something of the image.
+    A gradient grows with the number of boxes, so only the difference describes the image.
     """
     y = np.log(np.maximum(np.asarray(values, np.float64), 1e-12))
     x = np.log1p(np.asarray(counts, np.float64))

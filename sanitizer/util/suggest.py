@@ -1,4 +1,4 @@
-"""A guess at what somebody meant by a word nobody knows."""
+"""A guess at what somebody meant by an unknown word."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ import dataclasses, json, sys, time, resource
 from sanitizer import scan
 from sanitizer.storage import retries
 path, mode, in_flight = sys.argv[1], sys.argv[2], int(sys.argv[3])
-retries.PATIENCE = dataclasses.replace(retries.PATIENCE, in_flight=in_flight)
+retries.RETRY_POLICY = dataclasses.replace(retries.RETRY_POLICY, in_flight=in_flight)
 started, cpu = time.perf_counter(), time.process_time()
 report = scan(path, images=mode, jobs=1, cache=False)
 content = report.to_dict()

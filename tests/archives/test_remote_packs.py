@@ -20,7 +20,7 @@ from sanitizer.archives import ranges as cut
 from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.read_ahead import BEHIND_REQUESTS
 from sanitizer.cli import main
-from sanitizer.storage.retries import Patience
+from sanitizer.storage.retries import RetryPolicy
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
 pytestmark = pytest.mark.slow
@@ -246,7 +246,7 @@ def test_a_shard_that_does_not_come_is_named_and_the_rest_goes_on(
     without = shutil.copytree(folder / "set", folder / "without")
     (without / "shards/train-000001.tar").unlink()
     rest = {f.message for f in scan(without / "shards", images="header", task="detect").findings}
-    monkeypatch.setattr(retries, "PATIENCE", Patience(tries=2, first_wait_s=0.01, timeout_s=1.0))
+    monkeypatch.setattr(retries, "RETRY_POLICY", RetryPolicy(tries=2, first_wait_s=0.01, timeout_s=1.0))
     url = f"s3://{BUCKET}/set/shards"
     for fault, words in (({"internal": 1.0}, "500 (2 tries)"), ({"reset": 1.0}, "broke off (2 tries)")):
         proxy.reset(Faults(**fault, always="train-000001.tar"))
@@ -289,7 +289,7 @@ def test_an_ndjson_that_does_not_come_is_one_sentence(
     proxy, folder = s3
     (folder / "set").mkdir()
     (folder / "set/x.ndjson").write_text('{"class_names": {"0": "a"}}\n{"file": "a.jpg", "split": "train"}\n')
-    monkeypatch.setattr(retries, "PATIENCE", Patience(tries=2, first_wait_s=0.01, timeout_s=1.0))
+    monkeypatch.setattr(retries, "RETRY_POLICY", RetryPolicy(tries=2, first_wait_s=0.01, timeout_s=1.0))
     proxy.reset(Faults(internal=1.0, always="x.ndjson"))
     assert main(["scan", f"s3://{BUCKET}/set/x.ndjson"]) == 2
     error = capsys.readouterr().err

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 YAML = "train: images/train\nval: images/val\nnames: [a, b]\n"
@@ -61,11 +61,11 @@ def sizes(dataset: Dataset) -> dict[str, int]:
     return {split.name: len(split) for split in dataset.splits}
 
 
-def faults(dataset: Dataset, *rules: str) -> list[Place]:
+def faults(dataset: Dataset, *rules: str) -> list[DatasetFault]:
     return [f for f in dataset.faults if not rules or f.rule in rules]
 
 
-def detail(fault: Place) -> str:
+def detail(fault: DatasetFault) -> str:
     return str(fault.values["detail"])
 
 

@@ -247,8 +247,8 @@ def test_image_endings() -> None:
     from ultralytics.data.utils import DATASET_KEY_TYPES, IMG_FORMATS
 
     from sanitizer.dataset.data_yaml import KEY_TYPES
-    from sanitizer.dataset.listing import IMAGE_ENDINGS
+    from sanitizer.dataset.listing import IMAGE_EXTENSIONS
 
     ours: Mapping[str, object] = KEY_TYPES
-    assert set(IMAGE_ENDINGS) == set(IMG_FORMATS)
+    assert set(IMAGE_EXTENSIONS) == set(IMG_FORMATS)
     assert ours == DATASET_KEY_TYPES

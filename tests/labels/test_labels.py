@@ -350,7 +350,7 @@ def test_files_and_lines_in_pieces_are_the_same_as_whole(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labels_module, "BLOCK_BYTES", block_bytes)
-        patch.setattr(labels_module, "MAX_LOOSE_PIECES", 2)
+        patch.setattr(labels_module, "MAX_SEPARATE_BLOCKS", 2)
         in_pieces = parse_labels(contents, spec)
     assert_same(in_pieces, parse_exactly(contents, spec))
 

@@ -13,7 +13,7 @@ from surveys import surveyed
 
 from sanitizer.config import Config, ConfigError, RuleConfig
 from sanitizer.dataset.model import Dataset
-from sanitizer.dataset.tables import Chunk, ChunkTables, Fault, Place, TaskSpec
+from sanitizer.dataset.tables import Chunk, ChunkTables, DatasetFault, Fault, TaskSpec
 from sanitizer.findings.finding import MAX_PER_FILE, Finding, Severity
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
@@ -531,7 +531,7 @@ def test_a_fault_of_a_rule_that_no_pack_has_is_a_failure() -> None:
 # --- the dataset as a whole ------------------------------------------------------------------------------------
 
 
-def survey(*faults: Place, files_only: bool = False) -> Survey:
+def survey(*faults: DatasetFault, files_only: bool = False) -> Survey:
     dataset = Dataset(
         root=ROOT,
         data=ROOT,
@@ -548,15 +548,15 @@ def survey(*faults: Place, files_only: bool = False) -> Survey:
 
 def test_a_fault_of_the_dataset_names_its_file() -> None:
     places = (
-        Place("X1", line=3, values={"what": "no names", "value": 2}),
-        Place(
+        DatasetFault("X1", line=3, values={"what": "no names", "value": 2}),
+        DatasetFault(
             "X1",
             image=f"{ROOT}/images/a.jpg",
             label=f"{ROOT}/labels/a.txt",
             split="val",
             values={"what": "b"},
         ),
-        Place("X1", file="/elsewhere/list.txt", values={"what": "c"}, severity=Severity.INFO),
+        DatasetFault("X1", file="/elsewhere/list.txt", values={"what": "c"}, severity=Severity.INFO),
     )
     whole = rule(scope="dataset", check="reader", message="{what}")
     findings = list(dataset_findings(survey(*places), ruleset(whole)))
@@ -573,8 +573,8 @@ def test_a_fault_of_the_dataset_names_its_file() -> None:
 
 
 def test_a_dataset_check_runs_on_the_survey_but_not_for_single_files(named_check: Any) -> None:
-    def check(whole: Survey, params: Params) -> list[Place]:
-        return [Place("X1", values={"n": whole.n_boxes, "limit": params["limit"]})]
+    def check(whole: Survey, params: Params) -> list[DatasetFault]:
+        return [DatasetFault("X1", values={"n": whole.n_boxes, "limit": params["limit"]})]
 
     counting = rule(
         scope="dataset", check=named_check("dataset", check), params={"limit": 5.0}, message="{n} of {limit}"

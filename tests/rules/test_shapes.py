@@ -18,7 +18,7 @@ from sanitizer.rules.hits import Params
 from sanitizer.rules.sketch import AREA, KEPT_PER_END, ShapeSketch, collect, merge_sketches
 
 if TYPE_CHECKING:
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
 
 ROWS = st.builds(
     lambda c, w, h: f"{c} 0.5 0.5 {w:.6f} {h:.6f}",
@@ -65,7 +65,7 @@ def test_rows_that_other_rules_report_are_left_out(row: str) -> None:
     assert sketch_of([row]).classes() == []
 
 
-def outliers(chunks: list[list[str]]) -> list[Place]:
+def outliers(chunks: list[list[str]]) -> list[DatasetFault]:
     """B012 over files in chunks, in a dataset with one split."""
     n = sum(len(c) for c in chunks)
     here = np.ones(n, np.bool_)

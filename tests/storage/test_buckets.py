@@ -26,7 +26,7 @@ from sanitizer import scan
 from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
 from sanitizer.storage.base import StorageError
-from sanitizer.storage.retries import Patience, patiently
+from sanitizer.storage.retries import RetryPolicy, with_retries
 
 pytest.importorskip("fsspec", reason="needs the remote extra")
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def test_what_may_pass_is_tried_again_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(retries, "_wait", waits.append)
-    patience = Patience(tries=5, first_wait_s=1.0, longest_wait_s=3.0)
+    patience = RetryPolicy(tries=5, first_wait_s=1.0, longest_wait_s=3.0)
 
     def attempts(*outcomes: Any) -> tuple[Callable[[], Any], list[Any]]:
         left = list(outcomes)
@@ -58,19 +58,19 @@ def test_what_may_pass_is_tried_again_and_the_rest_is_not(monkeypatch: pytest.Mo
     call, left = attempts(
         ConnectionResetError(), TimeoutError(), BrokenPipeError(), OSError(errno.ETIMEDOUT, "x"), "there"
     )
-    assert patiently(call, patience) == "there" and not left
+    assert with_retries(call, patience) == "there" and not left
     assert all(0.5 * mean <= wait <= 1.5 * mean for wait, mean in zip(waits, (1, 2, 3, 3), strict=True))
     call, left = attempts(*[ConnectionResetError(SECRET)] * 9)
     with pytest.raises(OSError, match=r"no server answers there \(2 tries\)"):
-        patiently(attempts(*[ConnectionRefusedError()] * 2)[0], replace(patience, tries=2))
+        with_retries(attempts(*[ConnectionRefusedError()] * 2)[0], replace(patience, tries=2))
     waits.clear()
     with pytest.raises(OSError, match=r"the connection broke off \(5 tries\)") as caught:
-        patiently(call, patience)
+        with_retries(call, patience)
     assert len(left) == 4 and caught.value.__context__ is None and caught.value.__cause__ is None
     for final in (FileNotFoundError(SECRET), PermissionError(SECRET), ValueError(SECRET)):
         call, left = attempts(final, "never")
         with pytest.raises(OSError) as caught:
-            patiently(call, patience)
+            with_retries(call, patience)
         assert left == ["never"] and SECRET not in repr(caught.value) and caught.value.__context__ is None
 
 
@@ -138,7 +138,7 @@ def test_faults_that_stay_are_named_file_by_file(
 ) -> None:
     proxy, folder = s3
     flawed_set(folder / "set", pairs=10)
-    monkeypatch.setattr(retries, "PATIENCE", Patience(tries=3, first_wait_s=0.01, timeout_s=1.0))
+    monkeypatch.setattr(retries, "RETRY_POLICY", RetryPolicy(tries=3, first_wait_s=0.01, timeout_s=1.0))
     for chances, words in (
         ({"internal": 1.0}, "the server answered 500 (3 tries)"),
         ({"slow_down": 1.0}, "the server answered 503 (3 tries)"),
@@ -172,7 +172,7 @@ def test_without_yaml_or_listing_there_is_one_sentence_and_status_2(
 ) -> None:
     proxy, folder = s3
     flawed_set(folder / "set")
-    monkeypatch.setattr(retries, "PATIENCE", Patience(tries=2, first_wait_s=0.01, timeout_s=1.0))
+    monkeypatch.setattr(retries, "RETRY_POLICY", RetryPolicy(tries=2, first_wait_s=0.01, timeout_s=1.0))
     monkeypatch.setenv("SANITIZE_TRACEBACK", "")
     proxy.reset(Faults(internal=1.0, always=always))
     with pytest.raises(StorageError) as caught:

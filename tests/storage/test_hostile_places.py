@@ -736,7 +736,7 @@ def test_parts_that_are_longer_than_asked_and_sizes_that_are_no_sizes(
 ) -> None:
     from sanitizer.storage import retries
 
-    monkeypatch.setattr(retries, "PATIENCE", retries.Patience(tries=2, first_wait_s=0.01))
+    monkeypatch.setattr(retries, "RETRY_POLICY", retries.RetryPolicy(tries=2, first_wait_s=0.01))
     address, pages = server
     honest(pages)
     for size in ("9" * 5000, "-5", "99999999999999999", "x"):
@@ -753,13 +753,13 @@ def test_a_consumer_that_leaves_does_not_wait_for_tries(monkeypatch: pytest.Monk
     from sanitizer.storage.concurrent import concurrently
 
     monkeypatch.setattr(
-        retries, "PATIENCE", retries.Patience(in_flight=2, tries=5, first_wait_s=30, longest_wait_s=30)
+        retries, "RETRY_POLICY", retries.RetryPolicy(in_flight=2, tries=5, first_wait_s=30, longest_wait_s=30)
     )
     ended = threading.Event()
 
     def fails(_: int) -> None:
         try:
-            retries.patiently(lambda: (_ for _ in ()).throw(ConnectionResetError()))
+            retries.with_retries(lambda: (_ for _ in ()).throw(ConnectionResetError()))
         finally:
             ended.set()
 

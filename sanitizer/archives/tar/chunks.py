@@ -22,9 +22,9 @@ from sanitizer.archives.stored_images import NOT_READ, not_judged, read_stored, 
 from sanitizer.archives.tar.shard_names import folder_split
 from sanitizer.archives.tar.unpacking import Unpacked
 from sanitizer.archives.tar.walk import Damage, Member, TarWalk
-from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Split
+from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import MIB, too_large
@@ -37,33 +37,33 @@ if TYPE_CHECKING:
     from sanitizer.archives.read_ahead import Opener
     from sanitizer.archives.stored_images import StoredImage
     from sanitizer.dataset.model import Pack
-    from sanitizer.dataset.tables import ImageTable, Place
+    from sanitizer.dataset.tables import DatasetFault, ImageTable
     from sanitizer.images.image_files import ImageMode
 
 UNREAD_LABEL = b"not read: left out"
-"""Stands for the content of a label that is left out; told by identity."""
+"""Stands for the content of a label that is left out. Compare with `is`: a label may hold the same bytes."""
 LABEL_BYTES_PER_CHUNK = 16 * MIB
 """A chunk with more bytes of labels ends early."""
 _NAMED_MEMBERS = 1000
-"""Members that are not read are named up to this number, and counted from there on."""
+"""Members that are not read are named up to this number; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackChunk:
-    """Some pairs of a packed file, read.
+    """Some pairs of a packed file, after reading.
 
     Attributes:
-        pairs: Their names and folders; paths go on from the packed file's as if it were a folder.
-        labels: Bytes of each label, or why it was not read; None where there is none.
+        pairs: Names and folders of the pairs. In paths, the packed file stands for a folder.
+        labels: Bytes of each label, or the error of reading it; None where there is no label.
         images: Facts of each image.
-        faults: What is wrong with the file or with single members (D002, D005–D008, L009).
-        left_out: Pairs whose image or label was not read, by number.
+        faults: Faults of the file or of single members (D002, D005–D008, L009).
+        left_out: Images and labels that were not read, by the number of their pair.
     """
 
     pairs: Split
     labels: Sequence[bytes | OSError | None]
     images: ImageTable
-    faults: Sequence[Place]
+    faults: Sequence[DatasetFault]
     left_out: LeftOut = NOTHING
     unread: int = 0
     """1 where the file could not be read to its end."""
@@ -76,11 +76,11 @@ class TarReader:
     Attributes:
         pack: The shard.
         split: Name of its split.
-        root: What paths in sentences are relative to.
+        root: Folder that paths in messages are relative to.
         mode: How closely to look at images.
         opener: Opens a path for reading, unbuffered.
-        pairs_per_chunk: How many pairs are held at once.
-        left_out: Images and labels that are not read, by their numbers in the order of the range.
+        pairs_per_chunk: Number of pairs in a chunk.
+        left_out: Images and labels that must not be read, by their number in the range.
         label_bytes: The largest label that is read.
     """
 
@@ -92,13 +92,13 @@ class TarReader:
     pairs_per_chunk: int
     left_out: LeftOut = NOTHING
     label_bytes: int = limits.LABEL_BYTES
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     unread: int = 0
     _torn: bool = False
     _n_odd: int = 0
 
     def chunks(self, start: int, stop: int) -> Iterator[PackChunk]:
-        """Chunks of the members whose headers are in this byte range, at least one. Never raises for what is in it."""
+        """Chunks of the members whose headers are in this byte range, at least one. Never raises for their content."""
         pairer: MemberPairer = MemberPairer(self.pack.path, self.root, self.split)
         pending: list[Pair] = []
         label_bytes = 0
@@ -138,12 +138,12 @@ class TarReader:
             self._report_unread(error)
         yield from pairer.finish(torn=self._torn or bool(self.unread))
 
-    def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_Found]:
+    def _in(self, archive: ReadAhead, start: int, stop: int) -> Iterator[_FoundMember]:
         """Every image and label in a byte range."""
         walk = TarWalk(archive, start, min(stop, archive.size))
         for name, is_image, member in self._wanted(walk):
             if member.sparse is None:
-                yield _Found(name, is_image, member.size, _Part(archive, member.start))
+                yield _FoundMember(name, is_image, member.size, _Part(archive, member.start))
             else:
                 yield self._whole(name, is_image, member, walk)
         if not archive.size:
@@ -152,13 +152,14 @@ class TarReader:
             walk.damage = Damage(archive.size, "it became shorter while it was read")
         self._report_walk(walk, whole=stop >= archive.size)
 
-    def _streamed(self, file: ReadAhead) -> Iterator[_Found]:
-        """The same of a compressed archive, from end to end."""
+    def _streamed(self, file: ReadAhead) -> Iterator[_FoundMember]:
+        """Every image and label in a compressed archive."""
         archive = Unpacked(file)
         walk = TarWalk(archive)
         for name, is_image, member in self._wanted(walk):
             found = self._whole(name, is_image, member, walk)
-            if found.part is not None or not archive.ended:  # where it ends within a member, the walk says so
+            # The walk reports an archive that ends inside a member.
+            if found.part is not None or not archive.ended:
                 yield found
         self._report_walk(walk, whole=True)
 
@@ -173,16 +174,16 @@ class TarReader:
                 else:
                     yield name, is_image, member
 
-    def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _Found:
-        """A member that must be held as a whole; without part where it cannot be."""
+    def _whole(self, name: str, is_image: bool, member: Member, walk: TarWalk) -> _FoundMember:
+        """A member read into memory as a whole, or the error of reading it."""
         limit = limits.IMAGE_BYTES if is_image else self.label_bytes
         if member.size > limit:
-            return _Found(name, is_image, member.size, None, too_large(limit, name))
+            return _FoundMember(name, is_image, member.size, None, too_large(limit, name))
         content = walk.content(member)
         if content is None:
             problem = OSError(errno.EIO, "it is a sparse file, and its map of holes is damaged")
-            return _Found(name, is_image, member.size, None, problem)
-        return _Found(name, is_image, member.size, _Part(content))
+            return _FoundMember(name, is_image, member.size, None, problem)
+        return _FoundMember(name, is_image, member.size, _Part(content))
 
     def _report_odd(self, name: str, problem: str) -> None:
         self._n_odd += 1
@@ -220,14 +221,16 @@ class TarReader:
         )
         where: dict[str, Any] = {"image": path} if is_image_member(name) else {"label": path}
         self.faults.append(
-            place(
+            dataset_fault(
                 "D005", detail, "Pack it under a plain relative name.", file=path, split=self.split, **where
             )
         )
 
     def _fault(self, detail: str, advice: str, severity: Severity = Severity.ERROR) -> None:
         sentence = f"the shard {self._shown()} {detail}"
-        self.faults.append(place("D002", sentence, advice, severity, file=self.pack.path, split=self.split))
+        self.faults.append(
+            dataset_fault("D002", sentence, advice, severity, file=self.pack.path, split=self.split)
+        )
 
     def _shown(self) -> str:
         return shown(self.pack.path, self.root)
@@ -250,15 +253,15 @@ class TarReader:
 
 
 @dataclass(slots=True)
-class _Found:
+class _FoundMember:
     """An image or a label of an archive.
 
     Attributes:
-        name: Plain.
-        is_image: Else it is a label.
-        size: Bytes.
-        part: Reads ranges of it; None where it cannot be read.
-        problem: Why it cannot.
+        name: Its plain name.
+        is_image: True for an image, False for a label.
+        size: Length in bytes.
+        part: Reads ranges of the member; None where the member cannot be read.
+        problem: Why it cannot be read.
     """
 
     name: str
@@ -268,7 +271,7 @@ class _Found:
     problem: OSError | None = None
 
     def image(self, mode: ImageMode) -> StoredImage:
-        """What an image is."""
+        """The facts of an image."""
         if self.part is None:
             return not_judged(self.problem or OSError())
         return read_stored(self.size, self.part, mode)
@@ -341,7 +344,7 @@ _USUAL_NAME = 100
 
 
 def _odd_name(name: str) -> str | None:
-    """What keeps a name from being the path of any file, or None."""
+    """Why a name cannot be the path of a file; None where it can."""
     n_bytes = len(name.encode("utf-8", "surrogateescape"))
     if n_bytes > limits.MEMBER_NAME_BYTES:
         return f"with a name of {n_bytes:,} bytes"

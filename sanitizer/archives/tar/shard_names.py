@@ -1,4 +1,4 @@
-"""What names of shards and of folders in them say: which files a pattern stands for, and which split they are of."""
+"""Reads names of shards and of folders in them: which files a pattern stands for, and which split they belong to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def expand(pattern: str) -> list[str]:
     """The paths that a brace pattern stands for: {000..099} counts, keeping zeros; {a,b} lists, as in a shell.
 
     Raises:
-        DatasetError: They would be more than `MAX_EXPANDED`.
+        DatasetError: The pattern stands for more than `MAX_EXPANDED` paths.
     """
     choices: list[list[str]] = []
     total, at = 1, 0
@@ -63,7 +63,7 @@ def _choice(text: str) -> Iterable[str]:
 
 
 def shard_split(path: str) -> str:
-    """The split that a shard's name says (coco-train-000001.tar), or its folder's (val/0001.tar); else train."""
+    """The split that the name of a shard (coco-train-000001.tar) or of its folder (val/0001.tar) says; else train."""
     folder, _, name = path.rpartition("/")
     for text in (name, folder[folder.rfind("/") + 1 :]):
         for word in _WORDS.split(text.lower()):
@@ -73,7 +73,7 @@ def shard_split(path: str) -> str:
 
 
 def is_split_folder(name: str) -> bool:
-    """Whether a folder is called as a split is."""
+    """Whether a folder has the name of a split."""
     return shard_split(f"/{name}/0") == name or name in ("valid", "training", "testing")
 
 

@@ -21,10 +21,10 @@ from sanitizer.archives.tar.shard_names import (
 )
 from sanitizer.archives.tar.walk import TarWalk
 from sanitizer.dataset.class_names import Classes, read_classes
-from sanitizer.dataset.dataset_faults import find_from, place
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.single_files import nearest_data_yaml
-from sanitizer.dataset.tables import TASKS
+from sanitizer.dataset.split_paths import find_from
+from sanitizer.dataset.tables import TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.util.counting import counted
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.dataset.data_yaml import DataYaml
-    from sanitizer.dataset.tables import Place
+    from sanitizer.dataset.tables import DatasetFault
     from sanitizer.storage.remote import RemoteStorage
 
 SPLIT_ORDER = ("train", "val", "test", "minival")
@@ -47,7 +47,7 @@ def pack_paths(paths: Sequence[str], storage: Storage = LOCAL) -> list[str] | No
 
     Args:
         paths: Absolute where the storage is remote.
-        storage: Where they are.
+        storage: Where the paths are.
 
     Raises:
         ValueError: A pattern stands for too many files.
@@ -68,7 +68,7 @@ def _expanded(path: str, storage: Storage) -> list[str]:
 
 
 def _shards_in(folder: str, storage: Storage) -> list[str]:
-    """Shards of a folder, else of the folders directly in it that are called as a split is."""
+    """Shards of a folder, else of the folders directly in it that are named like a split."""
     found = _listed(folder, storage)
     if not found:
         for name in _names(folder, storage):
@@ -114,11 +114,11 @@ def _base(document: DataYaml, storage: Storage) -> str:
 
 @dataclass(slots=True)
 class _Gathered:
-    """Packs by split name, what was wrong with them, and how many a remote storage did not hand over."""
+    """Packed files by split name, their faults, and the number of those that a remote storage could not read."""
 
     storage: Storage
     by_split: dict[str, list[Pack]] = field(default_factory=dict)
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unread: int = 0
 
@@ -139,7 +139,7 @@ def from_paths(
         paths: Absolute paths of shards.
         data: As the user gave them.
         wanted: Names of the splits to look at; all by default.
-        storage: Where they are.
+        storage: Where the paths are.
     """
     gathered = _Gathered(storage)
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
@@ -151,7 +151,7 @@ def from_paths(
             f"no data.yaml above {shown(data)}: it was read as tar shards, and class ids were not checked"
         )
         advice = "Write a data.yaml with names: and with train: and val: naming the shards."
-        gathered.faults.append(place("D001", detail, advice, Severity.INFO, file=root))
+        gathered.faults.append(dataset_fault("D001", detail, advice, Severity.INFO, file=root))
     return _dataset(gathered, root, data, near, classes, wanted)
 
 
@@ -185,28 +185,30 @@ def _add_value(gathered: _Gathered, document: DataYaml, split: str, value: str, 
             f"`{split}: {shown(value)}` names no tar shard, as other splits do; it was not scanned:"
             " loose files and shards are scanned one at a time"
         )
-        gathered.faults.append(place("D002", detail, "Scan its folder by itself.", Severity.WARNING, **where))
+        gathered.faults.append(
+            dataset_fault("D002", detail, "Scan its folder by itself.", Severity.WARNING, **where)
+        )
         return
     missing = {p: None for p in paths if not storage.isfile(p)}
     if missing:
         first = shown(next(iter(missing)), root)
         detail = f"`{split}: {shown(value)}`: {counted(len(missing), 'shard')} missing, first {first}"
         gathered.faults.append(
-            place("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where)
+            dataset_fault("D002", detail, "Copy it there, or correct the pattern.", Severity.ERROR, **where)
         )
     _add_shards(gathered, [p for p in paths if p not in missing], split, root)
 
 
 def _add_shards(gathered: _Gathered, paths: Sequence[str], split: str | None, root: str) -> None:
-    """Shards of a split, or each of the split that it says, once for every split that the folders in it name."""
-    for path, look in zip(paths, _looks(paths, split, gathered.storage), strict=True):
+    """Add shards to a split. If `split` is None, add each shard to every split that its name or its folders name."""
+    for path, start in zip(paths, _shard_starts(paths, split, gathered.storage), strict=True):
         own = split or shard_split(path)
-        if isinstance(look.error, OSError):
-            words = look.error.strerror or type(look.error).__name__
+        if isinstance(start.error, OSError):
+            words = start.error.strerror or type(start.error).__name__
             detail = f"the shard {shown(path, root)} cannot be read: {words}"
             gathered.unread += gathered.storage.remote
             gathered.faults.append(
-                place(
+                dataset_fault(
                     "D002",
                     detail,
                     "Check the path and its permissions.",
@@ -219,49 +221,49 @@ def _add_shards(gathered: _Gathered, paths: Sequence[str], split: str | None, ro
             gathered.notes.append(
                 f"{shown(path, root)} is compressed, which rules out random access: it is read from end to end"
             )
-            gathered.by_split.setdefault(own, []).append(Pack(path, "stream", 0, None, look.size))
-        elif split is not None:  # of one archive with several splits, that which the data.yaml asks for
-            only = split if split in look.splits and len(look.splits) > 1 else None
-            gathered.by_split.setdefault(split, []).append(Pack(path, "tar", 0, only, look.size))
+            gathered.by_split.setdefault(own, []).append(Pack(path, "stream", 0, None, start.size))
+        elif split is not None:  # in an archive with several splits only the split of the data.yaml is read
+            only = split if split in start.splits and len(start.splits) > 1 else None
+            gathered.by_split.setdefault(split, []).append(Pack(path, "tar", 0, only, start.size))
         else:
-            for name in look.splits:
-                only = name if len(look.splits) > 1 else None
-                gathered.by_split.setdefault(name, []).append(Pack(path, "tar", 0, only, look.size))
+            for name in start.splits:
+                only = name if len(start.splits) > 1 else None
+                gathered.by_split.setdefault(name, []).append(Pack(path, "tar", 0, only, start.size))
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What the start of a shard tells: size in bytes, splits of its members, or why it cannot be read."""
+class _ShardStart:
+    """What the start of a shard shows: size in bytes, splits of its members, or the error of reading it."""
 
     size: int = 0
     splits: Sequence[str] = ()
     error: OSError | None = None
 
 
-def _looks(paths: Sequence[str], split: str | None, storage: Storage) -> Iterable[_Look]:
-    """A look at each shard, in order; many at a time where each waits for a server."""
-    look = partial(_look, storage, split)
+def _shard_starts(paths: Sequence[str], split: str | None, storage: Storage) -> Iterable[_ShardStart]:
+    """The start of each shard, in order. In a remote storage many are read at a time."""
+    read = partial(_shard_start, storage, split)
     if not storage.remote:
-        return map(look, paths)
+        return map(read, paths)
     from sanitizer.storage.concurrent import concurrently
 
     for folder in {os.path.dirname(path) for path in paths}:
         storage.isdir(folder)  # listed once, and not by every thread
-    return concurrently(look, paths, lambda _: BEHIND_REQUESTS.smallest * 8)
+    return concurrently(read, paths, lambda _: BEHIND_REQUESTS.smallest * 8)
 
 
-def _look(storage: Storage, split: str | None, path: str) -> _Look:
+def _shard_start(storage: Storage, split: str | None, path: str) -> _ShardStart:
     try:
         size = cast("RemoteStorage", storage).known_size(path) if storage.remote else storage.size(path)
         if is_compressed(path):
-            return _Look(size)
-        return _Look(size, _splits_in(path, split or shard_split(path), storage, size))
+            return _ShardStart(size)
+        return _ShardStart(size, _splits_in(path, split or shard_split(path), storage, size))
     except OSError as error:
-        return _Look(error=error)
+        return _ShardStart(error=error)
 
 
 def _splits_in(path: str, own: str, storage: Storage, size: int) -> list[str]:
-    """Splits of the members: the shard's own, or in a tree of images/ and labels/ those that its folders name."""
+    """Splits of the members: that of the shard, or in a tree of images/ and labels/ those that the folders name."""
     with opener_in(storage, size)(path) as file:
         found: dict[str, None] = {}
         for number, name in enumerate(_names_of_pairs(TarWalk(ReadAhead(file)))):

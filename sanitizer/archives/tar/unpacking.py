@@ -1,8 +1,8 @@
-"""Compressed archives as `ReadAhead` shows plain ones, but forwards only, and never more bytes than their size allows.
+"""Reads compressed archives like `ReadAhead`, but forwards only, and up to a limit.
 
-A few hundred bytes of gzip, bzip2 or xz can stand for terabytes. How far an archive is unpacked follows from its own
-size (`limits.unpacked_limit`); where that ends, or where the compressed data is damaged, the archive ends, and
-`problem` says why.
+A few hundred bytes of gzip, bzip2 or xz can unpack to terabytes. So the limit depends on the size of the archive
+(`limits.unpacked_limit`). At the limit, or where the compressed data is damaged, the archive ends, and `problem` says
+why.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Unpacked:
     """The members of a compressed archive by offset, as in `ReadAhead`. Offsets only grow from call to call.
 
     Attributes:
-        size: Unpacked bytes, once the end was reached; before that a number that no archive has.
-        failed: Why a read of the compressed file failed, once one did.
-        problem: Why what was unpacked is not all of it, or None.
-        extension_limit: Bytes of extended headers that are read in all: they take long to read, and are packed best.
+        size: Number of unpacked bytes, once the end is reached; before that a number larger than any archive.
+        failed: The error of a read of the compressed file that failed, or None.
+        problem: Why the archive could not be unpacked to its end, or None.
+        extension_limit: The most bytes of extended headers that are read: they take long to read, and compress best.
     """
 
     def __init__(self, file: ReadAhead, limit: int | None = None) -> None:
@@ -48,12 +48,12 @@ class Unpacked:
 
     @property
     def failed(self) -> OSError | None:
-        """See the class."""
+        """The error of a read of the compressed file that failed, or None."""
         return self._file.failed
 
     @property
     def ended(self) -> bool:
-        """Whether all was unpacked that can be."""
+        """Whether the end of the archive, or of what can be unpacked, is reached."""
         return self.size != _UNKNOWN_SIZE
 
     def view(self, offset: int, length: int) -> bytes:
@@ -79,7 +79,7 @@ class Unpacked:
         return self._window[:length] if self._start == offset else b""
 
     def _next(self, at_most: int) -> bytes:
-        """Some more bytes; none at the end, which is where the data is damaged, too."""
+        """Unpack at most so many bytes more; b"" at the end, or where the data is damaged."""
         if self.ended:
             return b""
         data = b""
@@ -114,7 +114,7 @@ class Unpacked:
 
 
 class _Stream:
-    """Unpacks a file from its start to its end; compressed streams that follow each other are one."""
+    """Unpacks a file from its start to its end. Compressed streams that follow each other are read as one."""
 
     def __init__(self, file: ReadAhead) -> None:
         self._file = file
@@ -123,7 +123,7 @@ class _Stream:
         self._input = b""
 
     def read(self, at_most: int) -> bytes:
-        """Some bytes, one at least; none at the end.
+        """At least one byte; b"" at the end.
 
         Raises:
             DamagedError: The rest cannot be unpacked.
@@ -151,7 +151,7 @@ class _Stream:
                 return unpacked
 
     def _next_stream(self) -> bool:
-        """Go on with the stream that follows; False where none does."""
+        """Begin the next compressed stream; False where there is none."""
         rest = self._one.unused_data
         while len(rest) < 6 and (part := self._file.read(_PIECE_BYTES)):
             rest += part

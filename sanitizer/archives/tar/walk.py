@@ -1,7 +1,7 @@
-"""Members of a tar archive in order: plain headers read here, unusual ones by the standard library's tarfile.
+"""Walks the members of a tar archive. Unusual headers are read by tarfile of the standard library.
 
-What counts as a member, and where the archive ends, is as tarfile has it (its defaults, as WebDataset's reader uses
-them). Header layout: POSIX.1-1988 ustar, pax (POSIX.1-2001) and GNU as in the tar manual, "Basic Tar Format".
+Members and the end of the archive are the same as for tarfile with its defaults, which WebDataset's reader uses.
+Header layout: POSIX.1-1988 ustar, pax (POSIX.1-2001) and GNU as in the tar manual, "Basic Tar Format".
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Member:
     """One regular file of an archive.
 
     Attributes:
-        name: As stored, folders and all.
+        name: The name as stored, with its folders.
         start: Offset of its first byte in the archive.
         size: Length in bytes.
         header: Offset of its header.
-        sparse: How tarfile knows it, where its bytes do not stand in one piece.
+        sparse: The header as tarfile reads it, for a sparse member, whose bytes are in several pieces; else None.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Why an archive could not be read on.
+    """Where and why reading an archive ended early.
 
     Attributes:
-        offset: Byte of the archive.
+        offset: Byte of the archive where it is damaged.
         reason: What is wrong there, in words.
     """
 
@@ -71,7 +71,7 @@ class TarWalk:
     """Walks an archive once.
 
     Attributes:
-        damage: What ended the walk early, once it has ended.
+        damage: The damage that ended the walk early, or None.
         end: Offset where the walk ended: of the end mark, of the damage, or of the next header.
         skipped: Number of members so far that are links, devices or pipes.
     """
@@ -83,12 +83,12 @@ class TarWalk:
         self.damage: Damage | None = None
         self.skipped = 0
         self._library: tarfile.TarFile | None = None
-        self._everything_by_library = False
+        self._all_by_library = False
         self._last: Member | None = None
         self._extension_bytes = 0
 
     def __iter__(self) -> Iterator[Member]:
-        """Regular files in order. Ends at the end mark, at `stop`, or at damage; never raises for what is stored."""
+        """Regular files in order. Ends at the end mark, at `stop` or at damage. Never raises for the content."""
         view = self._archive.view
         while self.end < self._stop:
             at = self.end
@@ -98,7 +98,7 @@ class TarWalk:
             if len(head) < BLOCK:
                 self._break(min(at, self._archive.size), self._cut_off(len(head)))
                 return
-            found = None if self._everything_by_library else _plain(head)
+            found = None if self._all_by_library else _plain(head)
             try:
                 member = self._by_library(at) if found is None else self._take(at, *found)
             except (tarfile.TarError, RecursionError, ValueError, OverflowError, OSError) as error:
@@ -116,7 +116,7 @@ class TarWalk:
             yield member
 
     def content(self, member: Member) -> bytes | None:
-        """All bytes of a member; None where it is not there as a whole, or a sparse one is too large or damaged.
+        """All bytes of a member; None where it is cut off, or is sparse and too large or damaged.
 
         Raises:
             OSError: The archive cannot be read.
@@ -127,7 +127,7 @@ class TarWalk:
         return content if len(content) == member.size else None
 
     def _unfolded(self, member: Member, sparse: tarfile.TarInfo) -> bytes | None:
-        """A sparse member with its holes."""
+        """All bytes of a sparse member, its holes filled with zeros."""
         if member.size > limits.IMAGE_BYTES:
             return None
         content = bytearray(member.size)
@@ -147,7 +147,7 @@ class TarWalk:
         return bytes(content)
 
     def after_end(self) -> bool:
-        """Whether something follows the end mark: members that no usual reader sees."""
+        """Whether members follow the end mark, which usual readers do not see."""
         at = self.end
         while at < self._archive.size:
             block = self._archive.view(at, 1 << 16)
@@ -168,7 +168,7 @@ class TarWalk:
         return None
 
     def _cut_off(self, found: int) -> str:
-        """Why there is no whole header where one should be."""
+        """Why the header at the end is missing or cut off."""
         if self._archive.problem is not None:
             return self._archive.problem
         last = self._last
@@ -184,7 +184,7 @@ class TarWalk:
             # An empty archive, so that nothing is read yet.
             self._library = tarfile.open(fileobj=io.BytesIO(bytes(2 * BLOCK)), mode="r:")  # noqa: SIM115
         library = self._library
-        file = library.fileobj = _Careful(self._archive)  # type: ignore[assignment]
+        file = library.fileobj = _BoundedFile(self._archive)  # type: ignore[assignment]
         file.seek(at)
         info = _read_header(library)
         self._extension_bytes += limits.EXTENSION_BYTES - file.left
@@ -193,7 +193,7 @@ class TarWalk:
         if library.offset <= at or info.size < 0:
             raise tarfile.ReadError("a member of negative size")
         self.end = library.offset
-        self._everything_by_library |= bool(set(library.pax_headers) - {"comment"})
+        self._all_by_library |= bool(set(library.pax_headers) - {"comment"})
         if not info.isreg():
             self.skipped += not info.isdir()
             return None
@@ -203,8 +203,8 @@ class TarWalk:
 _LONGEST_PADDING = 1 << 20
 
 
-class _Careful:
-    """The archive as tarfile sees it while it reads one header: no more than a hostile one may claim.
+class _BoundedFile:
+    """The archive for tarfile while it reads one header: a limit stops headers that claim too many bytes.
 
     Attributes:
         left: Bytes that may still be read.
@@ -228,7 +228,7 @@ def _read_header(library: tarfile.TarFile) -> tarfile.TarInfo:
         return tarfile.TarInfo.fromtarfile(library)
     except (tarfile.TarError, OSError, RecursionError):
         raise
-    except Exception as error:  # tarfile does not expect every header that can be made
+    except Exception as error:  # a made-up header can raise errors that tarfile does not expect
         raise tarfile.ReadError(str(error) or type(error).__name__) from None
 
 
@@ -243,7 +243,7 @@ def _words(error: Exception) -> str:
 
 
 def _plain(head: bytes) -> tuple[int, str, int] | None:
-    """(type, name, size) of a header that needs no more than itself; None for all that the library must judge."""
+    """(type, name, size) of a plain header; None for a header that tarfile must read."""
     kind = head[156]
     numbers = _NUMBERS.match(head, 100)
     if numbers is None or kind not in _PLAIN_KINDS or head[329:345] not in _NO_DEVICE:

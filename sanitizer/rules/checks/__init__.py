@@ -9,12 +9,12 @@ A check is a plain function with a decorator, in a module of this package; add i
     def exif_rotated(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits: ...
 
     @dataset_check("duplicate-images")
-    def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]: ...
+    def duplicate_images(survey: Survey, params: Params) -> Iterable[DatasetFault]: ...
 
 `params` holds the rule's own parameters and `imgsz`. What the rule's message may name: everything a `when`
 rule of that scope may (see `columns.py`), `value`, `threshold`, and the `fields` of the Hits; for a dataset
-check the `values` of the Place, whose `rule` is the code. `check: reader` names no function: the reader
-of labels, images or the data.yaml reports the rule through a `Fault` or `Place`.
+check the `values` of the DatasetFault, whose `rule` is the code. `check: reader` names no function: the reader
+of labels, images or the data.yaml reports the rule through a `Fault` or `DatasetFault`.
 
 Precedence between rules needs no code here: a rule with `unless: [B002, B011]` is silent on the rows (scope
 row) or files (scope file) where one of those rules fires, even if that one is not selected.
@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sanitizer.dataset.tables import ChunkTables, Place, TaskSpec
+    from sanitizer.dataset.tables import ChunkTables, DatasetFault, TaskSpec
     from sanitizer.rules.hits import Hits, Params
     from sanitizer.rules.survey import Survey
 
     ChunkCheck = Callable[[ChunkTables, TaskSpec, Params], Hits]
-    DatasetCheck = Callable[[Survey, Params], Iterable[Place]]
+    DatasetCheck = Callable[[Survey, Params], Iterable[DatasetFault]]
     F = TypeVar("F", bound=Callable[..., object])
 
 Scope = Literal["row", "file", "dataset", "recipe"]
@@ -96,7 +96,7 @@ def file_check(name: str) -> Callable[[F], F]:
 
 
 def dataset_check(name: str) -> Callable[[F], F]:
-    """Register `f(survey, params) -> Iterable[Place]`."""
+    """Register `f(survey, params) -> Iterable[DatasetFault]`."""
     return _register("dataset", name)
 
 

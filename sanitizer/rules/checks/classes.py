@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import Place, RowKind
+from sanitizer.dataset.tables import DatasetFault, RowKind
 from sanitizer.rules.checks import dataset_check, row_check
 from sanitizer.rules.checks.geometry import no_hits
 from sanitizer.rules.hits import Hits
@@ -58,7 +58,7 @@ def class_no_integer(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hit
 
 
 @dataset_check("rare-class")
-def rare_class(survey: Survey, params: Params) -> Iterator[Place]:
+def rare_class(survey: Survey, params: Params) -> Iterator[DatasetFault]:
     """Classes without any row, and classes with far fewer than the median class.
 
     Where many classes are unused, one finding says so: the data.yaml is that of a larger dataset.
@@ -92,8 +92,10 @@ def rare_class(survey: Survey, params: Params) -> Iterator[Place]:
             yield _place(where, problem, n, limit)
 
 
-def _place(where: str | None, problem: str, value: float, threshold: float) -> Place:
-    return Place("C003", file=where, values={"problem": problem, "value": value, "threshold": threshold})
+def _place(where: str | None, problem: str, value: float, threshold: float) -> DatasetFault:
+    return DatasetFault(
+        "C003", file=where, values={"problem": problem, "value": value, "threshold": threshold}
+    )
 
 
 def _named(c: int, names: Mapping[int, str]) -> str:

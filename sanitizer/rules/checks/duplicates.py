@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import FileStatus, Place, RowKind
+from sanitizer.dataset.tables import DatasetFault, FileStatus, RowKind
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.copies import Copy, Likeness, find_copies
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataset_check("duplicate-images")
-def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]:
+def duplicate_images(survey: Survey, params: Params) -> Iterable[DatasetFault]:
     """D009: one place a copy, naming the first image of the dataset that it equals."""
     limits = _limits(params)
     for copy in find_copies(survey, limits):
@@ -30,7 +30,7 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[Place]:
         values: dict[str, object] = {"detail": _duplicate_words(survey, copy)}
         if copy.mean_difference is not None:
             values |= {"value": copy.mean_difference, "threshold": limits.max_mean_difference}
-        yield Place(
+        yield DatasetFault(
             "D009",
             file=image,
             image=image,
@@ -65,7 +65,7 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
 
 
 @dataset_check("conflicting-duplicates")
-def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
+def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[DatasetFault]:
     """D010: copies, by the limits of D009, whose label rows differ from those of their original."""
     copies = (c for c in find_copies(survey, _limits(params)) if _may_conflict(survey, c))
     while some := list(islice(copies, _COPIES_AT_ONCE)):
@@ -75,7 +75,7 @@ def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[Place]:
 _COPIES_AT_ONCE = 2048
 
 
-def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterator[Place]:
+def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterator[DatasetFault]:
     """Those of the copies whose label rows differ from those of their original; all these rows are read at once."""
     files: dict[str | None, int] = {}
     for copy in copies:
@@ -94,7 +94,7 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
         if agreement >= limit:
             continue
         image, label = survey.image_path(copy.index), survey.label_path(copy.index)
-        yield Place(
+        yield DatasetFault(
             "D010",
             file=label or image,
             image=image,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.sketch import AREA, ASPECT, BINS_PER_OCTAVE
 
@@ -25,7 +25,7 @@ LEAST_SPREAD = 2 / BINS_PER_OCTAVE
 
 
 @dataset_check("shape-outliers")
-def shape_outliers(survey: Survey, params: Params) -> Iterator[Place]:
+def shape_outliers(survey: Survey, params: Params) -> Iterator[DatasetFault]:
     """Boxes with a modified z-score over `max_z` in log size or log shape, one finding a box.
 
     Spread is measured below and above the median by themselves, as sizes in perspective are skewed.
@@ -78,8 +78,8 @@ def _in_words(measure: int, value: float, median: float, name: str) -> str:
     return f"box has {times} the area of the median {name} box"
 
 
-def _place(survey: Survey, pair: int, line: int, problem: str, score: float, limit: float) -> Place:
-    return Place(
+def _place(survey: Survey, pair: int, line: int, problem: str, score: float, limit: float) -> DatasetFault:
+    return DatasetFault(
         rule="B012",
         image=survey.image_path(pair),
         label=survey.label_path(pair),

@@ -1,4 +1,4 @@
-"""Pairs images with label files, and names those without a partner (D006, D007, D008, L009)."""
+"""Pairs loose images with their label files, and reports those without a partner (D006, D007, D008, L009)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.dataset_faults import place
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
-from sanitizer.dataset.tables import Place
+from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import shown
@@ -21,21 +20,21 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.dataset.listing import Folder, Listing
+    from sanitizer.dataset.listing import ListedFolder, Listing
     from sanitizer.dataset.split_images import SplitImages
 
-_NO_LABELS = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
+_NOT_LABEL_NAMES = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
               "predefined_classes.txt", "train.txt", "training.txt", "val.txt", "valid.txt", "validation.txt",
               "test.txt", "trainval.txt", "readme*.txt", "license*.txt", "licence*.txt", "requirements*.txt",
               "cmakelists.txt")  # fmt: skip
 
-_NO_LABEL = re.compile("|".join(map(fnmatch.translate, _NO_LABELS)))
+_NOT_LABEL = re.compile("|".join(map(fnmatch.translate, _NOT_LABEL_NAMES)))
 
 
 def is_label_name(name: str) -> bool:
     """Whether a file of that name, with no image beside it, is meant as labels: not classes.txt and the like."""
     lower = name.lower()
-    return lower.endswith(".txt") and not name.startswith(".") and _NO_LABEL.match(lower) is None
+    return lower.endswith(".txt") and not name.startswith(".") and _NOT_LABEL.match(lower) is None
 
 
 @dataclass(slots=True)
@@ -49,12 +48,12 @@ class _Orphan:
 
 
 @dataclass(slots=True)
-class Pairer:
-    """Pairs all splits of a dataset. `faults` has D006, D007, D008 and L009, each file once."""
+class FilePairer:
+    """Pairs all splits of a dataset. `faults` has D006, D007, D008 and L009; each file occurs once."""
 
     listing: Listing
     root: str
-    faults: list[Place] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     _paired: dict[str, set[str]] = field(default_factory=dict)
     _judged: set[tuple[str, str]] = field(default_factory=set)
     _lower_names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -90,7 +89,7 @@ class Pairer:
             detail = f"none of the {len(has)} images of train has a label file; training stops here"
             advice = f"Put the label files into {self._show(images.label_folders[0])}."
             self.faults.append(
-                place("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
+                dataset_fault("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
             )
         if not all(has) and not apart:
             for i in np.flatnonzero(~np.array(has)).tolist():
@@ -99,7 +98,7 @@ class Pairer:
         return has
 
     def _report_labels_apart(self, split: SplitImages, has: list[bool]) -> bool:
-        """One D006 for a whole split whose labels lie in a labels folder that training does not look into."""
+        """One D006 for a whole split whose labels lie in a folder where training does not look."""
         images = split.images
         if any(has) or not has or list(images.folders) != list(images.label_folders):
             return False
@@ -115,11 +114,13 @@ class Pairer:
             f" {self._show(found)}, but training looks beside the images, as no folder above them is called images"
         )
         advice = "Rename the folder of the images to `images`, beside `labels`."
-        self.faults.append(place("D006", detail, advice, Severity.ERROR, file=folder, split=split.name))
+        self.faults.append(
+            dataset_fault("D006", detail, advice, Severity.ERROR, file=folder, split=split.name)
+        )
         return True
 
     def _report_same_stem(self, split: SplitImages, f: int) -> None:
-        """D008: images of one folder whose names differ in the ending only."""
+        """D008: images of one folder whose names differ in the file extension only."""
         first: dict[str, str] = {}
         images = split.images
         for folder, name in zip(images.folder_index, images.names, strict=True):
@@ -130,7 +131,7 @@ class Pairer:
                 path, label = f"{images.folders[f]}/{name}", f"{images.label_folders[f]}/{stem}.txt"
                 detail = f"{shown(name)} and {shown(first[stem])} share one label file, {self._show(label)}"
                 self.faults.append(
-                    place(
+                    dataset_fault(
                         "D008", f"{detail}: training gives both the same boxes",
                         "Rename one image and its label, or delete the copy.",
                         file=path, image=path, label=label if self._exists(label) else None, split=split.name,
@@ -143,7 +144,7 @@ class Pairer:
         return name in self.listing.folder(folder).labels
 
     def _report_unlabelled(self, split: SplitImages, f: int, name: str, wanted: str) -> None:
-        """D006, or L009 where there is a label that only its ending hides."""
+        """D006, or L009 where training misses the label only because of its file extension."""
         image_dir, label_dir = split.images.folders[f], split.images.label_folders[f]
         if (image_dir, label_dir) in self._judged:
             return
@@ -159,7 +160,7 @@ class Pairer:
             advice = f"Rename the file to {shown(wanted)}."
             values = {"problem": detail, "detail": detail}
             self.faults.append(
-                Place(
+                DatasetFault(
                     "L009",
                     label,
                     path,
@@ -182,9 +183,9 @@ class Pairer:
             detail += f" ({shown(near)} differs in upper and lower case only)"
             advice = f"Rename {shown(near)} to {shown(wanted)}."
             self._paired[label_dir].add(near)
-        self.faults.append(place("D006", detail, advice, file=path, image=path, split=split.name))
+        self.faults.append(dataset_fault("D006", detail, advice, file=path, image=path, split=split.name))
 
-    def _near_label(self, folder: Folder, wanted: str) -> str | None:
+    def _near_label(self, folder: ListedFolder, wanted: str) -> str | None:
         """A label without image of its own whose name differs from the wanted one in case only."""
         near = self._lower_names.get(folder.path)
         if near is None:
@@ -195,7 +196,7 @@ class Pairer:
         return next((n for n in near.get(wanted.lower(), ()) if n not in own), None)
 
     def _find_orphans(self, splits: Sequence[SplitImages], lists: set[str]) -> list[_Orphan]:
-        """Labels to which no image of any split belongs, in every folder where labels are sought."""
+        """Labels without an image in any split, in every folder where training looks for labels."""
         orphans, seen = [], set()
         for number, split in enumerate(splits):
             sought = dict(zip(split.images.label_folders, split.images.folders, strict=True))
@@ -231,7 +232,9 @@ class Pairer:
                 detail += ": the rows are judged without image sizes"
                 advice = "Put the images beside them to have sizes, aspect ratios and the images checked too."
                 self.faults.append(
-                    place("D007", detail, advice, Severity.INFO, file=orphan.label_dir, split=split.name)
+                    dataset_fault(
+                        "D007", detail, advice, Severity.INFO, file=orphan.label_dir, split=split.name
+                    )
                 )
                 continue
             for name in orphan.names:
@@ -240,7 +243,9 @@ class Pairer:
                     f"no image of this name in {self._show(orphan.image_dir)}: training never reads this file"
                 )
                 advice = "Restore or rename the image, or delete the label file."
-                self.faults.append(place("D007", detail, advice, file=path, label=path, split=split.name))
+                self.faults.append(
+                    dataset_fault("D007", detail, advice, file=path, label=path, split=split.name)
+                )
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)

@@ -1,0 +1,163 @@
+"""What is wrong with the paths of splits in a data.yaml, in sentences (D001, D002, D004, D005)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
+from sanitizer.dataset.tables import dataset_fault
+from sanitizer.findings.finding import Severity
+from sanitizer.util.counting import counted
+from sanitizer.util.paths import is_inside, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sanitizer.dataset.data_yaml import DataYaml
+    from sanitizer.dataset.split_paths import Guess, LostPath, ResolvedSplit, SplitPaths
+    from sanitizer.dataset.tables import DatasetFault
+
+_STOPS = "training stops here"
+
+
+def split_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
+    """Every fault of the splits of a data.yaml, split by split, then what concerns several splits."""
+    declared = declared_path(document)
+    if declared is not None and "://" in declared:
+        yield _url_fault(document, "path", declared)
+    for split in found.resolved:
+        if split.n_values:
+            yield from _value_faults(document, split)
+        else:
+            yield _missing_fault(document, split)
+    yield from _base_faults(document, found)
+    yield from _outside_faults(document, found)
+
+
+def _value_faults(document: DataYaml, split: ResolvedSplit) -> Iterator[DatasetFault]:
+    """The paths of one split: too many, no paths at all, or paths that lead to nothing."""
+    name = split.name
+    if split.n_values > MAX_PATHS:
+        detail = f"`{name}:` lists {split.n_values:,} paths; only the first {MAX_PATHS:,} were looked for"
+        advice = "Name the folders that hold the images, or one .txt list of them."
+        yield _fault(document, "D002", detail, advice, Severity.ERROR, split.line, name)
+    for value, line in split.refused:
+        if isinstance(value, str):
+            yield _url_fault(document, name, value)
+        else:
+            detail = f"`{name}:` lists a {type(value).__name__}, not a path; {_STOPS}"
+            yield _fault(document, "D001", detail, "List paths only.", Severity.ERROR, line, name)
+    for i, lost in enumerate(split.lost):
+        # A guessed folder stands for the whole split, so only the first lost path names it.
+        guess = split.guess if i == 0 or split.guessed_path is None else None
+        yield _lost_fault(document, split, lost, guess)
+    if split.n_more_lost:
+        detail = f"`{name}:` lists {split.n_more_lost:,} more paths that do not exist; {_STOPS}"
+        yield _fault(document, "D002", detail, "Correct the list.", Severity.ERROR, split.line, name)
+
+
+def _lost_fault(
+    document: DataYaml, split: ResolvedSplit, lost: LostPath, guess: Guess | None
+) -> DatasetFault:
+    """D002 for a path that does not exist: an error where training needs the split."""
+    name, is_needed = split.name, split.name in ("train", "val")
+    places = " and ".join(dict.fromkeys(shown(path, split.root) for path in lost.looked_for))
+    stops = _STOPS if is_needed else "evaluation on it stops"
+    detail = f"`{name}: {shown(lost.value)}` does not exist (looked for {places}); {stops}"
+    advice = "Correct the path; it is taken from the dataset root."
+    if guess is not None:
+        detail += _guess_words(guess, name)
+        if guess.relative:
+            advice = f"Write `{name}: {guess.relative}`."
+    severity = Severity.ERROR if is_needed else Severity.WARNING
+    return _fault(document, "D002", detail, advice, severity, lost.line, name)
+
+
+def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
+    """D002 for a split that training needs and the data.yaml does not name."""
+    name, key, guess = split.name, f"`{split.name}:`", split.guess
+    detail = f"{key} is empty; {_STOPS}" if split.has_key else f"the key {key} is missing; {_STOPS}"
+    advice = f"Write {key} and the folder of its images."
+    if guess is not None:
+        detail += _guess_words(guess, name)
+        if guess.relative:
+            advice = f"Write `{name}: {guess.relative}`."
+    return _fault(document, "D002", detail, advice, Severity.ERROR, split.line or 1, name)
+
+
+def _guess_words(guess: Guess, name: str) -> str:
+    """What goes on after "training stops here": which folders look like the split, and whether one was scanned."""
+    if not guess.folders:
+        return ""
+    listed = ", ".join(f"{relative} ({counted(count, 'image')})" for relative, count in guess.folders)
+    if guess.relative is None:
+        return f". It could be one of {listed}; none was scanned"
+    return f". Found {listed} instead, scanned here as {name}"
+
+
+def _base_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
+    """D002 for each base folder that splits were found in, other than the one that `path:` leads to."""
+    names_by_base: dict[int, dict[str, None]] = {}
+    for split in found.resolved:
+        for each in split.found:
+            if each.base:
+                names_by_base.setdefault(each.base, {})[split.name] = None
+    folder, declared = os.path.dirname(document.path), declared_path(document) or ""
+    looked = " and ".join(shown(base) for base in found.training_bases)
+    for number, names in names_by_base.items():
+        base = found.bases[number]
+        where = "beside the yaml" if base == folder else f"in {shown(base, folder)}"
+        what = f"{', '.join(names)} found {where} instead"
+        if os.path.isabs(declared):
+            detail = f"`path: {shown(declared)}` does not hold the splits on this machine; {_STOPS} ({what})"
+            severity = Severity.ERROR
+        else:
+            detail = (
+                f"`path: {shown(declared)}` is taken from the folder in which training is started, not from the"
+                f" yaml's: from here training looks in {looked} and stops ({what})"
+            )
+            severity = Severity.WARNING
+        advice = "Leave `path:` out: then paths are taken from the folder of the yaml."
+        yield _fault(document, "D002", detail, advice, severity, document.line("path"))
+
+
+def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
+    """D005 for sources that are not below the dataset's folder."""
+    # A relative path without `..` leads out of the folder only through a link.
+    through_link = {
+        each.path
+        for split in found.resolved
+        for each in split.found
+        if ".." not in each.value and not os.path.isabs(each.value)
+    }
+    for split in found.splits:
+        for path in split.paths:
+            if is_inside(path, found.root):
+                continue
+            away = shown(os.path.relpath(path, found.root))
+            detail = f"`{split.name}:` leads to {away}, outside the dataset folder"
+            if path in through_link:
+                detail += f" (through a link; labels are then sought from {away}, not from where the link is)"
+            else:
+                detail += ": a copy of the folder would train on other images, or none"
+            advice = "Move the images into the dataset folder, or set `path:` to the folder that holds both."
+            yield _fault(document, "D005", detail, advice, None, split.line, split.name)
+
+
+def _url_fault(document: DataYaml, key: str, value: str) -> DatasetFault:
+    detail = f"`{key}: {shown(value)}` is a URL: training does not fetch it, takes it for a folder and stops"
+    advice = f"Download it yourself, look at it, then write the folder's path under `{key}:`."
+    return _fault(document, "D004", detail, advice, Severity.ERROR, document.line(key))
+
+
+def _fault(
+    document: DataYaml,
+    rule: str,
+    detail: str,
+    advice: str,
+    severity: Severity | None,
+    line: int | None,
+    split: str | None = None,
+) -> DatasetFault:
+    return dataset_fault(rule, detail, advice, severity, file=document.path, line=line, split=split)
