@@ -6,8 +6,6 @@ import copy
 import json
 import os
 import random
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import pytest
 from annotation_samples import make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from measured import MOST_MB, run_measured
 from PIL import Image
 from report_samples import flawed
 
@@ -480,12 +479,7 @@ def test_any_report_is_written_or_refused_in_a_sentence(
 
 # However large it is
 
-_MEASURED = """
-import resource, sys
-from sanitizer.cli import main
-status = main(sys.argv[1:])
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-"""
+_REPORT = "import sys; from sanitizer.cli import main; print(main(sys.argv[1:]))"
 LEAST = '{"rule": "a", "name": "a", "message": "a", "severity": "info", "image": "images/%d.jpg"}'
 LONG = "😀" + "x" * 8000
 TEXTS = ("message", "image", "label", "file", "suggestion", "class_name", "split", "fingerprint")
@@ -517,17 +511,6 @@ def test_memory_stays_under_a_gibibyte(
             file.write(f"{',' if i else ''}{item}")
         file.write(f"]{tail}")
     option, name = output
-    command = [
-        sys.executable,
-        "-c",
-        _MEASURED,
-        "report",
-        str(path),
-        option,
-        str(stranger.folder / name),
-        "--quiet",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    status, megabytes = map(int, done.stdout.split())
-    assert status in (0, 2), done.stderr
-    assert megabytes < 1024
+    run = run_measured(_REPORT, "report", path, option, stranger.folder / name, "--quiet", timeout_s=300)
+    assert run.stdout.split()[-1] in ("0", "2"), run.stderr
+    assert run.peak_mb < MOST_MB
