@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from example_files import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 GOOD = "0 0.5 0.5 0.4 0.3"
@@ -68,22 +66,6 @@ def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
         if path.is_file() and not path.is_symlink()
         if not (name := str(path.relative_to(folder))).startswith(".sanitize")
     }
-
-
-@contextlib.contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Fail where the block takes longer, as one does that waits for a FIFO."""
-
-    def stop(*_: object) -> None:
-        raise AssertionError(f"took longer than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def make_odd(path: Path, kind: str, elsewhere: Path) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOST_SECONDS = 10.0
 MOST_MB = 1024.0
@@ -66,22 +60,6 @@ def run_measured(code: str, *args: object, timeout_s: float = 60.0) -> Measured:
     assert ran.returncode == 0, ran.stderr
     stderr, _, used = ran.stderr.rstrip().rpartition("\n")
     return Measured(ran.stdout, stderr, *json.loads(used))
-
-
-@contextlib.contextmanager
-def ends_within(seconds: int = 10) -> Iterator[None]:
-    """TimeoutError where what stands in the block does not end; it interrupts waits of the operating system, too."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"not done after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 SCAN = """

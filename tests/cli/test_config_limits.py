@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from measured import SCAN, ends_within, run_measured
+from measured import MOST_SECONDS, SCAN, run_measured
+from strange_files import within
 from tiny_sets import tiny_set
 
 from sanitizer.cli import main
@@ -36,7 +37,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def refusal(dataset: Path, text: str) -> str:
     (dataset / "sanitize.yaml").write_text(text)
-    with ends_within(), pytest.raises(ConfigError) as error:
+    with within(MOST_SECONDS), pytest.raises(ConfigError) as error:
         load_config(str(dataset))
     (line,) = str(error.value).splitlines()
     assert len(line) < 1000
@@ -86,7 +87,7 @@ def test_a_pipe_named_by_the_user_is_refused_and_not_waited_for(
     dataset: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.mkfifo(dataset.parent / "pipe.yaml")
-    with ends_within():
+    with within(MOST_SECONDS):
         assert main(["scan", str(dataset), "--no-cache", option, str(dataset.parent / "pipe.yaml")]) == 2
     assert "no regular file" in capsys.readouterr().err
 
@@ -101,7 +102,7 @@ def test_a_pack_that_is_no_file_or_too_long_is_refused(tmp_path: Path, kind: str
     else:
         path.touch()
         os.truncate(path, 4 << 30)
-    with ends_within(), pytest.raises(PackError, match=r"no regular file|too long for a rule pack"):
+    with within(MOST_SECONDS), pytest.raises(PackError, match=r"no regular file|too long for a rule pack"):
         load_rules([str(path)])
 
 
@@ -140,7 +141,7 @@ def test_a_class_of_thousands_of_digits_is_a_name_that_no_class_has(
     (dataset / "sanitize.yaml").write_text(
         f"rules:\n  B001:\n    per_class:\n      '{'9' * 900}': {{max_ratio: 9}}\n"
     )
-    with ends_within():
+    with within(MOST_SECONDS):
         assert main(["scan", str(dataset), "--no-cache"]) in (0, 1)
     assert "the dataset has no class '999" in capsys.readouterr().err
 
@@ -173,7 +174,7 @@ PACKS = {
 def test_a_pack_beyond_a_limit_is_refused_in_a_sentence(tmp_path: Path, case: str) -> None:
     text, words = PACKS[case]
     (tmp_path / "own.yaml").write_text(text)
-    with ends_within(), pytest.raises(PackError) as error:
+    with within(MOST_SECONDS), pytest.raises(PackError) as error:
         load_rules([str(tmp_path / "own.yaml")])
     assert words in str(error.value)
     assert len(str(error.value)) < 2500
@@ -184,7 +185,7 @@ def test_rules_that_wait_for_each_other_in_a_long_row_are_no_deep_recursion(tmp_
         PACK.replace("X1", f"X{i}").replace("own", f"own-{i}") + f"  unless: [X{i + 1}]\n" for i in range(400)
     ]
     (tmp_path / "own.yaml").write_text("".join(rules) + PACK.replace("X1", "X400"))
-    with ends_within():
+    with within(MOST_SECONDS):
         assert "X400" in load_rules([str(tmp_path / "own.yaml")])
 
 

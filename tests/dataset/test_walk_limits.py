@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measured import SCAN, ends_within, run_measured
+from measured import MOST_SECONDS, SCAN, run_measured
+from strange_files import within
 from tiny_sets import tiny_set
 
 from sanitizer import scan
@@ -42,7 +43,7 @@ def test_a_list_that_is_no_file_is_named_and_not_waited_for(listed: Path, kind: 
         path.symlink_to("/dev/full")
     else:
         path.symlink_to("/proc/self/fd/0")
-    with ends_within():
+    with within(MOST_SECONDS):
         assert any("neither a folder nor a text list" in d for d in details(listed))
         assert read_image_list(str(path), []).error is not None
 
@@ -118,7 +119,7 @@ def test_a_split_that_is_everything_is_named_and_not_walked(
         split = "all"
     split = str(home) if split == "~" else split
     data.write_text(f"train: {split}\nval: images/val\n{NAMES}")
-    with ends_within():
+    with within(MOST_SECONDS):
         report = scan(data, cache=False, jobs=1)
     (finding,) = [f for f in report.findings if f.rule == "D002"]
     assert (finding.severity.label, finding.line) == ("error", 1)
@@ -130,7 +131,7 @@ def test_a_split_that_is_everything_is_named_and_not_walked(
 def test_a_path_that_is_the_whole_disk_is_not_walked(tmp_path: Path, text: str) -> None:
     data = tiny_set(tmp_path)
     data.write_text(text + NAMES)
-    with ends_within():
+    with within(MOST_SECONDS):
         assert main(["scan", str(data), "--no-cache"]) == 1
 
 
@@ -165,7 +166,7 @@ def test_folders_that_the_kernel_makes_up_are_left_out_of_a_walk(tmp_path: Path)
     tiny_set(tmp_path)
     for name in ("proc", "sys"):
         (tmp_path / "images" / "train" / name).symlink_to(f"/{name}")
-    with ends_within():
+    with within(MOST_SECONDS):
         found = [folder.path for folder in Listing().walk(str(tmp_path / "images"))]
     assert not [path for path in found if "/proc" in path or "/sys" in path]
 

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd, within
+from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd
+from strange_files import within
 
 from sanitizer.cli import main
 from sanitizer.fixes import fixing

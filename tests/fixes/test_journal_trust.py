@@ -24,8 +24,8 @@ from journals import (
     flawed_dataset,
     make_odd,
     ship_run,
-    within,
 )
+from strange_files import within
 
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from measured import MOST_MB, SCAN, ends_within, run_measured
+from measured import MOST_MB, MOST_SECONDS, SCAN, run_measured
 from PIL import Image
+from strange_files import within
 from tiny_sets import tiny_set
 
 from sanitizer import scan
@@ -117,7 +118,7 @@ def test_no_picture_takes_much_memory_or_time(tmp_path: Path, name: str, mode: s
 
 def read_one(path: Path, content: bytes, mode: str = "decode") -> ImageTable:
     path.write_bytes(content)
-    with ends_within():
+    with within(MOST_SECONDS):
         return read_images([str(path)], mode)  # type: ignore[arg-type]
 
 
@@ -221,7 +222,7 @@ def test_the_size_of_a_webp_file_stands_in_its_first_bytes(
 
 def test_an_image_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
-    with ends_within():
+    with within(MOST_SECONDS):
         assert thumbnail(str(tmp_path / "a.jpg")) is None
         with pytest.raises(OSError, match="no regular file"):
             open_image(str(tmp_path / "a.jpg"))
