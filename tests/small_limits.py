@@ -19,7 +19,7 @@ LIMITS = {
     "sanitizer.util.spill.ROWS_HELD": 10,
     "sanitizer.rules.checks.copies.ROWS_HELD": 10,
     "sanitizer.util.name_set.NAMES_HELD": 4,
-    "sanitizer.reports.summary_counts.UNITS_HELD": 3,
+    "sanitizer.reports.text.summary_counts.UNITS_HELD": 3,
     "sanitizer.reports.parquet.ROWS_AT_ONCE": 3,
 }
 

@@ -81,8 +81,8 @@ def _put_off(report: Report, path: str) -> Report:
 
 def print_text(report: Report, statistics: bool = False, quiet: bool = False) -> None:
     """Print the text report, coloured and shortened on a terminal."""
-    from sanitizer.reports.text import Style
-    from sanitizer.reports.text import pieces as lines_of
+    from sanitizer.reports.text.render import Style
+    from sanitizer.reports.text.render import pieces as lines_of
 
     style = Style(wants_colour(), shorten=sys.stdout.isatty(), summary=not quiet, statistics=statistics)
     print_pieces(lines_of(report, style), sys.stdout.encoding or "utf-8")

@@ -55,7 +55,7 @@ class Finding:
     Paths are POSIX, relative to the dataset root. x_center … height are normalised, as written in the file.
     `file` is what an editor should open: the label, else the image, else the data.yaml; of a finding about an image
     the image first. `n_more` is set where a finding stands for that many further rows of its file: `line` is the
-    first of them, and no other finding names any.
+    first of them, and no other finding names any. `cause` is the id of the cause (`Report.causes`) that explains it.
     """
 
     rule: str
@@ -82,6 +82,7 @@ class Finding:
     kind: FindingKind | None = None
     n_more: int | None = None
     fingerprint: str = ""
+    cause: str | None = None
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order of a report: by file, then place, then rule."""
@@ -109,6 +110,7 @@ COLUMNS: tuple[str, ...] = (
     "suggestion",
     "fix",
     "fingerprint",
+    "cause",
 )
 """Report columns, in the order that JSON and CSV write them."""
 JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more")

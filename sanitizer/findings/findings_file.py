@@ -23,7 +23,7 @@ CHARACTERS_OF_GROUP = 1 << 23
 _NAMES = tuple(f.name for f in fields(Finding))
 _REALS = frozenset(REAL_COLUMNS)
 _INTEGERS = frozenset(("line", "column", "n_more"))
-_FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name", "about", "kind")
+_FEW = ("rule", "name", "severity", "split", "suggestion", "fix", "class_name", "about", "kind", "cause")
 """Columns with few different values, which are stored and restored once each."""
 
 

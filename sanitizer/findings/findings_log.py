@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from sanitizer.findings.cause import CauseCounter
 from sanitizer.findings.finding import Finding, Tally, fingerprinted, with_fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from sanitizer.findings.cause import Cause, Hypothesis
     from sanitizer.findings.findings_file import FindingsFile
 
 FINDINGS_HELD = 100_000
@@ -24,10 +27,12 @@ class FindingLog:
 
     Attributes:
         note: Why very many findings were kept in memory, or None.
+        counts: (rule, split) to number of findings so far.
     """
 
     def __init__(self) -> None:
         self.note: str | None = None
+        self.counts: Counter[tuple[str, str | None]] = Counter()
         self._held: list[Finding] = []
         self._runs: list[tuple[int, FindingsFile]] = []
         """How many times a run was merged, and the run: in the order of what they hold, and so the oldest first."""
@@ -40,36 +45,43 @@ class FindingLog:
         """
         for f in findings:
             self._held.append(f)
+            self.counts[f.rule, f.split] += 1
             if self._limit is not None and len(self._held) > self._limit:
                 self._write_run()
 
-    def finish(self, known: frozenset[str] = frozenset()) -> tuple[Sequence[Finding], int]:
-        """(all findings but those with a known fingerprint, in report order; number of those left out).
+    def finish(
+        self, known: frozenset[str] = frozenset(), hypotheses: Sequence[Hypothesis] = ()
+    ) -> tuple[Sequence[Finding], int, tuple[Cause, ...]]:
+        """(all findings but the known ones, in report order; number of those left out; the causes of the others).
 
-        They are a list, or for very many a `FindingsFile`.
+        The findings are a list, or for very many a `FindingsFile`.
+
+        Args:
+            known: Fingerprints of findings that are left out.
+            hypotheses: Causes, in the order in which they claim findings.
         """
+        counter = CauseCounter(hypotheses)
         if not self._runs:
             ordered = fingerprinted(self._held)
-            kept = [f for f in ordered if f.fingerprint not in known] if known else ordered
-            return kept, len(ordered) - len(kept)
+            kept = list(counter.mark(f for f in ordered if f.fingerprint not in known))
+            return kept, len(ordered) - len(kept), counter.causes()
         from sanitizer.findings.findings_file import FindingsFile, write_findings
         from sanitizer.findings.findings_merge import merged
 
         self._write_run()
         counted, left_out = Tally(), 0
 
-        def kept_ones() -> Iterator[Finding]:
+        def new_ones() -> Iterator[Finding]:
             nonlocal left_out
             for f in with_fingerprints(merged([run for _, run in self._runs])):
                 if f.fingerprint in known:
                     left_out += 1
                 else:
-                    counted.add(f)
                     yield f
 
-        file = write_findings(kept_ones(), HOLDS)
+        file = write_findings(counted.counting(counter.mark(new_ones())), HOLDS)
         self._runs.clear()
-        return FindingsFile(file, counted), left_out
+        return FindingsFile(file, counted), left_out, counter.causes()
 
     def _write_run(self) -> None:
         """Move what is held to disk, sorted."""

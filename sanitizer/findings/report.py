@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.findings.cause import Cause, cause_record
 from sanitizer.findings.finding import (
     COLUMNS,
     WHOLE_COLUMNS,
@@ -83,6 +84,7 @@ class Report:
         kpt_shape: (number of keypoints, 2 or 3) as the data.yaml declares it, or (0, 0).
         files_only: Single files were named, so what the dataset as a whole lacks is not judged.
         dropped: The images that training would leave out, as findings write their paths; very many lie on disk.
+        causes: What explains many findings at once, the cause that frees most images first.
         unread: Files that a remote storage did not hand over, so that the report is not whole.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.preflight.checklist.preflight_record` makes it, or None.
@@ -100,6 +102,7 @@ class Report:
     kpt_shape: tuple[int, int] = (0, 0)
     files_only: bool = False
     dropped: Set[str] = frozenset()
+    causes: Sequence[Cause] = ()
     unread: int = 0
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
@@ -140,6 +143,7 @@ class Report:
             "class_counts": self.class_counts,
             "kpt_shape": list(self.kpt_shape),
             "files_only": self.files_only,
+            "causes": [cause_record(cause) for cause in self.causes],
             "dropped": None,
             **({"unread": self.unread} if self.unread else {}),
             **({} if self.probe is None else {"probe": self.probe}),

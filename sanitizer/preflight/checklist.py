@@ -11,8 +11,8 @@ from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.preflight.concerns import Concern, concerns, named
 from sanitizer.preflight.correction import train_command
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.summary import consequences
-from sanitizer.reports.summary_counts import SummaryCounts
+from sanitizer.reports.text.summary import consequences
+from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.findings.finding import Severity
 from sanitizer.preflight.correction import spelled, suggested
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.summary_counts import read_by_training
+from sanitizer.reports.text.summary_counts import read_by_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

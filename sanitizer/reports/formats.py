@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sanitizer.findings.report import Report
 
 FORMATS: dict[str, str] = {
-    "text": "text",
+    "text": "text.render",
     "json": "json_",
     "jsonl": "jsonl",
     "csv": "csv_",

@@ -7,9 +7,10 @@ import os
 from dataclasses import fields
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 from sanitizer.dataset.tables import TASKS
+from sanitizer.findings.cause import Cause, CauseFix
 from sanitizer.findings.finding import (
     ABOUTS,
     KINDS,
@@ -44,6 +45,7 @@ MAX_NAMES = 2_000_000
 MAX_RULES = 10_000
 """Rules, told apart by code and name, that findings may be of: summaries hold something for each."""
 MAX_KEYS = 100
+MAX_CAUSES = 1000
 MAX_CHARACTERS = 8192
 """Longest text of a finding: a path has no more than 4,096 bytes, a message has a few hundred."""
 CHARACTERS_HELD = 1 << 25
@@ -54,7 +56,7 @@ _READ_BYTES = 1 << 20
 
 _KEYS = frozenset(
     ("schema", "data", "root", "task", "summary", "notes", "class_counts", "names", "kpt_shape", "files_only",
-     "unread", "probe", "preflight")
+     "causes", "unread", "probe", "preflight")
 )  # fmt: skip
 _ALWAYS = frozenset(("rule", "name", "message"))
 _WHOLE = (*WHOLE_COLUMNS, "n_more")
@@ -64,6 +66,8 @@ _TEXTS = {
     if f.name not in ("severity", "about", "kind", *_WHOLE, *REAL_COLUMNS)
 }
 """Texts of a finding, and how long they may be."""
+_CAUSE_TEXTS = ("id", "name", "sentence", "training", "way_out")
+_CAUSE_COUNTS = ("images", "explains", "files")
 _COUNTS = tuple(f.name for f in fields(Summary) if f.name not in ("splits", "elapsed_s"))
 _SPLIT_COUNTS = tuple(f.name for f in fields(SplitCounts) if f.name != "split")
 
@@ -157,6 +161,7 @@ def _report(data: Mapping[str, Any]) -> Report:
         kpt_shape=_kpt_shape(data),
         files_only=data.get("files_only") is True,
         dropped=data.get("dropped") or frozenset(),
+        causes=_causes(data),
         unread=_count(data, "unread"),
         probe=_object(data, "probe") if "probe" in data else None,
         preflight=_object(data, "preflight") if "preflight" in data else None,
@@ -267,6 +272,29 @@ def _finding(record: object, number: int, built_in: Mapping[str, Rule]) -> Findi
 def _chosen(record: Mapping[str, Any], name: str, choices: Sequence[T], default: T) -> T:
     """The record's value, the default where it has none of these choices."""
     return record[name] if name in record and record[name] in choices else default
+
+
+def _causes(data: Mapping[str, Any]) -> tuple[Cause, ...]:
+    """The causes of the report; none in reports of earlier versions."""
+    records = _list(data, "causes", [])
+    if len(records) > MAX_CAUSES:
+        _refuse(f"{len(records):,} causes, and no more than {MAX_CAUSES:,} are read")
+    return tuple(_cause(record, number) for number, record in enumerate(records, 1))
+
+
+def _cause(record: object, number: int) -> Cause:
+    what = f"cause {number}"
+    if not isinstance(record, dict):
+        _refuse(f"{what} is {_shown(record)}, no object")
+    known: dict[str, Any] = {name: _bounded(_text(record, name), what) for name in _CAUSE_TEXTS}
+    known |= {name: _count(record, name, f" of {what}") for name in _CAUSE_COUNTS}
+    reading = record.get("reading")
+    return Cause(
+        **known,
+        evidence=tuple(_bounded(text, what) for text in _texts(record, "evidence")[:MAX_KEYS]),
+        fix=_chosen(record, "fix", (None, *get_args(CauseFix)), None),
+        reading=_bounded(reading, what) if isinstance(reading, str) else None,
+    )
 
 
 def _kpt_shape(data: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The main job, top to bottom: find the dataset, read it chunk by chunk, run the rules, report."""
+"""The main job, top to bottom: find the dataset, read it chunk by chunk, run the rules, form causes, report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sanitizer.archives.finding import find_dataset
+from sanitizer.diagnosis.diagnose import diagnose
 from sanitizer.findings.findings_log import FindingLog
 from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings
@@ -139,8 +140,9 @@ def scan_dataset(
     log.extend(dataset_findings(survey, ruleset))
     not_compared = dataset.storage.failed.keys() - failed
     notes += _remote_notes(job, unread, sorted(not_compared))
-    findings, suppressed = log.finish(known)
-    notes += [log.note] if log.note else []
+    hypotheses, failures = diagnose(survey, log.counts)
+    findings, suppressed, causes = log.finish(known, hypotheses)
+    notes += [*failures, *([log.note] if log.note else [])]
     return Report(
         data=dataset.data,
         root=dataset.storage.url(dataset.root),
@@ -154,6 +156,7 @@ def scan_dataset(
         kpt_shape=dataset.kpt_shape,
         files_only=dataset.files_only,
         dropped=_dropped_images(survey),
+        causes=causes,
         unread=unread + len(not_compared),
     )
 

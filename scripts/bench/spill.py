@@ -131,7 +131,7 @@ def reports_of(n: int, formats: Sequence[str]) -> None:
     log = FindingLog()
     with Stage("findings: log"):
         log.extend(findings(n))
-        logged, _ = log.finish()
+        logged, _, _ = log.finish()
     summary = Summary(
         n // 3, n // 3, n, n // 3, 0, 0, (SplitCounts("train", n // 3, n // 3, n, 0, 0, 0),), 1.0
     )

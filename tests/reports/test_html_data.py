@@ -20,7 +20,7 @@ from sanitizer.reports.html.build import PageNotes, script_safe_json, write_page
 from sanitizer.reports.html.cards import OUT_OF_SIGHT
 from sanitizer.reports.html.data import title_of
 from sanitizer.reports.html.pool import share_out
-from sanitizer.reports.summary import summary_lines
+from sanitizer.reports.text.summary import summary_lines
 from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:

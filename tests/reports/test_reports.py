@@ -23,8 +23,8 @@ from sanitizer.findings.report import Report, Summary
 from sanitizer.reports.common import ReportError
 from sanitizer.reports.csv_ import text_of
 from sanitizer.reports.formats import FORMATS, format_of, render, write
-from sanitizer.reports.text import Style
-from sanitizer.reports.text import render as render_text
+from sanitizer.reports.text.render import Style
+from sanitizer.reports.text.render import render as render_text
 from sanitizer.util.escape import encodable, inert, legible
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -31,8 +31,8 @@ from sanitizer.findings.finding import Finding, Severity
 from sanitizer.findings.findings_log import FindingLog
 from sanitizer.reports.formats import FORMATS, render, write
 from sanitizer.reports.html.build import write_page
-from sanitizer.reports.text import Style
-from sanitizer.reports.text import render as render_text
+from sanitizer.reports.text.render import Style
+from sanitizer.reports.text.render import render as render_text
 from sanitizer.rules.sketch import ShapeSketch
 from sanitizer.rules.survey import ChunkSummary, Survey, SurveyBuilder
 from sanitizer.util.name_set import NameSetBuilder, SpilledNames

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sanitizer import __version__
 from sanitizer.findings.finding import COLUMNS, count_by_rule, count_by_severity
 from sanitizer.reports.common import plain, plain_record
-from sanitizer.reports.summary import consequences, next_step, summary_lines
-from sanitizer.reports.summary_counts import SummaryCounts
+from sanitizer.reports.text.summary import consequences, next_step, summary_lines
+from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.escape import encodable, legible
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.common import rules_of
-from sanitizer.reports.summary_counts import SummaryCounts
+from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sanitizer.findings.report import Report
-    from sanitizer.reports.summary_counts import Reasons
+    from sanitizer.reports.text.summary_counts import Reasons
     from sanitizer.rules.language.pack import Rule
 
     Paint = Callable[[str, str], str]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
-from sanitizer.reports.summary import summary_lines
-from sanitizer.reports.summary_counts import files_by_rule
+from sanitizer.reports.text.causes import cause_lines
+from sanitizer.reports.text.summary import summary_lines
+from sanitizer.reports.text.summary_counts import files_by_rule
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def render(report: Report, style: Style = PLAIN) -> str:
 
 def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
     """The report as text, line by line: findings as `LABEL:LINE:COLUMN: CODE message`, then the summary."""
-    lines = iter(_statistics(report, style)) if style.statistics else _finding_lines(report, style)
+    lines = iter(_statistics(report, style)) if style.statistics else _told(report, style)
     some = False
     for line in lines:
         some = True
@@ -67,12 +69,26 @@ def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
             yield f"{line}\n"
 
 
+def _told(report: Report, style: Style) -> Iterator[str]:
+    """The causes, then every finding that no cause explains."""
+    if report.causes:
+        yield from cause_lines(report, style.paint)
+        explained = sum(cause.explains for cause in report.causes)
+        if explained < len(report.findings):
+            yield ""
+    yield from _finding_lines(report, style)
+
+
 def _finding_lines(report: Report, style: Style) -> Iterator[str]:
     prefix = prefix_below_cwd(report) if report.files_only else ""
     totals = count_by_rule(report.findings)
+    if report.causes:
+        totals = Counter(f.rule for f in report.findings if f.cause is None)
     long_runs = {code for code, n in totals.items() if style.shorten and n > LONG_RUN}
     shown = dict.fromkeys(long_runs, 0)
     for f in report.findings:
+        if f.cause is not None:
+            continue
         if f.rule in long_runs:
             shown[f.rule] += 1
             if shown[f.rule] > SHOWN_OF_LONG_RUN:

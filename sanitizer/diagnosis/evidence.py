@@ -1,0 +1,59 @@
+"""What families of causes look at: the dataset, its survey, findings in numbers, and a sample of its label rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.diagnosis.label_sample import LabelSample, read_sample
+from sanitizer.util.spill import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.rules.survey import Survey
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A scanned dataset, before its findings have causes.
+
+    Attributes:
+        survey: The whole dataset, summed up.
+        counts: (rule, split) to number of findings.
+    """
+
+    survey: Survey
+    counts: Mapping[tuple[str, str | None], int]
+
+    @property
+    def dataset(self) -> Dataset:
+        """What was found, with the pairs of packed files."""
+        return self.survey.dataset
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What rows were judged as."""
+        return self.survey.spec
+
+    def count(self, *rules: str) -> int:
+        """Number of findings of these rules."""
+        return sum(n for (rule, _), n in self.counts.items() if rule in rules)
+
+    @cached_property
+    def labels(self) -> LabelSample:
+        """Rows of label files from all over the dataset, as they are written. Read when first asked for."""
+        return read_sample(self.survey)
+
+    def pairs_where(self, column: str) -> NDArray[np.int64]:
+        """Numbers of the pairs for which a column of the survey is true or not 0, as `Survey` counts pairs."""
+        values = getattr(self.survey, column)
+        parts = [part.start + np.flatnonzero(values[part]) for part in blocks(len(self.survey))]
+        return np.concatenate([np.zeros(0, np.int64), *parts])

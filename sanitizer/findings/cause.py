@@ -1,0 +1,104 @@
+"""A cause: what happened to the dataset as a whole, told once for the many findings that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sanitizer.findings.finding import Finding
+
+CauseFix = Literal["safe", "unsafe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a report says of a cause.
+
+    Attributes:
+        id: What findings name it by, such as "percent-coordinates"; once in a report.
+        name: The family in a few words, as a title.
+        sentence: What happened, in one sentence with numbers.
+        evidence: What speaks for it and against it, each a sentence with numbers.
+        training: What training does because of it.
+        way_out: The one edit or command that makes it right.
+        fix: What `fix` can do about all of it: "safe", "unsafe", or None where it does nothing.
+        reading: The reading (`sanitizer.labels.readings`) by which `fix` writes the rows anew; None without one.
+        images: Images that training would use, or use rightly, without it.
+        explains: Number of findings that it explains.
+        files: Number of files that these findings are about.
+    """
+
+    id: str
+    name: str
+    sentence: str
+    evidence: tuple[str, ...] = ()
+    training: str = ""
+    way_out: str = ""
+    fix: CauseFix | None = None
+    reading: str | None = None
+    images: int = 0
+    explains: int = 0
+    files: int = 0
+
+
+def cause_record(cause: Cause) -> dict[str, Any]:
+    """A cause as one object of the JSON report."""
+    record = asdict(cause)
+    record["evidence"] = list(cause.evidence)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A cause before its findings are counted.
+
+    Attributes:
+        cause: What will be said of it.
+        claims: Whether a finding comes of it.
+    """
+
+    cause: Cause
+    claims: Callable[[Finding], bool]
+
+
+class CauseCounter:
+    """Gives each finding the id of the first cause that claims it, and counts what each cause explains.
+
+    Args:
+        hypotheses: In the order in which they are asked.
+    """
+
+    def __init__(self, hypotheses: Sequence[Hypothesis] = ()) -> None:
+        self._hypotheses = hypotheses
+        self._explains = [0] * len(hypotheses)
+        self._files = [0] * len(hypotheses)
+        self._last_file: list[str | None] = [None] * len(hypotheses)
+
+    def mark(self, findings: Iterator[Finding]) -> Iterator[Finding]:
+        """The findings, which come in report order, each with its `cause`."""
+        for finding in findings:
+            for i, hypothesis in enumerate(self._hypotheses):
+                if hypothesis.claims(finding):
+                    self._count(i, finding)
+                    break
+            yield finding
+
+    def _count(self, i: int, finding: Finding) -> None:
+        finding.cause = self._hypotheses[i].cause.id
+        self._explains[i] += 1
+        file = finding.file or ""
+        if file != self._last_file[i]:
+            self._last_file[i] = file
+            self._files[i] += 1
+
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes that explain anything, with their counts; the one that frees most images first."""
+        counted = [
+            replace(hypothesis.cause, explains=explains, files=files)
+            for hypothesis, explains, files in zip(self._hypotheses, self._explains, self._files, strict=True)
+            if explains
+        ]
+        return tuple(sorted(counted, key=lambda cause: (-cause.images, -cause.explains)))

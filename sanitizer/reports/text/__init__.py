@@ -1,0 +1,1 @@
+"""Text for people: causes, findings, and the summary in plain words."""
