@@ -78,7 +78,7 @@ class Piece:
 
     @property
     def most_pairs(self) -> int:
-        """No pair of it has this number or a higher one."""
+        """A number above those of all its pairs."""
         return len(self)
 
     def halves(self) -> tuple[Piece, ...]:
@@ -101,7 +101,7 @@ class PackPiece(Piece):
 
     @property
     def most_pairs(self) -> int:
-        """More than it has images or labels: what is left out of it goes by the numbers of these."""
+        """A number above those of all its images and labels, by which files are left out."""
         return (self.stop - self.start) // 512 + 1
 
     def halves(self) -> tuple[Piece, ...]:

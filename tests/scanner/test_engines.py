@@ -31,7 +31,7 @@ from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.scanner.engines.local import run_locally
 from sanitizer.scanner.engines.memory import Memory, Throttle, memory_left
 from sanitizer.scanner.engines.pool import PIECES_PER_WORKER
-from sanitizer.scanner.engines.ray_ import Parcel, judge_on_node
+from sanitizer.scanner.engines.ray_ import PieceWithNames, judge_on_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +127,7 @@ def test_pieces_come_in_order_whatever_the_number_of_workers(data_yaml: Path, jo
     job = job_for(data_yaml)
     todo = list(pieces(job.dataset, 4))
     assert len(todo) > 8
-    judged = list(run_locally(job, None, iter(todo), jobs, tell=pytest.fail))
+    judged = list(run_locally(job, None, iter(todo), jobs, add_note=pytest.fail))
     assert [piece for piece, _ in judged] == todo
     for piece, results in judged:
         (here,) = judge(job, None, piece)
@@ -147,7 +147,7 @@ def test_pieces_are_asked_for_as_they_are_needed(data_yaml: Path) -> None:
             yield piece
 
     most_ahead = 0
-    for handed_over, _ in enumerate(run_locally(job, None, counted(), 2, tell=pytest.fail)):
+    for handed_over, _ in enumerate(run_locally(job, None, counted(), 2, add_note=pytest.fail)):
         most_ahead = max(most_ahead, taken - handed_over)
     assert taken > 30
     assert 2 <= most_ahead <= 2 * PIECES_PER_WORKER
@@ -155,7 +155,7 @@ def test_pieces_are_asked_for_as_they_are_needed(data_yaml: Path) -> None:
 
 def test_workers_are_gone_when_nobody_asks_any_more(data_yaml: Path) -> None:
     job = job_for(data_yaml)
-    results = run_locally(job, None, pieces(job.dataset, 4), 2, tell=pytest.fail)
+    results = run_locally(job, None, pieces(job.dataset, 4), 2, add_note=pytest.fail)
     next(results)
     assert len(multiprocessing.active_children()) == 2
     results.close()  # type: ignore[attr-defined]
@@ -555,20 +555,20 @@ def test_ray_that_is_not_installed_is_said_to_be(data_yaml: Path, monkeypatch: p
 
 def test_a_node_of_another_version_or_without_the_files_says_so(data_yaml: Path, tmp_path: Path) -> None:
     job = job_for(data_yaml)
-    parcel = Parcel.of(job.dataset, Piece(0, 0, 4))
+    piece_with_names = PieceWithNames.of(job.dataset, Piece(0, 0, 4))
     with pytest.raises(EngineError, match=r"has sanitize .* where 0\.0\.0 asks: install the same"):
-        judge_on_node(job, "0.0.0", str(tmp_path), parcel, NOTHING)
+        judge_on_node(job, "0.0.0", str(tmp_path), piece_with_names, NOTHING)
     with pytest.raises(EngineError, match="does not see /nowhere: all nodes need the dataset"):
-        judge_on_node(job, __version__, "/nowhere", parcel, NOTHING)
+        judge_on_node(job, __version__, "/nowhere", piece_with_names, NOTHING)
 
 
 def test_a_piece_judged_on_its_own_is_the_piece_judged_in_its_split(data_yaml: Path, tmp_path: Path) -> None:
     job = job_for(data_yaml)
     bare = replace(job, dataset=replace(job.dataset, splits=()))
     for piece in pieces(job.dataset, 4):
-        parcel = Parcel.of(job.dataset, piece)
-        assert [len(split) for split in parcel.splits] == [len(piece)]
-        (there,) = judge_on_node(bare, __version__, str(tmp_path), parcel, NOTHING)
+        piece_with_names = PieceWithNames.of(job.dataset, piece)
+        assert [len(split) for split in piece_with_names.splits] == [len(piece)]
+        (there,) = judge_on_node(bare, __version__, str(tmp_path), piece_with_names, NOTHING)
         (here,) = judge(job, None, piece)
         assert there.findings == here.findings
         assert np.array_equal(there.summary.label_digest, here.summary.label_digest)

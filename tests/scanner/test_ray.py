@@ -116,7 +116,7 @@ def test_a_cluster_that_is_no_more_is_not_waited_for(
     (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     with pytest.raises(ConnectionError):
-        ray_._knock(ray_._address_of_this_machine())
+        ray_._check_listening(ray_._address_of_this_machine())
 
 
 @pytest.mark.parametrize("name", PUBLISHED_SETS)
@@ -201,8 +201,8 @@ def test_a_bucket_is_read_with_the_credentials_of_the_nodes(
         submit = ray_._Cluster._submit
 
         def watched(self: Any, piece: Any, left_out: Any) -> Any:
-            parcel = ray_.Parcel.of(self._dataset, piece)
-            sent.append(pickle.dumps((self._bare_job, self._place, parcel)))
+            piece_with_names = ray_.PieceWithNames.of(self._dataset, piece)
+            sent.append(pickle.dumps((self._bare_job, self._place, piece_with_names)))
             return submit(self, piece, left_out)
 
         monkeypatch.setattr(ray_._Cluster, "_submit", watched)
@@ -378,7 +378,7 @@ def test_a_node_whose_version_does_not_know_what_it_is_handed_says_so(
     def set_up() -> None:
         import sanitizer.scanner.engines.ray_
 
-        del sanitizer.scanner.engines.ray_.Parcel
+        del sanitizer.scanner.engines.ray_.PieceWithNames
 
     with connected_through(set_up), pytest.raises(EngineError, match="has another sanitize: `pip install"):
         scan(shared_data / "ultralytics_coco8", engine="ray")

@@ -20,7 +20,7 @@ Engine = Literal["local", "ray"]
 
 
 def run_job(
-    job: Job, jobs: int | None, progress: bool, engine: Engine, tell: Callable[[str], None]
+    job: Job, jobs: int | None, progress: bool, engine: Engine, add_note: Callable[[str], None]
 ) -> Iterator[ChunkResult]:
     """Judge every piece and hand its results over as soon as all before it were: none is kept here.
 
@@ -29,7 +29,7 @@ def run_job(
         jobs: Pieces judged at once; None leaves it to the engine.
         progress: Show a bar on stderr.
         engine: "local", or "ray" for a Ray cluster.
-        tell: Given sentences on how it went, for the report's notes.
+        add_note: Given sentences on how it went, for the report's notes.
 
     Raises:
         EngineError: The engine is not there or cannot do it.
@@ -38,12 +38,12 @@ def run_job(
     if engine == "ray":
         from sanitizer.scanner.engines.ray_ import run_on_ray
 
-        for _, results in _with_bar(run_on_ray(job, todo, jobs, tell), job.dataset, progress):
+        for _, results in _with_bar(run_on_ray(job, todo, jobs, add_note), job.dataset, progress):
             yield from results
         return
     cache = job.cache()
     pieces_of = Counter[str]()
-    for piece, results in _with_bar(run_locally(job, cache, todo, jobs, tell), job.dataset, progress):
+    for piece, results in _with_bar(run_locally(job, cache, todo, jobs, add_note), job.dataset, progress):
         pieces_of[job.dataset.splits[piece.split].name] += 1
         yield from results
     if cache is not None:

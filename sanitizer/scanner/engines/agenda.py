@@ -22,7 +22,7 @@ DEATHS_TO_SUSPECT = 2
 
 
 @dataclass(slots=True)
-class Task(Generic[Work]):
+class QueuedPiece(Generic[Work]):
     """A piece under way. `number` is its place among all, `deaths` how many processes ended over it."""
 
     number: int
@@ -38,13 +38,13 @@ class Agenda(Generic[Work, Result]):
     """
 
     def __init__(self, pieces: Iterable[Work]) -> None:
-        self._fresh = (Task(number, piece) for number, piece in enumerate(pieces))
-        self._again: deque[Task[Work]] = deque()
+        self._fresh = (QueuedPiece(number, piece) for number, piece in enumerate(pieces))
+        self._again: deque[QueuedPiece[Work]] = deque()
         self._done: dict[int, tuple[Work, Result]] = {}
         self._n_taken = self._n_handed_over = 0
-        self.suspects: deque[Task[Work]] = deque()
+        self.suspects: deque[QueuedPiece[Work]] = deque()
 
-    def take(self, window: int) -> Task[Work] | None:
+    def take(self, window: int) -> QueuedPiece[Work] | None:
         """The next task, if fewer than `window` are under way or wait for one before them; None for none."""
         if self._again:
             return self._again.popleft()
@@ -54,11 +54,11 @@ class Agenda(Generic[Work, Result]):
         self._n_taken += task is not None
         return task
 
-    def put_back(self, task: Task[Work]) -> None:
+    def put_back(self, task: QueuedPiece[Work]) -> None:
         """A task was lost through no fault of its own: it comes next."""
         self._again.appendleft(task)
 
-    def blame(self, task: Task[Work]) -> None:
+    def blame(self, task: QueuedPiece[Work]) -> None:
         """A process ended over this task: it comes again, or is a suspect from now on."""
         task.deaths += 1
         if task.deaths < DEATHS_TO_SUSPECT:
@@ -66,7 +66,7 @@ class Agenda(Generic[Work, Result]):
         else:
             self.suspects.append(task)
 
-    def finish(self, task: Task[Work], result: Result) -> None:
+    def finish(self, task: QueuedPiece[Work], result: Result) -> None:
         """Keep a result until those of all tasks before were handed over."""
         self._done[task.number] = task.piece, result
 
@@ -77,7 +77,7 @@ class Agenda(Generic[Work, Result]):
             self._n_handed_over += 1
             yield done
 
-    def unfinished(self) -> Iterator[Task[Work]]:
+    def unfinished(self) -> Iterator[QueuedPiece[Work]]:
         """Everything that was put back or is a suspect, then all that was never taken, in order."""
         lost = sorted([*self._again, *self.suspects], key=lambda task: task.number)
         self._again.clear()

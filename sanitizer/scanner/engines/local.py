@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sanitizer.scanner.cache import ChunkCache
     from sanitizer.scanner.chunks import Job, Piece
     from sanitizer.scanner.engines.agenda import Judged
-    from sanitizer.scanner.engines.memory import Probe
+    from sanitizer.scanner.engines.memory import ReadMemory
 
 PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 1 if sys.platform == "linux" else 100}
 """Below this, starting processes costs more than it saves. Decoders are what crashes, so where a process costs but
@@ -34,8 +34,8 @@ def run_locally(
     cache: ChunkCache | None,
     pieces: Iterable[Piece],
     jobs: int | None,
-    tell: Callable[[str], None],
-    memory: Probe = memory_left,
+    add_note: Callable[[str], None],
+    memory: ReadMemory = memory_left,
 ) -> Iterator[Judged]:
     """Judge every piece, in order, in `jobs` processes; None takes the cores there are, when it is worth it.
 
@@ -47,7 +47,7 @@ def run_locally(
         cache: What is known already, or None.
         pieces: Asked for one at a time, as they are needed.
         jobs: Worker processes.
-        tell: Given sentences on how it went, for the report's notes.
+        add_note: Given sentences on how it went, for the report's notes.
         memory: Says how much memory is left.
     """
     jobs = processes_for(job.dataset, job.mode, jobs)
@@ -57,7 +57,9 @@ def run_locally(
         from sanitizer.scanner.engines.pool import Pool
 
         _load_readers(job.mode)
-        return Pool(partial(judge, job, cache), judge_alone, Throttle(jobs, memory, tell), tell).run(pieces)
+        return Pool(partial(judge, job, cache), judge_alone, Throttle(jobs, memory, add_note), add_note).run(
+            pieces
+        )
     return ((piece, judge(job, cache, piece)) for piece in pieces)
 
 

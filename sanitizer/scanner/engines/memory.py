@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Probe = Callable[[], "Memory | None"]
+    ReadMemory = Callable[[], "Memory | None"]
 
 LEAST_FREE_BYTES = 512 << 20
 LEAST_FREE_SHARE = 0.1
@@ -70,18 +70,27 @@ class Throttle:
 
     Args:
         jobs: The most there may ever be.
-        probe: Says how much memory is left.
-        tell: Given one sentence when memory is short for the first time.
-        look_every_s: Seconds for which an answer of `probe` is good.
+        read_memory: Says how much memory is left.
+        add_note: Given one sentence when memory is short for the first time.
+        look_every_s: Seconds for which an answer of `read_memory` is good.
 
     Attributes:
         was_short: Memory has been short at some time.
     """
 
     def __init__(
-        self, jobs: int, probe: Probe, tell: Callable[[str], None], look_every_s: float = LOOK_EVERY_S
+        self,
+        jobs: int,
+        read_memory: ReadMemory,
+        add_note: Callable[[str], None],
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._jobs, self._probe, self._tell, self._look_every_s = jobs, probe, tell, look_every_s
+        self._jobs, self._read_memory, self._add_note, self._look_every_s = (
+            jobs,
+            read_memory,
+            add_note,
+            look_every_s,
+        )
         self._allowed = jobs
         self._next_look = 0.0
         self.was_short = False
@@ -91,7 +100,7 @@ class Throttle:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + self._look_every_s
-            left = self._probe()
+            left = self._read_memory()
             if left is not None:
                 self._adapt(left)
         return self._allowed
@@ -102,7 +111,7 @@ class Throttle:
             self._allowed = max(1, self._allowed // 2)
             if not self.was_short:
                 self.was_short = True
-                self._tell(
+                self._add_note(
                     f"memory ran short ({left.available / 1e9:.1f} GB left): fewer files were read at a time, "
                     "at a lower priority"
                 )

@@ -29,7 +29,7 @@ class Pool(Generic[Work, Result]):
         alone: The result of a piece over which processes ended. It is handed the piece, and what calls `function`
             in a process of its own: None where that process ends.
         throttle: Says how many workers may be at work.
-        tell: Given sentences on how it went.
+        add_note: Given sentences on how it went.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Pool(Generic[Work, Result]):
         function: Callable[[Work], Result],
         alone: Callable[[Work, Callable[..., Result | None]], Result],
         throttle: Throttle,
-        tell: Callable[[str], None],
+        add_note: Callable[[str], None],
     ) -> None:
-        self._function, self._alone, self._throttle, self._tell = function, alone, throttle, tell
+        self._function, self._alone, self._throttle, self._add_note = function, alone, throttle, add_note
         self._workers: list[Worker] = []
 
     def run(self, pieces: Iterable[Work]) -> Iterator[tuple[Work, Result]]:
@@ -56,7 +56,7 @@ class Pool(Generic[Work, Result]):
                 else:
                     return
         except NoProcessLivesError:
-            self._tell("worker processes ended whatever they did: files were read by a single process")
+            self._add_note("worker processes ended whatever they did: files were read by a single process")
             for task in agenda.unfinished():
                 agenda.finish(task, self._function(task.piece))
                 yield from agenda.ready()

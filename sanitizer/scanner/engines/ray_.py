@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Pack
     from sanitizer.scanner.chunks import ChunkResult, Job
-    from sanitizer.scanner.engines.agenda import Judged, Task
+    from sanitizer.scanner.engines.agenda import Judged, QueuedPiece
     from sanitizer.storage.remote import RemoteStorage
 
     _Agenda = Agenda[Piece, list[ChunkResult]]
@@ -40,13 +40,13 @@ SENT_AHEAD = 2
 PIECES_PER_TASK = 4
 """Pieces under way or waiting for one before them, for each task at once."""
 COUNT_CORES_EVERY_S = 5.0
-KNOCK_S = 10.0
+CONNECT_S = 10.0
 MOST_LOSSES = 20
 """Times that nodes may be lost with the same piece before the cluster is taken to be unable to do it."""
 
 
 def run_on_ray(
-    job: Job, pieces: Iterable[Piece], jobs: int | None, tell: Callable[[str], None]
+    job: Job, pieces: Iterable[Piece], jobs: int | None, add_note: Callable[[str], None]
 ) -> Iterator[Judged]:
     """Judge every piece, in order, on the cluster of RAY_ADDRESS, or one that runs here, or else one of our own.
 
@@ -54,17 +54,17 @@ def run_on_ray(
         job: What every worker must know; it is put into the object store once, without the names of files.
         pieces: Asked for one at a time, as they are needed.
         jobs: Tasks at a time; None takes the cores of the cluster, whatever they are from one moment to the next.
-        tell: Given sentences on how it went, for the report's notes.
+        add_note: Given sentences on how it went, for the report's notes.
 
     Raises:
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
-    with connected(tell) as ray:
+    with connected(add_note) as ray:
         yield from _Cluster(ray, job, jobs).run(pieces)
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class PieceWithNames:
     """A piece, and what a node needs of the dataset to judge it: not the names of all other files.
 
     Attributes:
@@ -78,7 +78,7 @@ class Parcel:
     packs: Sequence[Pack] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset, piece: Piece) -> Parcel:
+    def of(cls, dataset: Dataset, piece: Piece) -> PieceWithNames:
         """What is to be sent for a piece of this dataset."""
         if isinstance(piece, PackPiece):
             splits = [Split.empty(split.name) for split in dataset.splits]
@@ -88,7 +88,7 @@ class Parcel:
 
 
 def judge_on_node(
-    job: Job, version: str, place: str | None, parcel: Parcel, left_out: LeftOut
+    job: Job, version: str, place: str | None, piece_with_names: PieceWithNames, left_out: LeftOut
 ) -> list[ChunkResult]:
     """Judge a piece where this runs.
 
@@ -96,7 +96,7 @@ def judge_on_node(
         job: Its dataset has no pairs, and the local disk for its storage.
         version: Of sanitize, where the job comes from.
         place: A folder that must be here, or the URL of the storage; None where there is nothing to check.
-        parcel: The piece.
+        piece_with_names: The piece.
         left_out: Files that are not to be read.
 
     Raises:
@@ -109,8 +109,10 @@ def judge_on_node(
         raise EngineError(
             f"node {_node()} does not see {place}: all nodes need the dataset under the same path, as on a shared disk"
         )
-    dataset = replace(job.dataset, splits=parcel.splits, packs=parcel.packs, storage=storage)
-    return judge(replace(job, dataset=dataset), None, parcel.piece, left_out)
+    dataset = replace(
+        job.dataset, splits=piece_with_names.splits, packs=piece_with_names.packs, storage=storage
+    )
+    return judge(replace(job, dataset=dataset), None, piece_with_names.piece, left_out)
 
 
 def _reached(url: str) -> RemoteStorage:
@@ -147,7 +149,7 @@ class _Cluster:
         self._job = ray.put(self._bare_job)
         # Retries are counted here: Ray's own would not tell a lost node from a file that ends every process.
         self._judge = ray.remote(num_cpus=1, max_retries=0)(judge_on_node)
-        self._running: dict[Any, Task[Piece]] = {}
+        self._running: dict[Any, QueuedPiece[Piece]] = {}
         self._losses: dict[int, int] = {}
         self._at_once = 1
         self._count_again = 0.0
@@ -195,8 +197,8 @@ class _Cluster:
         return self._at_once
 
     def _submit(self, piece: Piece, left_out: LeftOut) -> Any:
-        parcel = Parcel.of(self._dataset, piece)
-        return self._judge.remote(self._job, __version__, self._place, parcel, left_out)
+        piece_with_names = PieceWithNames.of(self._dataset, piece)
+        return self._judge.remote(self._job, __version__, self._place, piece_with_names, left_out)
 
     def _collect(self, agenda: _Agenda) -> None:
         """Wait for one task and keep its results."""
@@ -284,7 +286,7 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def connected(tell: Callable[[str], None]) -> Iterator[Any]:
+def connected(add_note: Callable[[str], None]) -> Iterator[Any]:
     """Be connected to a cluster; gives the module `ray`. A connection that was there before stays.
 
     Raises:
@@ -297,18 +299,18 @@ def connected(tell: Callable[[str], None]) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody agreed to be counted
     # Ray prints on stdout what becomes of workers, whatever it was told; stdout is the report's.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-        _connect(ray, tell)
+        _connect(ray, add_note)
         try:
             yield ray
         finally:
             ray.shutdown()
 
 
-def _connect(ray: Any, tell: Callable[[str], None]) -> None:
+def _connect(ray: Any, add_note: Callable[[str], None]) -> None:
     """To the cluster of RAY_ADDRESS; without one, to a cluster that runs here, or one that is started for this."""
     address = os.environ.get("RAY_ADDRESS") or "auto"
     try:
-        _knock(_address_of_this_machine() if address == "auto" else address)
+        _check_listening(_address_of_this_machine() if address == "auto" else address)
         _init(ray, address=address)
     except Exception as error:
         if address != "auto":
@@ -324,7 +326,7 @@ def _connect(ray: Any, tell: Callable[[str], None]) -> None:
             _init(ray, address="local", include_dashboard=False)
         except Exception as failure:
             raise EngineError(f"no Ray cluster can be started here: {first_line(failure)}") from failure
-        tell(
+        add_note(
             "no Ray cluster runs here and RAY_ADDRESS names none: one was started on this machine for the scan"
         )
 
@@ -352,10 +354,10 @@ def _address_of_this_machine() -> str:
         return ""
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Raise OSError where nobody listens at host:port: Ray itself would try for minutes."""
     import socket
 
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()

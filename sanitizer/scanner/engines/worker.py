@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-    from sanitizer.scanner.engines.agenda import Task
+    from sanitizer.scanner.engines.agenda import QueuedPiece
 
 LOWER_PRIORITY = 10
 """Niceness of workers while memory is short."""
@@ -50,9 +50,9 @@ class Worker:
         with _interrupts_put_off(), processes.no_strange_imports():
             self._process.start()
         theirs.close()
-        self.sent: deque[Task[Any]] = deque()
+        self.sent: deque[QueuedPiece[Any]] = deque()
 
-    def send(self, task: Task[Any]) -> None:
+    def send(self, task: QueuedPiece[Any]) -> None:
         """Give it a task, to be done after those it has."""
         self.sent.append(task)
         self.request(task.piece)
