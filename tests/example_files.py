@@ -6,6 +6,7 @@ image images/train/example.jpg of 640x480 with its label, and a clean pair in th
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import zlib
@@ -149,6 +150,7 @@ def _write(folder: Path, path: str, content: object) -> None:
         raise ValueError(f"{path}: no file can be made of {kind!r}")
 
 
+@functools.lru_cache(maxsize=256)  # making a picture takes as long as scanning a small dataset
 def image_bytes(spec: str, path: str) -> bytes:
     """Content of an image file.
 
