@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 settings.register_profile("reproducible", derandomize=True, database=None)
 if os.environ.get("CI"):
     settings.load_profile("reproducible")
+settings.register_profile("quick", max_examples=20)  # a fifth: `scripts/test quick` names it, see effort.py
 
 NUMBERS = itertools.count()
 SHARED_DATA = Path(os.environ.get("SANITIZE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -42,6 +43,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers see what a test replaces, whether or not an earlier test loaded torch."""
     if sys.platform == "linux":
         monkeypatch.setattr("sanitizer.util.processes.start_method", lambda: "fork")
+
+
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test asks for no workers its own process reads its few files: forking takes longer than reading."""
+    monkeypatch.setattr("sanitizer.scanner.engines.local.usable_cores", lambda: 1)
 
 
 @pytest.fixture(scope="session")

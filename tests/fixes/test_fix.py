@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import examples
 from example_files import build
 from flawed_labels import label_texts
 from hypothesis import HealthCheck, given, settings
@@ -550,7 +551,9 @@ def test_a_file_changed_while_the_fix_is_at_work(
     assert (folder / "labels/train/b.txt").read_text() == FLAWED
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(label_texts(), min_size=1, max_size=3), st.booleans())
 def test_undo_of_any_fix_gives_every_byte_back(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], unsafe: bool

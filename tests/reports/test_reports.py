@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import jsonschema
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_samples import ROOT, RULES, clean, finding, flawed, report
@@ -433,7 +434,9 @@ any_text = st.text(st.characters(exclude_characters="\x00"), min_size=1, max_siz
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(name=any_text, message=any_text, path=any_text)
 def test_no_text_breaks_a_format(name: str, message: str, path: str) -> None:
     r = report(
