@@ -426,7 +426,10 @@ class Disk:
         return call
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize(
+    "code",
+    [errno.ENOSPC, *(pytest.param(code, marks=pytest.mark.slow) for code in (errno.EROFS, errno.EACCES))],
+)
 @pytest.mark.parametrize("lasting", [False, True])
 def test_what_cannot_be_written_leaves_everything_as_it_was(
     lasting: bool,

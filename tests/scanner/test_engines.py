@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from example_files import image_bytes
+from PIL import Image
 
 import sanitizer.scanner.chunks
 from sanitizer import Report, __version__, scan
@@ -182,7 +183,7 @@ def long_scan(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     for kind in ("images", "labels"):
         (tmp_path / kind).mkdir()
     picture = tmp_path / "picture.jpg"
-    picture.write_bytes(image_bytes("3000x2000", "picture.jpg"))
+    Image.new("RGB", (3000, 2000)).save(picture)
     for i in range(1500):
         os.link(picture, tmp_path / "images" / f"{i}.jpg")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [a]\n")

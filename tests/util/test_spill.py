@@ -196,7 +196,9 @@ with small_limits():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
-@pytest.mark.parametrize("size", [0, 3, 100, 700, 4000])
+@pytest.mark.parametrize(
+    "size", [0, 700, *(pytest.param(size, marks=pytest.mark.slow) for size in (3, 100, 4000))]
+)
 def test_a_file_that_cannot_grow_ends_the_scan_with_a_sentence(
     size: int, flawed_set: Path, scratch: Path
 ) -> None:
