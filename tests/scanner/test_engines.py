@@ -266,7 +266,9 @@ scan(sys.argv[1], jobs=2, images="header", cache=False)
 
 
 @forked
-@pytest.mark.parametrize("how", BUSY)
+@pytest.mark.parametrize(
+    "how", [*list(BUSY)[-2:], *(pytest.param(how, marks=pytest.mark.slow) for how in list(BUSY)[:-2])]
+)
 def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(
     data_yaml: Path, tmp_path: Path, how: str
 ) -> None:
