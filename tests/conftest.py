@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from html_pages import Opener
     from playwright.sync_api import Browser, Page
 
+# Tests run side by side, each on a core of its own: more threads, as PyTorch takes by itself, wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Under CI every run tries the same examples, so that a red run is about the change; elsewhere they are new each time.
 settings.register_profile("reproducible", derandomize=True, database=None)
 if os.environ.get("CI"):
