@@ -551,6 +551,7 @@ class _Answers(BaseHTTPRequestHandler):
     """Answers as the test says: `pages` maps a path to a body, or to a function that answers."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # each answer would wait 40 ms
     pages: ClassVar[dict[str, Any]] = {}
 
     def handle(self) -> None:
