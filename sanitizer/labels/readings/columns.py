@@ -27,7 +27,7 @@ _SEMICOLON_OR_BLANK = re.compile(r"\s*;\s*|\s+")
 def fits_task(tokens: Sequence[str], spec: TaskSpec) -> bool:
     """Whether training for the task takes a row: its number of columns, its class, its coordinates."""
     numbers = numbers_of(tokens)
-    if numbers is None or not _has_columns(len(tokens), spec):
+    if numbers is None or not has_columns(len(tokens), spec):
         return False
     class_id, *rest = numbers
     if class_id % 1 or class_id < 0 or (spec.nc is not None and class_id >= spec.nc):
@@ -37,9 +37,10 @@ def fits_task(tokens: Sequence[str], spec: TaskSpec) -> bool:
     return is_normalised(places)
 
 
-def _has_columns(n: int, spec: TaskSpec) -> bool:
+def has_columns(n: int, spec: TaskSpec) -> bool:
+    """Whether training for the task takes rows of so many columns; in a detection set the box around a polygon."""
     return {
-        "detect": n == BOX_COLUMNS,
+        "detect": n == BOX_COLUMNS or (n >= MIN_POLYGON_COLUMNS and n % 2 == 1),
         "segment": n >= MIN_POLYGON_COLUMNS and n % 2 == 1,
         "obb": n == OBB_COLUMNS,
         "pose": n == pose_columns(spec),

@@ -1,0 +1,187 @@
+"""Rows with columns too many: confidence, track id, instance id; class names for ids; commas. Coordinates are right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
+from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.parts import parts_where
+from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing, told
+from sanitizer.labels.readings import READINGS
+from sanitizer.labels.readings.columns import has_columns, is_id
+from sanitizer.labels.readings.coordinates import centre, whole
+from sanitizer.labels.readings.oriented import ANGLE_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.diagnosis.evidence import Evidence
+    from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
+    from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.findings.cause import Hypothesis
+
+RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
+ASKED = (
+    "confidence",
+    "track-id",
+    "confidence-and-track-id",
+    "instance-id",
+    "second-confidence",
+    "class-names",
+    "comma-separated",
+    "decimal-commas",
+)
+_ARE = {
+    "confidence": "end in a confidence (0 to 1), as prediction files do",
+    "track-id": "end in a whole number, such as a track id",
+    "confidence-and-track-id": "end in a confidence and a track id, as tracking results do",
+    "instance-id": "have an instance id behind the class",
+    "second-confidence": "have a confidence behind the class",
+    "class-names": "begin with the class's name in place of its id",
+    "comma-separated": "have commas or semicolons between columns, where training splits at blanks",
+    "decimal-commas": "are written with decimal commas",
+}
+_NAMES = {
+    "confidence": "a confidence as last column",
+    "track-id": "a track id as last column",
+    "confidence-and-track-id": "confidence and track id as last columns",
+    "instance-id": "an instance id behind the class",
+    "second-confidence": "a confidence behind the class",
+    "class-names": "class names for ids",
+    "comma-separated": "commas between columns",
+    "decimal-commas": "decimal commas",
+}
+_WAYS_OUT = {
+    "class-names": "write each class's id, as data.yaml numbers them, in place of its name",
+    "comma-separated": "put blanks between columns",
+    "decimal-commas": "write decimal points",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    reading: str
+    rows: Sequence[tuple[SampleFile, SampleRow]]
+    fitting: Sequence[bool]
+    rivals: Sequence[str]
+    right_rows: int
+    is_sure: bool
+    task: str
+
+
+def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Causes for rows that would be right without a column, or with another separator."""
+    if not evidence.count(*RULES):
+        return
+    spec = evidence.spec
+    files = [file for file in evidence.labels.files if _wrong_rows(file, spec)]
+    for part, found in parts_where(files, lambda part: _judge(part, spec)):
+        yield told(_writing(part, found, evidence), evidence)
+
+
+def _wrong_rows(file: SampleFile, spec: TaskSpec) -> list[SampleRow]:
+    """Rows whose number of columns is not that of the task, or whose columns are not all numbers."""
+    return [
+        row
+        for row in file.rows
+        if not has_columns(len(row.tokens), spec)
+        or any(v != v for v in row.numbers)
+        or (len(row.tokens) == 7 and is_id(row.tokens[-1]))
+    ]
+
+
+def _judge(part: Part, spec: TaskSpec) -> _Found | None:
+    rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)]
+    if spec.task == "obb" and any(len(row.tokens) == ANGLE_COLUMNS for _, row in rows):
+        return None
+    fits = {name: [_fits(name, file, row, spec) for file, row in rows] for name in ASKED}
+    open_ = [name for name in ASKED if almost_all(sum(fits[name]), len(rows))]
+    if not open_:
+        return None
+    right_rows = sum(len(file.rows) for file in part.files) - len(rows)
+    best, *rivals = open_
+    enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
+    same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)
+    return _Found(best, rows, fits[best], rivals, right_rows, enough and same and not right_rows, spec.task)
+
+
+def _converted(
+    reading: str, rows: Sequence[tuple[SampleFile, SampleRow]], spec: TaskSpec
+) -> list[list[str] | None]:
+    return [READINGS[reading].convert(row.tokens, file.size_px, spec) for file, row in rows]
+
+
+def _fits(reading: str, file: SampleFile, row: SampleRow, spec: TaskSpec) -> bool:
+    """Whether the row without its odd column is a good one that lies in its image."""
+    tokens = READINGS[reading].convert(row.tokens, file.size_px, spec)
+    if tokens is None:
+        return False
+    read = type(row)(row.line, tuple(tokens), tuple(map(float, tokens)))
+    only = type(file)(file.pair, file.split, file.label, file.size_px, (read,), file.whole)
+    boxes = gather([only], spec)
+    return bool(len(boxes) and place(boxes, centre, whole).fits.all())
+
+
+def _writing(part: Part, found: _Found, evidence: Evidence) -> Writing:
+    reading, n = found.reading, len(found.rows)
+    are, name = _ARE[reading], _NAMES[reading]
+    cause_id = reading
+    if found.rivals and not found.is_sure:
+        cause_id, name = "extra-column", "a column too many"
+        are = " or ".join([are, *(_ARE[rival] for rival in found.rivals)])
+    if not found.is_sure and not found.right_rows:
+        are = f"probably {are}"
+    misfits: dict[str, set[int]] = {}
+    for (file, row), fits in zip(found.rows, found.fitting, strict=True):
+        if not fits:
+            misfits.setdefault(file.label, set()).add(row.line)
+    return Writing(
+        cause_id,
+        name,
+        part,
+        part.files,
+        n,
+        sum(found.fitting),
+        are,
+        list(_evidence(found)),
+        "every image with such a row is left out, with all its rows",
+        _WAYS_OUT.get(reading, "export the labels again without that column, or delete it")
+        + ("" if found.is_sure else "; fix leaves these rows alone"),
+        UNREADABLE - {"C001", "C002"}
+        | (COORDINATES if n and len(found.rows[0][1].tokens) == 7 else frozenset()),
+        reading if found.is_sure else None,
+        misfits={label: frozenset(lines) for label, lines in misfits.items()},
+    )
+
+
+def _evidence(found: _Found) -> Iterator[str]:
+    n_fit, n = sum(found.fitting), len(found.rows)
+    counted = Counter(len(row.tokens) for _, row in found.rows)
+    if len(counted) == 1 and found.reading not in ("class-names", "comma-separated", "decimal-commas"):
+        yield f"{n:,} rows have {next(iter(counted))} columns, and {found.task} rows {_needs(found)}"
+    yield f"read so, {n_fit:,} of {n:,} are good rows that lie in their image"
+    if found.reading in ("confidence", "track-id", "confidence-and-track-id"):
+        last = sorted(found.rows[i][1].numbers[-1] for i in range(n) if found.fitting[i])
+        yield f"the last column goes from {last[0]:g} to {last[-1]:g}"
+    if found.reading == "instance-id":
+        ids = {row.tokens[1] for _, row in found.rows}
+        yield f"the second column holds {len(ids):,} different whole numbers, such as {min(ids)}"
+    for rival in found.rivals:
+        yield f"nothing tells this from rows that {_ARE[rival]}"
+    if found.right_rows:
+        yield f"against it: {found.right_rows:,} rows of the same files are right as they are"
+    elif not found.is_sure and not found.rivals:
+        yield f"{n:,} row{'s are' if n > 1 else ' is'} few to tell by"
+
+
+def _needs(found: _Found) -> str:
+    return {
+        "detect": "need 5",
+        "segment": "an odd number from 7 on",
+        "obb": "need 9",
+        "pose": "those of a box and its keypoints",
+    }[found.task]
