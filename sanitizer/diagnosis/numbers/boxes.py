@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,7 @@ def _coordinates(
 ) -> tuple[Sequence[float], Sequence[float], bool] | None:
     """(four numbers, bounds of keypoints, whether it is a box) of a row; None where it is none of them."""
     n = len(numbers)
-    if not np.isfinite(numbers).all():
+    if not all(map(math.isfinite, numbers)):
         return None
     if n == BOX_COLUMNS:
         return numbers[1:], _NO_POINTS, True

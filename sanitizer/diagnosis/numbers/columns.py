@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sanitizer.diagnosis.label_sample import SampleRow
 from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
+    from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
     from sanitizer.findings.cause import Hypothesis
 
 RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
+MOST_ROWS, FIRST_LOOK = 50, 40
+"""Rows of a file that are asked, and rows of all of which half must fit before the rest are looked at."""
 ASKED = (
     "confidence",
     "track-id",
@@ -62,10 +65,25 @@ _WAYS_OUT = {
 }
 
 
+_Row = tuple["SampleFile", SampleRow]
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """A reading of the rows of a part that training cannot read, and what speaks for it.
+
+    Attributes:
+        reading: Its name.
+        rows: Those rows.
+        fitting: Which of them fit.
+        rivals: Other readings that fit as well.
+        right_rows: Rows of the same files that training can read.
+        is_sure: `fix` may write the rows anew.
+        task: Of the dataset.
+    """
+
     reading: str
-    rows: Sequence[tuple[SampleFile, SampleRow]]
+    rows: Sequence[_Row]
     fitting: Sequence[bool]
     rivals: Sequence[str]
     right_rows: int
@@ -95,35 +113,38 @@ def _wrong_rows(file: SampleFile, spec: TaskSpec) -> list[SampleRow]:
 
 
 def _judge(part: Part, spec: TaskSpec) -> _Found | None:
-    rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)]
+    rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)[:MOST_ROWS]]
     if spec.task == "obb" and any(len(row.tokens) == ANGLE_COLUMNS for _, row in rows):
         return None
-    fits = {name: [_fits(name, file, row, spec) for file, row in rows] for name in ASKED}
+    fits = {name: _fits(name, rows, spec) for name in ASKED}
     open_ = [name for name in ASKED if almost_all(sum(fits[name]), len(rows))]
     if not open_:
         return None
-    right_rows = sum(len(file.rows) for file in part.files) - len(rows)
+    right_rows = sum(len(file.rows) - len(_wrong_rows(file, spec)) for file in part.files)
     best, *rivals = open_
     enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
     same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)
     return _Found(best, rows, fits[best], rivals, right_rows, enough and same and not right_rows, spec.task)
 
 
-def _converted(
-    reading: str, rows: Sequence[tuple[SampleFile, SampleRow]], spec: TaskSpec
-) -> list[list[str] | None]:
+def _converted(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[list[str] | None]:
     return [READINGS[reading].convert(row.tokens, file.size_px, spec) for file, row in rows]
 
 
-def _fits(reading: str, file: SampleFile, row: SampleRow, spec: TaskSpec) -> bool:
-    """Whether the row without its odd column is a good one that lies in its image."""
-    tokens = READINGS[reading].convert(row.tokens, file.size_px, spec)
-    if tokens is None:
-        return False
-    read = type(row)(row.line, tuple(tokens), tuple(map(float, tokens)))
-    only = type(file)(file.pair, file.split, file.label, file.size_px, (read,), file.whole)
-    boxes = gather([only], spec)
-    return bool(len(boxes) and place(boxes, centre, whole).fits.all())
+def _fits(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[bool]:
+    """Whether each row, without what is odd about it, is a good one that lies in its image."""
+    fits = [tokens is not None for tokens in _converted(reading, rows[:FIRST_LOOK], spec)]
+    if 2 * sum(fits) < len(fits):
+        return [False] * len(rows)
+    converted = _converted(reading, rows, spec)
+    read = [
+        replace(file, rows=(SampleRow(i, tuple(tokens), tuple(map(float, tokens))),))
+        for i, ((file, _), tokens) in enumerate(zip(rows, converted, strict=True))
+        if tokens is not None
+    ]
+    boxes = gather(read, spec)
+    good = set(boxes.line[place(boxes, centre, whole).fits].tolist())
+    return [i in good for i in range(len(rows))]
 
 
 def _writing(part: Part, found: _Found, evidence: Evidence) -> Writing:
@@ -144,7 +165,7 @@ def _writing(part: Part, found: _Found, evidence: Evidence) -> Writing:
         name,
         part,
         part.files,
-        n,
+        n + found.right_rows,
         sum(found.fitting),
         are,
         list(_evidence(found)),

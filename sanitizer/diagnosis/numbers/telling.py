@@ -104,7 +104,7 @@ def _way_out(writing: Writing) -> str:
     if writing.reading is None:
         return writing.way_out
     loses = READINGS[writing.reading].loses
-    lost = f"; {loses} is left out, as training reads no such thing" if loses else ""
+    lost = f" without {loses}, which training does not read" if loses else ""
     return f"`sanitize fix --unsafe` on this dataset writes these rows anew{lost}"
 
 

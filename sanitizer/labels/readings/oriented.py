@@ -70,7 +70,7 @@ def dota_text(tokens: Sequence[str], size_px: SizePx | None, spec: TaskSpec) -> 
     if size_px is None or spec.task != "obb" or not is_dota_row(tokens):
         return None
     numbers = numbers_of(tokens[:8])
-    class_id = class_id_of(_dota_name(tokens), spec)
+    class_id = class_id_of(dota_name(tokens), spec)
     if numbers is None or class_id is None:
         return None
     points = [v / size_px[i % 2] for i, v in enumerate(numbers)]
@@ -84,7 +84,8 @@ def is_dota_row(tokens: Sequence[str]) -> bool:
     return numbers_of([tokens[8]]) is None and (len(tokens) == 9 or tokens[-1] in ("0", "1", "2"))
 
 
-def _dota_name(tokens: Sequence[str]) -> str:
+def dota_name(tokens: Sequence[str]) -> str:
+    """The class of a row, of one word or several."""
     return " ".join(tokens[8:-1] if len(tokens) > 9 else tokens[8:])
 
 
