@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers import class_ids, columns, keypoints, layouts, oriented, texts, units
+from sanitizer.diagnosis.numbers import (
+    class_ids,
+    columns,
+    keypoints,
+    layouts,
+    odd_rows,
+    oriented,
+    texts,
+    units,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.findings.cause import Hypothesis
 
-DETECTORS = (texts, keypoints, oriented, columns, units, layouts, class_ids)
+DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts, class_ids)
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:

@@ -195,8 +195,8 @@ def _judge_marks(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
     with_visibility = (
         "write `0 0 0` for each of them"
         if dimensions == 3
-        else f"write `kpt_shape: [{k}, 3]`, a visibility behind each keypoint (2 where it is labelled), and `0 0 0` for "
-        "missing ones; `0 0` without a visibility would be learned as a point in the image's corner"
+        else f"write `kpt_shape: [{k}, 3]`, a visibility behind each keypoint (2 where it is labelled), and `0 0 0` "
+        "for missing ones; `0 0` without a visibility would be learned as a point in the image's corner"
     )
     lines = {f.label: frozenset(r.line for r in f.rows if not _is_marked(r, spec)) for f in part.files}
     return Writing(
