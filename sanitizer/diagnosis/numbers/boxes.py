@@ -79,8 +79,15 @@ class Placed:
     @property
     def reach(self) -> float:
         """The furthest right or bottom edge; NaN where most are unknown."""
+        return float(self.extent[2:].max())
+
+    @property
+    def extent(self) -> NDArray[np.float64]:
+        """float64 (4,): the edges of the smallest box around all; NaN where most are unknown."""
         known = np.isfinite(self.xyxy[:, 2])
-        return float(self.xyxy[known, 2:].max()) if 2 * known.sum() > len(known) else float("nan")
+        if 2 * known.sum() <= len(known):
+            return np.full(4, np.nan)
+        return np.concatenate((self.xyxy[known, :2].min(axis=0), self.xyxy[known, 2:].max(axis=0)))
 
 
 def gather(files: Sequence[SampleFile], spec: TaskSpec) -> Boxes:

@@ -12,7 +12,7 @@ from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
 from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing, told
 from sanitizer.labels.readings import READINGS
-from sanitizer.labels.readings.columns import has_columns, is_id
+from sanitizer.labels.readings.columns import TRACKING_COLUMNS, has_columns
 from sanitizer.labels.readings.coordinates import centre, whole
 from sanitizer.labels.readings.oriented import ANGLE_COLUMNS
 
@@ -98,18 +98,29 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     spec = evidence.spec
     files = [file for file in evidence.labels.files if _wrong_rows(file, spec)]
     for part, found in parts_where(files, lambda part: _judge(part, spec)):
-        yield told(_writing(part, found, evidence), evidence)
+        yield told(_writing(part, found), evidence)
+    if spec.task == "segment":
+        files = [file for file in evidence.labels.files if _may_be_tracking(file)]
+        for part, found in parts_where(files, lambda part: _judge(part, replace(spec, task="detect"))):
+            yield told(_writing(part, replace(found, is_sure=False)), evidence)
 
 
 def _wrong_rows(file: SampleFile, spec: TaskSpec) -> list[SampleRow]:
     """Rows whose number of columns is not that of the task, or whose columns are not all numbers."""
+    is_tracking = _may_be_tracking(file)
     return [
         row
         for row in file.rows
         if not has_columns(len(row.tokens), spec)
         or any(v != v for v in row.numbers)
-        or (len(row.tokens) == 7 and is_id(row.tokens[-1]))
+        or (is_tracking and len(row.tokens) == TRACKING_COLUMNS)
     ]
+
+
+def _may_be_tracking(file: SampleFile) -> bool:
+    """Whether rows of as many columns as a triangle end in whole numbers beyond 1, as tracking results do."""
+    last = [row.numbers[-1] for row in file.rows if len(row.tokens) == TRACKING_COLUMNS]
+    return bool(last) and all(v >= 0 and v % 1 == 0 for v in last) and max(last) > 1
 
 
 def _judge(part: Part, spec: TaskSpec) -> _Found | None:
@@ -147,15 +158,17 @@ def _fits(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[bool]:
     return [i in good for i in range(len(rows))]
 
 
-def _writing(part: Part, found: _Found, evidence: Evidence) -> Writing:
+def _writing(part: Part, found: _Found) -> Writing:
     reading, n = found.reading, len(found.rows)
     are, name = _ARE[reading], _NAMES[reading]
     cause_id = reading
     if found.rivals and not found.is_sure:
         cause_id, name = "extra-column", "a column too many"
         are = " or ".join([are, *(_ARE[rival] for rival in found.rivals)])
-    if not found.is_sure and not found.right_rows:
+    is_likely = found.is_sure or found.right_rows or at_least(sum(found.fitting), n) >= SURE_SHARE_BY_COLUMNS
+    if not is_likely:
         are = f"probably {are}"
+    is_tracking = len(found.rows[0][1].tokens) == TRACKING_COLUMNS
     misfits: dict[str, set[int]] = {}
     for (file, row), fits in zip(found.rows, found.fitting, strict=True):
         if not fits:
@@ -169,9 +182,11 @@ def _writing(part: Part, found: _Found, evidence: Evidence) -> Writing:
         sum(found.fitting),
         are,
         list(_evidence(found)),
-        "every image with such a row is left out, with all its rows",
+        "every image with such a row is left out, with all its rows"
+        if not is_tracking
+        else "seven columns are read as a triangle: images with a number over 1.01 are left out, others learn it",
         _WAYS_OUT.get(reading, "export the labels again without that column, or delete it")
-        + ("" if found.is_sure else "; fix leaves these rows alone"),
+        + _why_not(found, is_tracking),
         UNREADABLE - {"C001", "C002"}
         | (COORDINATES if n and len(found.rows[0][1].tokens) == 7 else frozenset()),
         reading if found.is_sure else None,
@@ -195,8 +210,16 @@ def _evidence(found: _Found) -> Iterator[str]:
         yield f"nothing tells this from rows that {_ARE[rival]}"
     if found.right_rows:
         yield f"against it: {found.right_rows:,} rows of the same files are right as they are"
-    elif not found.is_sure and not found.rivals:
+    elif at_least(n_fit, n) < SURE_SHARE_BY_COLUMNS:
         yield f"{n:,} row{'s are' if n > 1 else ' is'} few to tell by"
+
+
+def _why_not(found: _Found, is_tracking: bool) -> str:
+    if found.is_sure:
+        return ""
+    if is_tracking and not found.rivals:
+        return "; with --task detect, `sanitize fix --unsafe` does so"
+    return "; fix leaves these rows alone"
 
 
 def _needs(found: _Found) -> str:

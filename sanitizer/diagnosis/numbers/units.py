@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.diagnosis.label_sample import SampleFile
-    from sanitizer.diagnosis.numbers.boxes import Boxes, Placed, Unit
+    from sanitizer.diagnosis.numbers.boxes import Boxes, Layout, Placed, Unit
     from sanitizer.diagnosis.numbers.parts import Part
     from sanitizer.findings.cause import Hypothesis
 
@@ -29,18 +29,22 @@ UNITS: dict[str, Unit] = {
     "pixels": coordinates.pixels,
     "thousandths": coordinates.thousandths,
 }
-LAYOUTS = {
+USUAL_UNITS = ("percent", "pixels")
+LAYOUTS: dict[str, Layout] = {
     "": coordinates.centre,
     "top-left": coordinates.top_left,
     "corners": coordinates.corners,
 }
-ONE_LAYOUT = {"": coordinates.centre}
-"""Of polygons."""
-RARER_LAYOUTS = {"corners-by-axis": coordinates.corners_by_axis, "swapped": coordinates.swapped}
-"""Asked only where no usual one fits."""
-RIVAL_REACH = 0.5
-"""A unit whose boxes end in the first half of all images, while those of another unit reach on, is the wrong one: by
-chance, that many boxes do not all lie there. Nearer ones leave it open."""
+RARER_LAYOUTS: dict[str, Layout] = {
+    "corners-by-axis": coordinates.corners_by_axis,
+    "swapped": coordinates.swapped,
+}
+"""Asked only where no usual one fits in a usual unit."""
+RULED_OUT = 0.01
+"""Chance at which a unit is ruled out: that in each file, edges spread over the image end where no box of another unit
+does. A file counts once, as objects of one image stand together."""
+RARE_UNIT_FACTOR = 0.25
+"""Thousandths are rare: they rule a usual unit out only where that one would leave three quarters of images empty."""
 SURE_REACH = 0.7
 """How far the furthest box of a unit must reach: a lower one may be pixels of a picture that was larger or smaller."""
 MIN_AGAINST = 3
@@ -108,16 +112,34 @@ def _is_over_one(file: SampleFile, spec: TaskSpec) -> bool:
 
 def _judge(part: Part, spec: TaskSpec) -> _Found | None:
     boxes = gather(part.files, spec)
-    for layouts in (LAYOUTS, RARER_LAYOUTS) if boxes.is_box.any() else (ONE_LAYOUT,):
-        placed = {
-            (unit, layout): place(boxes, read, UNITS[unit])
-            for unit in UNITS
-            for layout, read in layouts.items()
-        }
-        fitting = {key: n for key, p in placed.items() if almost_all(n := _n_fitting(p), len(boxes))}
-        if fitting:
-            return _weighed(boxes, placed, fitting)
-    return None
+    usual, rarer = _placed(boxes, LAYOUTS), {}
+    fitting = _fitting(usual, len(boxes))
+    if boxes.is_box.any() and not any(
+        unit in USUAL_UNITS and _reaches(usual[unit, at]) for unit, at in fitting
+    ):
+        rarer = _placed(boxes, RARER_LAYOUTS)
+        fitting |= _fitting(rarer, len(boxes))
+    return _weighed(boxes, usual | rarer, fitting) if fitting else None
+
+
+def _reaches(placed: Placed) -> bool:
+    """Whether boxes reach as far as those of a right unit; taken for granted where images are not known."""
+    return not placed.reach < SURE_REACH
+
+
+def _placed(boxes: Boxes, layouts: Mapping[str, Layout]) -> dict[tuple[str, str], Placed]:
+    """Polygons have no other layout than the usual one, and where sides do not count, x and y swapped is no other."""
+    asked = layouts if boxes.is_box.any() else {"": coordinates.centre}
+    return {
+        (unit, name): place(boxes, read, UNITS[unit])
+        for unit in UNITS
+        for name, read in asked.items()
+        if name != "swapped" or unit == "pixels"
+    }
+
+
+def _fitting(placed: Mapping[tuple[str, str], Placed], n_rows: int) -> dict[tuple[str, str], int]:
+    return {key: n for key, p in placed.items() if almost_all(n := _n_fitting(p), n_rows)}
 
 
 def _n_fitting(placed: Placed) -> int:
@@ -128,12 +150,13 @@ def _weighed(
     boxes: Boxes, placed: Mapping[tuple[str, str], Placed], fitting: Mapping[tuple[str, str], int]
 ) -> _Found:
     """Which units and layouts are open: those that no row and no place speaks against."""
-    reach: dict[str, float] = {}
-    for unit, layout in fitting:
-        found = placed[unit, layout].reach
-        reach[unit] = max(reach.get(unit, 0), 1 if np.isnan(found) else found)
-    furthest = max(reach.values())
-    units = sorted((u for u in reach if reach[u] >= RIVAL_REACH * furthest), key=lambda u: -reach[u])
+    placed_best = {
+        unit: placed[unit, max((at for u, at in fitting if u == unit), key=lambda at: fitting[unit, at])]
+        for unit in dict.fromkeys(unit for unit, _ in fitting)
+    }
+    units = sorted(placed_best, key=lambda unit: -_filled(placed_best[unit]))
+    first = units[0]
+    units = [u for u in units if u == first or not _is_ruled_out(u, first, placed_best, len(boxes.files))]
     best = max(n for (unit, _), n in fitting.items() if unit == units[0])
     layouts = [
         layout
@@ -142,6 +165,23 @@ def _weighed(
     ]
     layouts.sort(key=lambda layout: -_n_fitting(placed[units[0], layout]))
     return _Found(boxes, units, layouts, placed)
+
+
+def _filled(placed: Placed) -> float:
+    """Share of the images that lies left of and above the furthest edges; 1 where that is not known."""
+    right, bottom = placed.extent[2:]
+    return 1.0 if np.isnan(right) else float(max(right, 0) * max(bottom, 0))
+
+
+def _is_ruled_out(unit: str, by: str, placed: Mapping[str, Placed], n_files: int) -> bool:
+    """Whether boxes in a unit all lie at the upper left of their images, while those of another unit fill them."""
+    left, top, right, bottom = placed[unit].extent
+    if np.isnan(left) or np.isnan(placed[by].extent).any():
+        return False
+    factor = _filled(placed[unit]) / _filled(placed[by])
+    is_off_balance = 2 * max(left, 0) < 1 - right and 2 * max(top, 0) < 1 - bottom
+    is_rare = by not in USUAL_UNITS and factor > RARE_UNIT_FACTOR
+    return bool(is_off_balance and not is_rare and factor**n_files <= RULED_OUT)
 
 
 def _writing(part: Part, found: _Found) -> Writing:
@@ -186,7 +226,7 @@ def _on_units(found: _Found) -> Iterator[str]:
     for other in UNITS:
         if other in found.units:
             continue
-        p = found.placed[other, layout]
+        p = found.placed.get((other, layout)) or found.placed[other, ""]
         leave = n - int(p.fits.sum())
         if almost_all(int(p.fits.sum()), n):
             yield f"{_IN[other]}, no box would reach beyond {p.reach:.0%} of its image"
@@ -202,6 +242,6 @@ def _on_layouts(found: _Found) -> Iterator[str]:
         yield f"nothing tells whether {ways}: either way the boxes lie in their images"
         return
     for layout in dict.fromkeys(layout for _, layout in found.placed):
-        if layout != found.layouts[0]:
+        if layout != found.layouts[0] and (unit, layout) in found.placed:
             wrong = n - int(found.placed[unit, layout].fits.sum())
             yield f"if {_LAYOUT_IS[layout]}, {wrong:,} of {n:,} rows would be no box in their image"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.labels.readings.reading import SizePx
 
+TRACKING_COLUMNS = 7
+"""Columns of a box, a confidence and a track id. A triangle has as many, and does not end in a whole number over 1."""
 _COMMA_OR_BLANK = re.compile(r"\s*[,;]\s*|\s+")
 _SEMICOLON_OR_BLANK = re.compile(r"\s*;\s*|\s+")
 
