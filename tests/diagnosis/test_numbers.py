@@ -179,7 +179,7 @@ def test_tracking_results_are_boxes_and_no_triangles(tmp_path: Path) -> None:
 
 def test_triangles_stay_polygons(tmp_path: Path) -> None:
     def triangle(row: Row, size: Size) -> str:
-        class_id, x, y, w, h = row
+        class_id, x, y, w, _ = row
         return f"{class_id} {x:.4f} {y:.4f} {x + w / 2:.4f} {y:.4f} {x:.4f} 1"
 
     report = report_of(tmp_path, a_truth(6, 2), triangle)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.labels.readings.coordinates import centre
-from sanitizer.labels.readings.reading import TOLERANCE
-from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
+from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, TOLERANCE, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

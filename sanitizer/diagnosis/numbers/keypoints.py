@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sanitizer.diagnosis.numbers.belief import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
 from sanitizer.diagnosis.numbers.telling import Writing, told
-from sanitizer.labels.readings.reading import TOLERANCE, is_normalised
-from sanitizer.labels.row_kinds import BOX_COLUMNS, pose_columns
+from sanitizer.labels.readings.reading import is_normalised
+from sanitizer.labels.row_kinds import BOX_COLUMNS, TOLERANCE, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,8 @@ from sanitizer.diagnosis.numbers.belief import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
 from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing, told
 from sanitizer.labels.readings.columns import has_columns
-from sanitizer.labels.readings.reading import TOLERANCE, numbers_of
+from sanitizer.labels.readings.reading import numbers_of
+from sanitizer.labels.row_kinds import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from sanitizer.diagnosis.numbers.belief import SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
 from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing, told
 from sanitizer.labels.readings.oriented import ANGLE_COLUMNS, turned_corners
-from sanitizer.labels.readings.reading import TOLERANCE
+from sanitizer.labels.row_kinds import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -138,7 +138,8 @@ def _judge(part: Part, text: Text, spec: TaskSpec) -> Writing | None:
 
 def _reading(part: Part, text: Text, spec: TaskSpec) -> tuple[str | None, list[str]]:
     """(the reading by which all rows can be written anew, if any; what speaks for the format or against a fix)."""
-    evidence = [f"the first row reads: {' '.join(part.files[0].rows[0].tokens)[:90]}"]
+    first = max(part.files[0].rows[:5], key=lambda row: len(row.tokens))
+    evidence = [f"a row reads: {' '.join(first.tokens)[:90]}"]
     if text.id not in READINGS:
         return None, evidence
     left = Counter(

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sanitizer.labels.row_kinds import TOLERANCE
+
 if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
 
 SizePx = tuple[int, int]
 """(width, height) of the upright image."""
-
-TOLERANCE = 0.01
-"""How far training lets a coordinate lie outside of 0 to 1."""
 
 Convert = Callable[[Sequence[str], "SizePx | None", "TaskSpec"], "list[str] | None"]
 
