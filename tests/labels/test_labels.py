@@ -123,7 +123,7 @@ def test_equal_bytes_have_equal_digests() -> None:
 @pytest.mark.parametrize(
     ("row", "spec", "says", "not_said"),
     [
-        ("0 0.5 0.5 0.4 0.3 0.87", DETECT, "confidence", "id"),
+        ("0 0.5 0.5 0.4 0.3 0.87", DETECT, "confidence", "track"),
         ("0 0.5 0.5 0.4 0.3 12", DETECT, "track id", "confidence"),
         ("0 0.5 0.5 0.4 0.3 1", DETECT, "track id or a flag", "confidence"),
         ("0 0.5 0.5 0.4 0.3 -35.5", DETECT, "no place for a sixth", "confidence"),

@@ -18,6 +18,7 @@ from sanitizer.diagnosis.numbers import (
     texts,
     units,
 )
+from sanitizer.diagnosis.numbers.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +26,19 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.findings.cause import Hypothesis
 
-DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts, class_ids)
+DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts)
+"""In the order in which they are asked: each has `RULES`, without a finding of which there is nothing to ask, and
+`writings`."""
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes of this family that the dataset shows."""
+    """Causes of this family that the dataset shows. Files that one detector explains are not shown to the next."""
+    taken: set[str] = set()
     for detector in DETECTORS:
-        yield from detector.hypotheses(evidence)
+        if not evidence.count(*detector.RULES):
+            continue
+        files = [file for file in evidence.labels.files if file.label not in taken]
+        for writing in detector.writings(files, evidence.spec):
+            taken.update(file.label for file in writing.files)
+            yield told(writing, evidence)
+    yield from class_ids.hypotheses(evidence)

@@ -116,6 +116,11 @@ def gather(files: Sequence[SampleFile], spec: TaskSpec) -> Boxes:
     )
 
 
+def box_columns(spec: TaskSpec) -> tuple[int, int]:
+    """Numbers of columns of a box, and of one with keypoints."""
+    return BOX_COLUMNS, pose_columns(spec)
+
+
 _NO_POINTS = (float("nan"),) * 4
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.label_sample import SampleRow
 from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing, told
+from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS
 from sanitizer.labels.readings.columns import TRACKING_COLUMNS, has_columns
 from sanitizer.labels.readings.coordinates import centre, whole
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
 RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
 MOST_ROWS, FIRST_LOOK = 50, 40
@@ -91,18 +90,12 @@ class _Found:
     task: str
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for rows that would be right without a column, or with another separator."""
-    if not evidence.count(*RULES):
-        return
-    spec = evidence.spec
-    files = [file for file in evidence.labels.files if _wrong_rows(file, spec)]
-    for part, found in parts_where(files, lambda part: _judge(part, spec)):
-        yield told(_writing(part, found), evidence)
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Rows that would be right without a column, or with another separator."""
+    yield from parts_where([f for f in files if _wrong_rows(f, spec)], partial(_judge, spec, False))
     if spec.task == "segment":
-        files = [file for file in evidence.labels.files if _may_be_tracking(file)]
-        for part, found in parts_where(files, lambda part: _judge(part, replace(spec, task="detect"))):
-            yield told(_writing(part, replace(found, is_sure=False)), evidence)
+        tracking = [f for f in files if _may_be_tracking(f)]
+        yield from parts_where(tracking, partial(_judge, replace(spec, task="detect"), True))
 
 
 def _wrong_rows(file: SampleFile, spec: TaskSpec) -> list[SampleRow]:
@@ -123,19 +116,32 @@ def _may_be_tracking(file: SampleFile) -> bool:
     return bool(last) and all(v >= 0 and v % 1 == 0 for v in last) and max(last) > 1
 
 
-def _judge(part: Part, spec: TaskSpec) -> _Found | None:
+def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
     rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)[:MOST_ROWS]]
     if spec.task == "obb" and any(len(row.tokens) == ANGLE_COLUMNS for _, row in rows):
         return None
-    fits = {name: _fits(name, rows, spec) for name in ASKED}
-    open_ = [name for name in ASKED if almost_all(sum(fits[name]), len(rows))]
+    asked = [name for name in ASKED if _may_be(name, rows, spec)]
+    fits = {name: _fits(name, rows, spec) for name in asked}
+    open_ = [name for name in asked if almost_all(sum(fits[name]), len(rows))]
     if not open_:
         return None
     right_rows = sum(len(file.rows) - len(_wrong_rows(file, spec)) for file in part.files)
     best, *rivals = open_
     enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
     same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)
-    return _Found(best, rows, fits[best], rivals, right_rows, enough and same and not right_rows, spec.task)
+    is_sure = enough and same and not right_rows and not is_other_task
+    return _writing(part, _Found(best, rows, fits[best], rivals, right_rows, is_sure, spec.task))
+
+
+def _may_be(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> bool:
+    """Whether a reading makes sense at all: what is left are the task's rows, and ids are no class ids."""
+    polygons = any(len(row.tokens) > TRACKING_COLUMNS for _, row in rows)
+    if reading in ("confidence", "second-confidence", "track-id"):
+        return not polygons or spec.task != "detect"
+    if reading == "instance-id":
+        second = [row.numbers[1] for _, row in rows if len(row.tokens) > 1]
+        return max(second, default=0) >= max(2, spec.nc or 0)
+    return True
 
 
 def _converted(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[list[str] | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.belief import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import Writing, told
+from sanitizer.diagnosis.numbers.telling import Writing
 from sanitizer.labels.readings.reading import is_normalised
 from sanitizer.labels.row_kinds import BOX_COLUMNS, TOLERANCE, pose_columns
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
+RULES = ("K001", "L006", "K003")
 VISIBILITIES = (0, 1, 2)
 MIN_ROWS = 2
 """One row may be a slip of its own."""
@@ -31,19 +30,17 @@ POINT = 0.03
 _Rows = list[tuple["SampleFile", "SampleRow"]]
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for keypoint columns that do not fit kpt_shape."""
-    spec = evidence.spec
-    if spec.task != "pose" or not pose_columns(spec) or not evidence.count("K001", "L006", "K003"):
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Rows whose keypoint columns do not fit kpt_shape."""
+    if spec.task != "pose" or not pose_columns(spec):
         return
     for has_it, judge in (
         (_is_other_count, _judge_count),
         (_is_box, _judge_boxes),
         (_is_marked, _judge_marks),
     ):
-        files = [f for f in evidence.labels.files if any(has_it(row, spec) for row in f.rows)]
-        for _, writing in parts_where(files, partial(_judge, has_it, judge, spec)):
-            yield told(writing, evidence)
+        of_kind = [f for f in files if any(has_it(row, spec) for row in f.rows)]
+        yield from parts_where(of_kind, partial(_judge, has_it, judge, spec))
 
 
 def _judge(

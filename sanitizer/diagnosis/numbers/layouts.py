@@ -4,24 +4,24 @@ divided by the wrong side. Training takes most of them, and learns boxes in the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sanitizer.diagnosis.numbers.belief import SURE_FILES, SURE_SHARE, almost_all, at_least
-from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.boxes import box_columns, gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing, told
+from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings import coordinates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
+    from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.boxes import Boxes, Layout, Placed, Unit
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
 RULES = ("B003", "B004", "B010", "B011")
 USUAL: dict[str, tuple[Layout, Unit]] = {
@@ -75,19 +75,20 @@ class _Found:
     open: Mapping[str, Placed]
     ruled_out: Mapping[str, int]
     is_sure: bool
+    has_polygons: bool
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for normalised boxes of which many lie far beyond the edge of their image."""
-    if not evidence.count(*RULES) or evidence.spec.task not in ("detect", "pose"):
-        return
-    for part, found in parts_where(evidence.labels.files, lambda part: _judge(part, evidence.spec)):
-        yield told(_writing(part, found), evidence)
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Normalised boxes of which many lie far beyond the edge of their image."""
+    if spec.task in ("detect", "pose"):
+        yield from parts_where(files, partial(_judge, spec))
 
 
-def _judge(part: Part, spec: TaskSpec) -> _Found | None:
-    boxes = gather(part.files, spec)
-    if not boxes.is_box.all() or not len(boxes) or np.median(boxes.four.max(axis=1)) > 2:
+def _judge(spec: TaskSpec, part: Part) -> Writing | None:
+    files = [file for file in part.files if all(len(row.tokens) in box_columns(spec) for row in file.rows)]
+    has_polygons = len(files) < len(part.files)
+    boxes = gather(files, spec)
+    if not len(boxes) or np.median(boxes.four.max(axis=1)) > 2:
         return None
     now = place(boxes, coordinates.centre, coordinates.whole)
     n, outside, n_deep = len(boxes), int((~now.fits).sum()), int(now.deep.sum())
@@ -104,13 +105,13 @@ def _judge(part: Part, spec: TaskSpec) -> _Found | None:
     }
     if not fitting:
         return None
-    enough = at_least(n - min(against[f] for f in fitting), n) >= SURE_SHARE and len(part.files) >= SURE_FILES
+    enough = at_least(n - min(against[f] for f in fitting), n) >= SURE_SHARE and len(files) >= SURE_FILES
     is_sure = enough and len(fitting) == 1 and n_deep >= MIN_DEEP
     is_sure &= all(p.reach >= SURE_REACH for p in fitting.values())
     if not is_sure and outside < 0.3 * n:  # a few odd rows, of which something else may be true
         return None
     ruled_out = {name: count for name, count in against.items() if name not in fitting}
-    return _Found(boxes, now, fitting, ruled_out, is_sure)
+    return _writing(part, _Found(boxes, now, fitting, ruled_out, is_sure, has_polygons))
 
 
 def _is_known(boxes: Boxes, name: str) -> bool:
@@ -142,7 +143,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         cause_id,
         title,
         part,
-        part.files,
+        found.boxes.files,
         n,
         int(best.fits.sum()),
         are,
@@ -152,7 +153,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         "export the labels again as YOLO: class, centre and size, divided by the image's width and height; fix "
         "leaves these rows alone, as the numbers do not tell enough",
         COORDINATES if cause_id in _SAME_SIZES else COORDINATES | SHAPES,
-        names[0] if found.is_sure else None,
+        names[0] if found.is_sure and not found.has_polygons else None,
         silent=True,
         misfits=found.boxes.lines_where(~best.fits),
     )
@@ -171,6 +172,8 @@ def _evidence(found: _Found) -> Iterator[str]:
     for name, p in found.open.items():
         wrong = n - int(p.fits.sum())
         yield f"read as {name.replace('-', ' ')}, {f'{wrong:,}' if wrong else 'none'} do"
+    if found.has_polygons:
+        yield "against a fix: other files of the same part hold polygons, which have no such layout"
     if len(found.open) > 1:
         yield "nothing tells these readings apart"
     for name in ("corners", "top-left"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.belief import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing, told
+from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
 from sanitizer.labels.readings.columns import has_columns
 from sanitizer.labels.readings.reading import numbers_of
 from sanitizer.labels.row_kinds import TOLERANCE
@@ -18,25 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.label_sample import SampleRow
+    from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
+RULES = ("L002", "L003")
 MIN_ROWS = 2
 """One row may be a slip of its own."""
 NAMES_SHOWN = 8
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for rows whose first column is a word, and for rows with another number of columns."""
-    if not evidence.count("L002", "L003"):
-        return
-    spec = evidence.spec
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Rows whose first column is a word, and rows with another number of columns."""
     for is_odd, judge in ((_starts_with_name, _judge_names), (_has_other_columns, _judge_columns)):
-        files = [f for f in evidence.labels.files if any(is_odd(row, spec) for row in f.rows)]
-        for _, writing in parts_where(files, partial(_judge, is_odd, judge, spec)):
-            yield told(writing, evidence)
+        of_kind = [f for f in files if any(is_odd(row, spec) for row in f.rows)]
+        yield from parts_where(of_kind, partial(_judge, is_odd, judge, spec))
 
 
 _Rows = list["SampleRow"]

@@ -9,18 +9,18 @@ import numpy as np
 
 from sanitizer.diagnosis.numbers.belief import SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing, told
+from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
 from sanitizer.labels.readings.oriented import ANGLE_COLUMNS, turned_corners
 from sanitizer.labels.row_kinds import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sanitizer.diagnosis.evidence import Evidence
+    from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
+RULES = ("L002",)
 FULL_TURN = {"degrees": 360.0, "radians": 2 * math.pi}
 MOST_SMALL = 0.1
 """Share of angles in degrees that lie within 3.2 of 0 without being it: one or two in a hundred by chance, and more
@@ -29,14 +29,10 @@ MIN_AGAINST = 3
 """Rows that a direction must turn out of their image before the other one is certain."""
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for rows of six columns in an oriented-box set."""
-    if evidence.spec.task != "obb" or not evidence.count("L002"):
-        return
-    files = [file for file in evidence.labels.files if _rows(file)]
-    for part, writing in parts_where(files, _judge):
-        del part
-        yield told(writing, evidence)
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Rows of six columns in an oriented-box set."""
+    if spec.task == "obb":
+        yield from parts_where([file for file in files if _rows(file)], _judge)
 
 
 def _rows(file: SampleFile) -> list[SampleRow]:

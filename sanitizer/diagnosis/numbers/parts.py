@@ -46,26 +46,24 @@ class Part:
         return self.folder is None or posixpath.dirname(label) == self.folder
 
 
-def parts_where(files: Sequence[SampleFile], judge: Callable[[Part], T | None]) -> Iterator[tuple[Part, T]]:
-    """The largest parts of these files for which `judge` finds something: all, else splits, else folders."""
+def parts_where(files: Sequence[SampleFile], judge: Callable[[Part], T | None]) -> Iterator[T]:
+    """What `judge` finds in the largest parts of these files for which it finds something: all, splits, folders."""
     whole = Part(files)
     if not files:
         return
     if (found := judge(whole)) is not None:
-        yield whole, found
+        yield found
         return
     splits = _grouped(files, lambda file: file.split)
     for split, of_split in splits.items():
-        part = Part(of_split, split)
-        found = judge(part) if len(splits) > 1 else None
+        found = judge(Part(of_split, split)) if len(splits) > 1 else None
         if found is not None:
-            yield part, found
+            yield found
             continue
         folders = _grouped(of_split, lambda file: posixpath.dirname(file.label))
         for folder, of_folder in folders.items() if len(folders) > 1 else ():
-            part = Part(of_folder, split, folder)
-            if (found := judge(part)) is not None:
-                yield part, found
+            if (found := judge(Part(of_folder, split, folder))) is not None:
+                yield found
 
 
 def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> dict[str, list[SampleFile]]:

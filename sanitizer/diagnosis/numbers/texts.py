@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, UNREADABLE, Writing, told
+from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS
 from sanitizer.labels.readings.columns import split_at_commas
 from sanitizer.labels.readings.oriented import DOTA_HEADERS, dota_name, is_dota_row
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
 RULES = ("L002", "L003", "L006", "B003", "S004", "C001", "C002")
 
@@ -96,14 +95,10 @@ TEXTS = (
 )
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for files that hold another tool's text."""
-    if not evidence.count(*RULES):
-        return
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Files that hold another tool's text."""
     for text in TEXTS:
-        files = [file for file in evidence.labels.files if _holds(file, text)]
-        for _, writing in parts_where(files, lambda part, text=text: _judge(part, text, evidence.spec)):  # type: ignore[misc]
-            yield told(writing, evidence)
+        yield from parts_where([f for f in files if _holds(f, text)], partial(_judge, text, spec))
 
 
 def _holds(file: SampleFile, text: Text) -> bool:
@@ -111,7 +106,7 @@ def _holds(file: SampleFile, text: Text) -> bool:
     return 2 * sum(text.is_row(row.tokens) for row in file.rows) > len(file.rows)
 
 
-def _judge(part: Part, text: Text, spec: TaskSpec) -> Writing | None:
+def _judge(text: Text, spec: TaskSpec, part: Part) -> Writing | None:
     rows = [(file, row) for file in part.files for row in file.rows]
     fits = [text.is_row(row.tokens) for _, row in rows]
     if not almost_all(sum(fits), len(rows)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,18 +11,16 @@ import numpy as np
 from sanitizer.diagnosis.numbers.belief import SURE_FILES, SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing, told
+from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings import coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-    from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.boxes import Boxes, Layout, Placed, Unit
     from sanitizer.diagnosis.numbers.parts import Part
-    from sanitizer.findings.cause import Hypothesis
 
 RULES = ("B003", "B011", "S004", "K003", "O002", "B002")
 UNITS: dict[str, Unit] = {
@@ -94,14 +93,9 @@ class _Found:
         return self.has_sure_unit and len(self.layouts) == 1
 
 
-def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Causes for files whose coordinates are mostly far over 1."""
-    if not evidence.count(*RULES):
-        return
-    spec = evidence.spec
-    files = [file for file in evidence.labels.files if _is_over_one(file, spec)]
-    for part, found in parts_where(files, lambda part: _judge(part, spec)):
-        yield told(_writing(part, found), evidence)
+def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
+    """Files whose coordinates are mostly far over 1."""
+    yield from parts_where([f for f in files if _is_over_one(f, spec)], partial(_judge, spec))
 
 
 def _is_over_one(file: SampleFile, spec: TaskSpec) -> bool:
@@ -110,7 +104,7 @@ def _is_over_one(file: SampleFile, spec: TaskSpec) -> bool:
     return len(boxes) > 0 and 2 * int((boxes.four.max(axis=1) > 2).sum()) >= len(file.rows)
 
 
-def _judge(part: Part, spec: TaskSpec) -> _Found | None:
+def _judge(spec: TaskSpec, part: Part) -> Writing | None:
     boxes = gather(part.files, spec)
     usual, rarer = _placed(boxes, LAYOUTS), {}
     fitting = _fitting(usual, len(boxes))
@@ -119,7 +113,7 @@ def _judge(part: Part, spec: TaskSpec) -> _Found | None:
     ):
         rarer = _placed(boxes, RARER_LAYOUTS)
         fitting |= _fitting(rarer, len(boxes))
-    return _weighed(boxes, usual | rarer, fitting) if fitting else None
+    return _writing(part, _weighed(boxes, usual | rarer, fitting)) if fitting else None
 
 
 def _reaches(placed: Placed) -> bool:
@@ -154,6 +148,8 @@ def _weighed(
         unit: placed[unit, max((at for u, at in fitting if u == unit), key=lambda at: fitting[unit, at])]
         for unit in dict.fromkeys(unit for unit, _ in fitting)
     }
+    fullest = max((_n_fitting(p) for p in placed_best.values() if _reaches(p)), default=0)
+    placed_best = {u: p for u, p in placed_best.items() if fullest - _n_fitting(p) < MIN_AGAINST}
     units = sorted(placed_best, key=lambda unit: -_filled(placed_best[unit]))
     first = units[0]
     units = [u for u in units if u == first or not _is_ruled_out(u, first, placed_best, len(boxes.files))]
