@@ -64,7 +64,7 @@ WRONG = [
     ("confidence", f"{BOX} 5", DETECT),
     ("confidence", f"{BOX} 0.3", OBB),
     ("track-id", f"{BOX} 0.5", DETECT),
-    ("track-id", "7 0.5 0.25 0.2 0.1 5", DETECT),
+    ("track-id", "0.7 0.5 0.25 0.2 0.1 5", DETECT),
     ("instance-id", "1 0.4 0.5 0.25 0.5 0.35 0.6 0.3", SEGMENT),
     ("class-names", "zebra 0.5 0.25 0.2 0.1", DETECT),
     ("comma-separated", BOX, DETECT),

@@ -233,6 +233,9 @@ def _on_units(found: _Found) -> Iterator[str]:
 def _on_layouts(found: _Found) -> Iterator[str]:
     """What speaks for the layout and against the others."""
     unit, n = found.units[0], len(found.boxes)
+    width, height = found.boxes.size_px.T
+    if unit == "pixels" and np.array_equal(width, height):
+        yield "that x stands before y, as all tools write it, is taken for granted: images are square"
     if len(found.layouts) > 1:
         ways = ", or ".join(_LAYOUT_IS[layout] for layout in found.layouts)
         yield f"nothing tells whether {ways}: either way the boxes lie in their images"

@@ -27,12 +27,15 @@ _SEMICOLON_OR_BLANK = re.compile(r"\s*;\s*|\s+")
 
 
 def fits_task(tokens: Sequence[str], spec: TaskSpec) -> bool:
-    """Whether training for the task takes a row: its number of columns, its class, its coordinates."""
+    """Whether a row is one of the task: its number of columns, a whole number as class, its coordinates.
+
+    Which classes exist is another question, that other findings answer.
+    """
     numbers = numbers_of(tokens)
     if numbers is None or not has_columns(len(tokens), spec):
         return False
     class_id, *rest = numbers
-    if class_id % 1 or class_id < 0 or (spec.nc is not None and class_id >= spec.nc):
+    if class_id % 1 or class_id < 0:
         return False
     dimensions = spec.kpt_shape[1] if len(tokens) == pose_columns(spec) else 2
     places = rest if dimensions == 2 else [*rest[:4], *(v for i, v in enumerate(rest[4:]) if i % 3 < 2)]
