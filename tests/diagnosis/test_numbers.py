@@ -156,6 +156,32 @@ def test_boxes_drawn_a_little_beyond_the_border_have_no_cause(tmp_path: Path) ->
     assert not report.causes
 
 
+def test_pixels_of_larger_pictures_are_no_unit_of_these(tmp_path: Path) -> None:
+    real = a_truth(12, sizes=((1920, 1080),))
+    labels = texts(real.rows, real.sizes, WAYS["pixels"])
+    cause = only_cause(scan(write_set(tmp_path, labels, [(640, 480)] * 12), cache=False))
+    assert (cause.id, cause.fix) == ("coordinates-beyond-images", None)
+
+
+def test_pixels_divided_by_one_side(tmp_path: Path) -> None:
+    def by_640(row: Row, size: Size) -> str:
+        class_id, x, y, w, h = row
+        along_x, along_y = size[0] / 640, size[1] / 640
+        return f"{class_id} {x * along_x:.5f} {y * along_y:.5f} {w * along_x:.5f} {h * along_y:.5f}"
+
+    cause = only_cause(report_of(tmp_path, a_truth(12, sizes=((1000, 750), (900, 1100))), by_640))
+    assert (cause.id, cause.fix) == ("divided-by-one-side", None)
+    assert "640" in cause.sentence
+
+
+def test_a_few_files_of_a_hook_are_named_and_left_alone(tmp_path: Path) -> None:
+    real = a_truth(12)
+    write_set(tmp_path, texts(real.rows, real.sizes, WAYS["percent"]), real.sizes)
+    labels = sorted((tmp_path / "labels" / "train").iterdir())
+    for cause in scan(*labels, cache=False).causes:
+        assert cause.reading is None
+
+
 # Columns.
 
 
@@ -204,7 +230,7 @@ def test_odd_columns_are_described_and_left_alone(tmp_path: Path) -> None:
 
     cause = only_cause(report_of(tmp_path, a_truth(6, 2), tracked))
     assert (cause.id, cause.fix) == ("odd-columns", None)
-    assert any("columns 3 to 6 are two corners" in sentence for sentence in cause.evidence)
+    assert any("Columns 3 to 6 are two corners" in sentence for sentence in cause.evidence)
 
 
 def test_names_that_data_yaml_does_not_have(tmp_path: Path) -> None:
@@ -382,7 +408,7 @@ def test_names_that_start_at_one(tmp_path: Path) -> None:
         real = replace(a_truth(4), rows=[[(i % 2 + shift, 0.5, 0.5, 0.2, 0.2)] for i in range(4)])
         report = report_of(tmp_path / str(shift), real, plain, names={1: "cat", 2: "dog"})
         assert only_cause(report).id == "names-from-one"
-        assert only_cause(report).way_out.endswith(end)
+        assert only_cause(report).way_out.endswith(f"{end}.")
 
 
 def test_a_set_without_readable_images_is_not_read_in_pixels(tmp_path: Path) -> None:

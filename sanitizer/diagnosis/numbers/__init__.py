@@ -15,6 +15,7 @@ from sanitizer.diagnosis.numbers import (
     layouts,
     odd_rows,
     oriented,
+    other_sizes,
     texts,
     units,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.findings.cause import Hypothesis
 
-DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts)
+DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts, other_sizes)
 """In the order in which they are asked: each has `RULES`, without a finding of which there is nothing to ask, and
 `writings`."""
 

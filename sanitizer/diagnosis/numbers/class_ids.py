@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.parts import labelled_files
+from sanitizer.diagnosis.numbers.telling import as_sentence, fix_command
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.labels.readings.class_ids import COCO_FROM_ONE, COCO_FROM_ZERO
 
@@ -20,7 +21,6 @@ SURE_ROWS = 5
 """Rows of the rarest class: if a class 0 were as frequent, it would be absent by chance once in exp(5) = 148 sets."""
 SURE_CHANCE = 0.01
 """Chance that as many class ids as are used would all miss COCO's gaps."""
-_WAY_OUT = "`sanitize fix --unsafe` on this dataset writes the class ids of all rows anew"
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -111,11 +111,11 @@ def _names_from_one(evidence: Evidence, counts: Mapping[int, int]) -> Iterator[H
         return
     cause = Cause(
         "names-from-one",
-        "names counted from 1",
+        "Names counted from 1",
         f"The {n} names of data.yaml are counted from 1, {labels}.",
-        (f"ids in use: {', '.join(map(str, sorted(counts)[:10]))}{', …' * (len(counts) > 10)}",),
-        "training stops: ids of `names` must be 0 to one less than their number",
-        way_out,
+        (f"Ids in use: {', '.join(map(str, sorted(counts)[:10]))}{', …' * (len(counts) > 10)}.",),
+        "Training stops: ids of `names` must be 0 to one less than their number.",
+        as_sentence(way_out),
         images=labelled_files(evidence),
     )
     yield Hypothesis(cause, lambda finding: finding.rule in ("D003", "C003", "C001"))
@@ -134,11 +134,11 @@ def _hypothesis(
     splits = tuple(split.name for split in evidence.dataset.splits) if reading else ()
     cause = Cause(
         cause_id,
-        name,
-        f"{sentence}.",
-        told,
-        training,
-        _WAY_OUT if reading else way_out,
+        as_sentence(name, ""),
+        as_sentence(sentence),
+        tuple(map(as_sentence, told)),
+        as_sentence(training),
+        as_sentence(f"{fix_command(evidence)} writes the class ids of all rows anew" if reading else way_out),
         "unsafe" if reading else None,
         reading,
         splits,

@@ -67,7 +67,7 @@ def _judge(part: Part) -> Writing | None:
         part.files,
         len(rows) + others,
         int(fits.sum()),
-        f"are centre and size {where}, and an angle{in_units}, where an oriented-box set needs four corners",
+        f"are a centre and size, {where}, and an angle{in_units}, where an oriented-box set needs four corners",
         [
             f"{int(fits.sum()):,} of {len(rows):,} rows of 6 columns are a class, a box {where}, and a number from "
             f"{angles.min():g} to {angles.max():g}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.parts import labelled_files
@@ -65,17 +66,21 @@ class Writing:
 
 def told(writing: Writing, evidence: Evidence) -> Hypothesis:
     """The cause, with the findings that it claims."""
+    if (
+        evidence.dataset.files_only and writing.reading
+    ):  # a few files do not tell of the dataset that they are from
+        writing = replace(writing, reading=None)
     part, reading = writing.part, writing.reading
     splits: tuple[str, ...] = ()
     if writing.silent and reading is not None:
         splits = (part.split,) if part.split is not None else tuple(s.name for s in evidence.dataset.splits)
     cause = Cause(
         writing.id,
-        writing.name,
+        as_sentence(writing.name, ""),
         _sentence(writing, evidence),
-        tuple(writing.evidence),
-        writing.training,
-        _way_out(writing),
+        tuple(map(as_sentence, writing.evidence)),
+        as_sentence(writing.training),
+        as_sentence(_way_out(writing, evidence)),
         None if reading is None else "unsafe",
         reading,
         splits,
@@ -100,12 +105,22 @@ def _sentence(writing: Writing, evidence: Evidence) -> str:
     return f"{rows_of_files(writing)}{seen} {writing.are}."
 
 
-def _way_out(writing: Writing) -> str:
+def as_sentence(text: str, end: str = ".") -> str:
+    """The text with a capital at its start and a full stop behind it."""
+    return f"{text[:1].upper()}{text[1:]}{end}"
+
+
+def fix_command(evidence: Evidence) -> str:
+    """What to type for a fix of this dataset."""
+    return f"`sanitize fix --unsafe {shlex.quote(evidence.dataset.data)}`"
+
+
+def _way_out(writing: Writing, evidence: Evidence) -> str:
     if writing.reading is None:
         return writing.way_out
     loses = READINGS[writing.reading].loses
     lost = f" without {loses}, which training does not read" if loses else ""
-    return f"`sanitize fix --unsafe` on this dataset writes these rows anew{lost}"
+    return f"{fix_command(evidence)} writes these rows anew{lost}"
 
 
 def _images(writing: Writing, evidence: Evidence) -> int:

@@ -95,10 +95,10 @@ class _Found:
 
 def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
     """Files whose coordinates are mostly far over 1."""
-    yield from parts_where([f for f in files if _is_over_one(f, spec)], partial(_judge, spec))
+    yield from parts_where([f for f in files if is_over_one(f, spec)], partial(_judge, spec))
 
 
-def _is_over_one(file: SampleFile, spec: TaskSpec) -> bool:
+def is_over_one(file: SampleFile, spec: TaskSpec) -> bool:
     """Whether half the rows or more have a coordinate over 2: one wild number does not make other units."""
     boxes = gather([file], spec)
     return len(boxes) > 0 and 2 * int((boxes.four.max(axis=1) > 2).sum()) >= len(file.rows)
