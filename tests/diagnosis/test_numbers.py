@@ -258,16 +258,13 @@ def test_centre_size_and_angle_are_no_confidence(tmp_path: Path, in_degrees: boo
     assert "confidence" not in cause.sentence
 
 
-def test_angles_that_turn_boxes_out_of_their_image_the_other_way_tell_the_direction(tmp_path: Path) -> None:
-    """Long boxes along the diagonal, near the corners: turned the other way they would stick out."""
-    rows = [[(0, 0.15, 0.15, 0.3, 0.02), (1, 0.85, 0.85, 0.3, 0.02)] for _ in range(10)]
-    real = replace(a_truth(10), rows=rows, sizes=[(640, 640)] * 10)
-    inwards = report_of(tmp_path / "a", real, lambda r, s: turned(r, s, True, math.radians(-45)), task="obb")
-    assert only_cause(inwards).fix is None  # both ways are alike here
-    rows = [[(0, 0.1, 0.5, 0.02, 0.15), (1, 0.5, 0.06, 0.5, 0.02)] for _ in range(10)]
-    real = replace(real, rows=rows)
-    open_ = report_of(tmp_path / "b", real, lambda r, s: turned(r, s, True, math.radians(8)), task="obb")
-    assert only_cause(open_).fix is None
+def test_degrees_and_radians_in_one_set(tmp_path: Path) -> None:
+    angles = iter([35.0, 0.61, 90, 0.2, 120.5, 0.9] * 2)
+    cause = only_cause(
+        report_of(tmp_path, a_truth(6, 2), lambda r, s: f"{plain(r, s)} {next(angles)}", task="obb")
+    )
+    assert (cause.id, cause.fix) == ("centre-size-angle", None)
+    assert any("mixed" in sentence for sentence in cause.evidence)
 
 
 def test_a_last_column_from_0_to_1_in_an_obb_set_stays(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def turned_box(full_turn: float, in_pixels: bool) -> Convert:
         numbers = numbers_of(tokens)
         if numbers is None or len(tokens) != ANGLE_COLUMNS or size_px is None or spec.task != "obb":
             return None
-        points = turned_corners(numbers[1:], full_turn, in_pixels, size_px)
+        points = _turned_corners(numbers[1:], full_turn, in_pixels, size_px)
         if abs(numbers[5]) > full_turn or min(numbers[3:5]) < 0 or not _near_image(points):
             return None
         decimals = MIN_DECIMALS if in_pixels else decimals_of(tokens[1:], 1)
@@ -44,7 +44,7 @@ def turned_box(full_turn: float, in_pixels: bool) -> Convert:
     return convert
 
 
-def turned_corners(
+def _turned_corners(
     box: Sequence[float], full_turn: float, in_pixels: bool, size_px: SizePx
 ) -> tuple[float, ...]:
     """Normalised x y of the four corners of a box `x y w h angle`."""
