@@ -90,6 +90,17 @@ def test_one_split_or_some_files(tmp_path: Path, name: str, cause_id: str) -> No
         assert not cause.whole_splits
 
 
+def test_findings_in_files_that_were_not_looked_at_belong_to_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sanitizer.diagnosis.label_sample.MOST_FILES", 16)
+    report = report_of(tmp_path, a_truth(40, 3, side=0.3), WAYS["corners-pixels"])
+    cause = only_cause(report)
+    assert (cause.reading, cause.files, cause.images) == ("corners-pixels", 40, 40)
+    assert all(f.cause for f in report.findings if f.rule in ("B003", "B011"))
+    assert "a sample of the dataset" in cause.sentence
+
+
 def test_a_silent_way_in_one_split(tmp_path: Path) -> None:
     real = replace(a_truth(30), sizes=[(640, 480)] * 30)
     splits = ["val" if i % 2 else "train" for i in range(30)]
@@ -333,6 +344,13 @@ def test_kpt_shape_of_the_rows(tmp_path: Path, declared: list[int], marks: str |
     cause = only_cause(report_of(tmp_path, a_truth(6, 2), lambda r, s: pose(r, marks), kpt_shape=declared))
     assert (cause.id, cause.fix) == ("kpt-shape", None)
     assert f"`kpt_shape: {right}`" in cause.way_out
+
+
+def test_boxes_too_thin_to_learn_are_said_though_no_rule_could_read_them(tmp_path: Path) -> None:
+    real = replace(a_truth(6), rows=[[(0, 0.5, 0.5, 2e-5, 0.2)]] * 6)
+    report = report_of(tmp_path, real, lambda r, s: f"{plain(r, s)} 0.5 0.4 2 0.5 0.6 2", kpt_shape=[2, 2])
+    cause = only_cause(report)
+    assert any("less than 1 px" in sentence for sentence in cause.evidence)
 
 
 def test_another_number_of_keypoints(tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def _judge_count(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
         [
             f"{n:,} of {n_rows:,} rows have {n_columns} columns: a box of 5 and "
             + " or ".join(f"{k} keypoints of {d} values" for k, d in shapes),
-            f"kpt_shape {declared} needs {pose_columns(spec)} columns, which {n_rows - len(rows):,} rows have",
+            f"{n_rows - len(rows):,} rows have the {pose_columns(spec)} columns of kpt_shape {declared}",
             *_on_visibility(of_count, shapes),
+            *_on_thin_boxes(rows),
         ],
         "every image with such a row is left out; training stops where a split has no other",
         f"write `kpt_shape: [{shapes[0][0]}, {shapes[0][1]}]` in data.yaml, and leave the labels alone{flip}"
@@ -123,6 +124,18 @@ def _on_visibility(rows: Sequence[SampleRow], shapes: Sequence[tuple[int, int]])
         yield f"every third keypoint column is a visibility: {shown}"
     elif len(shapes) == 1:
         yield "all keypoint columns are coordinates from 0 to 1, none is a visibility"
+
+
+def _on_thin_boxes(rows: _Rows) -> Iterator[str]:
+    """Boxes that training cannot learn, which no rule has judged as the row could not be read."""
+    thin = sum(
+        file.size_px is not None
+        and len(row.numbers) >= BOX_COLUMNS
+        and (row.numbers[3] * file.size_px[0] < 1 or row.numbers[4] * file.size_px[1] < 1)
+        for file, row in rows
+    )
+    if thin:
+        yield f"whatever kpt_shape is, {thin:,} of these boxes are less than 1 px wide or high: too thin to learn"
 
 
 # No keypoints.

@@ -149,7 +149,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         are,
         list(_evidence(found)),
         "the rows are read as centre and size all the same: where no number is over 1.01, nothing is said and the "
-        "network learns boxes in the wrong place and of the wrong size",
+        f"network learns boxes in the wrong place{'' if cause_id in _SAME_SIZES else ' and of the wrong size'}",
         "export the labels again as YOLO: class, centre and size, divided by the image's width and height; fix "
         "leaves these rows alone, as the numbers do not tell enough",
         COORDINATES if cause_id in _SAME_SIZES else COORDINATES | SHAPES,
@@ -171,11 +171,11 @@ def _evidence(found: _Found) -> Iterator[str]:
     )
     for name, p in found.open.items():
         wrong = n - int(p.fits.sum())
-        yield f"read as {name.replace('-', ' ')}, {f'{wrong:,}' if wrong else 'none'} do"
+        yield f"read as rows that {_ARE[name]}, {f'{wrong:,}' if wrong else 'none'} do"
     if found.has_polygons:
         yield "against a fix: other files of the same part hold polygons, which have no such layout"
     if len(found.open) > 1:
         yield "nothing tells these readings apart"
     for name in ("corners", "top-left"):
         if count := found.ruled_out.get(name):
-            yield f"read as {name.replace('-', ' ')}, {count:,} would be no box in their image"
+            yield f"read as rows that {_ARE[name]}, {count:,} would be no box in their image"

@@ -55,10 +55,10 @@ def _judge_pixels(spec: TaskSpec, part: Part) -> Writing | None:
         part.files,
         n,
         n_over,
-        "are not normalised, and fit their images in no unit",
+        "are not normalised, and no one unit brings all boxes into their images",
         [
             f"as pixels, {outside['pixels']:,} of {n:,} boxes leave their image, the furthest ends at "
-            f"{pixels.reach:.0%} of it: the labels may belong to larger pictures",
+            f"{pixels.reach:.0%} of it: the labels may belong to larger pictures, or be of several tools",
             *(f"as {unit}, {outside[unit]:,} of {n:,} do" for unit in ("percent", "thousandths")),
         ],
         "every such image is left out, as its coordinates are over 1.01",

@@ -53,6 +53,11 @@ _IN = {
     "pixels": "in pixels",
     "thousandths": "in thousandths (0 to 1000)",
 }
+_DIVIDE = {
+    "percent": "all four by 100",
+    "pixels": "x and width by the image's width, y and height by its height",
+    "thousandths": "all four by 1000",
+}
 _LAYOUT_IS = {
     "": "x and y are the centre",
     "top-left": "x and y are the top-left corner",
@@ -203,11 +208,24 @@ def _writing(part: Part, found: _Found) -> Writing:
         are,
         [*_on_units(found), *_on_layouts(found)],
         "every such image is left out, as its coordinates are over 1.01",
-        "export the labels again as YOLO: class, centre and size, divided by the image's width and height"
-        + ("" if found.is_sure else "; fix leaves these rows alone, as the numbers do not tell enough"),
+        _way_out(found),
         COORDINATES | (SHAPES if unit == "pixels" or found.layouts[0] else frozenset()),
         reading if found.is_sure else None,
         misfits=found.boxes.lines_where(~best.fits),
+    )
+
+
+def _way_out(found: _Found) -> str:
+    """What to do where fix leaves the rows alone."""
+    if found.has_sure_unit and set(found.layouts) == {"", "top-left"}:
+        by = _DIVIDE[found.units[0]]
+        return (
+            f"look at one image: if x and y are the centre of a box, divide {by}; if they are its top-left corner, add "
+            "half of width and height first; fix leaves these rows alone, as the numbers do not tell which"
+        )
+    return (
+        "export the labels again as YOLO: class, centre and size, divided by the image's width and height; fix leaves "
+        "these rows alone, as the numbers do not tell enough"
     )
 
 
