@@ -101,7 +101,8 @@ def rows_of_files(writing: Writing) -> str:
 
 
 def _sentence(writing: Writing, evidence: Evidence) -> str:
-    seen = "" if evidence.labels.of_all else " (a sample of the dataset)"
+    is_all = evidence.labels.of_all and all(file.whole for file in writing.files)
+    seen = "" if is_all else " (a sample of the dataset)"
     return f"{rows_of_files(writing)}{seen} {writing.are}."
 
 

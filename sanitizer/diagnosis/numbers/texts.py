@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("L002", "L003", "L006", "B003", "S004", "C001", "C002")
+RULES = ("L002", "L003")
 
 
 @dataclass(frozen=True, slots=True)
