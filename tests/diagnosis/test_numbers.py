@@ -359,6 +359,19 @@ def test_another_number_of_keypoints(tmp_path: Path) -> None:
     assert "flip_idx" in cause.way_out
 
 
+def test_a_confidence_behind_keypoints_is_no_other_kpt_shape(tmp_path: Path) -> None:
+    report = report_of(tmp_path, a_truth(6, 2), lambda r, s: f"{pose(r, '1')} 0.50 0.75", kpt_shape=[2, 3])
+    assert "kpt-shape" not in [cause.id for cause in report.causes]
+    report = report_of(tmp_path, a_truth(6, 2), lambda r, s: f"{pose(r, '1')} 0.75", kpt_shape=[2, 3])
+    assert only_cause(report).reading == "confidence"
+
+
+def test_a_flag_from_0_to_1_is_no_confidence(tmp_path: Path) -> None:
+    cause = only_cause(report_of(tmp_path, a_truth(6, 2), lambda r, s: f"{plain(r, s)} {r[0] % 2}"))
+    assert (cause.id, cause.reading) == ("track-id", "track-id")
+    assert "a flag" in cause.sentence
+
+
 def test_boxes_without_keypoints(tmp_path: Path) -> None:
     def way(row: Row, size: Size) -> str:
         return f"{plain((0, *row[1:]), size)}\n1 {row[1]:.4f} {row[2]:.4f} 0.0075 0.0075"

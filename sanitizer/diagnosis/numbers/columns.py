@@ -39,7 +39,7 @@ ASKED = (
 )
 _ARE = {
     "confidence": "end in a confidence (0 to 1), as prediction files do",
-    "track-id": "end in a whole number, such as a track id",
+    "track-id": "end in a whole number, such as a track id or a flag",
     "confidence-and-track-id": "end in a confidence and a track id, as tracking results do",
     "instance-id": "have an instance id behind the class",
     "second-confidence": "have a confidence behind the class",
@@ -126,6 +126,9 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
     if not open_:
         return None
     right_rows = sum(len(file.rows) - len(_wrong_rows(file, spec)) for file in part.files)
+    if {"confidence", "track-id"} <= set(open_):  # all are 0 or 1, which is written like an id
+        open_.remove("track-id")
+        open_.insert(0, "track-id")
     best, *rivals = open_
     enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
     same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,10 @@ def _judge_count(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
     if not almost_all(n, n_rows) or len(rows) < MIN_ROWS:
         return None
     of_count = [row for _, row in rows if len(row.tokens) == n_columns]
+    if n_columns - pose_columns(spec) in (1, 2) and almost_all(
+        sum(_starts_as_declared(r, spec) for r in of_count), n
+    ):
+        return None  # a confidence or an id behind good keypoints
     shapes = [
         (k, dimensions)
         for dimensions in (3, 2)
@@ -100,6 +105,10 @@ def _judge_count(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
         frozenset({"K001", "L006"}),
         claims=lambda finding: finding.rule != "K001" or finding.value == n_columns,
     )
+
+
+def _starts_as_declared(row: SampleRow, spec: TaskSpec) -> bool:
+    return _is_shape(replace(row, numbers=row.numbers[: pose_columns(spec)]), spec.kpt_shape[1])
 
 
 def _keypoints(n_columns: int, dimensions: int) -> int:
