@@ -20,7 +20,7 @@ MOST_REMOTE_FILES = 64
 """The same where each file is a request."""
 MOST_BYTES = 64 * 1024
 """What is read of one file."""
-MOST_ROWS = 400
+MOST_ROWS = 100
 """Rows that are kept of one file."""
 MOST_COLUMNS = 2000
 """Rows with more tokens are left out: no format but a polygon has so many."""

@@ -26,6 +26,8 @@ class Cause:
         way_out: The one edit or command that makes it right.
         fix: What `fix` can do about all of it: "safe", "unsafe", or None where it does nothing.
         reading: The reading (`sanitizer.labels.readings`) by which `fix` writes the rows anew; None without one.
+        whole_splits: Splits all of whose label rows are written by `reading`, those of files without a finding too.
+            Where there are none, the rows of each file with a finding of this cause are, and of no other.
         images: Images that training would use, or use rightly, without it.
         explains: Number of findings that it explains.
         files: Number of files that these findings are about.
@@ -39,6 +41,7 @@ class Cause:
     way_out: str = ""
     fix: CauseFix | None = None
     reading: str | None = None
+    whole_splits: tuple[str, ...] = ()
     images: int = 0
     explains: int = 0
     files: int = 0
@@ -48,6 +51,7 @@ def cause_record(cause: Cause) -> dict[str, Any]:
     """A cause as one object of the JSON report."""
     record = asdict(cause)
     record["evidence"] = list(cause.evidence)
+    record["whole_splits"] = list(cause.whole_splits)
     return record
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import Fault, RowKind
 from sanitizer.findings.finding import MAX_PER_FILE, Severity
-from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
+from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, TOLERANCE, pose_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,21 +193,21 @@ def _column_fault(rows: RawRows, row: int, spec: TaskSpec) -> Fault:
             f"a box of {BOX_COLUMNS} and {keypoints} keypoints of {dimensions}"
         )
         return Fault("K001", *place, None, _column_values(problem, n, expected))
-    problem, suggestion = _column_problem(n, spec)
-    return Fault("L002", *place, None, _column_values(problem, n, BOX_COLUMNS), suggestion)
+    first = int(rows.first_token[row])
+    problem, suggestion = _column_problem(rows.tokens[first : first + n], spec)
+    expected = OBB_COLUMNS if spec.task == "obb" else BOX_COLUMNS
+    return Fault("L002", *place, None, _column_values(problem, n, expected), suggestion)
 
 
 def _column_values(problem: str, n: int, expected: int) -> dict[str, object]:
     return {"problem": problem, "columns": n, "expected": expected, "value": n, "threshold": expected}
 
 
-def _column_problem(n: int, spec: TaskSpec) -> tuple[str, str | None]:
-    """What a row with so many columns probably is, and what to do."""
+def _column_problem(numbers: NDArray[np.float64], spec: TaskSpec) -> tuple[str, str | None]:
+    """What a row of so many numbers probably is, and what to do."""
+    n = len(numbers)
     if n == BOX_COLUMNS + 1:
-        return (
-            "6 columns, expected 5: a sixth is what prediction files add (confidence)",
-            "delete the last column if it is a confidence",
-        )
+        return _sixth_column_problem(float(numbers[-1]), spec)
     if n == BOX_COLUMNS - 1:
         return (
             "4 columns, expected 5 (class x_center y_center width height): the class or a number is missing",
@@ -221,12 +221,46 @@ def _column_problem(n: int, spec: TaskSpec) -> tuple[str, str | None]:
             f"{n} columns, but data.yaml has no kpt_shape to read keypoints by",
             "add kpt_shape to data.yaml",
         )
+    if n % 2 == 0 and _has_id_behind_class(numbers):
+        return (
+            f"{n} columns, and the second, {numbers[1]:g}, looks like an id: a polygon is a class and pairs of x y",
+            "delete the second column if it is an id",
+        )
     if n % 2 == 0:
         return (
             f"{n} columns, an even number: a polygon is a class and pairs of x y, a box has 5 columns",
             "add or delete one coordinate",
         )
     return f"{n} columns: a polygon needs {MIN_POLYGON_COLUMNS} or more, a box 5", None
+
+
+def _sixth_column_problem(last: float, spec: TaskSpec) -> tuple[str, str]:
+    """What a sixth column may be, as far as its one number tells."""
+    if spec.task == "obb":
+        return (
+            f"6 columns, expected {OBB_COLUMNS}: an oriented box is four corners, not centre, size and angle",
+            "export four corners; a last column that is an angle is no confidence to delete",
+        )
+    if 0 < last < 1:
+        return (
+            "6 columns, expected 5: a sixth is what prediction files add (confidence)",
+            "delete the last column if it is a confidence",
+        )
+    if last >= 0 and last % 1 == 0:
+        return (
+            f"6 columns, expected 5: the sixth, {last:g}, may be a track id or a flag",
+            "delete the last column if it is an id",
+        )
+    return (
+        f"6 columns, expected 5: training has no place for a sixth, {last:g}",
+        "export boxes of five columns; an angle needs an oriented-box set",
+    )
+
+
+def _has_id_behind_class(numbers: NDArray[np.float64]) -> bool:
+    """Whether the second number is a whole one over 1, and those behind it are coordinates."""
+    second, rest = numbers[1], numbers[2:]
+    return bool(second > 1 and second % 1 == 0 and (np.abs(rest - 0.5) <= 0.5 + TOLERANCE).all())
 
 
 def _unusual_fault(rows: RawRows, row: int, token: int) -> Fault:

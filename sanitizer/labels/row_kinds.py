@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BOX_COLUMNS = 5
 MIN_POLYGON_COLUMNS = 7
 OBB_COLUMNS = 9
+TOLERANCE = 0.01
+"""How far training lets a coordinate lie outside of 0 to 1."""
 
 FLOAT32_LIMIT = 3.4028235677973366e38
 """Training reads labels as float32: from here on (largest float32 and half a step) a number is infinite."""

@@ -294,6 +294,7 @@ def _cause(record: object, number: int) -> Cause:
         evidence=tuple(_bounded(text, what) for text in _texts(record, "evidence")[:MAX_KEYS]),
         fix=_chosen(record, "fix", (None, *get_args(CauseFix)), None),
         reading=_bounded(reading, what) if isinstance(reading, str) else None,
+        whole_splits=tuple(_bounded(text, what) for text in _texts(record, "whole_splits")[:MAX_KEYS]),
     )
 
 

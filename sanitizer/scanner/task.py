@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.labels.readings.columns import TRACKING_COLUMNS
+from sanitizer.labels.readings.oriented import is_dota_row
+from sanitizer.labels.readings.other_tools import KITTI_COLUMNS, is_kitti_row
+from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
 from sanitizer.util.bounded_read import open_descriptor
 
 if TYPE_CHECKING:
@@ -44,8 +48,24 @@ def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[n
         from sanitizer.archives.sampling import sample_labels
 
         heads = itertools.chain(heads, sample_labels(dataset, SAMPLE_FILES))
-    counts = [n for head in heads for line in head.splitlines() if (n := len(line.split()))]
+    counts = [n for head in heads for line in head.splitlines() if (n := _columns_meant(line))]
     return np.array(counts, np.int64)
+
+
+def _columns_meant(line: bytes) -> int:
+    """Columns of the label row that a line stands for: text of other tools has as many as a polygon, and is none."""
+    tokens = line.split()
+    n = len(tokens)
+    if n < MIN_POLYGON_COLUMNS:
+        return n
+    if n == TRACKING_COLUMNS and tokens[-1].isdigit() and tokens[-1] not in (b"0", b"1"):
+        return BOX_COLUMNS
+    if n > KITTI_COLUMNS[-1] or not any(token[:1].isalpha() for token in tokens):
+        return n
+    words = [token.decode("utf-8", "replace") for token in tokens]
+    if is_kitti_row(words):
+        return BOX_COLUMNS
+    return OBB_COLUMNS if is_dota_row(words) else n
 
 
 def sampled_labels(dataset: Dataset) -> Iterator[str]:

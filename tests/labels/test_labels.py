@@ -122,6 +122,24 @@ def test_equal_bytes_have_equal_digests() -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "spec", "says", "not_said"),
+    [
+        ("0 0.5 0.5 0.4 0.3 0.87", DETECT, "confidence", "track"),
+        ("0 0.5 0.5 0.4 0.3 12", DETECT, "track id", "confidence"),
+        ("0 0.5 0.5 0.4 0.3 1", DETECT, "track id or a flag", "confidence"),
+        ("0 0.5 0.5 0.4 0.3 -35.5", DETECT, "no place for a sixth", "confidence"),
+        ("0 0.5 0.5 0.4 0.3 0.87", OBB, "four corners", "confidence"),
+        ("0 1952 0.1 0.1 0.5 0.1 0.5 0.5", SEGMENT, "the second, 1952, looks like an id", "even number"),
+        ("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1", SEGMENT, "even number", "an id"),
+    ],
+)
+def test_a_column_too_many_is_named_by_its_number(row: str, spec: TaskSpec, says: str, not_said: str) -> None:
+    *_, problem = only_fault(row, spec)
+    assert says in problem
+    assert not_said not in problem
+
+
+@pytest.mark.parametrize(
     ("spec", "row", "kind"),
     [
         (DETECT, "0 0.5 0.5 0.4 0.3", RowKind.BOX),

@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.repair.document import with_tokens
-from sanitizer.fixes.repair.rows import Row, written
+from sanitizer.labels.number_text import written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sanitizer.fixes.repair.rows import Row
 
 ROUNDING = 0.01
 """An edge this far outside, as a share of the image's side, is put down to rounding: what training tolerates."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sanitizer.fixes.repair.rows import MAX_DECIMALS, Row, written
+from sanitizer.labels.number_text import MAX_DECIMALS, written
 from sanitizer.labels.row_kinds import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sanitizer.fixes.repair.rows import Row
 
 
 def box_around_outline(row: Row) -> str | None:

@@ -7,13 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.repair.document import with_tokens
-from sanitizer.fixes.repair.rows import MIN_DECIMALS, NUMBER, Row, written
+from sanitizer.labels.number_text import NUMBER
+from sanitizer.labels.readings import READINGS
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.fixes.repair.rows import Row
 
 
 def split_columns(row: Row) -> str | None:
@@ -74,37 +76,26 @@ def without_confidence(row: Row) -> str | None:
 
 def corners_to_centre(row: Row) -> str | None:
     """Read x1 y1 x2 y2 and write centre and size."""
-    numbers = row.numbers()
-    if numbers is None or not row.states_box():
-        return None
-    x1, y1, x2, y2 = numbers[1:BOX_COLUMNS]
-    decimals = row.decimals()
-    new = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-    return with_tokens(row.text, {i: written(v, decimals) for i, v in enumerate(new, 1)})
+    return _by_reading("corners", row) if row.states_box() else None
 
 
 def pixels_to_shares(row: Row) -> str | None:
-    """Divide x by the image's width, y by its height: boxes, outlines and keypoints; visibility stays.
+    """Divide x by the image's width, y by its height: boxes, polygons and keypoints; visibility stays.
 
     Keypoints between 0 and 1 beside a box in pixels may be shares, or pixels of the first corner: such a row is left
     alone.
     """
     numbers = row.numbers()
-    if numbers is None or row.size_px is None:
+    if numbers is None:
         return None
-    on_x, on_y = _coordinate_columns(row)
-    keypoints = [numbers[i] for i in (*on_x, *on_y) if i >= BOX_COLUMNS]
-    if row.is_pose() and 0 < max(keypoints, default=0) <= 1:
-        return None
-    width, height = row.size_px
-    shares = {i: numbers[i] / width for i in on_x} | {i: numbers[i] / height for i in on_y}
-    return with_tokens(row.text, {i: written(v, MIN_DECIMALS) for i, v in shares.items()})
-
-
-def _coordinate_columns(row: Row) -> tuple[list[int], list[int]]:
-    """Numbers of the columns that lie along the image's width, and along its height."""
-    n = len(row.tokens)
     if row.is_pose():
         dimensions = row.spec.kpt_shape[1]
-        return [1, 3, *range(BOX_COLUMNS, n, dimensions)], [2, 4, *range(BOX_COLUMNS + 1, n, dimensions)]
-    return list(range(1, n, 2)), list(range(2, n, 2))
+        keypoints = [v for i, v in enumerate(numbers[BOX_COLUMNS:]) if i % dimensions < 2]
+        if 0 < max(keypoints, default=0) <= 1:
+            return None
+    return _by_reading("pixels", row)
+
+
+def _by_reading(name: str, row: Row) -> str | None:
+    tokens = READINGS[name].convert(row.tokens, row.size_px, row.spec)
+    return None if tokens is None else with_tokens(row.text, dict(enumerate(tokens)))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sanitizer.labels.number_text import decimals_of
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, pose_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sanitizer.dataset.tables import TaskSpec
-
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-MIN_DECIMALS, MAX_DECIMALS = 6, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +52,9 @@ class Row:
 
     def decimals(self) -> int:
         """Decimals that new numbers are written with: as many as the row has, at least six."""
-        most = max((len(t.partition(".")[2]) for t in self.tokens if NUMBER.fullmatch(t)), default=0)
-        return min(max(most, MIN_DECIMALS), MAX_DECIMALS)
+        return decimals_of(self.tokens)
 
     def with_columns(self, columns: Sequence[str]) -> str:
         """The row's class and new columns behind it, where their number changes; leading blanks stay."""
         lead = self.text[: len(self.text) - len(self.text.lstrip())]
         return lead + " ".join((self.tokens[0], *columns))
-
-
-def written(number: float, decimals: int) -> str:
-    """The number in plain digits, without zeros at its end."""
-    text = f"{number:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in ("-0", "") else text

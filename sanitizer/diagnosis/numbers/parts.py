@@ -1,0 +1,85 @@
+"""Parts of a dataset that were written by one tool: all label files, a split, a folder."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from sanitizer.util.spill import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sanitizer.diagnosis.evidence import Evidence
+    from sanitizer.diagnosis.label_sample import SampleFile
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some label files of a dataset.
+
+    Attributes:
+        files: Those that were read.
+        split: Name of the only split they are in; None for any.
+        folder: The only folder they are in, relative to the dataset root; None for any.
+    """
+
+    files: Sequence[SampleFile]
+    split: str | None = None
+    folder: str | None = None
+
+    def named(self) -> str:
+        """Reads on after "rows": "" or " of val" or " in labels/site2"."""
+        if self.folder is not None:
+            return f" in {self.folder or 'the dataset root'}"
+        return f" of {self.split}" if self.split is not None else ""
+
+    def holds(self, split: str | None, label: str) -> bool:
+        """Whether a label file is of this part, read or not."""
+        if self.split is not None and split != self.split:
+            return False
+        return self.folder is None or posixpath.dirname(label) == self.folder
+
+
+def parts_where(files: Sequence[SampleFile], judge: Callable[[Part], T | None]) -> Iterator[T]:
+    """What `judge` finds in the largest parts of these files for which it finds something: all, splits, folders."""
+    whole = Part(files)
+    if not files:
+        return
+    if (found := judge(whole)) is not None:
+        yield found
+        return
+    splits = _grouped(files, lambda file: file.split)
+    for split, of_split in splits.items():
+        found = judge(Part(of_split, split)) if len(splits) > 1 else None
+        if found is not None:
+            yield found
+            continue
+        folders = _grouped(of_split, lambda file: posixpath.dirname(file.label))
+        for folder, of_folder in folders.items() if len(folders) > 1 else ():
+            if (found := judge(Part(of_folder, split, folder))) is not None:
+                yield found
+
+
+def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> dict[str, list[SampleFile]]:
+    groups: dict[str, list[SampleFile]] = {}
+    for file in files:
+        groups.setdefault(key(file), []).append(file)
+    return groups
+
+
+def labelled_files(evidence: Evidence, split: str | None = None) -> int:
+    """Number of label files that are not empty, of a split or of all, read or not."""
+    survey = evidence.survey
+    total = 0
+    for i, (start, stop) in enumerate(zip(survey.split_start[:-1], survey.split_start[1:], strict=True)):
+        if split is None or survey.dataset.splits[i].name == split:
+            for part in blocks(int(stop - start)):
+                digests = survey.label_digest[int(start) + part.start : int(start) + part.stop]
+                total += int(np.count_nonzero(digests))
+    return total
