@@ -36,8 +36,13 @@ def dropped_images(tables: ChunkTables, spec: TaskSpec) -> NDArray[np.bool_]:
 def _bad_masks(masks: MaskTable, images: ImageTable, spec: TaskSpec) -> NDArray[np.bool_]:
     bad: NDArray[np.bool_] = np.isin(masks.status, (MaskStatus.MISSING, MaskStatus.UNREADABLE))
     bad |= other_size(masks, images)
-    bad |= masks.counts[:, no_class(spec)].any(axis=1)
+    bad |= wrong_ids(masks, spec)
     return bad
+
+
+def wrong_ids(masks: MaskTable, spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (F,): the mask holds an id that is no class."""
+    return np.asarray(np.count_nonzero(masks.counts[:, no_class(spec)], axis=1) > 0)
 
 
 def other_size(masks: MaskTable, images: ImageTable) -> NDArray[np.bool_]:

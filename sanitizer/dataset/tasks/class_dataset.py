@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
 from sanitizer.dataset.tasks.class_faults import class_set_faults
 from sanitizer.dataset.tasks.class_folders import class_splits, find_class_set
@@ -103,7 +104,10 @@ def _dataset(
         declared_task="classify",
         nc=class_set.nc,
         names=class_set.names,
-        faults=list(class_set_faults(class_set, listing, names, given_yaml)),
+        faults=[
+            *class_set_faults(class_set, listing, names, given_yaml),
+            *find_label_caches(listing, splits, class_set.root),
+        ],
         notes=() if sure else (how,),
         storage=listing.storage,
     )

@@ -203,7 +203,7 @@ def _without_images(found: ClassSet) -> Iterator[DatasetFault]:
 
 def _f004(found: ClassSet, folder: ClassFolder, detail: str, train: SplitFolder) -> DatasetFault:
     number = next(n for n, name in found.names.items() if name == folder.name)
-    advice = "Put images there, or delete the folder."
+    advice = "Put more images there, or delete the folder."
     return dataset_fault("F004", detail, advice, file=folder.path, split=train.name or None, class_id=number)
 
 

@@ -157,9 +157,8 @@ def _may_be(root: str, top: ListedFolder, places: Sequence[tuple[str, str]], lis
         return False
     first = listing.folder(places[0][1])
     return (
-        not first.labels
-        and not first.images
-        and bool(first.subfolders)
+        bool(first.subfolders)
+        and not first.labels
         and not any(name.lower() in _NO_CLASSES for name in first.subfolders)
     )
 
@@ -168,6 +167,9 @@ def _is_one(found: ClassSet, listing: Listing, names: Iterable[str] | None) -> b
     """Whether folders of images are classes: no label belongs to an image, and the names agree with the data.yaml."""
     folders = [folder for split in found.splits for folder in split.classes if folder.n_images]
     if any(_has_annotations(folder, listing) for folder in folders):
+        return False
+    outside = sum(len(split.top.images) for split in found.splits)
+    if 2 * outside > sum(folder.n_images for folder in folders):
         return False
     held = {folder.name for folder in folders}
     if names is None:

@@ -22,7 +22,7 @@ _LONGEST = 40
 
 
 def declared_task(document: DataYaml | None, wanted: TaskChoice = "auto") -> Task | None:
-    """`task:` of a data.yaml; None where it declares none.
+    """`task:` of a data.yaml; None where it declares none, or where the user names a task whose files lie otherwise.
 
     Raises:
         DatasetError: It declares a task that is not judged, and the user names no other.
@@ -34,6 +34,8 @@ def declared_task(document: DataYaml | None, wanted: TaskChoice = "auto") -> Tas
     task = next((task for task in TASKS if task == text), None)
     if task is None and wanted == "auto":
         raise DatasetError(_refusal(document, text))
+    if wanted not in ("auto", task) and not {wanted, task} <= set(LABEL_TASKS):
+        return None
     return task
 
 

@@ -107,7 +107,7 @@ def mask_folder_of(image_folder: str, masks_dir: str) -> str:
 
 @dataclass(slots=True)
 class MaskPairer:
-    """Pairs the images of all splits with their masks. `faults` has M001."""
+    """Pairs the images of all splits with their masks. `faults` has M001 and M008."""
 
     listing: Listing
     root: str
@@ -124,7 +124,8 @@ class MaskPairer:
         names = [frozenset(self._names_in(folder)) for folder in folders]
         has, odd = np.zeros(len(images.names), np.bool_), dict[int, str]()
         for i, (f, name) in enumerate(zip(images.folder_index, images.names, strict=True)):
-            mask = _mask_name(name, names[f])
+            # Without a folder images/ in its path, an image would be its own mask.
+            mask = _mask_name(name, names[f]) if folders[f] != images.folders[f] else None
             has[i] = mask is not None
             if mask is not None and not mask.endswith(MASK_SUFFIX):
                 odd[i] = mask
@@ -140,7 +141,7 @@ class MaskPairer:
         return [*found.images, *found.hidden_images]
 
     def _report(self, split: SplitImages, folders: Sequence[str], has: NDArray[np.bool_]) -> None:
-        """M001: one finding for a split without any mask, else one an image."""
+        """M008 for a split without any mask, else M001 for each image."""
         images = split.images
         if len(has) and not has.any():
             self.faults.append(self._none_at_all(split, folders))
@@ -162,7 +163,7 @@ class MaskPairer:
         example = self._names_in(folder)[:1]
         wanted = f"{split.images.names[0].rpartition('.')[0]}{MASK_SUFFIX}"
         if folder == image_folder:
-            why = "as no folder above the images is called images, training looks for masks beside them"
+            why = "as no folder above the images is called images, training takes each image for its own mask"
             advice = f"Put the images below images/ and the masks below {self.masks_dir}/, with the same subfolders."
         elif not self.listing.storage.isdir(folder):
             why = f"there is no folder {self._show(folder)}"
@@ -175,7 +176,7 @@ class MaskPairer:
         stops = "training" if split.name in ("train", "val") else "evaluation on it"
         images = f"{in_thousands(n, 'image')} of {split.name or 'the set'}"
         detail = f"none of the {images} has a mask: {why}; {stops} stops here"
-        return dataset_fault("M001", detail, advice, file=image_folder, split=split.name)
+        return dataset_fault("M008", detail, advice, file=image_folder, split=split.name)
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)

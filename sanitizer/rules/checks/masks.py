@@ -12,7 +12,7 @@ from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import file_check
 from sanitizer.rules.checks.geometry import no_hits
 from sanitizer.rules.hits import Hits
-from sanitizer.ultra.task_check import mapped_ids, no_class, other_size
+from sanitizer.ultra.task_check import mapped_ids, no_class, other_size, wrong_ids
 from sanitizer.util.counting import listed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def mask_ids(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     if masks is None:
         return no_hits()
     bad = no_class(spec)
-    index = np.flatnonzero(masks.counts[:, bad].any(axis=1))
+    index = np.flatnonzero(wrong_ids(masks, spec))
     share = [masks.counts[i, bad].sum() / max(masks.counts[i].sum(), 1) for i in index.tolist()]
     return Hits(
         index,
@@ -141,7 +141,7 @@ def mask_channels(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     coloured = np.array(
         [len(mode) > 1 and not mode.startswith("I;") for mode in masks.mode.tolist()], np.bool_
     )
-    drops = _drops(masks, spec)
+    drops = wrong_ids(masks, spec)
     index = np.flatnonzero(coloured | (masks.gray_palette & drops))
     what = [
         f"has {_CHANNELS.get(masks.mode[i], f'several channels ({masks.mode[i]})')}: training reads its gray as ids"
@@ -159,15 +159,9 @@ def lossy_mask(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     if masks is None:
         return no_hits()
     lossy = np.isin(masks.format, [IMAGE_FORMATS.index(name) for name in _LOSSY])
-    drops = _drops(masks, spec)
+    drops = wrong_ids(masks, spec)
     index = np.flatnonzero(lossy)
     return _judged(masks, index, drops, ["is a JPEG, which changes ids along every edge"] * len(index))
-
-
-def _drops(masks: MaskTable, spec: TaskSpec) -> NDArray[np.bool_]:
-    """bool (F,): training drops the image for an id that is no class."""
-    drops: NDArray[np.bool_] = masks.counts[:, no_class(spec)].any(axis=1)
-    return drops
 
 
 def _judged(masks: MaskTable, index: NDArray[np.int64], drops: NDArray[np.bool_], what: list[str]) -> Hits:
