@@ -48,7 +48,7 @@ class Example(TypedDict, total=False):
     yaml: str  # the whole data.yaml
     files: dict[str, Any]
     remove: list[str]
-    copies: dict[str, int]  # so many further pictures in these folders
+    copies: dict[str, dict[str, int]]  # folder to {"images": number of further pictures in it}
     lines: list[int]  # where the rule must fire, exactly
     training: str  # what training does with it, where it is not what the rule says
     images: str  # header | decode
@@ -75,8 +75,9 @@ def build(example: Mapping[str, Any], folder: Path, tasks: tuple[str, ...] = ("d
     for path in example.get("remove", ()):
         del files[path]
     files.update(example.get("files", {}))
-    for place, n in example.get("copies", {}).items():
-        files.update({f"{place}/more{i}.png": {"image": f"16x16 seed={i}"} for i in range(n)})
+    for place, more in example.get("copies", {}).items():
+        pictures = range(more["images"])
+        files.update({f"{place}/more{i}.png": {"image": f"16x16 seed={i}"} for i in pictures})
     # Copies and links last: they need what they refer to.
     for path in sorted(
         files, key=lambda p: isinstance(files[p], Mapping) and bool({"copy", "link"} & set(files[p]))

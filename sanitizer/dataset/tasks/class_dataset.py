@@ -51,18 +51,21 @@ def class_dataset_beside(
     """
     declared = declared_task(document, task)
     sure = "classify" in (task, declared if task == "auto" else None)
-    if not sure and (task != "auto" or declared is not None or not names):
+    if not sure and (task != "auto" or declared is not None):
         return None
     train = next((split.paths for split in found.splits if split.name == "train"), [])
-    if not train and not sure:
+    if not sure and not (len(train) == 1 and listing.folder(train[0]).subfolders):
         return None
     folder = os.path.dirname(document.path)
     root = os.path.dirname(train[0]) if len(train) == 1 else listing.storage.realpath(folder)
-    class_set = find_class_set(root, listing, names.values(), sure)
+    class_set = find_class_set(root, listing, names.values() if names else None, sure)
     if class_set is not None:
         return _dataset(class_set, data, wanted, listing, names, document.path if named else None, sure)
     if sure:
-        raise DatasetError(f"{shown(folder)} holds no folders of classes: {_WANTED}")
+        named_by = (
+            "" if task == "classify" else f", which {shown(document.path)} declares with `task: classify`"
+        )
+        raise DatasetError(f"{shown(folder)} holds no folders of classes{named_by}: {_WANTED}")
     return None
 
 

@@ -26,9 +26,10 @@ TRAINING_NAMES = {"train": ("train",), "val": ("val", "validation", "valid"), "t
 
 _NO_CLASSES = frozenset(
     ("image", "images", "img", "imgs", "jpegimages", "leftimg8bit", "rgb", "label", "labels", "mask", "masks",
-     "annotation", "annotations", "gtfine", "segmentationclass", "segmentationobject", "depth", "runs")
+     "annotation", "annotations", "ann", "anns", "gt", "gtfine", "det", "xml", "json", "segmentationclass", "segmentationobject",
+     "depth", "runs")
 )  # fmt: skip
-"""Folder names, in lower case, that mark a dataset of another task."""
+"""Folder names, in lower case and without a number, that mark a dataset of another task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +152,16 @@ def _split_places(top: ListedFolder) -> tuple[list[tuple[str, str]], bool]:
     return (list(alike.items()), True) if alike else ([("", top.path)], False)
 
 
+def _is_of_other_task(name: str) -> bool:
+    return name.lower().rstrip("0123456789_-") in _NO_CLASSES or name.lower() in _NO_CLASSES
+
+
 def _may_be(root: str, top: ListedFolder, places: Sequence[tuple[str, str]], listing: Listing) -> bool:
     """A quick test before folders are walked: by names, and by where the images of the first split are."""
-    if os.path.basename(root).lower() in _NO_CLASSES or any(n.lower() in _NO_CLASSES for n in top.subfolders):
+    if any(map(_is_of_other_task, (os.path.basename(root), *top.subfolders))):
         return False
     first = listing.folder(places[0][1])
-    return (
-        bool(first.subfolders)
-        and not first.labels
-        and not any(name.lower() in _NO_CLASSES for name in first.subfolders)
-    )
+    return bool(first.subfolders) and not first.labels and not any(map(_is_of_other_task, first.subfolders))
 
 
 def _is_one(found: ClassSet, listing: Listing, names: Iterable[str] | None) -> bool:
@@ -180,6 +181,8 @@ def _is_one(found: ClassSet, listing: Listing, names: Iterable[str] | None) -> b
 
 def _has_annotations(folder: ClassFolder, listing: Listing) -> bool:
     """Whether labels lie beside the images or where a detector's training looks, or another file beside each image."""
+    if any(_is_of_other_task(os.path.basename(each.path)) for each in folder.listed):
+        return True
     if any(each.labels and _pairs(each) for each in folder.listed):
         return True
     if any(
