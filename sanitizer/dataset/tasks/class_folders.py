@@ -25,9 +25,9 @@ TRAINING_NAMES = {"train": ("train",), "val": ("val", "validation", "valid"), "t
 """Folder names that training looks for, the best first."""
 
 _NO_CLASSES = frozenset(
-    ("image", "images", "img", "imgs", "jpegimages", "leftimg8bit", "rgb", "label", "labels", "mask", "masks",
-     "annotation", "annotations", "ann", "anns", "gt", "gtfine", "det", "xml", "json", "segmentationclass", "segmentationobject",
-     "depth", "runs")
+    ("image", "images", "img", "imgs", "jpegimages", "leftimg8bit", "rgb", "label", "labels", "mask", "masks", "depth",
+     "annotation", "annotations", "ann", "anns", "gt", "gtfine", "det", "xml", "json", "runs",
+     "segmentationclass", "segmentationobject")
 )  # fmt: skip
 """Folder names, in lower case and without a number, that mark a dataset of another task."""
 
