@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.label_caches import find_label_caches
+from sanitizer.dataset.listing import is_everything
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
 from sanitizer.dataset.tasks.class_faults import class_set_faults
 from sanitizer.dataset.tasks.class_folders import class_splits, find_class_set
@@ -54,7 +55,7 @@ def class_dataset_beside(
     if not sure and (task != "auto" or declared is not None):
         return None
     train = next((split.paths for split in found.splits if split.name == "train"), [])
-    if not sure and not (len(train) == 1 and listing.folder(train[0]).subfolders):
+    if not sure and not (len(train) == 1 and _has_folders(train[0], listing)):
         return None
     folder = os.path.dirname(document.path)
     root = os.path.dirname(train[0]) if len(train) == 1 else listing.storage.realpath(folder)
@@ -67,6 +68,14 @@ def class_dataset_beside(
         )
         raise DatasetError(f"{shown(folder)} holds no folders of classes{named_by}: {_WANTED}")
     return None
+
+
+def _has_folders(path: str, listing: Listing) -> bool:
+    """Whether a split is a folder with folders in it, and not the whole disk."""
+    storage = listing.storage
+    if not storage.isdir(path) or (not storage.remote and is_everything(path)):
+        return False
+    return bool(listing.folder(path).subfolders)
 
 
 def class_dataset_in(
