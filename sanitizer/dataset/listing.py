@@ -75,6 +75,8 @@ class ListedFolder:
         others: Number of other files.
         subfolders: Names of folders, hidden ones left out; links to folders are among them.
         links: Those of them that are symbolic links.
+        hidden_images: Names with an image file extension that begin with a dot.
+        hidden_folders: Names of folders that begin with a dot.
         error: Why the folder cannot be listed, or None.
     """
 
@@ -86,6 +88,8 @@ class ListedFolder:
     others: int = 0
     subfolders: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
+    hidden_images: list[str] = field(default_factory=list)
+    hidden_folders: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -134,18 +138,23 @@ def _add_subfolder(folder: ListedFolder, name: str) -> None:
         folder.subfolders.append(name)
         if os.path.islink(f"{folder.path}/{name}"):
             folder.links.add(name)
+    else:
+        folder.hidden_folders.append(name)
 
 
 def _sort_out(
     folder: ListedFolder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir
 ) -> None:
     """Sort names into images, misspelt labels, caches and others."""
-    add_image, extensions, subfolders = folder.images.append, IMAGE_EXTENSIONS, set(folder.subfolders)
+    add_image, extensions = folder.images.append, IMAGE_EXTENSIONS
+    subfolders = {*folder.subfolders, *folder.hidden_folders}
     for name in names:
         stem, dot, extension = name.rpartition(".")
         if dot and extension.lower() in extensions:
             if stem and name[0] != ".":
                 add_image(name)
+            else:
+                folder.hidden_images.append(name)
         elif dot and extension == "cache":
             folder.caches.append(name)
         elif dot and extension.lower() == "txt":
@@ -154,7 +163,7 @@ def _sort_out(
         elif name not in subfolders:
             if not is_folder(f"{folder.path}/{name}"):
                 folder.others += 1
-            elif name[0] != ".":
+            else:
                 _add_subfolder(folder, name)
 
 
@@ -171,7 +180,9 @@ def _list_remote(storage: Storage, path: str) -> ListedFolder:
         folder.error = error.strerror or type(error).__name__
         return folder
     folder.labels = {name for name in names if name.endswith(".txt")}
-    folder.subfolders = [name for full in folders if (name := full[len(path) + 1 :])[0] != "."]
+    for full in folders:
+        name = full[len(path) + 1 :]
+        (folder.hidden_folders if name[0] == "." else folder.subfolders).append(name)
     _sort_out(folder, names, folders.__contains__)
     return folder
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.tasks.mask_table import MaskTable
     from sanitizer.findings.finding import About, FindingKind, Severity
 
-Task = Literal["detect", "segment", "pose", "obb"]
-TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+Task = Literal["detect", "segment", "semantic", "classify", "pose", "obb"]
+TASKS: tuple[Task, ...] = ("detect", "segment", "semantic", "classify", "pose", "obb")
+LABEL_TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+"""Tasks whose objects are rows of label files. classify has a folder for each class, and semantic has masks."""
 
 
 class RowKind(IntEnum):
@@ -88,10 +91,11 @@ class TaskSpec:
     """What training assumes of every row.
 
     Attributes:
-        task: One of detect, segment, pose, obb.
+        task: One of `TASKS`.
         nc: Number of classes, or None where the data.yaml does not say (then no class check).
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
+        label_mapping: Id in a mask to the class id that training makes of it (semantic); ids not named stay.
         max_label_bytes: The largest label file that is read.
         max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
@@ -100,6 +104,7 @@ class TaskSpec:
     nc: int | None
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
+    label_mapping: Mapping[int, int] = field(default_factory=dict)
     max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 
@@ -144,6 +149,7 @@ class DatasetFault:
         label: Absolute path of the faulty label file, or None.
         split: Split name or None.
         line, column: 1-based, or None.
+        class_id: The class that it is about, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
         suggestion, severity, kind: As in `Fault`.
     """
@@ -159,6 +165,7 @@ class DatasetFault:
     suggestion: str | None = None
     severity: Severity | None = None
     kind: FindingKind | None = None
+    class_id: int | None = None
 
 
 def dataset_fault(
@@ -288,14 +295,17 @@ class Chunk:
     Attributes:
         split: Split name (train, val, test, …), or "" for files given one by one.
         images: Absolute image paths; None for a label without image.
-        labels: Absolute label paths; None where an image has no label file.
+        labels: Absolute label paths, of masks in a semantic set; None where an image has none.
         states: As `Split.states` has them for these pairs.
+        classes: int32 (F,) class of each image by its folder, as `Split.dir_classes` has it; None for other tasks than
+            classification.
     """
 
     split: str
     images: Sequence[str | None]
     labels: Sequence[str | None]
     states: NDArray[np.int64] | None = None
+    classes: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -303,8 +313,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkTables:
-    """Everything read from one chunk. Rules of scope `row` and `file` work on this."""
+    """Everything read from one chunk. Rules of scope `row` and `file` work on this. `masks` is None but for the task
+    semantic, whose label table has no row."""
 
     chunk: Chunk
     labels: LabelTable
     images: ImageTable
+    masks: MaskTable | None = None

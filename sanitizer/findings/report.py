@@ -30,7 +30,9 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
-    """One split in numbers. `background` counts images that training keeps but reads as having no object."""
+    """One split in numbers. `background` counts images that training keeps but reads as having no object, `classes` the
+    folders with images in a classification set.
+    """
 
     split: str
     images: int
@@ -39,6 +41,7 @@ class SplitCounts:
     dropped: int
     background: int
     rewritten: int
+    classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

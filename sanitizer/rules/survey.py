@@ -150,6 +150,14 @@ class Survey:
         s = self.split_of(i)
         return self.dataset.splits[s].image_path(i - int(self.split_start[s]))
 
+    def class_of(self, i: int) -> int | None:
+        """Class of pair i's image by its folder, in a classification set; None for other tasks."""
+        s = self.split_of(i)
+        split = self.dataset.splits[s]
+        if split.dir_classes is None:
+            return None
+        return split.dir_classes[int(split.dir_index[i - int(self.split_start[s])])]
+
     def label_path(self, i: int) -> str | None:
         """Absolute path of pair i's label file, None where there is none."""
         s = self.split_of(i)

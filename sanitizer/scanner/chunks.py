@@ -235,6 +235,11 @@ def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
         from sanitizer.scanner.remote_reading import read_chunk
 
         return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
+    if spec.task == "semantic":
+        from sanitizer.images.masks import read_masks
+
+        no_labels = read_labels([None] * len(chunk), spec)
+        return ChunkTables(chunk, no_labels, read_images(chunk.images, job.mode), read_masks(chunk.labels))
     return ChunkTables(chunk, read_labels(chunk.labels, spec), read_images(chunk.images, job.mode))
 
 

@@ -110,6 +110,10 @@ def _finding_line(finding: Finding, path: str, style: Style) -> str:
     return f"{':'.join(place)}: {code} {legible(finding.message)}"
 
 
+_COUNTED = {"classify": "images", "semantic": "masks"}
+"""What is counted of each class, by task; label rows where a task has them."""
+
+
 def _statistics(report: Report, style: Style) -> list[str]:
     """Tables: findings by rule, most frequent first, and label rows by class."""
     lines = []
@@ -123,7 +127,7 @@ def _statistics(report: Report, style: Style) -> list[str]:
     classes = {**dict.fromkeys(report.names, 0), **report.class_counts}
     if classes:
         total = sum(classes.values()) or 1
-        table = [("class", "rows", "share", "name")]
+        table = [("class", _COUNTED.get(report.task, "rows"), "share", "name")]
         for cls, n in sorted(classes.items()):
             table.append((str(cls), f"{n:,}", f"{n / total:.1%}", legible(report.names.get(cls, "–"))))
         lines += ([""] if lines else []) + _table(table, ">>><", style)

@@ -33,7 +33,8 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     by_severity = [
         f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
     ]
-    task = f", task {report.task}" if report.summary.labels else ""
+    has_task = report.summary.labels or report.task == "classify"
+    task = f", task {report.task}" if has_task else ""
     counts = SummaryCounts(report, rules)
     lines = [
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
@@ -71,10 +72,22 @@ def _name(report: Report) -> str:
 
 
 def _size(report: Report) -> str:
-    """As in "8 images, 8 labels, 30 boxes"; rows of other tasks than detection are objects."""
+    """As in "8 images, 8 labels, 30 boxes"; rows of other tasks than detection are objects.
+
+    As in "train 6 images in 2 classes, val 2 images in 2 classes" or "8 images, 8 masks" for tasks without label files.
+    """
     s = report.summary
     if not s.images and not s.labels:
         return "no images and no labels found"
+    if report.task == "classify" and not report.files_only:
+        return ", ".join(
+            f"{legible(split.split)} {in_thousands(split.images, 'image')} in".lstrip()
+            + f" {in_thousands(split.classes, 'class')}"
+            for split in s.splits
+            if split.images
+        )
+    if report.task == "semantic":
+        return f"{in_thousands(s.images, 'image')}, {in_thousands(s.labels, 'mask')}"
     parts = [in_thousands(s.images, "image")] if s.images else []
     rows = in_thousands(s.boxes, "box" if report.task == "detect" else "object")
     return ", ".join([*parts, in_thousands(s.labels, "label"), rows])

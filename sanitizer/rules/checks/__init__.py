@@ -71,6 +71,13 @@ MODULES: dict[str, str] = {
     "class-out-of-range": "classes",
     "class-no-integer": "classes",
     "rare-class": "classes",
+    "class-imbalance": "classes",
+    "unreadable-mask": "masks",
+    "mask-size": "masks",
+    "mask-ids": "masks",
+    "mask-without-class": "masks",
+    "mask-channels": "masks",
+    "lossy-mask": "masks",
 }
 """Name of a check to the module of this package that defines it: a hook imports only what its rules use."""
 
