@@ -210,7 +210,7 @@ def _assemble(
     refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
-        classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
+        classes = replace(classes, nc=layout.nc, names=layout.names)
     root = listing.storage.realpath(folder)
     gatherer = Gatherer(
         listing, root, yaml_path or folder, darknet_bases(f"{folder}/obj.data"), for_training=False
@@ -250,6 +250,7 @@ def _finish(
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
         faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
         storage=storage,
     )
@@ -279,6 +280,7 @@ def _from_files(paths: Sequence[str], data: str, document: DataYaml | None, list
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
         faults=[*(document.faults if document else ()), *classes.faults, *unlabelled_files(split, root)],
         files_only=True,
         storage=listing.storage,

@@ -226,13 +226,14 @@ class Dataset:
         yaml_path: Absolute path of the data.yaml, or None.
         splits: In the order train, val, test, others; a folder named by two splits is in both.
         declared_task: `task:` of the data.yaml, or what kpt_shape implies; None where the labels decide.
-        nc, names, kpt_shape: As `TaskSpec` has them.
+        nc, names, kpt_shape, channels: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
         packs: Packed files, in the order of their splits. Such splits have no other pairs.
         notes: Sentences on what cannot be checked in packed files.
         storage: Where all paths are.
         unread: Number of packed files that a remote storage could not read, and that are left out.
+        n_repeats: Split name to the pairs that `without_repeats` took out of it.
     """
 
     root: str
@@ -243,12 +244,14 @@ class Dataset:
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int] = (0, 0)
+    channels: int = 3
     faults: Sequence[DatasetFault] = field(default_factory=tuple)
     files_only: bool = False
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
     storage: Storage = LOCAL
     unread: int = 0
+    n_repeats: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of pairs; an estimate for packed files."""
@@ -268,7 +271,7 @@ class Dataset:
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
-        return TaskSpec(task, self.nc, self.names, self.kpt_shape)
+        return TaskSpec(task, self.nc, self.names, self.kpt_shape, self.channels)
 
     def relative(self, path: str | None) -> str | None:
         """POSIX path relative to the root; paths outside it keep their `..` steps."""
@@ -285,7 +288,9 @@ class Dataset:
             new = [i for i, key in enumerate(keys) if key not in seen]
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
-        return replace(self, splits=tuple(splits))
+        lost = {old.name: len(old) - len(new) for old, new in zip(self.splits, splits, strict=True)}
+        repeats = {name: self.n_repeats.get(name, 0) + n for name, n in lost.items()}
+        return replace(self, splits=tuple(splits), n_repeats=repeats)
 
 
 def with_states(split: Split, storage: Storage) -> Split:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
-from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import DatasetFault
 
 _STOPS = "training stops here"
+_ERROR = "RuntimeError: Dataset … error …"
+_LOADING_FAILS = "FileNotFoundError: … Error loading data from"
 
 
 def split_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
@@ -47,14 +49,17 @@ def _value_faults(document: DataYaml, split: ResolvedSplit) -> Iterator[DatasetF
             yield _url_fault(document, name, value)
         else:
             detail = f"`{name}:` lists a {type(value).__name__}, not a path; {_STOPS}"
-            yield _fault(document, "D001", detail, "List paths only.", Severity.ERROR, line, name)
+            stops_with = f"{_ERROR} unsupported operand type(s) for /"
+            yield _fault(document, "D001", detail, "List paths only.", Severity.ERROR, line, name, stops_with)
     for i, lost in enumerate(split.lost):
         # A guessed folder stands for the whole split, so only the first lost path names it.
         guess = split.guess if i == 0 or split.guessed_path is None else None
         yield _lost_fault(document, split, lost, guess)
     if split.n_more_lost:
         detail = f"`{name}:` lists {split.n_more_lost:,} more paths that do not exist; {_STOPS}"
-        yield _fault(document, "D002", detail, "Correct the list.", Severity.ERROR, split.line, name)
+        yield _fault(
+            document, "D002", detail, "Correct the list.", Severity.ERROR, split.line, name, not_found(document, name)
+        )
 
 
 def _lost_fault(
@@ -71,7 +76,16 @@ def _lost_fault(
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
     severity = Severity.ERROR if is_needed else Severity.WARNING
-    return _fault(document, "D002", detail, advice, severity, lost.line, name)
+    return _fault(document, "D002", detail, advice, severity, lost.line, name, not_found(document, name))
+
+
+def not_found(document: DataYaml, name: str) -> str | None:
+    """The exception for a path of a split that does not exist; None where training goes on, or fetches the data."""
+    if name == "train":
+        return _LOADING_FAILS
+    if name == "val" and not document.data.get("download"):
+        return f"{_ERROR} images not found, missing path"
+    return None
 
 
 def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
@@ -83,7 +97,13 @@ def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
         detail += _guess_words(guess, name)
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
-    return _fault(document, "D002", detail, advice, Severity.ERROR, split.line or 1, name)
+    if not split.has_key:
+        stops_with = f"{_ERROR} '{name}:' key missing"
+    elif name == "train":
+        stops_with = _LOADING_FAILS
+    else:
+        stops_with = f"{_ERROR} 'val:' images not found"
+    return _fault(document, "D002", detail, advice, Severity.ERROR, split.line or 1, name, stops_with)
 
 
 def _guess_words(guess: Guess, name: str) -> str:
@@ -119,7 +139,10 @@ def _base_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault
             )
             severity = Severity.WARNING
         advice = "Leave `path:` out: then paths are taken from the folder of the yaml."
-        yield _fault(document, "D002", detail, advice, severity, document.line("path"))
+        stops = filter(None, (not_found(document, name) for name in ("val", "train") if name in names))
+        yield _fault(
+            document, "D002", detail, advice, severity, document.line("path"), stops_with=next(stops, None)
+        )
 
 
 def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
@@ -148,7 +171,8 @@ def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFa
 def _url_fault(document: DataYaml, key: str, value: str) -> DatasetFault:
     detail = f"`{key}: {shown(value)}` is a URL: training does not fetch it, takes it for a folder and stops"
     advice = f"Download it yourself, look at it, then write the folder's path under `{key}:`."
-    return _fault(document, "D004", detail, advice, Severity.ERROR, document.line(key))
+    stops_with = not_found(document, "val" if key == "path" else key)
+    return _fault(document, "D004", detail, advice, Severity.ERROR, document.line(key), stops_with=stops_with)
 
 
 def _fault(
@@ -159,5 +183,10 @@ def _fault(
     severity: Severity | None,
     line: int | None,
     split: str | None = None,
+    stops_with: str | None = None,
 ) -> DatasetFault:
-    return dataset_fault(rule, detail, advice, severity, file=document.path, line=line, split=split)
+    late = stops_with == _LOADING_FAILS
+    return dataset_fault(
+        rule, detail, advice, severity, file=document.path, line=line, split=split,
+        stops_with=stops_with, stops_at=RunStage.TRAIN if late else RunStage.DATA_YAML,
+    )  # fmt: skip

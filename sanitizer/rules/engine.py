@@ -15,6 +15,7 @@ from sanitizer.rules.language.columns import FileColumns, RowColumns, WithParams
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
+from sanitizer.ultra.image_loading import loaded_channels
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.util.spill import SpillError
 
@@ -234,6 +235,9 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
         dropped=verdict.dropped,
         background=verdict.background,
         rewritten=images.rewritten,
+        found=verdict.found,
+        boxed=verdict.boxed,
+        loaded=loaded_channels(images, spec.channels),
         class_counts=_class_counts(labels),
         shapes=collect(labels, images, spec),
         n_label_files=int((labels.status != FileStatus.MISSING).sum()),
