@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
+import shutil
 import sys
 import tempfile
 import warnings
@@ -144,3 +146,69 @@ def _quiet() -> Iterator[None]:
         utils.check_font, base.check_file_speeds, dataset.ThreadPool, level = kept
         LOGGER.setLevel(level)
         random.setstate(state)
+
+
+def says_the_same(sentence: str, error: str) -> bool:
+    """Whether a verdict's sentence is the exception: its parts, between the …, in their order, without colours."""
+    plain = " ".join(re.sub(r"\x1b\[\d+m|❌", "", error).split())
+    at = 0
+    for part in map(str.strip, sentence.partition(" (")[0].split("…")):
+        at = plain.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def compared(data: Path, task: str = "auto") -> tuple[str, str, str]:
+    """("same" or "OTHER", the real outcome, our verdict), each in a few words; trains on a copy of the folder."""
+    from sanitizer import scan
+
+    original, here = data.parent.resolve(), Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder).resolve() / original.name
+        shutil.copytree(original, copy, symlinks=True)
+        _point_to(copy, original)
+        os.chdir(copy)
+        try:
+            report = scan(data.name, task=task, cache=False)  # type: ignore[arg-type]
+            real = trained(copy / data.name, report.task)
+            if real.starts:  # a flip may have come to no picture, or not to every one
+                real.error = tried(copy / data.name, report.task).error
+        finally:
+            os.chdir(here)
+    kept = {s.split: s.images - s.dropped for s in report.summary.splits if s.split in ("train", "val")}
+    assert report.training is not None
+    theirs = "starts" if real.error is None else " ".join(real.error.replace(str(copy), "COPY").split())
+    said = "starts" if report.training.starts else str(report.training.stops_with)
+    same = real.starts == report.training.starts and (real.starts or says_the_same(said, theirs))
+    if real.starts and same and real.kept != kept:
+        same, theirs, said = False, f"kept {real.kept}", f"kept {kept}"
+    return ("same" if same else "OTHER", theirs[:200], said[:160])
+
+
+def _point_to(copy: Path, original: Path) -> None:
+    """Let absolute paths in the text files of a copy lead into the copy, and links that lead out of it be copies."""
+    for path in copy.rglob("*"):
+        if path.is_symlink() and original in path.resolve().parents:
+            target = copy / path.resolve().relative_to(original)
+            path.unlink()
+            path.symlink_to(target)
+        elif path.suffix in (".yaml", ".yml", ".txt") and path.is_file():
+            content = path.read_bytes()
+            if str(original).encode() in content:
+                path.write_bytes(content.replace(str(original).encode(), str(copy).encode()))
+
+
+def main(paths: list[str]) -> None:
+    """Compare every data.yaml in these folders."""
+    for path in paths:
+        for data in sorted(Path(path).glob("*.y*ml")):
+            try:
+                print(data.parent.name, data.name, *compared(data), sep=" | ", flush=True)
+            except Exception as error:
+                print(data.parent.name, data.name, f"FAILED {type(error).__name__}: {error}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

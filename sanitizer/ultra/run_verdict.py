@@ -106,7 +106,7 @@ def _stops_of_split(split: SplitFacts, facts: RunFacts) -> Iterator[Stop]:
     if not split.images:
         yield Stop(stage, "FileNotFoundError: … Error loading data from", ("D002",))
     elif not split.kept:
-        yield Stop(stage, f"RuntimeError: No valid images found in … ({split.name})", ())
+        yield Stop(stage, f"RuntimeError: No valid images found (split {split.name})", ())
     elif not split.found and stage is RunStage.TRAIN:
         yield Stop(stage, "ValueError: … No labels found in", ("D006",))
     elif split.boxed and facts.task in _SETS:
