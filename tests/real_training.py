@@ -16,14 +16,18 @@ import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 IMGSZ = 64
-MODELS = {"detect": "yolov8n.yaml", "segment": "yolov8n-seg.yaml", "pose": "yolov8n-pose.yaml", "obb": "yolov8n-obb.yaml"}  # fmt: skip
+MODELS = {
+    "detect": "yolov8n.yaml",
+    "segment": "yolov8n-seg.yaml",
+    "pose": "yolov8n-pose.yaml",
+    "obb": "yolov8n-obb.yaml",
+}
 
 
 @dataclass
@@ -150,6 +154,8 @@ def _quiet() -> Iterator[None]:
 
 def says_the_same(sentence: str, error: str) -> bool:
     """Whether a verdict's sentence is the exception: its parts, between the …, in their order, without colours."""
+    if sentence.startswith("ValueError or RuntimeError"):
+        return error.startswith(("ValueError", "RuntimeError"))
     plain = " ".join(re.sub(r"\x1b\[\d+m|❌", "", error).split())
     at = 0
     for part in map(str.strip, sentence.partition(" (")[0].split("…")):

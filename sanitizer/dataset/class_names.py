@@ -117,13 +117,17 @@ def _read_nc(document: DataYaml, faults: list[DatasetFault]) -> int | None:
         detail = f"`nc: {_short(value)}` is no whole number; training stops here"
         stops_with = f"{_ERROR} 'nc: {_short(value)}' must be an integer"
         faults.append(
-            _fault(document, detail, "Write the number of classes.", document.line("nc"), stops_with=stops_with)
+            _fault(
+                document, detail, "Write the number of classes.", document.line("nc"), stops_with=stops_with
+            )
         )
         return None
     if number < 1:
         detail = f"`nc: {int(number)}` leaves no class to learn; training stops here"
         faults.append(
-            _fault(document, detail, "Write the number of classes.", document.line("nc"), stops_with=_NO_CLASS)
+            _fault(
+                document, detail, "Write the number of classes.", document.line("nc"), stops_with=_NO_CLASS
+            )
         )
         return None
     return int(number)

@@ -153,7 +153,14 @@ def _refused(
     effect = _STOPS if stops_with else "it was not read, so nothing is known of it"
     sentence = f"this file {detail}; {effect}"
     fault = dataset_fault(
-        "D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column, stops_with=stops_with
+        "D001",
+        sentence,
+        suggestion,
+        Severity.ERROR,
+        file=path,
+        line=line,
+        column=column,
+        stops_with=stops_with,
     )
     return DataYaml(path, {}, False, {}, [fault])
 

@@ -26,7 +26,7 @@ def read_channels(document: DataYaml, faults: list[DatasetFault]) -> int:
     detail = f"`channels: {_short(value)}` is no number of channels; training stops here"
     advice = "Write 3 for colour, 1 for gray, or the number of bands; or leave `channels:` out."
     kind = "RuntimeError" if isinstance(value, int) else "TypeError"
-    stops_with = f"{kind}: the model cannot be built for `channels: {_short(value)}`"
+    stops_with = f"{kind} (the model cannot be built for `channels: {_short(value)}`)"
     faults.append(
         _fault(document, "channels", detail, advice, stops_with=stops_with, stops_at=RunStage.MODEL)
     )
@@ -72,11 +72,9 @@ def _check_flip_idx(document: DataYaml, n: int, faults: list[DatasetFault]) -> N
     if problem is None:
         return
     words, stops_with = problem
-    stops_at = RunStage.TRAIN if flip is None or len(flip) != n else RunStage.BATCH
+    stops_at = RunStage.AUGMENT if flip is None or len(flip) != n else RunStage.BATCH
     detail = f"`flip_idx` {words}; {'pose training stops here' if stops_with else 'flipped images get wrong keypoints'}"
-    advice = (
-        f"Give each keypoint the index of its mirror image, itself where it has none: each of 0 to {n - 1} once."
-    )
+    advice = f"Give each keypoint the index of its mirror image, itself where it has none: each of 0 to {n - 1} once."
     severity = Severity.ERROR if stops_with else Severity.WARNING
     stops: Any = {"stops_with": stops_with, "stops_task": "pose", "stops_at": stops_at} if stops_with else {}
     faults.append(_fault(document, "flip_idx", detail, advice, severity, **stops))
@@ -90,7 +88,7 @@ def _flip_problem(flip: list[Any] | None, n: int) -> tuple[str, str | None] | No
         stops_with = f"ValueError: data.yaml flip_idx=… length must be equal to kpt_shape[0]={n}"
         return f"has {len(flip)} entries for {n} keypoints", stops_with
     if any(isinstance(i, list) for i in flip):
-        return "holds lists, not one index a keypoint", "RuntimeError: …"
+        return "holds lists, not one index a keypoint", "RuntimeError (keypoints of another shape)"
     if not all(isinstance(i, int) for i in flip):
         return "holds what is no index", "IndexError: only integers"
     outside = [i for i in flip if not -n <= i < n]

@@ -58,7 +58,14 @@ def _value_faults(document: DataYaml, split: ResolvedSplit) -> Iterator[DatasetF
     if split.n_more_lost:
         detail = f"`{name}:` lists {split.n_more_lost:,} more paths that do not exist; {_STOPS}"
         yield _fault(
-            document, "D002", detail, "Correct the list.", Severity.ERROR, split.line, name, not_found(document, name)
+            document,
+            "D002",
+            detail,
+            "Correct the list.",
+            Severity.ERROR,
+            split.line,
+            name,
+            not_found(document, name),
         )
 
 

@@ -205,7 +205,9 @@ class Gatherer:
     ) -> None:
         sentence = f"the list {self._show(path)} {detail}"
         place: dict[str, Any] = {"file": path, "line": line, "split": split.name}
-        self.faults.append(dataset_fault("D002", sentence, advice, severity, **place, **_stop(split, stops_with)))
+        self.faults.append(
+            dataset_fault("D002", sentence, advice, severity, **place, **_stop(split, stops_with))
+        )
 
     def _fault(
         self,

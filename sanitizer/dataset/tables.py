@@ -142,8 +142,10 @@ class RunStage(IntEnum):
     MODEL = 1
     TRAIN = 2
     """While the train split is listed and checked."""
-    VAL = 3
-    BATCH = 4
+    AUGMENT = 3
+    """While the augmentation of the train split is set up."""
+    VAL = 4
+    BATCH = 5
     """While pictures are read and augmented."""
 
 

@@ -53,7 +53,9 @@ class Line:
 
 def is_go(flight: Preflight, fail_on: Severity | None) -> bool:
     """Whether the run may start: nothing at or above a severity, an error where none is named."""
-    return not (flight.report.would_stop or flight.report.count(Severity.ERROR if fail_on is None else fail_on))
+    return not (
+        flight.report.would_stop or flight.report.count(Severity.ERROR if fail_on is None else fail_on)
+    )
 
 
 def area_lines(flight: Preflight) -> list[Line]:

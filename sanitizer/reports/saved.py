@@ -171,7 +171,9 @@ def _report(data: Mapping[str, Any]) -> Report:
 
 def _training(data: Mapping[str, Any]) -> Training:
     starts, stops_with = data.get("starts"), data.get("stops_with")
-    if not (starts is None or isinstance(starts, bool)) or not (stops_with is None or isinstance(stops_with, str)):
+    if not (starts is None or isinstance(starts, bool)) or not (
+        stops_with is None or isinstance(stops_with, str)
+    ):
         _refuse("'training' is no verdict on a run")
     sentence = None if stops_with is None else _bounded(stops_with, "'stops_with' of 'training'")
     because = tuple(_bounded(code, "a rule of 'training'", 200) for code in _texts(data, "because")[:100])

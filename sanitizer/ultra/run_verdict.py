@@ -128,7 +128,7 @@ def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
         yield Stop(RunStage.BATCH, f"RuntimeError: … {words}", ("I007",))
     elif others:
         words = ", ".join(map(str, others))
-        sentence = f"images of {words} channels in a batch of {facts.channels} (ValueError or RuntimeError)"
+        sentence = f"ValueError or RuntimeError (images of {words} channels for a model of {facts.channels})"
         yield Stop(RunStage.BATCH, sentence, ("I007",))
 
 

@@ -60,7 +60,9 @@ def _without_findings(report: Report, paint: Paint) -> list[str]:
         return [f"Nothing was checked: no images and no labels in {_name(report)} ({_elapsed(report)})."]
     unused = s.images_dropped_by_training or s.images_background or s.images_rewritten
     if report.would_stop:
-        return [f"No findings under the selected rules{_known(report)}: {_size(report)} ({_elapsed(report)})."]
+        return [
+            f"No findings under the selected rules{_known(report)}: {_size(report)} ({_elapsed(report)})."
+        ]
     if report.suppressed:
         lead, tail = "Nothing new", _known(report)
     elif unused:
@@ -117,7 +119,9 @@ def consequences(report: Report, counts: SummaryCounts) -> list[tuple[str, str]]
     """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
     found: list[tuple[str, str]] = []
-    if report.training is not None and report.would_stop:  # what it would do with rows and images comes to nothing
+    if (
+        report.training is not None and report.would_stop
+    ):  # what it would do with rows and images comes to nothing
         return [(f"not start: {report.training.stops_with}", ", ".join(report.training.because))]
     if counts.crashes and (report.training is None or report.training.starts is None):
         found.append(("stop with an error", _reasons(counts.crashes)))
