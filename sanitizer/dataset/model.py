@@ -233,6 +233,7 @@ class Dataset:
         notes: Sentences on what cannot be checked in packed files.
         storage: Where all paths are.
         unread: Number of packed files that a remote storage could not read, and that are left out.
+        single_cls: Training takes every class for one (`single_cls=True`), so that no class id is too large.
         n_repeats: Split name to the pairs that `without_repeats` took out of it.
     """
 
@@ -251,6 +252,7 @@ class Dataset:
     notes: Sequence[str] = ()
     storage: Storage = LOCAL
     unread: int = 0
+    single_cls: bool = False
     n_repeats: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -271,7 +273,8 @@ class Dataset:
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
-        return TaskSpec(task, self.nc, self.names, self.kpt_shape, self.channels)
+        nc = None if self.single_cls else self.nc
+        return TaskSpec(task, nc, self.names, self.kpt_shape, self.channels, self.single_cls)
 
     def relative(self, path: str | None) -> str | None:
         """POSIX path relative to the root; paths outside it keep their `..` steps."""

@@ -171,7 +171,8 @@ class Gatherer:
         if found.first and "/" not in found.first and len(set(split.paths)) == 1:
             detail = f"begins with {shown(found.first[:80])}, a name without a folder; training stops here"
             advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
-            self._list_fault(split, path, detail, advice, stops_with=_loading_fails(split))
+            stops_with = "ValueError: … has an empty name" if _loading_fails(split) else None
+            self._list_fault(split, path, detail, advice, stops_with=stops_with)
         here = shown(os.getcwd())
         cases: dict[LineKind, tuple[str, str]] = {
             "not an image": (

@@ -93,6 +93,7 @@ class TaskSpec:
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
         channels: Channels that the model takes, `channels:` of the data.yaml.
+        single_cls: Training takes every class for one; `nc` is None then, as any id will do.
         max_label_bytes: The largest label file that is read.
         max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
@@ -102,6 +103,7 @@ class TaskSpec:
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
     channels: int = 3
+    single_cls: bool = False
     max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 

@@ -167,7 +167,7 @@ class Report:
             "data": self.data,
             "root": self.root,
             "task": self.task,
-            "training": None if self.training is None else self.training.to_dict(),
+            **({} if self.training is None else {"training": self.training.to_dict()}),
             "summary": summary,
             "notes": list(self.notes),
             "names": self.names,

@@ -1,8 +1,8 @@
 """How many channels Ultralytics' loader makes of an image, and which images OpenCV cannot open for it.
 
-Source: `imread` in ultralytics/utils/patches.py and `BaseDataset.cv2_flag`, version 8.4. With `channels: 1` OpenCV reads
-every image as gray, with `channels: 3` as colour, with any other number as it is. The check of images, which drops the
-bad ones, opens them with Pillow: so an image can pass the check and stop training later.
+Source: `imread` in ultralytics/utils/patches.py and `BaseDataset.cv2_flag`, version 8.4. With `channels: 1` OpenCV
+reads every image as gray, with `channels: 3` as colour, with any other number as it is. The check of images, which
+drops the bad ones, opens them with Pillow: so an image can pass the check and stop training later.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ def _share(report: Report, what: str) -> tuple[str, str]:
 def next_step(
     counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint, because: Sequence[str] = ()
 ) -> str:
-    """The rule most worth looking at: one that training stops `because` of, the worst severity, then what costs training
-    most, then the most findings.
+    """The rule most worth looking at: one that training stops `because` of, the worst severity, then what costs
+    training most, then the most findings.
     """
     n_findings: dict[str, int] = {}
     for (code, _), n in counts.tally.counts.items():
