@@ -265,7 +265,7 @@ class NdjsonReader:
                 line=line,
                 split=self._own(),
                 stops_with=stops_with,
-            )  # fmt: skip
+            )
         )
 
     def _chunk(self, records: Sequence[Record]) -> PackChunk:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
@@ -21,7 +20,7 @@ from sanitizer.dataset.single_files import (
     pair_files,
     unlabelled_files,
 )
-from sanitizer.dataset.split_faults import split_faults
+from sanitizer.dataset.split_faults import check_download, split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import TASKS, dataset_fault
