@@ -140,3 +140,33 @@ def test_the_verdict_is_what_the_whole_trainer_does(tmp_path: Path) -> None:
     for seed in range(N_SETS, N_SETS + N_TRAINED):
         data, task = write_set(tmp_path / str(seed), random.Random(seed))
         assert not differences(data, task, real_training.trained(data, task, fliplr=1.0)), seed
+
+
+def test_a_box_row_stops_training_only_where_training_opens_its_file(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    for split in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        write_picture(tmp_path / "images" / split, "0", "RGB", rng)
+        (tmp_path / "labels" / split / "0.txt").write_text(ROWS["segment"] + "\n")
+    for stray in ("test/0.txt", "train/no_image.txt"):
+        (tmp_path / "labels" / stray).write_text(ROWS["detect"] + "\n")
+    splits = {split: f"images/{split}" for split in ("train", "val", "test")}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({**splits, "names": ["a"]}))
+    report = scan(tmp_path / "data.yaml", task="segment", cache=False)
+    assert report.training is not None and report.training.starts is True
+    said = {f.label: f.message for f in report.findings if f.rule == "L006"}
+    assert said == {
+        "labels/test/0.txt": "box row in a segmentation set: training reads no test split; a validation on it stops",
+        "labels/train/no_image.txt": (
+            "box row in a segmentation set: training never opens this file, as it has no image"
+        ),
+    }
+    (tmp_path / "labels" / "val" / "0.txt").write_text(ROWS["detect"] + "\n")
+    stopped = scan(tmp_path / "data.yaml", task="segment", cache=False)
+    assert stopped.training is not None
+    assert (
+        stopped.training.stops_with
+        == "ValueError: Segment dataset requires equal numbers of boxes and segments"
+    )
+    assert stopped.head()["training"]["starts"] is False
