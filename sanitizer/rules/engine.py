@@ -102,7 +102,7 @@ class _Judge:
         self.files = FileColumns(tables, spec, ruleset.imgsz)
         self.assembler = Assembler(tables, spec, ruleset, root, self.rows, self.files)
         self.faults: dict[str, list[Fault]] = {}
-        for fault in (*tables.labels.faults, *image_faults(tables.images)):
+        for fault in (*tables.labels.faults, *image_faults(tables.images, spec.channels)):
             self.faults.setdefault(fault.rule, []).append(fault)
         self._hits: dict[str, Hits] = {}
 
