@@ -211,7 +211,9 @@ class NdjsonReader:
         except RecordError as error:
             self._bad_lines += 1
             if self.pack.split == 0:
-                self._fault(number, f"{error}; {STOPS}", error.rule)
+                self._fault(
+                    number, f"{error}; {STOPS}", error.rule, stops_with="RuntimeError: Dataset … error"
+                )
             return None
         lost = self.pack.split == 0 and record.split not in self.splits
         if record.split != self._own() and not lost:
@@ -242,12 +244,28 @@ class NdjsonReader:
         )
         self._fault(min(added.values()), detail, "D003", Severity.WARNING)
 
-    def _fault(self, line: int | None, detail: str, rule: str, severity: Severity = Severity.ERROR) -> None:
+    def _fault(
+        self,
+        line: int | None,
+        detail: str,
+        rule: str,
+        severity: Severity = Severity.ERROR,
+        stops_with: str | None = None,
+    ) -> None:
         where = f"line {line} of " if line is not None else ""
         sentence = f"{where}{shown(self.pack.path, self.root)} {detail}"
         advice = "Correct the line, or export the dataset again."
         self.faults.append(
-            dataset_fault(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
+            dataset_fault(
+                rule,
+                sentence,
+                advice,
+                severity,
+                file=self.pack.path,
+                line=line,
+                split=self._own(),
+                stops_with=stops_with,
+            )
         )
 
     def _chunk(self, records: Sequence[Record]) -> PackChunk:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 5_000_000
 _STOPS = "training stops here"
+_ERROR = "RuntimeError: Dataset … error …"
+_SYNTAX_ERROR = f"{_ERROR} YAML syntax error"
 _PLAIN_VALUES = "Write plain values only: paths, numbers, names."
 
 KEY_TYPES: Mapping[str, tuple[type, ...]] = {
@@ -85,8 +87,8 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     try:
         text, hazard = _readable(text)
         if hazard is not None:
-            effect = _STOPS if hazard.stops_every_reader else "it was not read, so nothing is known of it"
-            return _refused(path, hazard.problem, _PLAIN_VALUES, hazard.mark.line + 1, effect=effect)
+            stops_with = _SYNTAX_ERROR if hazard.stops_every_reader else None
+            return _refused(path, hazard.problem, _PLAIN_VALUES, hazard.mark.line + 1, stops_with=stops_with)
         loader = bounded_yaml.Loader(text)
         try:
             node = loader.get_single_node()
@@ -102,9 +104,8 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
         data = {}
     if not isinstance(data, dict):
         detail = f"is a {type(data).__name__}, not a mapping of keys (train:, val:, names:) to values"
-        return _refused(
-            path, detail, "Write one `key: value` a line, beginning with train:, val: and names:.", 1
-        )
+        advice = "Write one `key: value` a line, beginning with train:, val: and names:."
+        return _refused(path, detail, advice, 1, stops_with=f"{_ERROR} is not a valid YAML mapping")
     document = DataYaml(
         path, {k: None if _is_none_word(v) else v for k, v in data.items()}, True, _marks(node), faults
     )
@@ -147,16 +148,31 @@ def _refused(
     suggestion: str,
     line: int | None = None,
     column: int | None = None,
-    effect: str = _STOPS,
+    stops_with: str | None = _SYNTAX_ERROR,
 ) -> DataYaml:
+    effect = _STOPS if stops_with else "it was not read, so nothing is known of it"
     sentence = f"this file {detail}; {effect}"
-    fault = dataset_fault("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
+    fault = dataset_fault(
+        "D001",
+        sentence,
+        suggestion,
+        Severity.ERROR,
+        file=path,
+        line=line,
+        column=column,
+        stops_with=stops_with,
+    )
     return DataYaml(path, {}, False, {}, [fault])
 
 
 def _lfs_pointer(path: str) -> DatasetFault:
     return DatasetFault(
-        "L008", file=path, line=1, values={"what": os.path.basename(path)}, severity=Severity.ERROR
+        "L008",
+        file=path,
+        line=1,
+        values={"what": os.path.basename(path)},
+        severity=Severity.ERROR,
+        stops_with=_ERROR,
     )
 
 
@@ -255,6 +271,7 @@ def _wrong_types(document: DataYaml) -> Iterator[DatasetFault]:
             yield dataset_fault(
                 "D001", detail, f"Write `{key}:` as {expected}.", Severity.ERROR,
                 file=document.path, line=document.line(key),
+                stops_with=f"{_ERROR} '{key}' must be {' or '.join(t.__name__ for t in types)}",
             )  # fmt: skip
 
 

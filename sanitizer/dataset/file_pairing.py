@@ -110,7 +110,8 @@ class FilePairer:
         if found is None:
             return False
         detail = (
-            f"all {len(has)} images of {split.name or 'the folder'} are read as background: their labels are in"
+            f"all {len(has)} images of {split.name or 'the folder'} are read as"
+            f" {'unlabelled, and training stops' if split.name == 'train' else 'background'}: their labels are in"
             f" {self._show(found)}, but training looks beside the images, as no folder above them is called images"
         )
         advice = "Rename the folder of the images to `images`, beside `labels`."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
@@ -21,7 +20,7 @@ from sanitizer.dataset.single_files import (
     pair_files,
     unlabelled_files,
 )
-from sanitizer.dataset.split_faults import split_faults
+from sanitizer.dataset.split_faults import check_download, split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import dataset_fault
@@ -224,7 +223,7 @@ def _assemble(
     refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
-        classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
+        classes = replace(classes, nc=layout.nc, names=layout.names)
     root = listing.storage.realpath(folder)
     gatherer = Gatherer(
         listing, root, yaml_path or folder, darknet_bases(f"{folder}/obj.data"), for_training=False
@@ -264,6 +263,7 @@ def _finish(
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
         faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
         storage=storage,
     )
@@ -297,6 +297,7 @@ def _from_files(
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
         faults=[*(document.faults if document else ()), *classes.faults, *unlabelled],
         files_only=True,
         storage=listing.storage,

@@ -242,7 +242,7 @@ class Dataset:
         yaml_path: Absolute path of the data.yaml, or None.
         splits: In the order train, val, test, others; a folder named by two splits is in both.
         declared_task: `task:` of the data.yaml, or what its folders and other keys imply; None where the labels decide.
-        nc, names, kpt_shape: As `TaskSpec` has them.
+        nc, names, kpt_shape, channels: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
         packs: Packed files, in the order of their splits. Such splits have no other pairs.
@@ -250,6 +250,8 @@ class Dataset:
         storage: Where all paths are.
         unread: Number of packed files that a remote storage could not read, and that are left out.
         label_mapping: As `TaskSpec` has it.
+        single_cls: Training takes every class for one (`single_cls=True`), so that no class id is too large.
+        n_repeats: Split name to the pairs that `without_repeats` took out of it.
     """
 
     root: str
@@ -260,6 +262,7 @@ class Dataset:
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int] = (0, 0)
+    channels: int = 3
     faults: Sequence[DatasetFault] = field(default_factory=tuple)
     files_only: bool = False
     packs: Sequence[Pack] = ()
@@ -267,6 +270,8 @@ class Dataset:
     storage: Storage = LOCAL
     unread: int = 0
     label_mapping: Mapping[int, int] = field(default_factory=dict)
+    single_cls: bool = False
+    n_repeats: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of pairs; an estimate for packed files."""
@@ -286,7 +291,15 @@ class Dataset:
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
-        return TaskSpec(task, self.nc, self.names, self.kpt_shape, self.label_mapping)
+        return TaskSpec(
+            task,
+            None if self.single_cls else self.nc,
+            self.names,
+            self.kpt_shape,
+            label_mapping=self.label_mapping,
+            channels=self.channels,
+            single_cls=self.single_cls,
+        )
 
     def relative(self, path: str | None) -> str | None:
         """POSIX path relative to the root; paths outside it keep their `..` steps."""
@@ -303,7 +316,9 @@ class Dataset:
             new = [i for i, key in enumerate(keys) if key not in seen]
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
-        return replace(self, splits=tuple(splits))
+        lost = {old.name: len(old) - len(new) for old, new in zip(self.splits, splits, strict=True)}
+        repeats = {name: self.n_repeats.get(name, 0) + n for name, n in lost.items()}
+        return replace(self, splits=tuple(splits), n_repeats=repeats)
 
 
 def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:

@@ -96,6 +96,8 @@ class TaskSpec:
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
         label_mapping: Id in a mask to the class id that training makes of it (semantic); ids not named stay.
+        channels: Channels that the model takes, `channels:` of the data.yaml.
+        single_cls: Training takes every class for one; `nc` is None then, as any id will do.
         max_label_bytes: The largest label file that is read.
         max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
@@ -105,6 +107,8 @@ class TaskSpec:
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
     label_mapping: Mapping[int, int] = field(default_factory=dict)
+    channels: int = 3
+    single_cls: bool = False
     max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 
@@ -138,6 +142,20 @@ class Fault:
     n_more: int | None = None
 
 
+class RunStage(IntEnum):
+    """Where in a training run something stops it, in the order of the run."""
+
+    DATA_YAML = 0
+    MODEL = 1
+    TRAIN = 2
+    """While the train split is listed and checked."""
+    AUGMENT = 3
+    """While the augmentation of the train split is set up."""
+    VAL = 4
+    BATCH = 5
+    """While pictures are read and augmented."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetFault:
     """A fault of the dataset as a whole. It may name any file, so its paths are absolute.
@@ -152,6 +170,9 @@ class DatasetFault:
         class_id: The class that it is about, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
         suggestion, severity, kind: As in `Fault`.
+        stops_with: The exception with which training stops because of it, in a sentence; None where it goes on.
+        stops_task: The only task that stops; None for any.
+        stops_at: Where training stops.
     """
 
     rule: str
@@ -166,6 +187,9 @@ class DatasetFault:
     severity: Severity | None = None
     kind: FindingKind | None = None
     class_id: int | None = None
+    stops_with: str | None = None
+    stops_task: Task | None = None
+    stops_at: RunStage = RunStage.DATA_YAML
 
 
 def dataset_fault(
@@ -252,6 +276,8 @@ class ImageTable:
         format: uint8 (F,) index into `IMAGE_FORMATS`, by content and not by name.
         channels: uint8 (F,) 1 gray or palette, 2 gray+alpha, 3 RGB, 4 RGBA or CMYK; 0 unknown.
         bit_depth: uint8 (F,) bits a channel; 0 unknown.
+        pages: uint8 (F,) pages of a gray TIFF that all have one size, so that training may stack them as channels; 1
+            for any other image; 0 where OpenCV, with which training reads pixels, lacks the compression.
         size_bytes: int64 (F,) -1 where there is no file.
         digest: uint64 (F,) hash of size and of the first block read: equal files, equal digest; candidates for
             D009, to be confirmed by reading both files. 0 where not read.
@@ -270,6 +296,7 @@ class ImageTable:
     format: NDArray[np.uint8]
     channels: NDArray[np.uint8]
     bit_depth: NDArray[np.uint8]
+    pages: NDArray[np.uint8]
     size_bytes: NDArray[np.int64]
     digest: NDArray[np.uint64]
     status: NDArray[np.uint8]

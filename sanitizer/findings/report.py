@@ -70,6 +70,29 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """Whether training on the dataset would start.
+
+    Attributes:
+        starts: None where nothing can be said: single files, a folder without data.yaml, a part of the dataset.
+        stops_with: The exception in a sentence, None where it starts. … stands for parts that are left out.
+        as_: The version of Ultralytics that this is about, as in "Ultralytics 8.4.190".
+        because: Codes of the rules whose findings name the cause.
+    """
+
+    starts: bool | None
+    stops_with: str | None
+    as_: str
+    because: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON report has it."""
+        return {
+            "starts": self.starts, "stops_with": self.stops_with, "as": self.as_, "because": list(self.because)
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `scan` returns.
 
@@ -91,6 +114,7 @@ class Report:
         unread: Files that a remote storage did not hand over, so that the report is not whole.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.preflight.checklist.preflight_record` makes it, or None.
+        training: Whether training would start; None in reports of older versions.
     """
 
     data: str
@@ -109,6 +133,12 @@ class Report:
     unread: int = 0
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
+    training: Training | None = None
+
+    @property
+    def would_stop(self) -> bool:
+        """Whether training would not start."""
+        return self.training is not None and self.training.starts is False
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""
@@ -140,6 +170,7 @@ class Report:
             "data": self.data,
             "root": self.root,
             "task": self.task,
+            **({} if self.training is None else {"training": self.training.to_dict()}),
             "summary": summary,
             "notes": list(self.notes),
             "names": self.names,

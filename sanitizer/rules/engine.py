@@ -16,6 +16,7 @@ from sanitizer.rules.language.columns import FileColumns, RowColumns, WithParams
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
+from sanitizer.ultra.image_loading import UNKNOWN, loaded_channels
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.task_check import dropped_images, mapped_ids
 from sanitizer.util.spill import SpillError
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import ChunkTables, DatasetFault, Fault, LabelTable, Task, TaskSpec
+    from sanitizer.dataset.tables import (
+        ChunkTables,
+        DatasetFault,
+        Fault,
+        ImageTable,
+        LabelTable,
+        Task,
+        TaskSpec,
+    )
     from sanitizer.findings.finding import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.language.rule import Rule
@@ -103,7 +112,7 @@ class _Judge:
         self.files = FileColumns(tables, spec, ruleset.imgsz)
         self.assembler = Assembler(tables, spec, ruleset, root, self.rows, self.files)
         self.faults: dict[str, list[Fault]] = {}
-        for fault in (*tables.labels.faults, *image_faults(tables.images)):
+        for fault in (*tables.labels.faults, *image_faults(tables.images, spec.channels)):
             self.faults.setdefault(fault.rule, []).append(fault)
         self._hits: dict[str, Hits] = {}
 
@@ -237,11 +246,21 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
         dropped=dropped_images(tables, spec) if verdict is None else verdict.dropped,
         background=none if verdict is None else verdict.background,
         rewritten=images.rewritten,
+        found=~none if verdict is None else verdict.found,
+        boxed=none if verdict is None else verdict.boxed,
+        loaded=_loaded(images, spec),
         class_counts=_class_counts(labels) if verdict is not None else _counts_of_task(tables, spec),
         shapes=collect(labels, images, spec),
         n_label_files=_n_label_files(tables),
         n_boxes=int(n_rows.sum()),
     )
+
+
+def _loaded(images: ImageTable, spec: TaskSpec) -> NDArray[np.uint8]:
+    """uint8 (F,): channels that the loader makes of each image. That of class folders makes three of any."""
+    if spec.task == "classify":
+        return np.full(len(images), UNKNOWN, np.uint8)
+    return loaded_channels(images, spec.channels)
 
 
 def _n_label_files(tables: ChunkTables) -> int:

@@ -18,6 +18,7 @@ from sanitizer.rules.survey import PackedFiles, Survey, SurveyBuilder
 from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
 from sanitizer.scanner.task import infer_task, require_layout
+from sanitizer.scanner.training import training_of
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Task
     from sanitizer.images.image_files import ImageMode
     from sanitizer.scanner.engines import Engine
+    from sanitizer.ultra.run_verdict import Stop
 
 DECODE_BUDGET_BYTES = 100_000_000
 """`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
@@ -133,10 +135,12 @@ def scan_dataset(
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
+    stops: list[Stop] = []
     for result in run_job(job, jobs, progress, engine, notes.append):
         builder.add(result.summary, result.pairs)
         log.extend(result.findings)
         unread += result.unread
+        stops += result.stops
     survey = builder.finish(_packed_files(dataset))
     failed = set(dataset.storage.failed)
     log.extend(dataset_findings(survey, ruleset))
@@ -160,6 +164,7 @@ def scan_dataset(
         dropped=_dropped_images(survey),
         causes=causes,
         unread=unread + len(not_compared),
+        training=training_of(survey, mode, stops),
     )
 
 

@@ -339,7 +339,8 @@ def summary(n: int, seed: int) -> ChunkSummary:
     nothing = np.zeros(0, np.int64)
     return ChunkSummary(
         some(np.uint64), some(np.uint64), some(np.uint64), some(np.int64), some(np.bool_), some(np.int32),
-        some(np.int32), some(np.int32), some(np.bool_), some(np.bool_), some(np.bool_), {seed: n},
+        some(np.int32), some(np.int32), some(np.bool_), some(np.bool_), some(np.bool_),
+        some(np.bool_), some(np.bool_), some(np.uint8), {seed: n},
         ShapeSketch(n, nothing, nothing, nothing, nothing, nothing, np.zeros((0, 2))), n, n,
     )  # fmt: skip
 

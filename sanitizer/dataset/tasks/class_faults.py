@@ -62,7 +62,13 @@ def _not_a_folder(found: ClassSet, yaml_path: str) -> DatasetFault:
         f"this is a classification set, a folder for each class: training takes the folder that holds train/, and stops"
         f" at {shown(os.path.basename(yaml_path))} (ValueError)"
     )
-    return dataset_fault("F001", detail, f"Train with data={where}; no data.yaml is needed.", file=yaml_path)
+    return dataset_fault(
+        "F001",
+        detail,
+        f"Train with data={where}; no data.yaml is needed.",
+        file=yaml_path,
+        stops_with="ValueError: … is not a folder of classes",
+    )
 
 
 def _missing_splits(found: ClassSet) -> Iterator[DatasetFault]:
@@ -74,15 +80,27 @@ def _missing_splits(found: ClassSet) -> Iterator[DatasetFault]:
     if not train.n_images:
         detail = f"no class folder of {_show(found, train.path)} holds an image; training stops here"
         yield dataset_fault(
-            "F001", detail, "Put a folder for each class there.", file=train.path, split="train"
+            "F001",
+            detail,
+            "Put a folder for each class there.",
+            file=train.path,
+            split="train",
+            stops_with=detail,
         )
     if val is None:
         detail = "there is neither a folder val/ (validation/, valid/) nor test/; training stops here"
         advice = "Move a part of each class into val/, in a folder of the same name."
-        yield dataset_fault("F001", detail, advice, file=found.root, split="val")
+        yield dataset_fault("F001", detail, advice, file=found.root, split="val", stops_with=detail)
     elif not val.n_images:
         detail = f"no class folder of {_show(found, val.path)} holds an image; training stops here"
-        yield dataset_fault("F001", detail, "Put images of each class there.", file=val.path, split=val.name)
+        yield dataset_fault(
+            "F001",
+            detail,
+            "Put images of each class there.",
+            file=val.path,
+            split=val.name,
+            stops_with=detail,
+        )
     elif val.name == "test":
         detail = "there is no folder val/: training validates on test/, which then tests nothing new"
         yield _f002(detail, "Move a part of each class of train/ into val/.", found.root, Severity.WARNING)

@@ -97,7 +97,9 @@ def _target(value: object) -> int:
 
 def _mapping_fault(document: DataYaml, detail: str, line: int | None) -> DatasetFault:
     advice = "Write the id in the masks, a colon, and the class id or ignore_label."
-    return dataset_fault("D003", detail, advice, Severity.ERROR, file=document.path, line=line)
+    return dataset_fault(
+        "D003", detail, advice, Severity.ERROR, file=document.path, line=line, stops_with=detail
+    )
 
 
 def mask_folder_of(image_folder: str, masks_dir: str) -> str:
@@ -176,7 +178,10 @@ class MaskPairer:
         stops = "training" if split.name in ("train", "val") else "evaluation on it"
         images = f"{in_thousands(n, 'image')} of {split.name or 'the set'}"
         detail = f"none of the {images} has a mask: {why}; {stops} stops here"
-        return dataset_fault("M008", detail, advice, file=image_folder, split=split.name)
+        stops_with = detail if split.name in ("train", "val") else None
+        return dataset_fault(
+            "M008", detail, advice, file=image_folder, split=split.name, stops_with=stops_with
+        )
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sanitizer.findings.finding import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
 from sanitizer.reports.text.causes import cause_lines
-from sanitizer.reports.text.summary import summary_lines
+from sanitizer.reports.text.summary import summary_lines, verdict_lines
 from sanitizer.reports.text.summary_counts import files_by_rule
 from sanitizer.util.escape import legible
 
@@ -72,6 +72,7 @@ def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
 def _told(report: Report, style: Style) -> Iterator[str]:
     """The causes, then every finding that no cause explains."""
     if report.causes:
+        yield from verdict_lines(report, style.paint)
         yield from cause_lines(report, style.paint)
         explained = sum(cause.explains for cause in report.causes)
         if explained < len(report.findings):
