@@ -189,8 +189,16 @@ class Report:
 
         `line`, `column` and `class_id` are Int64; a number that this cannot hold is missing. Bytes of a file name that
         are no UTF-8 are escaped, as in all reports.
+
+        Raises:
+            ImportError: pandas is not installed.
         """
-        import pandas as pd
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "Report.to_frame() needs pandas: pip install 'sanitize-yolo[report]'", name="pandas"
+            ) from error
 
         records: list[dict[str, Any]] = [
             {k: encodable(v) if isinstance(v, str) else v for k, v in to_record(f).items()}

@@ -282,11 +282,22 @@ def thumbnail(source: str | BinaryIO) -> NDArray[np.uint8] | None:
 
 
 def perceptual_hash(gray: PillowImage) -> int:
-    """64-bit hash of an image's low frequencies: copies of a picture differ in few bits (imagehash.phash)."""
-    # Not at the top: this loads SciPy, which takes half a second that only decoding needs.
-    from imagehash import phash
+    """64-bit hash of an image's low frequencies: copies of a picture differ in few bits.
 
-    return int.from_bytes(np.packbits(phash(gray).hash.ravel()).tobytes(), "big")
+    The bits are those of `imagehash.phash`: of the lowest 8 by 8 coefficients of the DCT-II of the 32 by 32 picture,
+    whether each is above their median, row by row, the first as the highest bit.
+    """
+    from PIL import Image
+
+    pixels = np.asarray(gray.convert("L").resize((_DCT_SIDE_PX, _DCT_SIDE_PX), Image.Resampling.LANCZOS))
+    coefficients = _DCT_ROWS @ pixels.astype(np.float64) @ _DCT_ROWS.T
+    bits = coefficients > np.median(coefficients)
+    return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
+
+
+_DCT_SIDE_PX = 32
+_DCT_ROWS = 2 * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(_DCT_SIDE_PX) + 1) / (2 * _DCT_SIDE_PX))
+"""float64 (8, 32): the first rows of the matrix of the DCT-II, without normalisation."""
 
 
 def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> PillowImage:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
@@ -249,6 +250,12 @@ def test_parquet_holds_typed_columns_and_the_summary(tmp_path: Path) -> None:
     whole = json.loads(render(flawed(), "json"))["findings"]
     assert table.to_pylist() == [{name: f[name] for name in COLUMNS} for f in whole]
     assert json.loads(table.schema.metadata[b"sanitize"])["summary"]["images"] == 567
+
+
+def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'sanitize-yolo\[report\]'"):
+        report([]).to_frame()
 
 
 @pytest.mark.parametrize("class_id", [2**63, -(2**63) - 1, int(1e300)])
