@@ -62,6 +62,7 @@ class Record:
     width: int
     height: int
     ignored_kinds: Sequence[str] = ()
+    has_url: bool = True
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def read_record(line: bytes) -> Record:
         width,
         height,
         [k for k in kinds[1:] if annotations[k]],
+        bool(value.get("url")),
     )
 
 
@@ -170,6 +172,8 @@ class NdjsonReader:
     unread: int = 0
     _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
+    _without_url: list[int] = field(default_factory=lambda: [0, 0])
+    """How many records name no url, and the line of the first."""
 
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
         """Chunks of the records in a range of whole lines."""
@@ -195,6 +199,7 @@ class NdjsonReader:
         except OSError as error:
             self._fault(None, f"cannot be read: {error.strerror or type(error).__name__}", "D002")
             self.unread = 1
+        self._report_without_url()
         self._report_unnamed()
         if pending or self.faults:
             yield self._chunk(pending)
@@ -229,9 +234,19 @@ class NdjsonReader:
         if record.file.startswith("/") or ".." in record.file.split("/"):
             detail = f"names the file {in_short(record.file)}, which leads out of the folder that the converter fills"
             self._fault(number, detail, "D005")
+        if not (record.has_url or lost or self.pack.images_beside):
+            self._without_url = [self._without_url[0] + 1, self._without_url[1] or number]
         for class_id in record.class_ids - self.names if self.names else ():
             self._unnamed.setdefault(class_id, number)
         return record
+
+    def _report_without_url(self) -> None:
+        n, first = self._without_url
+        if not n:
+            return
+        records = "its record names" if n == 1 else f"it is the first of {n:,} records that name"
+        detail = f"names no url ({records} none): the converter cannot fetch the image; {STOPS}"
+        self._fault(first, detail, "D001", stops_with="RuntimeError: Downloaded …/… images from")
 
     def _report_unnamed(self) -> None:
         added = {c: n for c, n in self._unnamed.items() if c >= 0}

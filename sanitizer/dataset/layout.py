@@ -128,7 +128,7 @@ def _from_yaml(
     known.extend(check_download(document, val_missing))
     declared, pairer = _declared_task(document, classes, task), None
     mapping: dict[int, int] = {}
-    if is_semantic(document, task):
+    if is_semantic(document, task, found.root, listing):
         declared, pairer = "semantic", mask_pairer(document, found.root, listing)
         mapping = read_label_mapping(document, known)
     if not found.splits and wanted is None:

@@ -223,6 +223,7 @@ class Pack:
         split: Number of the dataset's split that its pairs belong to.
         only: Read only the pairs whose own folders name this split; None reads all pairs.
         size_bytes: Of the file.
+        images_beside: Records of an NDJSON need no url, as its `path` names the folder of the images.
     """
 
     path: str
@@ -230,6 +231,7 @@ class Pack:
     split: int
     only: str | None
     size_bytes: int
+    images_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,18 @@ _USUAL_FOLDER = "masks"
 _MAX_MAPPED = 100_000
 
 
-def is_semantic(document: DataYaml, wanted: TaskChoice) -> bool:
-    """Whether a data.yaml describes a semantic set, as far as the user names no other task."""
+def is_semantic(document: DataYaml, wanted: TaskChoice, root: str, listing: Listing) -> bool:
+    """Whether a data.yaml describes a semantic set, as far as the user names no other task.
+
+    `masks_dir:` alone says so, but for a set that has a folder of labels and no such folder of masks.
+    """
     if wanted != "auto":
         return wanted == "semantic"
-    declared = declared_task(document)
-    return declared == "semantic" or (declared is None and bool(document.data.get("masks_dir")))
+    declared, folder = declared_task(document), document.data.get("masks_dir")
+    if declared is not None or not folder:
+        return declared == "semantic"
+    is_folder = listing.storage.isdir
+    return is_folder(f"{root}/{folder}") or not is_folder(f"{root}/labels")
 
 
 def mask_pairer(document: DataYaml, root: str, listing: Listing) -> MaskPairer:
