@@ -56,7 +56,7 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
     names = _names(record, path, root, faults)
     _report_splits(found, path, root, faults)
     used = [name for name in found if wanted is None or name in wanted]
-    lie_beside = bool(record.get("path")) and not storage.remote
+    lie_beside = bool(record.get("path"))
     packs = [Pack(path, "ndjson", number, name, size, lie_beside) for number, name in enumerate(used)]
     declared: Any = record.get("task", "detect")
     task: Task | None = next((t for t in LABEL_TASKS if t == declared), None)
