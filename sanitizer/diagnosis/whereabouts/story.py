@@ -34,9 +34,11 @@ class Claimed:
     def __init__(self, evidence: Evidence, *rules: str) -> None:
         self._relative = evidence.dataset.relative
         self._rules = frozenset(rules)
+        self._yaml = self._relative(evidence.dataset.yaml_path)
         self._files: set[str | None] = set()
         self._folders: set[str] = set()
         self._splits: set[str | None] = set()
+        self._lines: set[int | None] = set()
 
     def add_files(self, paths: Iterable[str]) -> None:
         """Findings about these images, labels or other files."""
@@ -47,8 +49,12 @@ class Claimed:
         self._folders.add(self._relative(path) or "")
         self._files.add(self._relative(path))
 
-    def add_split(self, name: str) -> None:
-        """The finding that speaks for all images of a split."""
+    def add_lines(self, lines: Iterable[int | None]) -> None:
+        """Findings about these lines of the data.yaml."""
+        self._lines.update(lines)
+
+    def add_split(self, name: str | None) -> None:
+        """Findings about a split as a whole; None: about all splits."""
         self._splits.add(name)
 
     def __call__(self, finding: Finding) -> bool:
@@ -57,7 +63,8 @@ class Claimed:
             return False
         own = finding.image or finding.label
         if own is None:
-            return finding.file in self._files or finding.split in self._splits
+            at_line = finding.line in self._lines and finding.file == self._yaml
+            return at_line or finding.file in self._files or finding.split in self._splits
         return (
             own in self._files
             or (finding.label or own) in self._files
