@@ -54,7 +54,7 @@ def foreign_images(look: Look) -> Iterator[Hypothesis]:
     where = some(place(evidence, path) for path in folders)
     sentence = f"{in_thousands(n, 'picture')} in {where} {'are' if n > 1 else 'is'} {kinds}, which training never opens"
     sentence += f": {shown(example)} is there, but its label counts as one without image." if example else "."
-    training = f"Training leaves {'them' if n > 1 else 'it'} out without a word, with {'their labels' if n > 1 else 'its label'}."
+    training = "Training leaves them out without a word, with their labels."
     if only:
         training = "Training stops where a split that it needs has no image."
     cause = Cause(

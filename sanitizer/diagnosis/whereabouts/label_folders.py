@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.listing import label_folder
+from sanitizer.dataset.listing import image_folder, label_folder
 from sanitizer.dataset.split_paths import FOLDER_NAMES
 from sanitizer.diagnosis.whereabouts.lonely import stem_of
 from sanitizer.diagnosis.whereabouts.story import (
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.listing import ListedFolder
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.look import Look
     from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.look import Look
 
 _FEWEST = 2
 """Images of equal names that a folder must have: one may be a coincidence."""
@@ -76,15 +76,15 @@ def labels_elsewhere(look: Look) -> Iterator[Hypothesis]:
     for lonely in look.lonely:
         if lonely.n_bare and (found := _find(look, lonely)) is not None:
             kinds[found.kind].append(found)
-    for kind, found in kinds.items():
-        if sum(len(each.stems) for each in found) >= _FEWEST:
-            yield _cause(look.evidence, kind, found, look.lonely)
+    for kind, of_kind in kinds.items():
+        if sum(len(each.stems) for each in of_kind) >= _FEWEST:
+            yield _cause(look.evidence, kind, of_kind, look.lonely)
 
 
 def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
     """The folder that holds the labels of these images; None where none explains nearly all of them, or of itself."""
     bare = frozenset(map(stem_of, lonely.bare))
-    fitting: list[tuple[tuple[float, ...], Elsewhere]] = []
+    fitting: list[tuple[tuple[int, float], Elsewhere]] = []
     beside = look.folder(lonely.image_dir)
     for folder in [*([beside] if beside is not None else []), *look.near]:
         if folder.path == lonely.label_dir or not folder.labels:
@@ -92,6 +92,8 @@ def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
         free = look.free_labels(folder)
         both = bare & free
         if not both or len(both) < NEARLY_ALL * min(len(bare), len(free)):
+            continue
+        if folder.path != lonely.image_dir and _has_own_images(look, folder, both):
             continue
         if len(both) < min(_FEWEST, len(bare)):
             continue
@@ -107,6 +109,14 @@ def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
                 lonely, best.found, best.stems, best.n_found, equal[0] if equal else None, best.link
             )
     return None
+
+
+def _has_own_images(look: Look, folder: ListedFolder, stems: frozenset[str]) -> bool:
+    """Whether the labels belong to images of another set that lies near, where training would find them."""
+    path = image_folder(folder.path)
+    images = folder if path == folder.path else look.folder(path)
+    own = stems & set(map(stem_of, images.images)) if images is not None else ()
+    return len(own) >= NEARLY_ALL * len(stems)
 
 
 def _kinship(lonely: LonelyFolder, folder: ListedFolder) -> int:
@@ -217,8 +227,8 @@ def _sentence(evidence: Evidence, kind: str, found: Sequence[Elsewhere], n: int)
 def _evidence(evidence: Evidence, each: Elsewhere) -> str:
     sentence = (
         f"{len(each.stems):,} of the {each.lonely.n_bare:,} images without label in "
-        f"{place(evidence, each.lonely.image_dir)} have a label file of the same name in {place(evidence, each.found)}, "
-        f"which holds {each.n_found:,} without an image of their own."
+        f"{place(evidence, each.lonely.image_dir)} have a label file of the same name in "
+        f"{place(evidence, each.found)}, which holds {each.n_found:,} without an image of their own."
     )
     if each.rival is not None:
         sentence += f" {place(evidence, each.rival)} fits as well: look which of the two is right."
@@ -243,20 +253,19 @@ def _renamed_images(evidence: Evidence, found: Sequence[Elsewhere]) -> str | Non
                 break
         else:
             return None
-    if len(renames) > 1 or any(
-        evidence.dataset.storage.exists(new) for (_, new) in renames if not _is_same(evidence, _, new)
-    ):
+    names = {posixpath.basename(old) for old, _ in renames}
+    taken = any(
+        evidence.dataset.storage.exists(new) and not _is_same(evidence, old, new) for old, new in renames
+    )
+    if len(names) > 1 or taken:
         return None
-    ((old, new),) = renames
     dataset = evidence.dataset
-    name, files = posixpath.basename(old), [path for paths in _lists(evidence).values() for path in paths]
+    files = [path for paths in _lists(evidence).values() for path in paths]
     if dataset.yaml_path is not None and not files:
         files = [dataset.yaml_path]
     where = some(place(evidence, path) for path in files) if files else "what names them"
-    return (
-        f"{commands(evidence, [f'mv {word(evidence, old)} {word(evidence, new)}'])[:-1]}, and write images/ for "
-        f"{name}/ in {where}."
-    )
+    moves = commands(evidence, [f"mv {word(evidence, old)} {word(evidence, new)}" for old, new in renames])
+    return f"{moves[:-1]}, and write images/ for {names.pop()}/ in {where}."
 
 
 def _is_same(evidence: Evidence, old: str, new: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import is_image_name
 from sanitizer.diagnosis.whereabouts.lonely import stem_of
+from sanitizer.diagnosis.whereabouts.stem_rules import common_start
 from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL, Claimed, commands, place, some, word
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
@@ -181,8 +182,8 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
     lists = some(place(evidence, group.path) for group in groups)
     n = sum(len(group.lines) for group in groups)
     numbers = tuple(
-        f"{len(group.lines):,} of the {in_thousands(group.n_faulty, 'line')} of {place(evidence, group.path)} that lead "
-        f"nowhere as written{'' if group.n_seen < MOST_LINES else f', among its first {MOST_LINES}'}."
+        f"{len(group.lines):,} of the {in_thousands(group.n_faulty, 'line')} of {place(evidence, group.path)} "
+        f"that lead nowhere as written{'' if group.n_seen < MOST_LINES else f', among its first {MOST_LINES}'}."
         for group in groups[:6]
     )
     first = groups[0].lines[0]
@@ -192,7 +193,7 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
             "lines of an image list",
             _sentence(look, fault, n, lists, groups[0].path, first),
             numbers,
-            _training(fault, n),
+            _training(fault, n, first.text),
             _way_out(look, fault, groups),
             images=n,
         ),
@@ -209,7 +210,8 @@ def _right(path: str, line: Line) -> str:
 def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line: Line) -> str:
     lines = f"{in_thousands(n, 'line')} of {lists}"
     if fault == "url":
-        return f"{lines} {'is a URL' if n == 1 else 'are URLs'}, such as {shown(line.text[:80])}: training does not fetch it."
+        what = "is a URL" if n == 1 else "are URLs"
+        return f"{lines} {what}, such as {shown(line.text[:80])}: training does not fetch it."
     meant = place(look.evidence, line.meant)
     if fault == "backslashes":
         return (
@@ -221,21 +223,24 @@ def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line:
             f"{lines} name{'s' if n == 1 else ''} files with another extension than they have: "
             f"{shown(line.text[:80])} is not there, {meant} is."
         )
-    taken = (
-        "from the folder in which training is started"
-        if not line.text.startswith(("./", "/"))
-        else "as it stands"
-    )
+    if line.text.startswith(("./", "/")):
+        return f"{lines} {'leads' if n == 1 else 'lead'} to no file: {shown(line.text[:80])} is not there, {meant} is."
     return (
-        f"{lines} {'is' if n == 1 else 'are'} not relative to the list: training takes {shown(line.text[:80])} {taken}, "
-        f"but the image lies in {place(look.evidence, os.path.dirname(line.meant))}."
+        f"{lines} {'is' if n == 1 else 'are'} not relative to the list: training takes {shown(line.text[:80])} from "
+        f"the folder in which it is started, but the image lies in {place(look.evidence, os.path.dirname(line.meant))}."
     )
 
 
-def _training(fault: LineFault, n: int) -> str:
-    if fault == "folder":
-        return "Training finds such images only when it is started in the right folder; else it drops each, and stops where none is left."
-    return f"Training drops {'the image' if n == 1 else f'each of these {n:,} images'}, and stops where none is left in a split."
+def _training(fault: LineFault, n: int, text: str) -> str:
+    if "/" not in text and "\\" not in text:
+        return "Training stops: it does not take a list that begins with a name without a folder."
+    if fault == "folder" and not text.startswith(("./", "/")):
+        return (
+            "Training finds such images only when it is started in the right folder; else it drops each, and stops "
+            "where none is left."
+        )
+    what = "the image" if n == 1 else f"each of these {n:,} images"
+    return f"Training drops {what}, and stops where none is left in a split."
 
 
 def _way_out(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> str:
@@ -270,8 +275,11 @@ def _swap(group: FaultyLines) -> str | None:
             old, new = text.rpartition(".")[2], right.rpartition(".")[2]
             swaps.add(f"s{{\\.{re.escape(old)}(\\s*)$}}{{.{new}$1}}")
             continue
-        common = len(os.path.commonprefix([text[::-1], right[::-1]]))
+        common = len(common_start([text[::-1], right[::-1]]))
         k = _folder_border(text, right, common)
+        if text[:k] == right[: len(right) - len(text) + k]:
+            swaps.add(before.rstrip("; "))
+            continue
         swaps.add(f"{before}s{{^{re.escape(text[:k])}}}{{{right[: len(right) - len(text) + k]}}}")
     swap = swaps.pop() if len(swaps) == 1 else ""
     return (

@@ -48,7 +48,7 @@ class Look:
         roots = [dataset.root]
         if dataset.yaml_path is not None:
             roots.append(os.path.dirname(dataset.yaml_path))
-        roots += [os.path.dirname(root) for root in roots if os.path.basename(root).lower() == "images"]
+        roots += [os.path.dirname(root) for root in roots if os.path.basename(root) == "images"]
         return list(dict.fromkeys(roots))
 
     @cached_property
@@ -81,7 +81,7 @@ class Look:
         return frozenset(stem_of(name) for name in folder.labels if is_label_name(name))
 
     def holds_label_rows(self, folder: str, stems: Sequence[str]) -> bool:
-        """Whether a text file of these begins with a row of numbers, as labels do and captions do not; or all are empty."""
+        """Whether one of these text files begins with a row of numbers, as captions do not; or all are empty."""
         storage = self.evidence.dataset.storage
         empty = 0
         chosen = sorted(stems)[:: max(1, len(stems) // _HEADS)][:_HEADS]

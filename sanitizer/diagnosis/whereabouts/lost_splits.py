@@ -112,8 +112,8 @@ def _lines(evidence: Evidence, paths: SplitPaths, meant: Sequence[tuple[str, Los
     if keeps_path:
         return f"{sentence}."
     return (
-        f"{sentence}, and leave `path: {shown(paths.declared or '')}` out: without it paths are taken from the folder of "
-        "the yaml, with it from elsewhere."
+        f"{sentence}, and leave `path: {shown(paths.declared or '')}` out: without it paths are taken from the folder "
+        "of the yaml, with it from elsewhere."
     )
 
 

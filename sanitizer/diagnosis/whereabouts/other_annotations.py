@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL, Claimed, claim_bare, place, some, training_of
+from sanitizer.diagnosis.whereabouts.story import (
+    NEARLY_ALL,
+    Claimed,
+    claim_bare,
+    commands,
+    place,
+    some,
+    training_of,
+    word,
+)
 from sanitizer.findings.cause import Cause, Hypothesis
 
 if TYPE_CHECKING:
@@ -14,8 +23,8 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.listing import ListedFolder
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.look import Look
     from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.look import Look
 
 _FEWEST = 2
 _MASK_ENDS = ("", "_mask", "-mask", "_label", "_seg", "_gt", "_labels", "_labelIds", "_gtFine_labelIds")
@@ -132,9 +141,7 @@ def _cause(look: Look, kind: str, name: str, found: Sequence[Found]) -> Hypothes
     for lonely in folders:
         claimed.add_files(f"{lonely.image_dir}/{image}" for image in lonely.bare)
     n = sum(lonely.n_bare for lonely in folders)
-    where = some(place(evidence, path) for _, path, _ in found)
-    sought = some(place(evidence, lonely.label_dir) for lonely in folders)
-    sentence, way_out = _words(evidence, kind, n, where, sought)
+    sentence, way_out = _words(evidence, kind, n, found)
     numbers = (
         f"{n_of:,} of the {lonely.n_bare:,} images in {place(evidence, lonely.image_dir)} have one of the same name in "
         f"{place(evidence, path)}."
@@ -145,16 +152,17 @@ def _cause(look: Look, kind: str, name: str, found: Sequence[Found]) -> Hypothes
     return Hypothesis(Cause(kind, name, sentence, tuple(numbers), training, way_out, images=n), claimed)
 
 
-def _words(evidence: Evidence, kind: str, n: int, where: str, sought: str) -> tuple[str, str]:
+def _words(evidence: Evidence, kind: str, n: int, found: Sequence[Found]) -> tuple[str, str]:
     """(sentence, way out)."""
+    where = some(place(evidence, path) for _, path, _ in found)
+    sought = some(place(evidence, lonely.label_dir) for lonely, _, _ in found)
     folder = where.rpartition("/")[0] or "."
     if kind == "masks-as-labels":
         return (
             f"The annotations of {n:,} images are PNG masks in {where}; task {evidence.spec.task} reads rows of text "
             f"in {sought}.",
-            "Train with task semantic and `masks_dir:` in the data.yaml, which reads masks; or convert them to "
-            'polygons for task segment: `python -c "from ultralytics.data.converter import '
-            "convert_segment_masks_to_yolo_seg as c; c('MASKS', 'LABELS', classes=N)\"`, once for each of these folders.",
+            "Train with task semantic and `masks_dir:` in the data.yaml, which reads masks; or make polygons for task "
+            f"segment of them, where mask value 1 becomes class 0. {_conversion(evidence, found)}",
         )
     if kind == "coco-as-labels":
         return (
@@ -167,3 +175,14 @@ def _words(evidence: Evidence, kind: str, n: int, where: str, sought: str) -> tu
         f"The annotations of {n:,} images are {tool} in {where}; training reads .txt files in {sought}.",
         f"Export them from the annotation tool as YOLO, or convert them, into {sought}.",
     )
+
+
+def _conversion(evidence: Evidence, found: Sequence[Found]) -> str:
+    """A command that writes polygons of the masks where training looks for labels."""
+    pairs = [(word(evidence, path), word(evidence, lonely.label_dir)) for lonely, path, _ in found]
+    if any("'" in name for pair in pairs for name in pair):
+        return "convert_segment_masks_to_yolo_seg in ultralytics.data.converter does that."
+    folders = " ".join(dict.fromkeys(target for _, target in pairs))
+    calls = "; ".join(f"c('{source}', '{target}', {evidence.spec.nc or 255})" for source, target in pairs)
+    program = f"from ultralytics.data.converter import convert_segment_masks_to_yolo_seg as c; {calls}"
+    return commands(evidence, [f"mkdir -p {folders}", f'python -c "{program}"'])

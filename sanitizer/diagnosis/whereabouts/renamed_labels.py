@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.stem_rules import StemRule, find_rules
+from sanitizer.diagnosis.whereabouts.stem_rules import Mapped, StemRule, find_rules
 from sanitizer.diagnosis.whereabouts.story import (
     NEARLY_ALL,
     Claimed,
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.look import Look
     from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.look import Look
 
     Renamed = tuple[LonelyFolder, Sequence[tuple[str, str]]]
 
+_BEFORE_RF = re.compile(r"_[^_]*\.rf\..*$")
 _FEW = 3
 """So many pairs are renamed by one command each."""
 
@@ -38,16 +40,17 @@ _FEW = 3
 def renamed_labels(look: Look) -> Iterator[Hypothesis]:
     """A cause for each rule by which labels were named."""
     by_rule: dict[StemRule, list[Renamed]] = defaultdict(list)
-    for lonely in look.lonely:
+    believed: list[Mapped] = []
+    for lonely in sorted(look.lonely, key=lambda folder: -len(folder.orphans)):
         if not lonely.bare or not lonely.orphans:
             continue
-        mapped = find_rules(
-            [stem_of(name) for name in lonely.bare], [stem_of(name) for name in lonely.orphans], lonely.paired
-        )
+        bare, orphans = ([stem_of(name) for name in names] for names in (lonely.bare, lonely.orphans))
+        mapped = find_rules(bare, orphans, lonely.paired, believed)
         explained = sum(len(each.pairs) for each in mapped)
         if explained >= NEARLY_ALL * len(lonely.orphans):
             for each in mapped:
                 by_rule[each.rule].append((lonely, each.pairs))
+            believed += [each for each in mapped if each.rule not in {known.rule for known in believed}]
     for rule, found in by_rule.items():
         yield _cause(look.evidence, rule, found, look.lonely)
     yield from _other_case(look)
@@ -97,9 +100,10 @@ def _way_out(evidence: Evidence, rule: StemRule, found: Sequence[Renamed]) -> st
     ]
     if len(pairs) <= _FEW:
         return commands(evidence, moves)
-    pattern = rule.pattern or _hash_pattern(rule, found)
+    pattern = _pattern(rule, found)
     if pattern is None:
-        return f"Name each label after its image: {commands(evidence, moves[:1])[:-1]} and so on for the other {len(pairs) - 1:,}."
+        first = commands(evidence, moves[:1])[:-1]
+        return f"Name each label after its image: {first} and so on for the other {len(pairs) - 1:,}."
     return commands(evidence, [_loop(evidence, folder, pattern) for folder, _ in found])
 
 
@@ -111,17 +115,23 @@ def _loop(evidence: Evidence, folder: LonelyFolder, pattern: str) -> str:
     )
 
 
-def _hash_pattern(rule: StemRule, found: Sequence[Renamed]) -> str | None:
-    """A pattern for a hash of one length in front of the image's own name."""
+def _pattern(rule: StemRule, found: Sequence[Renamed]) -> str | None:
+    """A pattern that fits the label of an image and none of another image; None where none is safe.
+
+    A hash must have one length: `p1*` would take the label of p10, too.
+    """
     pairs = [pair for _, pairs in found for pair in pairs]
-    lengths = {len(label) - len(image) for image, label in pairs if label.endswith(image)}
-    if (
-        rule.id != "hash-prefix"
-        or len(lengths) != 1
-        or not all(label.endswith(image) for image, label in pairs)
-    ):
-        return None
-    return "?" * lengths.pop() + '"$s"'
+    if rule.pattern is not None:
+        return rule.pattern
+    if rule.id == "roboflow-images" and all(label == _BEFORE_RF.sub("", image) for image, label in pairs):
+        return '"${s%_*.rf.*}"'
+    lengths = {len(label) - len(image) for image, label in pairs}
+    unknown = "?" * lengths.pop() if len(lengths) == 1 else ""
+    if unknown and all(label.endswith(image) for image, label in pairs):
+        return f'{unknown}"$s"'
+    if unknown and all(label.startswith(image) for image, label in pairs):
+        return f'"$s"{unknown}'
+    return None
 
 
 def _other_case(look: Look) -> Iterator[Hypothesis]:

@@ -8,7 +8,6 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from os.path import commonprefix
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -49,23 +48,36 @@ class StemRule:
     pattern: str | None = None
 
 
+_REPLACED = StemRule("replaced", "write some characters otherwise than their images")
+
+
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A rule and the (image stem, label stem) pairs that it found, one to one."""
+    """A rule and the (image stem, label stem) pairs that it found, one to one, by keys of both stems."""
 
     rule: StemRule
     pairs: Sequence[tuple[str, str]]
+    of_image: Key
+    of_label: Key
 
 
-def find_rules(bare: Sequence[str], orphans: Sequence[str], paired: AbstractSet[str]) -> list[Mapped]:
+def find_rules(
+    bare: Sequence[str],
+    orphans: Sequence[str],
+    paired: AbstractSet[str],
+    believed: Sequence[Mapped] = (),
+) -> list[Mapped]:
     """The rules that map orphans to images without label, the simplest first; each takes what those before it left.
 
     Args:
         bare: Stems of images without label.
         orphans: Stems of labels without image.
         paired: Stems of images that have a label: what is usual among them is no mark of a renamed file.
+        believed: Rules of other folders of the dataset, for which one pair is enough here.
     """
     images, labels, found = list(dict.fromkeys(bare)), list(dict.fromkeys(orphans)), list[Mapped]()
+    for known in believed:
+        _take(found, images, labels, known.rule, known.of_image, known.of_label, 1)
     for kind, rule, of_image, of_label in [*_fixed_rules(images, labels)]:
         _take(found, images, labels, rule, of_image, of_label, _FEWEST[kind])
     if len(images) >= _FEWEST["affix"] <= len(labels):
@@ -88,9 +100,9 @@ def _take(
     pairs = _pairs(images, labels, of_image, of_label)
     if len(pairs) < fewest:
         return False
-    if rule.id == "replaced":
+    if rule.id == "replaced" and rule.pattern is None and rule.words == _REPLACED.words:
         rule = _with_replaced(rule, pairs)
-    found.append(Mapped(rule, pairs))
+    found.append(Mapped(rule, pairs, of_image, of_label))
     gone_images, gone_labels = {i for i, _ in pairs}, {label for _, label in pairs}
     images[:] = [stem for stem in images if stem not in gone_images]
     labels[:] = [stem for stem in labels if stem not in gone_labels]
@@ -150,7 +162,7 @@ def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple
     )
     kept = StemRule("extension-kept", "keep the file extension of their image", '"${i##*/}"')
     yield "exact", kept, _same, _without(_EXTENSION, _same)
-    kept = StemRule("extension-kept", "keep a file extension of their image", '"$s".*')
+    kept = StemRule("extension-kept", "keep a file extension of their image")
     yield "exact", kept, str.casefold, _without(_EXTENSION, str.casefold)
     encoded = StemRule("url-encoded", "have characters that are written as in a URL (%20 for a blank)")
     yield "exact", encoded, _same, unquote
@@ -160,7 +172,7 @@ def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple
         unquote,
         _same,
     )
-    yield "loose", StemRule("replaced", "have other characters replaced by _"), _clean, _clean
+    yield "loose", _REPLACED, _clean, _clean
     padded = StemRule("zero-padding", "write numbers with another count of leading zeros")
     yield "loose", padded, _padded, _padded
     rf = StemRule(
@@ -181,7 +193,7 @@ def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple
     yield "loose", hashed, _without(_HASH, _clean), _clean
     hashed = StemRule("hash-both", "have another hash in front than their image")
     yield "loose", hashed, _without(_HASH, _clean), _without(_HASH, _clean)
-    hashed = StemRule("hash-suffix", "have a hash behind the image's name", '"$s"[-_.]*')
+    hashed = StemRule("hash-suffix", "have a hash behind the image's name")
     yield "loose", hashed, _clean, _without(_HASH_BEHIND, _clean)
 
 
@@ -190,11 +202,11 @@ def _with_replaced(rule: StemRule, pairs: Sequence[tuple[str, str]]) -> StemRule
     characters: dict[str, None] = {}
     for image, label in pairs:
         if len(image) != len(label):
-            return StemRule("replaced", "write some characters otherwise than their images")
+            return _REPLACED
         for old, new in zip(image, label, strict=True):
             if old != new:
                 if new != "_" or not old.isascii():
-                    return StemRule("replaced", "write some characters otherwise than their images")
+                    return _REPLACED
                 characters[old] = None
     named = " and ".join("a blank" if c == " " else c for c in characters)
     inside = "".join(f"\\{c}" if c in "]\\^-!'\"`$" else c for c in characters)
@@ -254,9 +266,18 @@ def _cut(affix: str, front: bool) -> Key:
     return left
 
 
+def common_start(texts: Sequence[str]) -> str:
+    """The beginning that all texts share, character by character."""
+    first, last = min(texts), max(texts)
+    n = next(
+        (k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
+    )
+    return first[:n]
+
+
 def _prefixes(stems: Sequence[str]) -> list[str]:
     """Beginnings that all stems share and that end where a word ends, the longest first."""
-    common = commonprefix(list(stems))
+    common = common_start(stems)
     return [
         common[:k]
         for k in range(len(common), 0, -1)
@@ -266,7 +287,7 @@ def _prefixes(stems: Sequence[str]) -> list[str]:
 
 def _suffixes(stems: Sequence[str]) -> list[str]:
     """Ends that all stems share and that begin where a word begins, the longest first."""
-    common = commonprefix([stem[::-1] for stem in stems])[::-1]
+    common = common_start([stem[::-1] for stem in stems])[::-1]
     starts = [0, *(k for k, (a, b) in enumerate(pairwise(common), 1) if _is_border(a, b))]
     return [common[k:] for k in starts if common[k:]]
 
