@@ -70,7 +70,7 @@ def foreign_images(look: Look) -> Iterator[Hypothesis]:
         ),
         images=n,
     )
-    yield Hypothesis(cause, claimed)
+    yield Hypothesis(cause, claimed, advises=True)
 
 
 def _is_foreign(name: str) -> bool:

@@ -175,7 +175,7 @@ def _cause(
         _way_out(evidence, kind, found),
         images=n,
     )
-    return Hypothesis(cause, claimed)
+    return Hypothesis(cause, claimed, advises=True)
 
 
 def claim_splits(claimed: Claimed, found: Sequence[Elsewhere], lonely: Sequence[LonelyFolder]) -> None:
@@ -215,7 +215,8 @@ def _sentence(evidence: Evidence, kind: str, found: Sequence[Elsewhere], n: int)
         why = "no folder above them is called images"
         if "/images/" in f"{found[0].lonely.image_dir}/".lower():
             why = "their folder is not called images in small letters"
-        return f"The labels of {n:,} images lie in {lie}, but training looks beside the images in {sought}, because {why}."
+        beside = f"training looks beside the images in {sought}"
+        return f"The labels of {n:,} images lie in {lie}, but {beside}, because {why}."
     if kind == "label-folder-case":
         return (
             f"The labels of {n:,} images lie in {lie}, but training looks in {sought}: "

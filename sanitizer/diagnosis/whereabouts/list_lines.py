@@ -198,6 +198,7 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
             images=n,
         ),
         claimed,
+        advises=True,
     )
 
 

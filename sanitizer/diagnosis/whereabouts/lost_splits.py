@@ -79,7 +79,7 @@ def _cause(
         _lines(evidence, paths, [(split.name, lost, slip.path) for split, lost, slip in found]),
         images=sum(slip.count for *_, slip in found),
     )
-    return Hypothesis(cause, claimed)
+    return Hypothesis(cause, claimed, advises=True)
 
 
 def _claimed(evidence: Evidence, found: Sequence[tuple[ResolvedSplit, LostPath, Slip]]) -> Claimed:
@@ -138,7 +138,7 @@ def _archive_cause(evidence: Evidence, found: Sequence[tuple[ResolvedSplit, Lost
         commands(evidence, [_unpacking(evidence, path) for path in archives]),
         images=1,
     )
-    return Hypothesis(cause, _claimed(evidence, found))
+    return Hypothesis(cause, _claimed(evidence, found), advises=True)
 
 
 def _unpacking(evidence: Evidence, path: str) -> str:
@@ -183,4 +183,4 @@ def _base_cause(evidence: Evidence, paths: SplitPaths) -> Iterator[Hypothesis]:
         way_out,
         images=sum(int(s.has_image.sum()) for s in evidence.dataset.splits if s.name in names),
     )
-    yield Hypothesis(cause, claimed)
+    yield Hypothesis(cause, claimed, advises=True)

@@ -149,7 +149,8 @@ def _cause(look: Look, kind: str, name: str, found: Sequence[Found]) -> Hypothes
         if n_of
     )
     training = training_of(evidence, folders, n)
-    return Hypothesis(Cause(kind, name, sentence, tuple(numbers), training, way_out, images=n), claimed)
+    cause = Cause(kind, name, sentence, tuple(numbers), training, way_out, images=n)
+    return Hypothesis(cause, claimed, advises=True)
 
 
 def _words(evidence: Evidence, kind: str, n: int, found: Sequence[Found]) -> tuple[str, str]:

@@ -88,7 +88,7 @@ def _cause(
         _way_out(evidence, rule, found),
         images=n,
     )
-    return Hypothesis(cause, claimed)
+    return Hypothesis(cause, claimed, advises=True)
 
 
 def _way_out(evidence: Evidence, rule: StemRule, found: Sequence[Renamed]) -> str:
@@ -168,4 +168,4 @@ def _other_case(look: Look) -> Iterator[Hypothesis]:
         commands(evidence, loops),
         images=n,
     )
-    yield Hypothesis(cause, claimed)
+    yield Hypothesis(cause, claimed, advises=True)

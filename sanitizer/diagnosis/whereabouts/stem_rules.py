@@ -175,9 +175,7 @@ def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple
     yield "loose", _REPLACED, _clean, _clean
     padded = StemRule("zero-padding", "write numbers with another count of leading zeros")
     yield "loose", padded, _padded, _padded
-    rf = StemRule(
-        "roboflow-labels", "have the `.rf.` hash of a Roboflow export, their images do not", '"$s"*.rf.*'
-    )
+    rf = StemRule("roboflow-labels", "have the `.rf.` hash of a Roboflow export, their images do not")
     yield "loose", rf, _clean, _without(_ROBOFLOW, _clean)
     rf = StemRule("roboflow-images", "lack the `.rf.` hash of a Roboflow export that their images have")
     yield "loose", rf, _without(_ROBOFLOW, _clean), _clean
