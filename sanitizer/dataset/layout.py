@@ -13,7 +13,7 @@ from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet,
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
-from sanitizer.dataset.places.neighbours import Search
+from sanitizer.dataset.places.search import Search
 from sanitizer.dataset.single_files import (
     find_data_yamls,
     is_annotation_file,

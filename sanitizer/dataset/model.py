@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sanitizer.dataset.places.neighbours import Search
+    from sanitizer.dataset.places.search import Search
 
 
 class DatasetError(Exception):

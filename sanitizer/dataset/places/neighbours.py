@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.listing import ListedFolder, Listing, TooManyFilesError, is_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sanitizer.dataset.split_paths import SplitPaths
+    from collections.abc import Iterator, Sequence
 
 MOST_FOLDERS = 300
 MOST_REMOTE_FOLDERS = 24
@@ -21,21 +18,6 @@ MOST_NAMES = 500_000
 MOST_LEVELS = 4
 _NEVER = frozenset(("__MACOSX", "node_modules", "runs", "venv", "site-packages"))
 """Folders that hold no labels of a dataset: `runs` has predictions, which are named as the images are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """How the loose files of a dataset were found.
-
-    Attributes:
-        listing: Knows the folders that were listed for it, but for large ones.
-        paths: What became of the paths of the data.yaml; None without one.
-        lists: Split name to its lists of images.
-    """
-
-    listing: Listing
-    paths: SplitPaths | None = None
-    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def folders_near(listing: Listing, roots: Sequence[str]) -> Iterator[ListedFolder]:
