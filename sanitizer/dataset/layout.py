@@ -13,6 +13,7 @@ from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet,
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
+from sanitizer.dataset.places.search import Search
 from sanitizer.dataset.single_files import (
     find_data_yamls,
     is_annotation_file,
@@ -38,6 +39,7 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sanitizer.dataset.split_paths import SplitPaths
     from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.dataset.tasks.declared import TaskChoice
     from sanitizer.storage.base import Storage
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 
 _NO_CLASSES = Classes(None, {}, (0, 0), ())
+_NAMES_KEPT = 100_000
+"""Names in folders that are kept to explain what is missing: below ten megabytes."""
 
 
 def find_loose_files(
@@ -135,10 +139,11 @@ def _from_yaml(
         layout = read_folder(folder, listing, deep=False)
         place = document.path
         dataset = _assemble(folder, layout, data, wanted, place, listing, classes, known, declared, pairer)
+        dataset = replace(dataset, search=Search(listing, found))
     else:
         gatherer = Gatherer(listing, found.root, document.path, found.bases)
         images = [gatherer.gather(split) for split in found.splits]
-        dataset = _finish(images, gatherer, data, document.path, classes, known, declared, pairer)
+        dataset = _finish(images, gatherer, data, document.path, classes, known, declared, pairer, found)
     return replace(dataset, label_mapping=mapping)
 
 
@@ -245,6 +250,7 @@ def _finish(
     faults: Sequence[DatasetFault],
     task: Task | None,
     pairer: FilePairer | MaskPairer | None = None,
+    found: SplitPaths | None = None,
 ) -> Dataset:
     """Pair images with labels, or with masks, and put everything together."""
     pairer = pairer or FilePairer(gatherer.listing, gatherer.root)
@@ -254,6 +260,7 @@ def _finish(
         splits = [with_states(split, storage) for split in splits]
     shared = shared_images(images, gatherer.root, yaml_path)
     caches = find_label_caches(gatherer.listing, splits, gatherer.root)
+    lists = {split.name: split.lists for split in images if split.lists}
     return Dataset(
         root=gatherer.root,
         data=data,
@@ -266,6 +273,7 @@ def _finish(
         channels=classes.channels,
         faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
         storage=storage,
+        search=Search(gatherer.listing.kept_small(_NAMES_KEPT), found, lists),
     )
 
 

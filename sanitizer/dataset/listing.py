@@ -18,6 +18,35 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Ultralytics' IMG_FORMATS; compared in lower case."""
 
+FOREIGN_IMAGES = frozenset(
+    (
+        "arw",
+        "cr2",
+        "gif",
+        "hdr",
+        "ico",
+        "jfif",
+        "jpe",
+        "jxl",
+        "nef",
+        "pbm",
+        "pfm",
+        "pgm",
+        "ppm",
+        "psd",
+        "svg",
+        "tga",
+    )
+)
+"""Extensions of pictures that Ultralytics never opens; compared in lower case."""
+
+ARCHIVES = frozenset(("7z", "gz", "rar", "tar", "tgz", "zip"))
+"""Extensions of archives, in lower case."""
+
+_NOTABLE = FOREIGN_IMAGES | ARCHIVES | {"xml", "json"}
+MAX_NOTABLE = 10_000
+"""The most such names that are kept of one folder."""
+
 MAX_LINKED_FOLDERS = 1000
 """Folders reached through symbolic links in one walk: links that lead to each other would multiply without end."""
 
@@ -73,6 +102,7 @@ class ListedFolder:
         misspelt_labels: Names that end in .TXT, .Txt, …, which training does not find.
         caches: Names that end in `.cache`.
         others: Number of other files.
+        notable: Names of some of those, at most MAX_NOTABLE: pictures that training never opens, archives, .xml, .json.
         subfolders: Names of folders, hidden ones left out; links to folders are among them.
         links: Those of them that are symbolic links.
         hidden_images: Names with an image file extension that begin with a dot.
@@ -86,6 +116,7 @@ class ListedFolder:
     misspelt_labels: list[str] = field(default_factory=list)
     caches: list[str] = field(default_factory=list)
     others: int = 0
+    notable: list[str] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     hidden_images: list[str] = field(default_factory=list)
@@ -163,6 +194,8 @@ def _sort_out(
         elif name not in subfolders:
             if not is_folder(f"{folder.path}/{name}"):
                 folder.others += 1
+                if extension.lower() in _NOTABLE and name[0] != "." and len(folder.notable) < MAX_NOTABLE:
+                    folder.notable.append(name)
             else:
                 _add_subfolder(folder, name)
 
@@ -226,6 +259,23 @@ class Listing:
         self._folders: dict[str, ListedFolder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
+
+    def __reduce__(self) -> tuple[type[Listing], tuple[Storage]]:
+        """A copy in another process lists anew."""
+        return Listing, (self.storage,)
+
+    def kept_small(self, most_names: int) -> Listing:
+        """A listing that knows the small folders of this one, of `most_names` names in all, and lists others anew."""
+        kept = Listing(self.storage)
+        for path, folder in self._folders.items():
+            if folder.n_names <= most_names:
+                most_names -= folder.n_names
+                kept._folders[path] = folder
+        return kept
+
+    def knows(self, path: str) -> bool:
+        """Whether the folder was listed already."""
+        return path in self._folders
 
     def folder(self, path: str) -> ListedFolder:
         """The folder's names; empty, with `error` set, where it cannot be listed.

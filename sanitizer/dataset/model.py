@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.places.search import Search
+
 
 class DatasetError(Exception):
     """There is nothing to scan at the given paths; the text is one sentence for the user."""
@@ -254,6 +256,7 @@ class Dataset:
         label_mapping: As `TaskSpec` has it.
         single_cls: Training takes every class for one (`single_cls=True`), so that no class id is too large.
         n_repeats: Split name to the pairs that `without_repeats` took out of it.
+        search: How loose files were found, to explain what is missing; None of files given one by one.
     """
 
     root: str
@@ -274,6 +277,7 @@ class Dataset:
     label_mapping: Mapping[int, int] = field(default_factory=dict)
     single_cls: bool = False
     n_repeats: Mapping[str, int] = field(default_factory=dict)
+    search: Search | None = None
 
     def __len__(self) -> int:
         """Number of pairs; an estimate for packed files."""

@@ -62,10 +62,12 @@ class Hypothesis:
     Attributes:
         cause: What will be said of it.
         claims: Whether a finding comes of it.
+        advises: Whether its way out is the advice of these findings too, in place of their own.
     """
 
     cause: Cause
     claims: Callable[[Finding], bool]
+    advises: bool = False
 
 
 class CauseCounter:
@@ -91,7 +93,10 @@ class CauseCounter:
             yield finding
 
     def _count(self, i: int, finding: Finding) -> None:
-        finding.cause = self._hypotheses[i].cause.id
+        cause = self._hypotheses[i].cause
+        finding.cause = cause.id
+        if self._hypotheses[i].advises:
+            finding.suggestion = cause.way_out
         self._explains[i] += 1
         file = finding.file or ""
         if file != self._last_file[i]:
