@@ -69,7 +69,8 @@ class Hypothesis:
 
 
 class CauseCounter:
-    """Gives each finding the id of the first cause that claims it, and counts what each cause explains.
+    """Gives each finding the id of the first cause that claims it, and what `fix` can do about that cause; and counts
+    what each cause explains.
 
     Args:
         hypotheses: In the order in which they are asked.
@@ -91,7 +92,8 @@ class CauseCounter:
             yield finding
 
     def _count(self, i: int, finding: Finding) -> None:
-        finding.cause = self._hypotheses[i].cause.id
+        cause = self._hypotheses[i].cause
+        finding.cause, finding.fix = cause.id, cause.fix
         self._explains[i] += 1
         file = finding.file or ""
         if file != self._last_file[i]:

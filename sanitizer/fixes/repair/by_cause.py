@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _EDGES = frozenset({"B003", "B004", "S004"})
 """Numbers that get another meaning must lie in the image: it is all that speaks for the meaning."""
+NEEDS_UNSAFE = "it takes --unsafe"
+NOT_DECIDED = (
+    "all rows of a file are read anew, or none: decide fix for all findings that its cause explains there"
+)
 STEP_RULE = "cause"
 """Stands in a step in place of a rule where a row was read anew."""
 
@@ -30,6 +34,10 @@ def why_not_read(claim: Claim, policy: FilePolicy) -> str | None:
     """Why the readings of a file must not be used, before any row is looked at; None where they may."""
     if claim.refusal:
         return claim.refusal
+    if policy.policy.decisions is not None and not claim.is_decided:
+        return NOT_DECIDED
+    if policy.policy.decisions is None and not policy.policy.unsafe:
+        return NEEDS_UNSAFE
     if policy.known & claim.claimed:
         return "the baseline knows some of its findings"
     return None
@@ -57,7 +65,8 @@ def _read_by(document: Document, reading: Reading, size_px: SizePx | None, spec:
         old = text.split()
         new = reading.convert(old, size_px, spec) if len(text.splitlines()) == 1 else None
         if new is None:
-            return f"line {line.origin} is not {reading.says}"
+            unless = "" if size_px else ", or the size of its image is not certain"
+            return f"line {line.origin} is not {reading.says}{unless}"
         if new:
             texts[i] = (_with_columns(text, old, new), Step(STEP_RULE, reading.done))
         else:
@@ -89,7 +98,5 @@ def why_not_right(
             line, _ = line_and_rule(finding)
             at = after.line_at(line)
             where = f" at line {at.origin}" if at else ""
-            return (
-                f"read so, {finding.rule} ({finding.name}) would {'remain' if remains else 'come up'}{where}"
-            )
+            return f"read so, it has {finding.rule} ({finding.name}){where}"
     return None

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     """Gives bytes to be judged, takes what the rules find in them, and returns the plan."""
 
 
+_DECIDED = Step("decided", "removed, as decided", loses_box=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A label file to plan for.
@@ -103,11 +106,12 @@ def _is_text(content: bytes) -> bool:
 
 
 def _plan(source: Source, spec: TaskSpec, policy: Policy) -> Judging:
-    """Repair one file: its text, then what its columns mean, then row by row."""
+    """Repair one file: its text, then rows that a person wants out, then what columns mean, then row by row."""
     document = Document.parse(source.content)
     file = Judged(document, (yield document.content()))
     file_policy = policy.for_file(file.findings, source.claim)
     file = yield from _as_plain_text(file, file_policy)
+    file = yield from _without_dropped_rows(file, file_policy)
     not_read = None
     readings: tuple[str, ...] = ()
     if source.claim.readings:
@@ -139,6 +143,15 @@ def _as_plain_text(file: Judged, policy: FilePolicy) -> Generator[bytes, Sequenc
     if plain is file.document:
         return file
     return Judged(plain, (yield plain.content()))
+
+
+def _without_dropped_rows(file: Judged, policy: FilePolicy) -> Generator[bytes, Sequence[Finding], Judged]:
+    lines = enumerate(file.document.lines)
+    dropped = {i: _DECIDED for i, line in lines if line.origin in policy.dropped and line.is_row()}
+    if not dropped:
+        return file
+    left = file.document.changed({}, dropped)
+    return Judged(left, (yield left.content()))
 
 
 def _by_readings(

@@ -36,6 +36,7 @@ class Claim:
         read_rules: Rules of the findings that the causes with these readings claim in this file.
         claimed: Findings that any cause claims: they have no repair but the reading of their cause.
         in_doubt: Some cause without a reading claims findings on coordinates or columns.
+        is_decided: A person wants the readings used.
         refusal: Why the readings are not to be used; None where they may.
     """
 
@@ -43,6 +44,7 @@ class Claim:
     read_rules: frozenset[str] = frozenset()
     claimed: frozenset[LineAndRule] = frozenset()
     in_doubt: bool = False
+    is_decided: bool = False
     refusal: str | None = None
 
     @property

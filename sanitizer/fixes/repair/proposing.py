@@ -25,7 +25,6 @@ _ORDER = ("L003", "L002", "L004", "L006", "C001", "C002", "B002", "B003", "B004"
 """Which of a row's findings is settled first: those that decide how the row is read. Others follow by code."""
 _MEANS_ANOTHER = ("B010", "B011")
 """Rules on numbers that seem to be corners or pixels: clipping or removing such a row would hide that."""
-_DECIDED = Step("decided", "removed, as decided", loses_box=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +90,15 @@ def _in_one_kind(draft: Draft, findings: Sequence[Finding], scope: Scope) -> Dra
 
 def _with_repaired_rows(draft: Draft, findings: Sequence[Finding], scope: Scope) -> Draft | None:
     lines = draft.document.lines
-    removed = {i: _DECIDED for i, line in enumerate(lines) if line.origin in scope.policy.dropped}
     done = {
         i: first
         for i, rules in _rules_by_index(findings).items()
-        if i not in removed and (first := _first_repair(lines[i], rules, scope)) is not None
+        if (first := _first_repair(lines[i], rules, scope)) is not None
     }
-    if not done and not removed:
+    if not done:
         return None
     texts = {i: (d.text, d.step) for i, d in done.items() if d.text != REMOVED}
-    removed |= {i: d.step for i, d in done.items() if d.text == REMOVED}
+    removed = {i: d.step for i, d in done.items() if d.text == REMOVED}
     tried = dict(draft.tried)
     for i, d in done.items():
         key = lines[i].key
