@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.fixes.repair.policy import CLASS_RULES, Claim, line_and_rule
+from sanitizer.labels.readings import ROW_BY_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
     from sanitizer.fixes.repair.policy import Decision, LineAndRule
-
-_ROW_BY_ROW = ("comma-separated", "decimal-commas")
-"""Readings that need no cause: separators are repaired in each row where exactly one reading makes a good row."""
 
 
 @dataclass(slots=True)
@@ -54,7 +52,7 @@ class Claims:
 
     def reads(self, cause: Cause) -> bool:
         """Whether rows can be read anew because of a cause."""
-        return cause.fix is not None and cause.reading not in (None, *_ROW_BY_ROW) and not self.no_set
+        return cause.fix is not None and cause.reading not in (None, *ROW_BY_ROW) and not self.no_set
 
     def of(self, label: str) -> list[Cause]:
         """Causes that claim a file, in the order of the report."""

@@ -6,15 +6,18 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from sanitizer.diagnosis.numbers.belief import MOST_MISFITS
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.claims import claims_of, is_claimed
 from sanitizer.fixes.decisions import Review, review
 from sanitizer.fixes.judging import LabelBatch
 from sanitizer.fixes.outcomes import CauseOutcome
+from sanitizer.fixes.repair.clipping import ROUNDING
 from sanitizer.fixes.repair.plan import plan_files
-from sanitizer.fixes.repair.policy import Policy
+from sanitizer.fixes.repair.policy import EDGE_RULES, Policy
 from sanitizer.fixes.repair.repairs import TEXT_RULE, can_repair
 from sanitizer.fixes.targets import find_targets
+from sanitizer.labels.readings import ROW_BY_ROW
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.run import nearby_config, scan_dataset
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
     from sanitizer.images.image_files import ImageMode
 
 _FILES_AT_ONCE = 500
+_MIN_OUTSIDE = 2
+"""One row may be a slip in a set of any size."""
+
+
+_EDGES_NOTE = (
+    "more than 3 % of all boxes leave their image by more than rounding, which is too many for slips: none that leaves "
+    "it was clipped or removed, as the coordinates may mean something else"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,7 @@ def plan_fix(
     rules = load_rules(config.packs)
     reviewed = review(decisions, report, rules, look, in_place) if decisions else Review()
     codes = frozenset(RuleSet.build(rules, config).rules)
-    policy = Policy(unsafe, codes, _known(config), reviewed.decided)
+    policy = Policy(unsafe, codes, _known(config), reviewed.decided, _edges_in_doubt(report))
     claims = claims_of(report, dataset, reviewed.decided)
     images, misnamed = _labels_to_plan(report, claims, policy)
     targets, unreadable = find_targets(images, misnamed, dataset.root, os.path.realpath(dataset.root))
@@ -125,7 +136,11 @@ def plan_fix(
             spec.task,
             repairable=sum(can_repair(f.rule) or is_claimed(f, claims) for f in report.findings),
             excluded=reviewed.excluded,
-            outcomes=[CauseOutcome(cause, claims.reads(cause)) for cause in claims.causes.values()],
+            outcomes=[
+                CauseOutcome(cause, claims.reads(cause))
+                for cause in claims.causes.values()
+                if cause.reading not in ROW_BY_ROW
+            ],
             refused=[*reviewed.refused, *unreadable],
         )
         for start in range(0, len(targets), _FILES_AT_ONCE):
@@ -141,7 +156,21 @@ def plan_fix(
         }
     planned.still_dropped = len(report.dropped - planned.saved)
     _note(planned, targets, in_place)
+    if policy.edges_in_doubt and decisions is None:
+        planned.notes.append(_EDGES_NOTE)
     return planned
+
+
+def _edges_in_doubt(report: Report) -> bool:
+    """Whether so many boxes and polygons leave their image that something else than slips must be the reason."""
+    outside = sum(f.rule in EDGE_RULES and _overhang(f) > ROUNDING for f in report.findings)
+    return outside >= _MIN_OUTSIDE and outside > MOST_MISFITS * report.summary.boxes
+
+
+def _overhang(finding: Finding) -> float:
+    """How far the box of a finding leaves the image, in parts of the image."""
+    x, y, w, h = (v or 0.0 for v in (finding.x_center, finding.y_center, finding.width, finding.height))
+    return max(w / 2 - x, h / 2 - y, x + w / 2 - 1, y + h / 2 - 1)
 
 
 def _labels_to_plan(

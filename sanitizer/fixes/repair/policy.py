@@ -27,6 +27,10 @@ CLASS_RULES = ("C001", "C002")
 """A cause that claims these says nothing of what the coordinates mean: other repairs of the row go on."""
 
 
+EDGE_RULES = ("B003", "B004", "S004")
+"""Rules on what leaves its image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What the causes of a dataset say of one label file.
@@ -65,12 +69,14 @@ class Policy:
         codes: Rules whose findings may be repaired.
         known: Fingerprints of the baseline: findings that are left alone.
         decisions: Fingerprint to what a person decided; nothing else is then repaired. None without a review.
+        edges_in_doubt: Too many boxes of the dataset leave their image for slips: none is clipped or removed for it.
     """
 
     unsafe: bool
     codes: frozenset[str]
     known: frozenset[str] = frozenset()
     decisions: Mapping[str, Decision] | None = None
+    edges_in_doubt: bool = False
 
     def for_file(self, findings: Sequence[Finding], claim: Claim = NO_CLAIM) -> FilePolicy:
         """The policy for one file, given all findings in the file before any repair, and what causes say of it."""
@@ -119,6 +125,8 @@ class FilePolicy:
         if self.policy.decisions is not None:
             return self.decided.get(key) == "fix"
         if key[1] not in self.policy.codes or key in self.known:
+            return False
+        if self.policy.edges_in_doubt and key[1] in EDGE_RULES:
             return False
         return level == "safe" or self.policy.unsafe
 
