@@ -36,14 +36,16 @@ if TYPE_CHECKING:
     from sanitizer.images.image_files import ImageMode
 
 _FILES_AT_ONCE = 500
-_MIN_OUTSIDE = 2
-"""One row may be a slip in a set of any size."""
 
 
-_EDGES_NOTE = (
-    "more than 3 % of all boxes leave their image by more than rounding, which is too many for slips: none that leaves "
-    "it was clipped or removed, as the coordinates may mean something else"
-)
+_FEW_IDS = 10
+"""So many rows may have wrong ids by a slip in a set of any size."""
+_IN_DOUBT = {
+    "B003": "too many boxes leave their image by more than rounding to be slips: none was clipped or removed, as the "
+    "coordinates may mean something else",
+    "C001": "no row was removed for its class id: ids may be counted from 1, or be those of another list of classes",
+}
+"""What is said where nothing is repaired for a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def plan_fix(
     rules = load_rules(config.packs)
     reviewed = review(decisions, report, rules, look, in_place) if decisions else Review()
     codes = frozenset(RuleSet.build(rules, config).rules)
-    policy = Policy(unsafe, codes, _known(config), reviewed.decided, _edges_in_doubt(report))
+    policy = Policy(unsafe, codes, _known(config), reviewed.decided, _rules_in_doubt(report, dataset.nc))
     claims = claims_of(report, dataset, reviewed.decided)
     images, misnamed = _labels_to_plan(report, claims, policy)
     targets, unreadable = find_targets(images, misnamed, dataset.root, os.path.realpath(dataset.root))
@@ -156,15 +158,26 @@ def plan_fix(
         }
     planned.still_dropped = len(report.dropped - planned.saved)
     _note(planned, targets, in_place)
-    if policy.edges_in_doubt and decisions is None:
-        planned.notes.append(_EDGES_NOTE)
+    if decisions is None:
+        planned.notes += [text for rule, text in _IN_DOUBT.items() if rule in policy.in_doubt & codes]
     return planned
 
 
-def _edges_in_doubt(report: Report) -> bool:
-    """Whether so many boxes and polygons leave their image that something else than slips must be the reason."""
+def _rules_in_doubt(report: Report, nc: int | None) -> frozenset[str]:
+    """Rules whose findings something else than slips may explain, without a cause that is sure of it.
+
+    Boxes that leave their image by more than rounding may be written in another layout, where they are many. Ids that
+    data.yaml does not name may be those of another list of classes, where they are many, or counted from 1, where each
+    is one too high.
+    """
+    most = MOST_MISFITS * report.summary.boxes
     outside = sum(f.rule in EDGE_RULES and _overhang(f) > ROUNDING for f in report.findings)
-    return outside >= _MIN_OUTSIDE and outside > MOST_MISFITS * report.summary.boxes
+    other_ids = [f.class_id for f in report.findings if f.rule == "C001"]
+    from_one = bool(other_ids) and all(class_id == nc for class_id in other_ids)
+    other_list = len(other_ids) > max(most, _FEW_IDS)
+    return frozenset(
+        (*(EDGE_RULES if outside > most else ()), *(("C001",) if from_one or other_list else ()))
+    )
 
 
 def _overhang(finding: Finding) -> float:

@@ -69,14 +69,14 @@ class Policy:
         codes: Rules whose findings may be repaired.
         known: Fingerprints of the baseline: findings that are left alone.
         decisions: Fingerprint to what a person decided; nothing else is then repaired. None without a review.
-        edges_in_doubt: Too many boxes of the dataset leave their image for slips: none is clipped or removed for it.
+        in_doubt: Rules that find more rows of the dataset than slips explain: nothing is repaired for them.
     """
 
     unsafe: bool
     codes: frozenset[str]
     known: frozenset[str] = frozenset()
     decisions: Mapping[str, Decision] | None = None
-    edges_in_doubt: bool = False
+    in_doubt: frozenset[str] = frozenset()
 
     def for_file(self, findings: Sequence[Finding], claim: Claim = NO_CLAIM) -> FilePolicy:
         """The policy for one file, given all findings in the file before any repair, and what causes say of it."""
@@ -124,9 +124,7 @@ class FilePolicy:
         """Whether the user wants that finding repaired at that level."""
         if self.policy.decisions is not None:
             return self.decided.get(key) == "fix"
-        if key[1] not in self.policy.codes or key in self.known:
-            return False
-        if self.policy.edges_in_doubt and key[1] in EDGE_RULES:
+        if key[1] not in self.policy.codes - self.policy.in_doubt or key in self.known:
             return False
         return level == "safe" or self.policy.unsafe
 
