@@ -29,8 +29,10 @@ EPILOG = """\
 safe: clip box edges and polygon points that are outside by rounding (up to 1 %), remove exact copies of rows, drop a
 byte-order mark, write plain blanks and line ends, put blanks for commas and semicolons where only one reading is a
 good row, rename .TXT to .txt.
---unsafe: also clip boxes that are mostly inside, turn corners and pixels into centre and size, write ids for class
-names, drop a sixth column, and remove rows that no training can use. A file is never emptied that way.
+--unsafe: also clip boxes that are mostly inside, and remove rows that no training can use. A file is never emptied
+that way. Where a cause holds for the whole dataset (coordinates in percent or pixels, corners, a confidence, an angle,
+class names, …) all rows of a file are read anew, or none; files that do not fit are left as they are and named. Where
+two readings fit, neither is used.
 
 Rows that are not repaired keep every byte. Originals are kept in .sanitize in the dataset's folder. Label files with
 hard links, or outside the dataset's folder, are not changed.
@@ -56,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="+", help="a data.yaml, a dataset folder, or label files of one")
     add("--diff", action="store_true", help="show what would change, and change nothing")
-    add("--unsafe", action="store_true", help="also repair what removes or reinterprets boxes")
+    add(
+        "--unsafe",
+        action="store_true",
+        help="also remove rows that no training can use, and read rows anew under a cause",
+    )
     add(
         "--decisions",
         metavar="FILE",
@@ -164,8 +170,13 @@ def _configured(config: Config, args: argparse.Namespace) -> Config:
 
 def _print_diff(result: FixResult) -> None:
     from sanitizer.fixes.diff import unified_diff
+    from sanitizer.fixes.outcomes import outcome_lines
+    from sanitizer.util.escape import legible
 
-    lines = [
+    lines = (
+        [f"# {legible(line)}" for line in outcome_lines(result.outcomes, would=True)] if result.files else []
+    )
+    lines += [
         line
         for file in result.files
         for line in unified_diff(file.path, file.new_path, file.plan.before, file.plan.after)
@@ -175,12 +186,14 @@ def _print_diff(result: FixResult) -> None:
 
 def _summary(result: FixResult, args: argparse.Namespace) -> str:
     """What was done to how many rows, rule by rule; what that means to training; what can be done next."""
+    from sanitizer.fixes.outcomes import outcome_lines
+
     path = shlex.quote(args.paths[0])
-    lines = []
+    lines = outcome_lines(result.outcomes, would=args.diff)
     if result.files:
-        files = in_thousands(len(result.files), "label file")
-        lines.append(f"{'Would change' if args.diff else 'Changed'} {files}:")
-        lines += tally_of(result.files)
+        files, tally = in_thousands(len(result.files), "label file"), tally_of(result.files)
+        lines.append(f"{'Would change' if args.diff else 'Changed'} {files}{':' if tally else '.'}")
+        lines += tally
         lines.append(_outcome(result, args.diff))
     else:
         lines.append("Nothing was changed." if result.refused else _nothing_to_do(result, args))
@@ -205,15 +218,21 @@ def _summary(result: FixResult, args: argparse.Namespace) -> str:
 
 
 def tally_of(files: Sequence[FixedFile]) -> list[str]:
-    """One line for each thing done: rule, how many, what."""
+    """One line for each thing done, but for what is done about causes: rule, how many, what."""
+    from sanitizer.fixes.repair.by_cause import STEP_RULE
     from sanitizer.fixes.repair.repairs import TEXT_RULE
 
     counts = Counter(
-        (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done) for file in files for s in file.plan.steps
+        (s.rule, "file" if s.rule == TEXT_RULE else "row", s.done)
+        for file in files
+        for s in file.plan.steps
+        if s.rule != STEP_RULE
     )
     renamed = sum(file.path != file.new_path for file in files)
     if renamed:
         counts[TEXT_RULE, "file", "renamed to end in .txt"] = renamed
+    if not counts:
+        return []
     number_width = len(f"{max(counts.values()):,}")
     code_width = max(len(rule) for rule, _, _ in counts)
     gap = " " * any(n != 1 for n in counts.values())
@@ -225,6 +244,7 @@ def tally_of(files: Sequence[FixedFile]) -> list[str]:
 
 def _outcome(result: FixResult, would: bool) -> str:
     """What training has less, and more."""
+    from sanitizer.fixes.outcomes import lost_besides_boxes
     from sanitizer.fixes.planning import boxes_lost
 
     lost = sum(boxes_lost(file.plan) for file in result.files)
@@ -232,7 +252,8 @@ def _outcome(result: FixResult, would: bool) -> str:
     if lost:
         removed = sum(file.plan.removed for file in result.files)
         text += f": the row{'s' * (removed != 1)} removed above{', but for the copies' * (removed > lost)}"
-    text += "."
+    besides = lost_besides_boxes(result.outcomes)
+    text += f", but {' and '.join(besides)}." if besides else "."
     if result.saved:
         images = in_thousands(result.saved, "image")
         text += f" Training {'would get' if would else 'gets'} {images} back that it would {'have ' * (not would)}drop"

@@ -71,7 +71,8 @@ class Hypothesis:
 
 
 class CauseCounter:
-    """Gives each finding the id of the first cause that claims it, and counts what each cause explains.
+    """Gives each finding the id of the first cause that claims it, and what `fix` can do about that cause; and counts
+    what each cause explains.
 
     Args:
         hypotheses: In the order in which they are asked.
@@ -94,7 +95,7 @@ class CauseCounter:
 
     def _count(self, i: int, finding: Finding) -> None:
         cause = self._hypotheses[i].cause
-        finding.cause = cause.id
+        finding.cause, finding.fix = cause.id, cause.fix
         if self._hypotheses[i].advises:
             finding.suggestion = cause.way_out
         self._explains[i] += 1

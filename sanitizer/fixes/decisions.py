@@ -14,7 +14,7 @@ from sanitizer.util.bounded_read import MIB, TooLargeError, read_bounded
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Set
 
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
@@ -39,13 +39,22 @@ class DecisionsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One row of the sheet with a decision. `where` is its place as the sheet states it, `line` that in the sheet."""
+    """One row of the sheet with a decision.
+
+    Attributes:
+        fingerprint: Of its finding; "" where the row decides a whole cause.
+        decision, rule: As the sheet states them.
+        where: Its place, as the sheet states it.
+        line: Of the row in the sheet.
+        cause: Id of the cause.
+    """
 
     fingerprint: str
     decision: Decision
     rule: str
     where: str
     line: int
+    cause: str = ""
 
 
 @dataclass(slots=True)
@@ -85,9 +94,20 @@ def review(
         found |= {f.fingerprint: f for f in look("decode").findings}
     decided: dict[str, Decision] = {}
     reviewed = Review(decided)
+    readable = {cause.id for cause in report.causes if cause.fix}
+    of_causes = [row for row in rows if not row.fingerprint and row.cause]
+    for row in of_causes:
+        claimed = [f.fingerprint for f in found.values() if f.cause == row.cause and _is_of_row(f)]
+        if claimed:
+            decided |= dict.fromkeys(claimed, row.decision)
+        else:
+            place = f"{path}:{row.line}: {row.decision} {row.cause}"
+            reviewed.refused.append(f"{place}: no cause of the dataset as it is now has this id; not applied")
     for row in rows:
+        if row in of_causes:
+            continue
         finding = found.get(row.fingerprint)
-        problem = _problem(row, finding, in_place)
+        problem = _problem(row, finding, readable, in_place)
         if problem:
             place = f"{path}:{row.line}: {row.decision} {row.rule} at {row.where or 'the dataset'}"
             reviewed.refused.append(f"{place}: {problem}")
@@ -98,11 +118,11 @@ def review(
     return reviewed
 
 
-def _problem(row: Decided, finding: Finding | None, in_place: bool) -> str | None:
+def _problem(row: Decided, finding: Finding | None, readable: Set[str], in_place: bool) -> str | None:
     """Why a decision cannot be carried out."""
     if finding is None:
         return "no finding of the dataset as it is now matches this row; not applied"
-    if row.decision == "fix" and not can_repair(row.rule):
+    if row.decision == "fix" and not can_repair(row.rule) and finding.cause not in readable:
         return f"{row.rule} has no automatic repair (drop removes the row); not applied"
     if row.decision != "drop" or _is_of_row(finding):
         return None
@@ -204,14 +224,19 @@ def _decided(cells: dict[str, str], line: int, path: str) -> Decided | None:
     where = ":".join(filter(None, (label, cells.get("line", ""))))
     fingerprint = text_of(cells.get("fingerprint", "")).strip()
     return Decided(
-        fingerprint, cast("Decision", decision), text_of(cells.get("rule", "")).strip(), where, line
+        fingerprint,
+        cast("Decision", decision),
+        text_of(cells.get("rule", "")).strip(),
+        where,
+        line,
+        text_of(cells.get("cause", "")).strip(),
     )
 
 
 def _refuse_contradictions(decided: Sequence[Decided], path: str) -> None:
     first: dict[str, Decided] = {}
     for row in decided:
-        other = first.setdefault(row.fingerprint, row)
+        other = first.setdefault(row.fingerprint or row.cause, row)
         if other.decision != row.decision:
             raise DecisionsError(
                 f"{path}:{row.line}: decides {row.decision!r}, but line {other.line} says {other.decision!r}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import Task
+    from sanitizer.fixes.outcomes import CauseOutcome
     from sanitizer.fixes.planning import FixedFile, Planned
 
 
@@ -40,6 +41,7 @@ class FixResult:
         keep_rows: Label files in which every row is bad, so that none was removed.
         further: Findings that only `unsafe=True` would settle.
         further_boxes_lost: Rows that it would remove for that.
+        outcomes: What was done about each cause of findings on label rows, and what it threw away.
         run: Id in the journal, for `undo`; None where nothing was changed.
     """
 
@@ -54,6 +56,7 @@ class FixResult:
     keep_rows: int
     further: int
     further_boxes_lost: int
+    outcomes: Sequence[CauseOutcome] = ()
     run: str | None = None
 
 
@@ -83,7 +86,7 @@ def fix(
         config: As for `scan`: only findings of its active rules are repaired.
         task: As for `scan`.
         splits: Only these splits.
-        unsafe: Also repair what removes or reinterprets boxes.
+        unsafe: Also repair what removes boxes, and read rows anew under a cause that holds for the whole dataset.
         decisions: A findings CSV with its column `decision` filled: nothing else is then done.
         dry_run: Plan, and change nothing.
         jobs, cache: As for `scan`.
@@ -159,4 +162,5 @@ def _result(
         keep_rows=planned.keep_rows,
         further=planned.further,
         further_boxes_lost=planned.further_boxes_lost,
+        outcomes=planned.outcomes,
     )

@@ -16,19 +16,20 @@ from sanitizer.rules.engine import run_chunk
 from sanitizer.ultra.label_check import verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import ImageTable, TaskSpec
     from sanitizer.findings.finding import Finding
+    from sanitizer.fixes.claims import Claims
     from sanitizer.fixes.targets import Target
     from sanitizer.rules.engine import RuleSet
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """Label files and all that is needed to judge them.
+class LabelBatch:
+    """Label files and all that the rules need to judge them.
 
     Attributes:
         targets: The files.
@@ -45,15 +46,26 @@ class Bench:
     root: str
 
     @classmethod
-    def of(cls, targets: Sequence[Target], spec: TaskSpec, ruleset: RuleSet, root: str) -> Bench:
+    def read(cls, targets: Sequence[Target], spec: TaskSpec, ruleset: RuleSet, root: str) -> LabelBatch:
         """Read the images' headers."""
         return cls(targets, read_images([t.image for t in targets], "header"), spec, ruleset, root)
 
-    def sources(self) -> list[Source]:
-        """The files to plan for. The size of an image is given only where the labels' frame is beyond doubt."""
+    def sources(self, claims: Claims, withheld: Mapping[str, str]) -> list[Source]:
+        """The files to plan for, with what causes say of them.
+
+        The size of an image is given only where the labels' frame is beyond doubt.
+
+        Args:
+            claims: What causes say of label files.
+            withheld: Id of each cause whose reading is not used to the reason.
+        """
         width, height = self.images.upright_size()
         return [
-            Source(t.content, (int(w), int(h)) if w > 0 and turned < 2 and t.one_image else None)
+            Source(
+                t.content,
+                (int(w), int(h)) if w > 0 and turned < 2 and t.one_image else None,
+                claims.claim(t.label, withheld),
+            )
             for t, w, h, turned in zip(self.targets, width, height, self.images.orientation, strict=True)
         ]
 

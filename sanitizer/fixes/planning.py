@@ -6,13 +6,18 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from sanitizer.diagnosis.numbers.belief import MOST_MISFITS
 from sanitizer.fixes.apply import Change
+from sanitizer.fixes.claims import claims_of, is_claimed
 from sanitizer.fixes.decisions import Review, review
-from sanitizer.fixes.judging import Bench
+from sanitizer.fixes.judging import LabelBatch
+from sanitizer.fixes.outcomes import CauseOutcome
+from sanitizer.fixes.repair.clipping import ROUNDING
 from sanitizer.fixes.repair.plan import plan_files
-from sanitizer.fixes.repair.policy import Policy
-from sanitizer.fixes.repair.repairs import can_repair
+from sanitizer.fixes.repair.policy import EDGE_RULES, Policy
+from sanitizer.fixes.repair.repairs import TEXT_RULE, can_repair
 from sanitizer.fixes.targets import find_targets
+from sanitizer.labels.readings import ROW_BY_ROW
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.run import nearby_config, scan_dataset
@@ -25,11 +30,22 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Task
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
+    from sanitizer.fixes.claims import Claims
     from sanitizer.fixes.repair.plan import FilePlan
     from sanitizer.fixes.targets import Target
     from sanitizer.images.image_files import ImageMode
 
 _FILES_AT_ONCE = 500
+
+
+_FEW_IDS = 10
+"""So many rows may have wrong ids by a slip in a set of any size."""
+_IN_DOUBT = {
+    "B003": "too many boxes leave their image by more than rounding to be slips: none was clipped or removed, as the "
+    "coordinates may mean something else",
+    "C001": "no row was removed for its class id: ids may be counted from 1, or be those of another list of classes",
+}
+"""What is said where nothing is repaired for a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class Planned:
         files: Label files that are to change.
         changes: The same, as changes on disk, in the same order.
         excluded: Images that a person wants left out, as findings write their paths, to the reason.
+        outcomes: What is done about each cause of findings on label rows.
         refused: Sentences on what was asked for and will not be done.
         notes: Sentences on what else is worth knowing.
         saved: Images that training would drop as the files are, and would keep as they will be, as findings write
@@ -68,6 +85,7 @@ class Planned:
     files: list[FixedFile] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     excluded: Mapping[str, str] = field(default_factory=dict)
+    outcomes: list[CauseOutcome] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     saved: set[str] = field(default_factory=set)
@@ -106,29 +124,83 @@ def plan_fix(
     rules = load_rules(config.packs)
     reviewed = review(decisions, report, rules, look, in_place) if decisions else Review()
     codes = frozenset(RuleSet.build(rules, config).rules)
-    policy = Policy(unsafe, codes, _known(config), reviewed.decided)
-    wanted = [f for f in report.findings if _concerns(f, policy)]
-    targets, unreadable = find_targets(wanted, dataset.root, os.path.realpath(dataset.root))
-    planned = Planned(
-        dataset,
-        report.task,  # type: ignore[arg-type]
-        repairable=sum(can_repair(f.rule) for f in report.findings),
-        excluded=reviewed.excluded,
-        refused=[*reviewed.refused, *unreadable],
-    )
+    policy = Policy(unsafe, codes, _known(config), reviewed.decided, _rules_in_doubt(report, dataset.nc))
+    claims = claims_of(report, dataset, reviewed.decided)
+    images, misnamed = _labels_to_plan(report, claims, policy)
+    targets, unreadable = find_targets(images, misnamed, dataset.root, os.path.realpath(dataset.root))
     # A repair may lead to any finding: all rules judge it, whichever were selected.
     every_rule = RuleSet.build(rules, replace(config, select=None, ignore=()))
-    for start in range(0, len(targets), _FILES_AT_ONCE):
-        bench = Bench.of(
-            targets[start : start + _FILES_AT_ONCE],
-            dataset.task_spec(planned.task),
-            every_rule,
-            dataset.root,
+    spec = dataset.task_spec(report.task)  # type: ignore[arg-type]
+    withheld: dict[str, str] = {}
+    while True:
+        planned = Planned(
+            dataset,
+            spec.task,
+            repairable=sum(can_repair(f.rule) or is_claimed(f, claims) for f in report.findings),
+            excluded=reviewed.excluded,
+            outcomes=[
+                CauseOutcome(cause, claims.reads(cause))
+                for cause in claims.causes.values()
+                if cause.reading not in ROW_BY_ROW
+            ],
+            refused=[*reviewed.refused, *unreadable],
         )
-        _plan_some(planned, bench, policy, in_place)
+        for start in range(0, len(targets), _FILES_AT_ONCE):
+            some = targets[start : start + _FILES_AT_ONCE]
+            batch = LabelBatch.read(some, spec, every_rule, dataset.root)
+            _plan_some(planned, batch, policy, _Causes(claims, withheld), in_place)
+        # A cause that changes files without a finding changes all of them or none.
+        halved = [o for o in planned.outcomes if o.cause.whole_splits and o.files and (o.left or unreadable)]
+        if not halved:
+            break
+        withheld |= {
+            o.cause.id: f"not all files can be read so: {o.example or unreadable[0]}" for o in halved
+        }
     planned.still_dropped = len(report.dropped - planned.saved)
     _note(planned, targets, in_place)
+    if decisions is None:
+        planned.notes += [text for rule, text in _IN_DOUBT.items() if rule in policy.in_doubt & codes]
     return planned
+
+
+def _rules_in_doubt(report: Report, nc: int | None) -> frozenset[str]:
+    """Rules whose findings something else than slips may explain, without a cause that is sure of it.
+
+    Boxes that leave their image by more than rounding may be written in another layout, where they are many. Ids that
+    data.yaml does not name may be those of another list of classes, where they are many, or counted from 1, where each
+    is one too high.
+    """
+    most = MOST_MISFITS * report.summary.boxes
+    outside = sum(f.rule in EDGE_RULES and _overhang(f) > ROUNDING for f in report.findings)
+    other_ids = [f.class_id for f in report.findings if f.rule == "C001"]
+    from_one = bool(other_ids) and all(class_id == nc for class_id in other_ids)
+    other_list = len(other_ids) > max(most, _FEW_IDS)
+    return frozenset(
+        (*(EDGE_RULES if outside > most else ()), *(("C001",) if from_one or other_list else ()))
+    )
+
+
+def _overhang(finding: Finding) -> float:
+    """How far the box of a finding leaves the image, in parts of the image."""
+    x, y, w, h = (v or 0.0 for v in (finding.x_center, finding.y_center, finding.width, finding.height))
+    return max(w / 2 - x, h / 2 - y, x + w / 2 - 1, y + h / 2 - 1)
+
+
+def _labels_to_plan(
+    report: Report, claims: Claims, policy: Policy
+) -> tuple[dict[str, dict[str | None, None]], set[str]]:
+    """(label that may change to its images, as findings write their paths; labels to be renamed to end in .txt)."""
+    images: dict[str, dict[str | None, None]] = {}
+    misnamed = set()
+    for finding in report.findings:
+        if finding.label is None or not _concerns(finding, claims, policy):
+            continue
+        images.setdefault(finding.label, {})[finding.image] = None
+        if finding.rule == TEXT_RULE and not finding.label.endswith(".txt"):
+            misnamed.add(finding.label)
+    for label, file in claims.files.items():
+        images.setdefault(label, {}).update(file.images)
+    return images, misnamed
 
 
 def _known(config: Config) -> frozenset[str]:
@@ -139,19 +211,30 @@ def _known(config: Config) -> frozenset[str]:
     return read_baseline(config.baseline)
 
 
-def _concerns(finding: Finding, policy: Policy) -> bool:
+def _concerns(finding: Finding, claims: Claims, policy: Policy) -> bool:
     """Whether a finding may lead to a change of its label file."""
-    if finding.label is None:
-        return False
     if policy.decisions is not None:
         return policy.decisions.get(finding.fingerprint) in ("fix", "drop")
-    return can_repair(finding.rule)
+    return can_repair(finding.rule) or is_claimed(finding, claims)
 
 
-def _plan_some(planned: Planned, bench: Bench, policy: Policy, in_place: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Causes:
+    """What causes say of label files, and the ids of those that are not acted on, each with the reason."""
+
+    claims: Claims
+    withheld: Mapping[str, str]
+
+
+def _plan_some(planned: Planned, batch: LabelBatch, policy: Policy, causes: _Causes, in_place: bool) -> None:
     """Plan for some of the files, and add what comes of it."""
-    plans = plan_files(bench.sources(), bench.spec, policy, bench.judge)
-    for target, plan in zip(bench.targets, plans, strict=True):
+    sources = batch.sources(causes.claims, causes.withheld)
+    plans = plan_files(sources, batch.spec, policy, batch.judge)
+    for target, plan in zip(batch.targets, plans, strict=True):
+        of_file = {cause.id for cause in causes.claims.of(target.label)}
+        for outcome in planned.outcomes:
+            if outcome.cause.id in of_file:
+                outcome.add(target.label, plan, target.refusal if in_place else None)
         planned.refused += _unfulfilled(target, plan, policy)
         planned.keep_rows += plan.keeps_rows
         if plan.before == plan.after and not target.renamed_to:
@@ -162,12 +245,12 @@ def _plan_some(planned: Planned, bench: Bench, policy: Policy, in_place: bool) -
         new_name = target.label[:-4] + ".txt" if target.renamed_to else target.label
         planned.files.append(FixedFile(target.label, new_name, plan))
         planned.changes.append(Change(target.path, plan.before, plan.after, target.renamed_to))
-    before, after = (bench.dropped([getattr(p, state) for p in plans]) for state in ("before", "after"))
-    for target, is_saved in zip(bench.targets, before & ~after, strict=True):
+    before, after = (batch.dropped([getattr(p, state) for p in plans]) for state in ("before", "after"))
+    for target, is_saved in zip(batch.targets, before & ~after, strict=True):
         if is_saved and not (target.refusal and in_place):
             planned.saved.update(target.images)
     if not policy.unsafe and policy.decisions is None:
-        unsafe = plan_files(bench.sources(), bench.spec, replace(policy, unsafe=True), bench.judge)
+        unsafe = plan_files(sources, batch.spec, replace(policy, unsafe=True), batch.judge)
         for plan, more in zip(plans, unsafe, strict=True):
             planned.further += max(0, len(more.steps) - len(plan.steps))
             planned.further_boxes_lost += boxes_lost(more) - boxes_lost(plan)
@@ -183,7 +266,8 @@ def _unfulfilled(target: Target, plan: FilePlan, policy: Policy) -> list[str]:
     if policy.decisions is None:
         return []
     said = [
-        f"{target.label}:{f.line or 1}: {f.rule} was to be fixed, but no automatic repair fits this row; left as it is"
+        f"{target.label}:{f.line or 1}: {f.rule} was to be fixed, but "
+        f"{plan.not_read or 'no automatic repair fits this row'}; left as it is"
         for f in plan.left
     ]
     return said + [

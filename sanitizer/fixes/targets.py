@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 
 from sanitizer.fixes.journal.manifest import path_problem
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
-from sanitizer.fixes.repair.repairs import TEXT_RULE
 from sanitizer.util.bounded_read import open_regular, read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sanitizer.findings.finding import Finding
+    from collections.abc import Mapping, Sequence, Set
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +42,16 @@ class Target:
 
 
 def find_targets(
-    findings: Iterable[Finding], dataset_root: str, real_root: str
+    images: Mapping[str, Mapping[str | None, None]], misnamed: Set[str], dataset_root: str, real_root: str
 ) -> tuple[list[Target], list[str]]:
-    """The files behind these findings, each once however many names lead to it; and sentences on unreadable ones."""
-    images: dict[str, dict[str | None, None]] = {}
-    misnamed = set()
-    for f in findings:
-        assert f.label is not None
-        images.setdefault(f.label, {})[f.image] = None
-        if f.rule == TEXT_RULE and not f.label.endswith(".txt"):
-            misnamed.add(f.label)
+    """The files behind labels, each once however many names lead to it; and sentences on unreadable ones.
+
+    Args:
+        images: Label to its images, as findings write their paths.
+        misnamed: Labels whose file extension is to become .txt.
+        dataset_root: Absolute folder of the dataset.
+        real_root: The same with all links resolved.
+    """
     targets: dict[str, Target] = {}
     refused = []
     for label, of_label in images.items():
@@ -102,5 +99,5 @@ def _refusal(label: str, path: str, status: os.stat_result, is_link: bool, is_re
             " replace it by a copy of its own first"
         )
     if is_link and is_renamed:
-        return f"{label} is a link with a wrong ending: not changed; rename the link"
+        return f"{label} is a link with a wrong file extension: not changed; rename the link"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.fixes.outcomes import lost_besides_boxes, outcome_lines
 from sanitizer.fixes.planning import boxes_lost
 from sanitizer.util.counting import in_thousands
 
@@ -28,10 +29,15 @@ def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool =
     lines = [
         f"Wrote {shown_as}: {n_images:,} images ({splits}) with {n_boxes:,} boxes. The dataset is as it was."
     ]
+    lines += outcome_lines(view.outcomes, would=False)
     if view.changed:
         files = in_thousands(len(view.changed), "label file")
         lost = sum(boxes_lost(file.plan) for file in view.files)
-        lines.append(f"{files} repaired, in the copy; {lost or 'no'} box{'es' * (lost != 1)} lost:")
+        besides = "".join(f", {what} too" for what in lost_besides_boxes(view.outcomes))
+        end = ":" if tally else "."
+        lines.append(
+            f"{files} repaired, in the copy; {lost or 'no'} box{'es' * (lost != 1)} lost{besides}{end}"
+        )
         lines += tally
     if view.copied:
         lines.append(

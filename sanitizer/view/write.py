@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import LabelTable, Task, TaskSpec
     from sanitizer.findings.finding import Finding
+    from sanitizer.fixes.outcomes import CauseOutcome
     from sanitizer.fixes.planning import FixedFile
 
 _PAIRS_AT_ONCE = 1000
@@ -72,6 +73,7 @@ class View:
         changed: Label files that are different in the view: absolute paths in the dataset, where training looks for
             the files.
         files: The repairs in these files.
+        outcomes: What was done about each cause of findings on label rows.
         copied: Number of images that are copies and not links, because training would rewrite them.
         refused: Sentences on requested repairs that were not made.
         notes: Further sentences for the user.
@@ -83,6 +85,7 @@ class View:
     excluded: list[ExcludedImage] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     files: Sequence[FixedFile] = ()
+    outcomes: Sequence[CauseOutcome] = ()
     copied: int = 0
     refused: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -159,6 +162,7 @@ def fix_dataset_into_view(
     view.files = [
         f for f in plan.files if os.path.normpath(os.path.join(dataset.root, f.new_path)) in view.changed
     ]
+    view.outcomes = plan.outcomes
     view.refused = plan.refused
     view.notes = [*plan.notes, *view.notes]
     return view

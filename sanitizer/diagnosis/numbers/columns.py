@@ -12,7 +12,7 @@ from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all
 from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
 from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing
-from sanitizer.labels.readings import READINGS
+from sanitizer.labels.readings import READINGS, ROW_BY_ROW
 from sanitizer.labels.readings.columns import TRACKING_COLUMNS, has_columns
 from sanitizer.labels.readings.coordinates import centre, whole
 from sanitizer.labels.readings.oriented import ANGLE_COLUMNS
@@ -198,7 +198,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         + _why_not(found, is_tracking),
         UNREADABLE - {"C001", "C002"}
         | (COORDINATES if n and len(found.rows[0][1].tokens) == 7 else frozenset()),
-        reading if found.is_sure else None,
+        reading if found.is_sure or (reading in ROW_BY_ROW and not found.rivals) else None,
         misfits={label: frozenset(lines) for label, lines in misfits.items()},
     )
 

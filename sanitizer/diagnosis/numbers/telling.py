@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.parts import labelled_files
 from sanitizer.findings.cause import Cause, Hypothesis
-from sanitizer.labels.readings import READINGS
+from sanitizer.labels.readings import READINGS, ROW_BY_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ def told(writing: Writing, evidence: Evidence) -> Hypothesis:
         tuple(map(as_sentence, writing.evidence)),
         as_sentence(writing.training),
         as_sentence(_way_out(writing, evidence)),
-        None if reading is None else "unsafe",
+        None if reading is None else "safe" if reading in ROW_BY_ROW else "unsafe",
         reading,
         splits,
         images=_images(writing, evidence),
@@ -121,7 +121,10 @@ def _way_out(writing: Writing, evidence: Evidence) -> str:
         return writing.way_out
     loses = READINGS[writing.reading].loses
     lost = f" without {loses}, which training does not read" if loses else ""
-    return f"{fix_command(evidence)} writes these rows anew{lost}"
+    command = fix_command(evidence)
+    if writing.reading in ROW_BY_ROW:
+        command = command.replace(" --unsafe", "", 1)
+    return f"{command} writes these rows anew{lost}"
 
 
 def _images(writing: Writing, evidence: Evidence) -> int:

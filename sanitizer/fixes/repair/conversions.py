@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from sanitizer.fixes.repair.rows import Row
 
 
-def box_around_outline(row: Row) -> str | None:
+def box_around_polygon(row: Row) -> str | None:
     """Write the box around a polygon, for a detection set.
 
     Nothing is lost that training would see: `segments2boxes` takes the same bounds of a polygon, and as soon as one
     file of the set holds boxes, `get_labels` throws away the polygons of all files. Only in a set of polygons alone
-    are they of use in detection: augmentation takes a rotated box from the rotated outline, not from the box.
+    are they of use in detection: augmentation takes a rotated box from the rotated polygon, not from the box.
     """
     numbers = _finite(row)
-    if numbers is None or not row.states_outline() or row.spec.task != "detect":
+    if numbers is None or not row.is_polygon() or row.spec.task != "detect":
         return None
     (x1, x2), (y1, y2) = ((min(v), max(v)) for v in (numbers[1::2], numbers[2::2]))
     return row.with_columns(_exactly(row, ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)))
@@ -36,11 +36,11 @@ def corners_of_box(row: Row) -> str | None:
     """Write the four corners of a box, for a segmentation or oriented-box set.
 
     Bounds and class stay what they are. In an oriented-box set that is the box itself, upright. In a segmentation set
-    the mask becomes the whole rectangle, background in its corners included: less true than an outline, but the image,
-    which training would leave out, is there again with all its outlines.
+    the mask becomes the whole rectangle, background in its corners included: less true than a polygon, but the image,
+    which training would leave out, is there again with all its polygons.
     """
     numbers = _finite(row)
-    if numbers is None or not row.states_box() or row.spec.task not in ("segment", "obb"):
+    if numbers is None or not row.is_box() or row.spec.task not in ("segment", "obb"):
         return None
     x, y, w, h = numbers[1:BOX_COLUMNS]
     left, right, top, bottom = x - w / 2, x + w / 2, y - h / 2, y + h / 2

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from sanitizer.labels.encodings import UTF8_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _TOKEN = re.compile(r"\S+")
@@ -28,7 +31,7 @@ class Line:
 
     Attributes:
         origin: Its 1-based number in the file as it was.
-        key: Tells it from all other lines, also from those that were one with it in the file as it was.
+        key: Unique in the document. Lines that were one line in the file as it was share `origin`, not `key`.
         text: Its bytes without the line end.
         end: \\n, \\r\\n, \\r, or nothing at the end of the file.
         steps: What was done to it, in order.
@@ -45,9 +48,9 @@ class Line:
         return bool(self.text.strip())
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A label file under repair.
+    """A label file in some state of its repair. Each change returns a new document.
 
     Attributes:
         mark: The byte-order mark, or nothing.
@@ -57,24 +60,20 @@ class Document:
     """
 
     mark: bytes
-    lines: list[Line]
-    removed: list[Line] = field(default_factory=list)
+    lines: tuple[Line, ...]
+    removed: tuple[Line, ...] = ()
     text_steps: tuple[Step, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> Document:
         """Take UTF-8 text apart; `content()` puts it together again, byte for byte."""
         mark = UTF8_MARK if content.startswith(UTF8_MARK) else b""
-        lines = [
+        lines = tuple(
             Line(number, number, match[1], match[2])
             for number, match in enumerate(_LINE.finditer(content, len(mark)), 1)
             if match[0]
-        ]
+        )
         return cls(mark, lines)
-
-    def copy(self) -> Document:
-        """An independent copy."""
-        return Document(self.mark, list(self.lines), list(self.removed), self.text_steps)
 
     def content(self) -> bytes:
         """The file's bytes."""
@@ -84,30 +83,34 @@ class Document:
         """Whether there is anything but blank lines."""
         return any(line.is_row() for line in self.lines)
 
-    def normalise_text(self, step: Step) -> bool:
-        """Drop the mark, end lines as all programs do, write plain blanks; False where nothing was to do."""
+    def line_at(self, number: int) -> Line | None:
+        """The line of that 1-based number; None where there is none, as for 0, the file as a whole."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else None
+
+    def as_plain_text(self, step: Step) -> Document:
+        """Without the mark, with line ends that all programs see, and with plain blanks."""
         lines: list[Line] = []
         next_key = max((line.key for line in self.lines), default=0) + 1
         for line in self.lines:
             first, *others = _plain_lines(line)
             lines += [first, *(replace(other, key=next_key + i) for i, other in enumerate(others))]
             next_key += len(others)
-        if not self.mark and lines == self.lines:
-            return False
-        self.mark, self.lines, self.text_steps = b"", lines, (*self.text_steps, step)
-        return True
+        if not self.mark and tuple(lines) == self.lines:
+            return self
+        return replace(self, mark=b"", lines=tuple(lines), text_steps=(*self.text_steps, step))
 
-    def rewrite(self, index: int, text: str, step: Step) -> None:
-        """Give a line new text."""
-        line = self.lines[index]
-        self.lines[index] = replace(line, text=text.encode(), steps=(*line.steps, step))
-
-    def remove(self, indices: dict[int, Step]) -> None:
-        """Take lines out, each for a reason."""
-        for index, step in indices.items():
-            line = self.lines[index]
-            self.removed.append(replace(line, steps=(*line.steps, step)))
-        self.lines = [line for i, line in enumerate(self.lines) if i not in indices]
+    def changed(self, texts: Mapping[int, tuple[str, Step]], removed: Mapping[int, Step]) -> Document:
+        """Give some lines (by their index) new text, and take others out, each for a reason."""
+        kept, gone = [], []
+        for i, line in enumerate(self.lines):
+            if i in removed:
+                gone.append(replace(line, steps=(*line.steps, removed[i])))
+            elif i in texts:
+                text, step = texts[i]
+                kept.append(replace(line, text=text.encode(), steps=(*line.steps, step)))
+            else:
+                kept.append(line)
+        return replace(self, lines=tuple(kept), removed=(*self.removed, *gone))
 
 
 def _plain_lines(line: Line) -> list[Line]:

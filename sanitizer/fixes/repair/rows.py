@@ -41,11 +41,11 @@ class Row:
         """Whether the columns are those of a box with the keypoints that the data.yaml declares."""
         return len(self.tokens) == pose_columns(self.spec)
 
-    def states_box(self) -> bool:
+    def is_box(self) -> bool:
         """Whether the columns are class, centre and size, with or without keypoints."""
         return len(self.tokens) == BOX_COLUMNS or self.is_pose()
 
-    def states_outline(self) -> bool:
+    def is_polygon(self) -> bool:
         """Whether the columns are a class and three points or more."""
         n = len(self.tokens)
         return n >= MIN_POLYGON_COLUMNS and n % 2 == 1 and not self.is_pose()

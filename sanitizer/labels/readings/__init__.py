@@ -5,6 +5,6 @@ and `sanitizer.fixes` writes rows anew by the reading that a cause names.
 """
 
 from sanitizer.labels.readings.reading import Reading, SizePx
-from sanitizer.labels.readings.table import READINGS
+from sanitizer.labels.readings.table import READINGS, ROW_BY_ROW
 
-__all__ = ["READINGS", "Reading", "SizePx"]
+__all__ = ["READINGS", "ROW_BY_ROW", "Reading", "SizePx"]

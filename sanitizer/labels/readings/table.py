@@ -160,3 +160,6 @@ READINGS: Mapping[str, Reading] = {
     for group in (_of_coordinates, _of_columns, _of_oriented_boxes, _of_tools_and_ids)
     for reading in group()
 }
+
+ROW_BY_ROW = ("comma-separated", "decimal-commas")
+"""Readings that are safe without a cause: separators are repaired in each row where one reading makes a good row."""
