@@ -93,7 +93,7 @@ def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
         both = bare & free
         if not both or len(both) < NEARLY_ALL * min(len(bare), len(free)):
             continue
-        if folder.path != lonely.image_dir and _has_own_images(look, folder, both):
+        if folder.path != lonely.image_dir and _has_own_images(look, lonely, folder, both):
             continue
         if len(both) < min(_FEWEST, len(bare)):
             continue
@@ -111,9 +111,11 @@ def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
     return None
 
 
-def _has_own_images(look: Look, folder: ListedFolder, stems: frozenset[str]) -> bool:
+def _has_own_images(look: Look, lonely: LonelyFolder, folder: ListedFolder, stems: frozenset[str]) -> bool:
     """Whether the labels belong to images of another set that lies near, where training would find them."""
     path = image_folder(folder.path)
+    if look.evidence.dataset.storage.realpath(path) == lonely.image_dir:
+        return False
     images = folder if path == folder.path else look.folder(path)
     own = stems & set(map(stem_of, images.images)) if images is not None else ()
     return len(own) >= NEARLY_ALL * len(stems)
@@ -299,12 +301,12 @@ def _moved(evidence: Evidence, each: Elsewhere, found: Sequence[Elsewhere]) -> l
             new.pop()
         made = "/".join(new[:-1])
         move = f"mv {word(evidence, '/'.join(old))} {word(evidence, '/'.join(new))}"
-        return [move] if storage.exists(made) else [f"mkdir -p {word(evidence, made)}", move]
+        return [move if storage.exists(made) else f"mkdir -p {word(evidence, made)} && {move}"]
     action = "cp" if each.link is not None else "mv"
     move = f"{action} {word(evidence, source)}/*.txt {word(evidence, target)}/"
     if storage.isdir(target):
         return [move]
-    return [f"mkdir -p {word(evidence, target)}", move]
+    return [f"mkdir -p {word(evidence, target)} && {move}"]
 
 
 def _one_by_one(evidence: Evidence, each: Elsewhere) -> str:

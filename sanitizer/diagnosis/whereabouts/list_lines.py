@@ -121,7 +121,7 @@ class _Folders:
         """What is wrong with a line; None where training finds the image, and its label where others do."""
         text = text.strip()
         if "://" in text:
-            return Line(number, text, text, "url")
+            return Line(number, text, os.path.abspath(text), "url")
         opened = f"{self._folder}{text[1:]}" if text.startswith("./") else os.path.abspath(text)
         if self._storage.lexists(opened):
             loose = not text.startswith("./") and not os.path.isabs(text)
@@ -174,9 +174,12 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
     for group in groups:
         claimed.add_files([group.path])
         for line in group.lines:
-            claimed.add_files([line.opened, line.meant or line.opened, os.path.abspath(line.text)])
+            # A relative line that leads nowhere is told of relative to its list.
+            told = os.path.normpath(os.path.join(os.path.dirname(group.path), line.text))
+            claimed.add_files([line.opened, line.meant or line.opened, told])
             if fault != "extension":
                 claimed.add_folder(os.path.dirname(line.opened))
+                claimed.add_folder(os.path.dirname(told))
         if len(group.lines) >= NEARLY_ALL * group.n_seen:
             claimed.add_split(group.split)
     lists = some(place(evidence, group.path) for group in groups)

@@ -42,18 +42,30 @@ def renamed_labels(look: Look) -> Iterator[Hypothesis]:
     by_rule: dict[StemRule, list[Renamed]] = defaultdict(list)
     believed: list[Mapped] = []
     for lonely in sorted(look.lonely, key=lambda folder: -len(folder.orphans)):
-        if not lonely.bare or not lonely.orphans:
+        bare, orphans = [stem_of(name) for name in lonely.bare], _unread(look, lonely)
+        if not bare or not orphans:
             continue
-        bare, orphans = ([stem_of(name) for name in names] for names in (lonely.bare, lonely.orphans))
         mapped = find_rules(bare, orphans, lonely.paired, believed)
         explained = sum(len(each.pairs) for each in mapped)
-        if explained >= NEARLY_ALL * len(lonely.orphans):
+        if explained >= NEARLY_ALL * len(orphans):
             for each in mapped:
                 by_rule[each.rule].append((lonely, each.pairs))
             believed += [each for each in mapped if each.rule not in {known.rule for known in believed}]
     for rule, found in by_rule.items():
         yield _cause(look.evidence, rule, found, look.lonely)
     yield from _other_case(look)
+
+
+def _unread(look: Look, lonely: LonelyFolder) -> list[str]:
+    """Stems of labels without image, those too that differ from an image in case only: D006 names these already."""
+    orphans = [stem_of(name) for name in lonely.orphans]
+    folder = look.folder(lonely.label_dir) if lonely.bare else None
+    if folder is None:
+        return orphans
+    known, bare = {*orphans, *lonely.paired}, {stem_of(name).lower() for name in lonely.bare}
+    return orphans + [
+        stem for name in folder.labels if (stem := stem_of(name)).lower() in bare and stem not in known
+    ]
 
 
 def _cause(
@@ -79,7 +91,7 @@ def _cause(
         f"{in_thousands(n, 'label')} in {where} {rule.words}: {shown(label)}.txt belongs to {shown(name)}, but "
         f"training looks for {shown(image)}.txt.",
         tuple(
-            f"The rule maps {len(pairs):,} of the {len(folder.orphans):,} labels without image in "
+            f"The rule maps {len(pairs):,} of the {max(len(pairs), len(folder.orphans)):,} labels without image in "
             f"{place(evidence, folder.label_dir)} to {len(pairs):,} of the {folder.n_bare:,} images without label, "
             "one to one."
             for folder, pairs in found[:6]
