@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.chance import at_least_by_chance, expected_share
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.util.chance import at_least_by_chance, expected_share
 from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.chance import at_least_by_chance, expected_share
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.util.chance import at_least_by_chance, expected_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
