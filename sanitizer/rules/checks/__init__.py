@@ -49,6 +49,7 @@ MODULES: dict[str, str] = {
     "rewritten-image": "images",
     "duplicate-images": "duplicates",
     "conflicting-duplicates": "duplicates",
+    "shared-sources": "sources.shared_sources",
     "mixed-rows": "labels",
     "row-kind-fits-task": "labels",
     "no-size": "boxes",
