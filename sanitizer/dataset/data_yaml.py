@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sanitizer.dataset.slips.syntax import find_slip
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
@@ -97,7 +98,7 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        return _syntax_error(path, error)
+        return _syntax_error(path, text, error)
     except Exception as error:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
         return _refused(path, f"cannot be read as YAML: {_one_line(error)}", _REPAIR)
     if data is None:
@@ -149,9 +150,10 @@ def _refused(
     line: int | None = None,
     column: int | None = None,
     stops_with: str | None = _SYNTAX_ERROR,
+    subject: str = "this file ",
 ) -> DataYaml:
     effect = _STOPS if stops_with else "it was not read, so nothing is known of it"
-    sentence = f"this file {detail}; {effect}"
+    sentence = f"{subject}{detail}; {effect}"
     fault = dataset_fault(
         "D001",
         sentence,
@@ -195,15 +197,18 @@ def _encoding_faults(path: str, raw: bytes) -> list[DatasetFault]:
     return []
 
 
-def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
+def _syntax_error(path: str, text: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    if (
-        "maximum nesting depth" in why
-    ):  # newer parsers have a limit of their own, and reach it while reading ahead
+    if "maximum nesting depth" in why:
+        # Newer parsers have a limit of their own, and reach it while reading ahead.
         return _refused(path, bounded_yaml.TOO_DEEP, _PLAIN_VALUES, line)
-    return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
+    slip = find_slip(text, error)
+    if slip is None:
+        return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
+    column = column if slip.line == line else None
+    return _refused(path, f"{slip.words} (not valid YAML: {why})", slip.advice, slip.line, column, subject="")
 
 
 def _marks(root: yaml.Node | None) -> dict[tuple[str, ...], tuple[int, str | None]]:
