@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis import downloads, exports, leaks, numbers, places, yaml_slips
+from sanitizer.diagnosis import downloads, exports, leaks, numbers, places, row_kinds, yaml_slips
 from sanitizer.diagnosis.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ FAMILIES: tuple[Callable[[Evidence], Iterable[Hypothesis]], ...] = (
     downloads.hypotheses,
     places.hypotheses,
     numbers.hypotheses,
+    row_kinds.hypotheses,
     exports.hypotheses,
     leaks.hypotheses,
 )

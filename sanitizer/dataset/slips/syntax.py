@@ -89,7 +89,7 @@ def _conflict(place: _Place) -> Slip | None:
     words = f"line {found + 1} begins a merge conflict of git that was never resolved"
     return Slip(
         words,
-        f"Keep one of the two versions, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>.",
+        "Keep one of the two versions, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>.",
         found + 1,
     )
 
