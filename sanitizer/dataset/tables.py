@@ -146,6 +146,7 @@ class DatasetFault:
         line, column: 1-based, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
         suggestion, severity, kind: As in `Fault`.
+        twin: Absolute path of the other image of a fault about two, such as the one that `image` is a copy of.
     """
 
     rule: str
@@ -159,6 +160,7 @@ class DatasetFault:
     suggestion: str | None = None
     severity: Severity | None = None
     kind: FindingKind | None = None
+    twin: str | None = None
 
 
 def dataset_fault(

@@ -118,7 +118,7 @@ def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
         for i, (what, behind) in enumerate(consequences(report, counts))
     ]
-    return [legible(line) for line in (*lines, next_step(counts, rules, lambda text, sgr: text))]
+    return [legible(line) for line in (*lines, next_step(report, counts, rules, lambda text, sgr: text))]
 
 
 def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:

@@ -38,6 +38,7 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[DatasetFault]:
             split=survey.split_name(copy.index),
             values=values,
             kind="leak" if survey.split_name(copy.index) != survey.split_name(copy.original) else None,
+            twin=survey.image_path(copy.original),
         )
 
 
@@ -105,6 +106,7 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
                 "value": agreement,
                 "threshold": limit,
             },
+            twin=survey.image_path(copy.original),
         )
 
 
