@@ -141,7 +141,9 @@ def _share(report: Report, what: str) -> tuple[str, str]:
 
 def next_step(report: Report, counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) -> str:
     """The cause that frees most images and its way out; without one, the rule most worth looking at."""
-    if tells_causes(report) and (report.causes[0].images or counts.worst_unexplained <= counts.worst_explained):
+    if tells_causes(report) and (
+        report.causes[0].images or counts.worst_unexplained <= counts.worst_explained
+    ):
         return _next_cause(report.causes[0], paint)
     return _next_rule(counts, rules, paint)
 
