@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sanitizer.findings.cause import Cause
 from sanitizer.findings.finding import Finding, Severity, fingerprinted
 from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.language.pack import Rule
@@ -118,6 +119,51 @@ def flawed() -> Report:
         notes=("only image headers were read",),
         dropped=frozenset({"images/train/a,b.jpg"}),
     )
+
+
+PERCENT = Cause(
+    id="percent-coordinates",
+    name="Coordinates are percent",
+    sentence="All 3 rows of 2 files are written in percent, 0 to 100.",
+    evidence=(
+        "3 of 3 rows hold a number over 1, and none holds one over 100.",
+        "Divided by 100, every box lies inside its image.",
+        "Read as pixels, 2 of 3 boxes would be under 20 px wide.",
+    ),
+    training="It drops these 2 images: coordinates over 1.01.",
+    way_out="`sanitize fix --unsafe data.yaml` divides them by 100.",
+    fix="unsafe",
+    reading="percent",
+    images=2,
+    explains=3,
+    files=2,
+)
+LEAK = Cause(
+    id="copies-in-two-splits",
+    name="Copies in two splits",
+    sentence="1 of 167 images of val is a copy of an image of train <again>, and so measures memory.",
+    training="It trains, and its mAP is too high.",
+    way_out="Move images/val/ü.png to train",
+    explains=1,
+    files=1,
+)
+
+
+def caused() -> Report:
+    """Two causes, and two findings that none explains: one of a file of a cause, one of another."""
+    rows = (("a", 1, 50.0), ("a", 2, 61.5), ("b", 1, 12.0))
+    findings = [
+        finding("C001", f"x is {x:g}, written in percent", f"labels/train/{name}.txt", line, column=3, x_center=x,
+                image=f"images/train/{name}.jpg", split="train", cause=PERCENT.id, suggestion="divide by 100")
+        for name, line, x in rows
+    ]  # fmt: skip
+    findings += [
+        finding("I006", "byte for byte the same image", image="images/val/ü.png", split="val", cause=LEAK.id,
+                twin="images/train/a.jpg"),
+        finding("B001", "box is 900:1", "labels/train/a.txt", 3, image="images/train/a.jpg", split="train"),
+        finding("D006", "no label file", image="images/train/e.jpg", split="train"),
+    ]  # fmt: skip
+    return report(findings, summary=FLAWED, causes=(PERCENT, LEAK))
 
 
 def clean() -> Report:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import FOUND, OK, silence_stdout
 from sanitizer.findings.finding import Severity
-from sanitizer.reports.formats import pieces, write
+from sanitizer.reports.formats import LAYOUTS, pieces, write
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.findings.report import Report
+    from sanitizer.reports.text.render import Layout
 
     AsText = Callable[[Report], str]
 
@@ -58,8 +60,8 @@ def deliver(
         write(report, path, fail_on, wants_bar(args), dataset)
     if args.format == "text" and as_text and not args.statistics:
         print_as_terminal(as_text(report))
-    elif args.format == "text":
-        print_text(report, args.statistics, args.quiet)
+    elif args.format in LAYOUTS:
+        print_text(report, args.statistics, args.quiet, args.format)
     else:
         print_pieces(pieces(report, args.format, fail_on), "utf-8")
     # A file that did not come may hold anything: the status says so even where its finding was not asked for.
@@ -81,12 +83,22 @@ def _put_off(report: Report, path: str) -> Report:
     return replace(report, findings=[], suppressed=len(report.findings))
 
 
-def print_text(report: Report, statistics: bool = False, quiet: bool = False) -> None:
-    """Print the text report, coloured and shortened on a terminal."""
+def print_text(
+    report: Report, statistics: bool = False, quiet: bool = False, layout: Layout = "text"
+) -> None:
+    """Print the text report; on a terminal coloured, wrapped to its width, and shortened."""
     from sanitizer.reports.text.render import Style
     from sanitizer.reports.text.render import pieces as lines_of
 
-    style = Style(wants_colour(), shorten=sys.stdout.isatty(), summary=not quiet, statistics=statistics)
+    on_terminal = sys.stdout.isatty()
+    style = Style(
+        layout=layout,
+        width=shutil.get_terminal_size().columns if on_terminal else None,
+        colour=wants_colour(),
+        shorten=on_terminal,
+        summary=not quiet,
+        statistics=statistics,
+    )
     print_pieces(lines_of(report, style), sys.stdout.encoding or "utf-8")
 
 

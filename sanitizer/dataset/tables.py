@@ -173,6 +173,7 @@ class DatasetFault:
         stops_with: The exception with which training stops because of it, in a sentence; None where it goes on.
         stops_task: The only task that stops; None for any.
         stops_at: Where training stops.
+        twin: Absolute path of the other image of a fault about two, such as the one that `image` is a copy of.
     """
 
     rule: str
@@ -190,6 +191,7 @@ class DatasetFault:
     stops_with: str | None = None
     stops_task: Task | None = None
     stops_at: RunStage = RunStage.DATA_YAML
+    twin: str | None = None
 
 
 def dataset_fault(

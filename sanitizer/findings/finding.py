@@ -56,6 +56,7 @@ class Finding:
     `file` is what an editor should open: the label, else the image, else the data.yaml; of a finding about an image
     the image first. `n_more` is set where a finding stands for that many further rows of its file: `line` is the
     first of them, and no other finding names any. `cause` is the id of the cause (`Report.causes`) that explains it.
+    `twin` is the other image of a finding about two, such as the one that `image` is a copy of.
     """
 
     rule: str
@@ -83,6 +84,7 @@ class Finding:
     n_more: int | None = None
     fingerprint: str = ""
     cause: str | None = None
+    twin: str | None = None
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order of a report: by file, then place, then rule."""
@@ -113,7 +115,7 @@ COLUMNS: tuple[str, ...] = (
     "cause",
 )
 """Report columns, in the order that JSON and CSV write them."""
-JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more")
+JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more", "twin")
 """Fields of a finding in the JSON report: the columns, and what only programs need."""
 
 
@@ -205,7 +207,18 @@ class Tally:
 def characters_of(finding: Finding) -> int:
     """Length of its texts together, which is most of what it takes in memory."""
     f = finding
-    texts = (f.message, f.image, f.label, f.file, f.suggestion, f.class_name, f.split, f.fix, f.fingerprint)
+    texts = (
+        f.message,
+        f.image,
+        f.label,
+        f.file,
+        f.suggestion,
+        f.class_name,
+        f.split,
+        f.fix,
+        f.fingerprint,
+        f.twin,
+    )
     return len(f.rule) + len(f.name) + sum([len(text) for text in texts if text])
 
 

@@ -190,7 +190,8 @@ def preflight_record(flight: Preflight, fail_on: Severity | None) -> dict[str, A
         "arguments": dict(flight.recipe.overrides),
         "areas": {line.area: {"mark": _WORDS[line.mark], "text": line.text} for line in area_lines(flight)},
         "concerns": [
-            {"severity": c.severity.label, "what": c.what, "settle": c.settle} for c in concerns(flight)
+            {"severity": c.severity.label, "what": c.what, "settle": c.settle, "rules": list(c.rules)}
+            for c in concerns(flight)
         ],
         "run": run_words(flight),
         "rehearsal": None if rehearsal is None else {

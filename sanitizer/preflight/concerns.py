@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity
@@ -31,12 +31,14 @@ class Concern:
         settle: Train arguments, a command, or what to do by hand.
         severity: The worst of its findings.
         weight: Among concerns of one severity the heavier one matters more.
+        rules: Codes of the rules that its findings are of.
     """
 
     what: str
     settle: str
     severity: Severity
     weight: float
+    rules: tuple[str, ...] = ()
 
 
 def concerns(flight: Preflight) -> list[Concern]:
@@ -47,7 +49,12 @@ def concerns(flight: Preflight) -> list[Concern]:
         # Of a label file without image nothing matters but that its image is missing.
         if finding.severity >= Severity.WARNING and (is_read(finding) or finding.kind == "no-image"):
             groups.setdefault(_group(finding, flight, rules.get(finding.rule)), []).append(finding)
-    found = [_CONCERNS.get(name, _of_rule)(findings, flight) for name, findings in groups.items()]
+    found = [
+        replace(
+            _CONCERNS.get(name, _of_rule)(findings, flight), rules=tuple(sorted({f.rule for f in findings}))
+        )
+        for name, findings in groups.items()
+    ]
     return sorted(found, key=lambda c: (-c.severity, -c.weight))
 
 

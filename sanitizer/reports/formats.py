@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, str] = {
     "text": "text.render",
+    "full": "text.render",
+    "grouped": "text.render",
+    "concise": "text.render",
     "json": "json_",
     "jsonl": "jsonl",
     "csv": "csv_",
@@ -27,6 +30,9 @@ FORMATS: dict[str, str] = {
     "junit": "junit",
 }
 """What `--format` offers, and the module whose `pieces` write it."""
+
+LAYOUTS = ("text", "full", "grouped", "concise")
+"""The formats that are text for people, as `text.render.Layout` names them."""
 
 ENDINGS: dict[str, str] = {
     ".json": "json",
@@ -46,6 +52,8 @@ def pieces(report: Report, format_name: str, fail_on: Severity | None = Severity
     `fail_on` says which findings fail a JUnit test; None: none.
     """
     module = importlib.import_module(f"sanitizer.reports.{FORMATS[format_name]}")
+    if format_name in LAYOUTS:
+        return cast("Iterator[str]", module.pieces(report, module.Style(layout=format_name)))
     if format_name == "junit":
         return cast("Iterator[str]", module.pieces(report, fail_on))
     return cast("Iterator[str]", module.pieces(report))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sanitizer import __version__
+from sanitizer.findings.cause import cause_record
 from sanitizer.findings.finding import Severity, tally
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd, rules_of
 from sanitizer.reports.streamed_json import Streamed, json_pieces
@@ -47,6 +48,8 @@ def pieces(report: Report) -> Iterator[str]:
             _result(f, path_below_cwd(f, report, prefix), prefix, index) for f in report.findings
         ),
     }
+    if report.causes:
+        run["properties"] = {"causes": [cause_record(cause) for cause in report.causes]}
     if prefix is None:
         run["originalUriBaseIds"] = {_BASE: {"uri": _root_uri(report.root)}}
     log = {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}
@@ -103,7 +106,7 @@ def _result(finding: Finding, path: str, prefix: str | None, index: dict[str, in
     text = finding.message
     if finding.suggestion:
         text = f"{text.removesuffix('.')}. {finding.suggestion}"
-    return {
+    result = {
         "ruleId": finding.rule,
         "ruleIndex": index[finding.rule],
         "level": _LEVELS[finding.severity],
@@ -111,3 +114,4 @@ def _result(finding: Finding, path: str, prefix: str | None, index: dict[str, in
         "locations": [{"physicalLocation": physical}],
         "partialFingerprints": {"sanitizeFinding/v1": finding.fingerprint},
     }
+    return result if finding.cause is None else result | {"properties": {"cause": finding.cause}}

@@ -282,6 +282,7 @@ def of_place(rule: Rule, place: DatasetFault, dataset: Dataset, ruleset: RuleSet
         file=dataset.relative(place.file) or label or image or dataset.relative(dataset.yaml_path),
         about=rule.about,
         kind=place.kind or rule.kind,
+        twin=dataset.relative(place.twin),
     )
 
 

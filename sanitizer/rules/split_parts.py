@@ -58,7 +58,9 @@ class SplitBuilder:
             for b in (self._dir_index, self._names, self._offsets, self._has_image, self._has_label)
         ]
         dir_index, names, offsets, has_image, has_label = columns
-        split = Split(self.name, images, labels, dir_index, cast(bytes, names), offsets, has_image, has_label)
+        split = Split(
+            self.name, images, labels, dir_index, cast("bytes", names), offsets, has_image, has_label
+        )
         return replace(split, odd_labels=self._odd_labels)
 
 

@@ -18,7 +18,7 @@ import pytest
 from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report_samples import ROOT, RULES, clean, finding, flawed, report
+from report_samples import ROOT, RULES, caused, clean, finding, flawed, report
 
 from sanitizer.findings.finding import COLUMNS, Finding, Severity
 from sanitizer.findings.report import Report, Summary
@@ -57,6 +57,11 @@ def test_golden_file_of_every_format(format_name: str, request: pytest.FixtureRe
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_golden_file_of_a_clean_dataset(format_name: str, request: pytest.FixtureRequest) -> None:
     check_golden(f"clean.{format_name}", render(clean(), format_name), request)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_golden_file_of_a_dataset_with_causes(format_name: str, request: pytest.FixtureRequest) -> None:
+    check_golden(f"caused.{format_name}", render(caused(), format_name), request)
 
 
 def test_golden_file_of_statistics(request: pytest.FixtureRequest) -> None:
@@ -208,7 +213,7 @@ def test_json_lines_are_the_json_report_in_pieces() -> None:
     whole = json.loads(render(flawed(), "json"))
     head, *findings = (json.loads(line) for line in render(flawed(), "jsonl").splitlines())
     assert head | {"findings": findings} == whole
-    assert tuple(findings[0]) == (*COLUMNS, "file", "about", "kind", "n_more")
+    assert tuple(findings[0]) == (*COLUMNS, "file", "about", "kind", "n_more", "twin")
 
 
 def read_csv(r: Report) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from sanitizer.reports.html.data import page_data
 from sanitizer.reports.html.plots import plots, spread_of_dataset, spread_of_findings
 from sanitizer.reports.html.pool import share_out
 from sanitizer.reports.html.probe import probe_part
+from sanitizer.reports.html.twins import twin_pictures
 from sanitizer.reports.reach import OUTSIDE, Reach, folders_of
 from sanitizer.scanner.engines.local import usable_cores
 from sanitizer.storage.opening import is_remote
@@ -148,11 +149,13 @@ def _page(
         class_counts = class_counts or dict(spread.counts)
     cards = _cards(shown, spec, run, progress, jobs, reach)
     crops = _from_page(run, page)
+    twins = twin_pictures(shown, spec, run, crops, reach, progress, jobs)
     probed = probe_part(report, spec, run, crops, progress, jobs, reach)
     notes += probed.notes if probed else ()
     if outside := reach.note():
         notes.append(outside)
     data = page_data(report, shown, cards, _rules_of(dataset), class_counts, drawn, notes, crops)
+    data["twins"] = twins
     if probed:
         data["probe"] = probed.data
     return _filled_in(data), data, tuple(notes)
@@ -161,7 +164,8 @@ def _page(
 def _pictures(data: Mapping[str, Any]) -> int:
     """Number of files that the page shows."""
     thumbnails = data.get("probe", {}).get("thumbnails", {})
-    return len({*data["findings"]["crop"], *(t["crop"] for t in thumbnails.values())} - {None})
+    others = (t["crop"] for t in (*thumbnails.values(), *data["twins"].values()))
+    return len({*data["findings"]["crop"], *others} - {None})
 
 
 def _worst(findings: Sequence[Finding]) -> Sequence[Finding]:
@@ -283,7 +287,7 @@ def _from_page(folder: str, page: str) -> str:
 def _filled_in(data: Mapping[str, Any]) -> bytes:
     """The page: the template with style, script and data in their places."""
     here = importlib.resources.files("sanitizer.reports.html")
-    styles, entry = ["style.css"], "page"
+    styles, entry = ["style.css", "style_causes.css"], "page"
     if "probe" in data:
         styles, entry = [*styles, "style_probe.css"], "probe_page"
     parts = {

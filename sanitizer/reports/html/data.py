@@ -8,8 +8,11 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from sanitizer import __version__
+from sanitizer.findings.cause import cause_record
 from sanitizer.findings.finding import COLUMNS, count_by_rule, count_by_severity
+from sanitizer.reports.causes import told_causes
 from sanitizer.reports.common import plain, plain_record
+from sanitizer.reports.html.preflight import preflight_part
 from sanitizer.reports.text.summary import consequences, next_step, summary_lines
 from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.escape import encodable, legible
@@ -45,7 +48,7 @@ def page_data(
     notes: Sequence[str],
     crops: str,
 ) -> dict[str, Any]:
-    """The page's data object, but for what a probe adds (`probe.probe_part`).
+    """The page's data object, but for twins (`twins.twin_pictures`) and what a probe adds (`probe.probe_part`).
 
     Args:
         report: The report as a whole; its counts go in the head of the page.
@@ -70,6 +73,8 @@ def page_data(
         "boxes": s.boxes,
         "dropped": s.images_dropped_by_training,
         "severities": count_by_severity(report.findings),
+        "preflight": preflight_part(report),
+        "causes": _causes(report),
         "sentences": sentences_of(report, rules),
         "notes": [legible(note) for note in (*report.notes, *notes)],
         "rules": _rules(report, rules),
@@ -118,7 +123,14 @@ def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
         f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
         for i, (what, behind) in enumerate(consequences(report, counts))
     ]
-    return [legible(line) for line in (*lines, next_step(counts, rules, lambda text, sgr: text))]
+    return [legible(line) for line in (*lines, next_step(report, counts, rules, lambda text, sgr: text))]
+
+
+def _causes(report: Report) -> list[dict[str, Any]]:
+    """What the page says of each cause, with the worst severity of the findings that it explains."""
+    return [
+        plain(cause_record(told.cause)) | {"severity": told.severity.label} for told in told_causes(report)
+    ]
 
 
 def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
@@ -177,6 +189,7 @@ def _columns(shown: Sequence[Finding], cards: Sequence[Card], crops: str) -> dic
     """The findings, a column each: those of the reports but for the rule's name, then what the cards hold."""
     records = [plain_record(f) for f in shown]
     columns = {name: [r[name] for r in records] for name in COLUMNS if name != "name"}
+    columns["twin"] = [plain(f.twin) for f in shown]
     columns["row"] = [plain(card.row) for card in cards]
     columns["crop"] = [None if card.crop is None else f"{crops}/{card.crop}" for card in cards]
     for name in ("crop_w", "crop_h", "shape", "points", "others"):

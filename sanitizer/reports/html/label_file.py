@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import RowKind
-from sanitizer.labels.encodings import UTF8_MARK
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.labels.row_kinds import BOX_COLUMNS
-from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_bounded
+from sanitizer.reports.label_lines import MAX_LABEL_BYTES, lines_of
+from sanitizer.util.bounded_read import TooLargeError, as_size, read_bounded
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from sanitizer.reports.html.crops import Box
 
 MAX_ROW_CHARACTERS = 200
-MAX_LABEL_BYTES = 4 * MIB
-"""Of a label file that is read again: fifty thousand boxes. Its lines and rows take a hundred times as much memory."""
 CHANGED = "The label file changed since the scan: this line no longer holds what the finding is about."
 GONE = "The label file can no longer be read."
 TOO_LARGE = f"The label file has more than {as_size(MAX_LABEL_BYTES)} and is not read again."
@@ -58,8 +56,7 @@ class LabelFile:
             return cls((), None, problem=TOO_LARGE)
         except (OSError, ValueError):
             return cls((), None)
-        lines = content.removeprefix(UTF8_MARK).splitlines()
-        return cls(lines, parse_labels([content], spec), spec.kpt_shape[1])
+        return cls(lines_of(content), parse_labels([content], spec), spec.kpt_shape[1])
 
     def line(self, number: int) -> str | None:
         """The text of a physical line, legible and cut to `MAX_ROW_CHARACTERS`; None where it ends before."""

@@ -6,6 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity, count_by_severity
+from sanitizer.reports.causes import tells_causes
 from sanitizer.reports.common import rules_of
 from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.counting import in_thousands
@@ -14,6 +15,7 @@ from sanitizer.util.escape import legible
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sanitizer.findings.cause import Cause
     from sanitizer.findings.report import Report
     from sanitizer.reports.text.summary_counts import Reasons
     from sanitizer.rules.language.pack import Rule
@@ -43,7 +45,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
         f"Found {paint(_and(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
         *_training(report, counts),
     ]
-    return [*lines, next_step(counts, rules, paint, report.training.because if report.training else ())]
+    return [*lines, next_step(report, counts, rules, paint)]
 
 
 def verdict_lines(report: Report, paint: Paint) -> list[str]:
@@ -171,12 +173,24 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
-def next_step(
-    counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint, because: Sequence[str] = ()
-) -> str:
-    """The rule most worth looking at: one that training stops `because` of, the worst severity, then what costs
-    training most, then the most findings.
-    """
+def next_step(report: Report, counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) -> str:
+    """The cause that frees most images and its way out; without one, the rule most worth looking at."""
+    if tells_causes(report) and (
+        report.causes[0].images or counts.worst_unexplained <= counts.worst_explained
+    ):
+        return _next_cause(report.causes[0], paint)
+    return _next_rule(counts, rules, paint, report.training.because if report.training else ())
+
+
+def _next_cause(cause: Cause, paint: Paint) -> str:
+    name = paint(legible(cause.name or cause.id), "1")
+    frees = f" This frees {in_thousands(cause.images, 'image')} for training." if cause.images else ""
+    way_out = legible(cause.way_out).rstrip(". ")
+    return f"Next: {name}. {way_out}.{frees}" if way_out else f"Next: {name}.{frees}"
+
+
+def _next_rule(counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint, because: Sequence[str]) -> str:
+    """One that training stops `because` of, the worst severity, then what costs training most, then most findings."""
     n_findings: dict[str, int] = {}
     for (code, _), n in counts.tally.counts.items():
         n_findings[code] = n_findings.get(code, 0) + n

@@ -39,6 +39,7 @@ class SummaryCounts:
         advice: Code to the suggestion of its first finding.
         agreed: Code to whether all its findings suggest the same.
         gravest: Code to the worst severity of its findings.
+        worst_explained, worst_unexplained: Worst severity of findings with a cause, and without; -1 for none.
     """
 
     def __init__(self, report: Report, rules: Mapping[str, Rule]) -> None:
@@ -49,6 +50,7 @@ class SummaryCounts:
         self.advice: dict[str, str | None] = {}
         self.agreed: dict[str, bool] = {}
         self.gravest: dict[str, Severity] = {}
+        self.worst_explained = self.worst_unexplained = -1
         is_read = read_by_training(report)
         for f in report.findings:
             self._note(f)
@@ -83,6 +85,10 @@ class SummaryCounts:
         self.left_out, self.doubtful = (_ranked(rows, what) for what in ("left_out", "doubtful"))
 
     def _note(self, f: Finding) -> None:
+        if f.cause is None:
+            self.worst_unexplained = max(self.worst_unexplained, f.severity)
+        else:
+            self.worst_explained = max(self.worst_explained, f.severity)
         if f.rule not in self.gravest:
             self.gravest[f.rule], self.advice[f.rule], self.agreed[f.rule] = f.severity, f.suggestion, True
             return

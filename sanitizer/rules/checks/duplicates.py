@@ -39,6 +39,7 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[DatasetFault]:
             values=values,
             kind="leak" if survey.split_name(copy.index) != survey.split_name(copy.original) else None,
             class_id=survey.class_of(copy.index),
+            twin=survey.image_path(copy.original),
         )
 
 
@@ -138,6 +139,7 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
                 "value": agreement,
                 "threshold": limit,
             },
+            twin=survey.image_path(copy.original),
         )
 
 

@@ -49,10 +49,17 @@ export function undoDecision() {
   return before.length;
 }
 
-export function setComment(i, text) {
-  if (commentOf(i) === text) return;
-  put(comments, F.fingerprint[i], text);
+/** Comment on findings of one card. */
+export function setComment(members, text) {
+  if (members.every((i) => commentOf(i) === text)) return;
+  for (const i of members) put(comments, F.fingerprint[i], text);
   decisionsChanged();
+}
+
+/** Whether all findings that offer a decision have it, and any does. */
+export function haveDecision(members, decision) {
+  const able = members.filter((i) => offered(i, decision));
+  return able.length > 0 && able.every((i) => decisionOf(i) === decision);
 }
 
 /** Another finding of the same row whose decision excludes this one's: `fix` would carry out neither. */

@@ -1,11 +1,11 @@
-// The large view of one finding: its picture, why it matters, what training does with it, and the decision.
+// The large view of one card: its picture, why its gravest finding matters, what training does with it, and the decision.
 
-import { brief, className, count, F, place, ruleName, RULES, siblings } from "./data.js";
-import { button, byId, el, icon, severityMark, toast } from "./dom.js";
-import { decisionListeners, setComment } from "./decisions.js";
-import { picture, quotedRow } from "./picture.js";
-import { decisionControls, paintDecision } from "./card.js";
-import { activate, shown, toggleDecision } from "./gallery.js";
+import { brief, className, count, F, place, plural, ruleName, RULES, siblings } from "./data.js";
+import { button, byId, copyButton, el, icon, severityMark } from "./dom.js";
+import { decisionListeners, haveDecision, setComment } from "./decisions.js";
+import { quotedRow } from "./picture.js";
+import { decisionControls, leadOf, paintDecision, picturesOf } from "./card.js";
+import { activate, groups, toggleDecision } from "./gallery.js";
 
 export const detail = byId("detail");
 export let detailAt = null; // position in the list, or null while closed
@@ -25,31 +25,32 @@ export function openDetail(position) {
 
 export function moveDetail(step) {
   const to = detailAt + step;
-  if (to < 0 || to >= shown.length) return;
+  if (to < 0 || to >= groups.length) return;
   openDetail(to);
 }
 
 function drawDetail() {
-  const i = shown[detailAt];
+  const members = groups[detailAt];
+  const i = leadOf(members);
   const rule = RULES.get(F.rule[i]);
-  const stage = picture(i, true);
+  const stage = picturesOf(members, i, true);
   const hasPicture = F.crop[i] !== null;
   detail.replaceChildren(
     el("header", {}, severityMark(F.severity[i]),
       el("h2", { id: "detail-title" }, el("code", {}, F.rule[i]), " ", ruleName(F.rule[i])),
-      el("span", { class: "meta" }, `${count(detailAt + 1)} of ${count(shown.length)}`),
+      el("span", { class: "meta" }, `${count(detailAt + 1)} of ${count(groups.length)}`),
       headButton("previous", "Previous (k)", () => moveDetail(-1), detailAt === 0),
-      headButton("next", "Next (j)", () => moveDetail(1), detailAt === shown.length - 1),
+      headButton("next", "Next (j)", () => moveDetail(1), detailAt === groups.length - 1),
       headButton("boxes", "Hide or show the boxes (b)", toggleBoxes, !hasPicture),
       headButton("zoom", "Zoom (z)", () => toggleZoom(), !hasPicture),
       headButton("close", "Close (Esc)", () => detail.close(), false)),
-    el("div", { class: "detail-body" }, stage, el("div", { class: "detail-text" }, ...explanation(i, rule))),
-    el("footer", {}, decisionControls(i),
+    el("div", { class: "detail-body" }, stage, el("div", { class: "detail-text" }, ...explanation(members, i, rule))),
+    el("footer", {}, decisionControls(members),
       el("textarea", { class: "comment", rows: "1", placeholder: "Comment", "aria-label": "Comment", maxlength: "1000" }),
       el("p", { class: "conflict", hidden: true })));
-  stage.querySelector(".stage")?.addEventListener("click", (event) => toggleZoom(event));
+  for (const drawn of stage.querySelectorAll(".stage")) drawn.addEventListener("click", (event) => toggleZoom(event));
   fitStage();
-  paintDecision(detail, i);
+  paintDetail();
 }
 
 function headButton(name, label, action, disabled) {
@@ -59,18 +60,19 @@ function headButton(name, label, action, disabled) {
   return node;
 }
 
-function explanation(i, rule) {
+function explanation(members, i, rule) {
   const paragraph = (title, text) => (text ? [el("h3", {}, title), el("p", {}, text)] : []);
   return [
     el("p", { class: "message" }, F.message[i]),
-    el("p", { class: "place full" }, place(i), " ", copyButton(i)),
+    el("p", { class: "place full" }, place(i), " ", copyButton(place(i), "Copy the place")),
     F.row[i] === null || F.crop[i] === null ? null : quotedRow(i),
     F.about[i] === null ? null : el("p", { class: "about" }, F.about[i]),
     ...paragraph("What to do", F.suggestion[i]),
     ...paragraph("Why it matters", rule?.why),
     ...paragraph("What training does", rule?.training),
     ...repair(i),
-    ...relatives(i),
+    ...together(members),
+    ...relatives(members, i),
     facts(i),
   ].filter(Boolean);
 }
@@ -81,31 +83,26 @@ function repair(i) {
   return [el("h3", {}, "Automatic repair"), el("p", {}, "It removes or reinterprets the box, so it is done only where somebody decides so.")];
 }
 
-function copyButton(i) {
-  const node = button({ class: "copy", "aria-label": "Copy the place", title: "Copy the place" }, icon("copy"));
-  node.addEventListener("click", () => copyText(place(i)));
-  return node;
+/** All findings of a card of several, each with a decision of its own. */
+function together(members) {
+  if (members.length === 1) return [];
+  return [el("h3", {}, `${plural(members.length, "finding")} here`), el("ul", { class: "together" }, ...members.map((i) =>
+    el("li", { class: F.severity[i], "data-finding": i }, el("p", {}, icon(F.severity[i], F.severity[i]), el("code", {}, F.rule[i]), ` ${F.message[i]}`),
+      decisionControls([i]))))];
 }
 
-/** Copy a text, without the clipboard's API where the browser refuses it to local files. */
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = el("textarea", { class: "sr" });
-    area.value = text;
-    detail.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
+function paintDetail() {
+  paintDecision(detail, groups[detailAt]);
+  for (const item of detail.querySelectorAll(".together [data-decide]")) {
+    const i = Number(item.closest("[data-finding]").dataset.finding);
+    item.setAttribute("aria-pressed", String(haveDecision([i], item.dataset.decide)));
   }
-  toast(`Copied ${text}`);
 }
 
-function relatives(i) {
-  const others = siblings(i).slice(0, 8);
+function relatives(members, i) {
+  const others = siblings(i).filter((other) => !members.includes(other)).slice(0, 8);
   if (!others.length) return [];
-  return [el("h3", {}, "Also about this row"), el("ul", { class: "relatives" },
+  return [el("h3", {}, "Also about this row, left out by the filters"), el("ul", { class: "relatives" },
     ...others.map((other) => el("li", {}, el("code", {}, F.rule[other]), ` ${F.message[other]}`)))];
 }
 
@@ -120,31 +117,32 @@ function facts(i) {
 
 const pair = (a, b, between) => (a === null || b === null ? null : `${brief(a)}${between}${brief(b)}`);
 
-/** Give the picture the largest size that fits, so that the drawn boxes stay at their pixels. */
+/** Give each picture the largest size that fits, so that the drawn boxes stay at their pixels. */
 function fitStage() {
-  const i = shown[detailAt];
-  const stage = detail.querySelector(".stage");
-  if (!stage) return;
-  const frame = stage.parentElement;
-  const zoomed = frame.classList.contains("zoomed");
-  if (!frame.clientWidth) return;
-  const fit = Math.min(frame.clientWidth / F.crop_w[i], frame.clientHeight / F.crop_h[i]);
-  const scale = zoomed ? Math.max(4, fit * 3) : fit;
-  stage.style.width = `${F.crop_w[i] * scale}px`;
-  stage.style.height = `${F.crop_h[i] * scale}px`;
+  for (const stage of detail.querySelectorAll(".stage")) {
+    const frame = stage.parentElement;
+    if (!frame.clientWidth) continue;
+    const { width, height } = stage.querySelector(".overlay").viewBox.baseVal;
+    const fit = Math.min(frame.clientWidth / width, frame.clientHeight / height);
+    const scale = frame.classList.contains("zoomed") ? Math.max(4, fit * 3) : fit;
+    stage.style.width = `${width * scale}px`;
+    stage.style.height = `${height * scale}px`;
+  }
 }
 
-/** Switch between the whole crop and a close look at the box, or at the point that was clicked. */
+/** Switch between whole crops and a close look at the box, or at the point that was clicked; twins go together. */
 export function toggleZoom(event = null) {
-  const frame = detail.querySelector(".picture");
-  const stage = frame?.querySelector(".stage");
-  if (!stage) return;
-  const at = event ? shareOf(stage, event) : centreOf(shown[detailAt]);
-  frame.classList.toggle("zoomed");
+  const stages = [...detail.querySelectorAll(".stage")];
+  if (!stages.length) return;
+  const at = event ? shareOf(event.currentTarget, event) : centreOf(leadOf(groups[detailAt]));
+  for (const stage of stages) stage.parentElement.classList.toggle("zoomed");
   fitStage();
-  if (!frame.classList.contains("zoomed")) return;
-  frame.scrollLeft = at.x * stage.offsetWidth - frame.clientWidth / 2;
-  frame.scrollTop = at.y * stage.offsetHeight - frame.clientHeight / 2;
+  for (const stage of stages) {
+    const frame = stage.parentElement;
+    if (!frame.classList.contains("zoomed")) continue;
+    frame.scrollLeft = at.x * stage.offsetWidth - frame.clientWidth / 2;
+    frame.scrollTop = at.y * stage.offsetHeight - frame.clientHeight / 2;
+  }
 }
 
 function shareOf(stage, event) {
@@ -167,10 +165,11 @@ export function startDetail() {
   detail.addEventListener("click", (event) => {
     if (event.target === detail) detail.close(); // the backdrop
     const choice = event.target.closest("[data-decide]");
-    if (choice) toggleDecision(shown[detailAt], choice.dataset.decide);
+    const one = choice?.closest("[data-finding]");
+    if (choice) toggleDecision(one ? [Number(one.dataset.finding)] : groups[detailAt], choice.dataset.decide);
   });
   detail.addEventListener("change", (event) => {
-    if (event.target.matches(".comment")) setComment(shown[detailAt], event.target.value);
+    if (event.target.matches(".comment")) setComment(groups[detailAt], event.target.value);
   });
   detail.addEventListener("close", () => {
     const position = detailAt;
@@ -179,5 +178,5 @@ export function startDetail() {
     activate(position);
   });
   addEventListener("resize", () => detail.open && fitStage());
-  decisionListeners.push(() => detail.open && paintDecision(detail, shown[detailAt]));
+  decisionListeners.push(() => detail.open && paintDetail());
 }

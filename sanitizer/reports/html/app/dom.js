@@ -37,6 +37,35 @@ export function severityMark(severity) {
   return el("span", { class: `severity ${severity}` }, icon(severity), severity);
 }
 
+/** A sentence as nodes: what stands between backticks is a command. */
+export function withCode(sentence) {
+  return sentence.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
+}
+
+/** The command that stands between the first backticks of a sentence; the whole sentence where none does. */
+export const commandIn = (sentence) => sentence.split("`")[1] ?? sentence;
+
+export function copyButton(text, label) {
+  const node = button({ class: "copy", "aria-label": label, title: label }, icon("copy"));
+  node.addEventListener("click", () => copyText(text));
+  return node;
+}
+
+/** Copy a text, without the clipboard's API where the browser refuses it to local files. */
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = el("textarea", { class: "sr" });
+    area.value = text;
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  toast(`Copied ${text}`);
+}
+
 let toastTimer = 0;
 
 /** Says something for a few seconds; screen readers hear it too. */

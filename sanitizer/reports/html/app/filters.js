@@ -3,8 +3,9 @@
 import { className, DATA, F, N, place, ruleName, SEVERITIES } from "./data.js";
 import { commentOf, decisionOf } from "./decisions.js";
 
-export const NONE = ""; // stands for "no class", "no split"
+export const NONE = ""; // stands for "no class", "no split", "no cause"
 export const FACETS = [
+  ...(DATA.causes.length ? [{ name: "cause", title: "Cause", of: (i) => F.cause[i] ?? NONE }] : []),
   { name: "severity", title: "Severity", of: (i) => F.severity[i] },
   { name: "rule", title: "Rule", of: (i) => F.rule[i] },
   { name: "class", title: "Class", of: (i) => (F.class_id[i] === null ? NONE : String(F.class_id[i])) },
@@ -20,11 +21,13 @@ export const viewListeners = [];
 const FIXED = new Map(FACETS.filter((f) => f.name !== "decision").map((f) => [f.name, Array.from({ length: N }, (_, i) => f.of(i))]));
 export const valueOf = (facet, i) => (FIXED.has(facet.name) ? FIXED.get(facet.name)[i] : facet.of(i));
 
+const CAUSE_NAMES = new Map([[NONE, "without a cause"], ...DATA.causes.map((cause) => [cause.id, cause.name || cause.id])]);
 export const CLASS_NAMES = new Map([[NONE, "no class"], ...DATA.classes.map((c) => [String(c.id), c.name])]);
 
 /** What a facet's value is called. */
 export function facetLabel(name, value) {
   if (name === "rule") return `${value} ${ruleName(value)}`;
+  if (name === "cause") return CAUSE_NAMES.get(value) ?? value;
   if (name === "class") return CLASS_NAMES.get(value) ?? `class ${value}`;
   return value === NONE ? "no split" : value;
 }
@@ -113,10 +116,21 @@ export function toggleFacet(name, value) {
   viewChanged();
 }
 
-export function clearFilters() {
+function forgetFilters() {
   for (const chosen of view.facets.values()) chosen.clear();
   view.text = "";
   view.images = null;
+}
+
+export function clearFilters() {
+  forgetFilters();
+  viewChanged();
+}
+
+/** Show all findings of some rules, whatever was filtered before. */
+export function showRules(codes) {
+  forgetFilters();
+  for (const code of codes) view.facets.get("rule").add(code);
   viewChanged();
 }
 

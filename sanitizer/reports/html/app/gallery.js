@@ -1,18 +1,20 @@
 // The gallery: of thousands of findings only the cards in sight, and a few around them, are in the document.
 
 import { N, offered, whyNotOffered } from "./data.js";
+import { grouped } from "./groups.js";
 import { button, byId, el, toast } from "./dom.js";
-import { decide, decisionListeners, decisionOf, setComment } from "./decisions.js";
+import { decide, decisionListeners, haveDecision, setComment } from "./decisions.js";
 import { clearFilters, FACETS, view } from "./filters.js";
 import { card, paintDecision } from "./card.js";
 
-const CARD = { height: 470, gap: 16, narrowest: 282 };
+const CARD = { height: 500, gap: 16, narrowest: 282 };
 const OVERSCAN_ROWS = 2;
 const TALLEST = 15_000_000; // px; browsers cut off taller elements (Firefox at 17.9 million)
 
 export const gallery = byId("gallery");
 export const cards = new Map(); // position in the list -> card
-export let shown = [];
+export let shown = []; // findings that pass the filters
+export let groups = []; // the same as cards: what positions in the list count
 export let active = 0;
 export let grid = { columns: 1, width: 300, top: 0, rows: 0 };
 let framePending = false;
@@ -20,7 +22,7 @@ let framePending = false;
 function measure() {
   const width = gallery.clientWidth;
   const columns = Math.max(1, Math.floor((width + CARD.gap) / (CARD.narrowest + CARD.gap)));
-  const rows = Math.ceil(shown.length / columns);
+  const rows = Math.ceil(groups.length / columns);
   const full = rows * (CARD.height + CARD.gap);
   gallery.style.height = `${Math.min(full, TALLEST)}px`;
   const top = gallery.getBoundingClientRect().top + scrollY;
@@ -45,7 +47,7 @@ function renderGallery() {
   const first = Math.max(0, Math.floor(depth / pitch) - OVERSCAN_ROWS);
   const last = Math.min(grid.rows - 1, Math.floor((depth + innerHeight) / pitch) + OVERSCAN_ROWS);
   const wanted = new Set();
-  for (let at = first * grid.columns; at < Math.min(shown.length, (last + 1) * grid.columns); at++) wanted.add(at);
+  for (let at = first * grid.columns; at < Math.min(groups.length, (last + 1) * grid.columns); at++) wanted.add(at);
   const held = document.activeElement?.closest?.(".card");
   if (held && cards.get(Number(held.dataset.position)) === held) wanted.add(Number(held.dataset.position));
   for (const [at, node] of cards) {
@@ -58,7 +60,7 @@ function renderGallery() {
     let node = cards.get(at);
     if (node) before = node.nextElementSibling;
     else {
-      node = card(shown[at], at, shown.length);
+      node = card(groups[at], at, groups.length);
       cards.set(at, node);
       gallery.insertBefore(node, before);
     }
@@ -84,6 +86,7 @@ function relayout() {
 /** Put a new list of findings into the gallery. */
 export function showList(indexes) {
   shown = indexes;
+  groups = grouped(indexes);
   active = 0;
   const intoList = gallery.getBoundingClientRect().top < coveredHeight();
   for (const node of cards.values()) node.remove();
@@ -109,8 +112,8 @@ function emptyText() {
 
 /** Make a card the current one: scroll it into sight, and focus it. */
 export function activate(position, focus = true) {
-  if (!shown.length) return;
-  active = Math.max(0, Math.min(shown.length - 1, position));
+  if (!groups.length) return;
+  active = Math.max(0, Math.min(groups.length - 1, position));
   const pitch = CARD.height + CARD.gap;
   const covered = coveredHeight();
   const depth = Math.floor(active / grid.columns) * pitch;
@@ -144,28 +147,30 @@ export function startGallery(openCard) {
     const node = event.target.closest(".card");
     if (!node) return;
     const choice = event.target.closest("[data-decide]");
-    if (choice) toggleDecision(Number(node.dataset.finding), choice.dataset.decide);
+    if (choice) toggleDecision(membersOfCard(node), choice.dataset.decide);
     else if (event.target.closest(".open")) openCard(Number(node.dataset.position));
   });
   gallery.addEventListener("change", (event) => {
-    if (event.target.matches(".comment")) setComment(Number(event.target.closest(".card").dataset.finding), event.target.value);
+    if (event.target.matches(".comment")) setComment(membersOfCard(event.target.closest(".card")), event.target.value);
   });
   decisionListeners.push(() => {
-    for (const [at, node] of cards) paintDecision(node, shown[at]);
+    for (const [at, node] of cards) paintDecision(node, groups[at]);
   });
 }
 
-/** Decide one finding, or say why that is not possible. Returns whether it now has that decision. */
-export function settle(i, decision) {
-  if (decision !== null && !offered(i, decision)) {
+const membersOfCard = (node) => groups[Number(node.dataset.position)];
+
+/** Decide findings of one card, or say why that is not possible for any. Returns whether any has that decision now. */
+export function settle(members, decision) {
+  if (decision !== null && !members.some((i) => offered(i, decision))) {
     toast(`${whyNotOffered(decision)}.`);
     return false;
   }
-  decide([i], decision);
+  decide(members, decision);
   return true;
 }
 
 /** What a click on a decision does: the same one again takes it back. */
-export function toggleDecision(i, decision) {
-  settle(i, decisionOf(i) === decision ? null : decision);
+export function toggleDecision(members, decision) {
+  settle(members, haveDecision(members, decision) ? null : decision);
 }

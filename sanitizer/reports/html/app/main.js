@@ -8,7 +8,9 @@ import { isFiltered, select, stillShown, view, viewChanged, viewFromHash, viewLi
 import { buildFacets, showFacets } from "./facets.js";
 import { startPlots } from "./plots.js";
 import { showPressed, startOverview } from "./overview.js";
-import { activate, active, cards, gallery, grid, settle, showList, shown, startGallery } from "./gallery.js";
+import { startCauses } from "./causes.js";
+import { startPreflight } from "./preflight.js";
+import { activate, active, cards, gallery, grid, groups, settle, showList, shown, startGallery } from "./gallery.js";
 import { detail, detailAt, moveDetail, openDetail, startDetail, toggleBoxes, toggleZoom } from "./detail.js";
 
 const KEYS = [
@@ -180,10 +182,10 @@ function leaveField(event) {
 }
 
 function detailKey(key) {
-  const i = shown[detailAt];
+  const members = groups[detailAt];
   const step = { j: 1, ArrowRight: 1, ArrowDown: 1, k: -1, ArrowLeft: -1, ArrowUp: -1 }[key];
   if (step) return () => moveDetail(step);
-  if (key in DECISION_KEYS) return () => settle(i, DECISION_KEYS[key]) && key !== "u" && moveDetail(1);
+  if (key in DECISION_KEYS) return () => settle(members, DECISION_KEYS[key]) && key !== "u" && moveDetail(1);
   return { z: () => toggleZoom(), b: toggleBoxes, c: () => detail.querySelector(".comment").focus(), "?": openHelp }[key] ?? null;
 }
 
@@ -198,10 +200,10 @@ function galleryKey(key, target) {
   if (key in steps) return () => activate(inGallery ? active + steps[key] : active);
   if (!inGallery) return null;
   if (key === "Home") return () => activate(0);
-  if (key === "End") return () => activate(shown.length - 1);
+  if (key === "End") return () => activate(groups.length - 1);
   if (key === "Enter" && target.matches(".card")) return () => openDetail(active);
   if (key === "c") return () => cards.get(active).querySelector(".comment").focus();
-  if (key in DECISION_KEYS) return () => settle(shown[active], DECISION_KEYS[key]) && key !== "u" && activate(active + 1);
+  if (key in DECISION_KEYS) return () => settle(groups[active], DECISION_KEYS[key]) && key !== "u" && activate(active + 1);
   return null;
 }
 
@@ -212,6 +214,8 @@ export function startPage(part = null) {
   startTheme();
   startDecisions();
   startOverview();
+  startPreflight();
+  startCauses();
   startPlots();
   probe?.startProbe();
   buildFacets();

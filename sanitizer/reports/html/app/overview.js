@@ -1,7 +1,7 @@
 // The top of the page: the dataset in numbers, what training would do, and bars that are filters too.
 
 import { count, DATA, N, plural, ruleName, RULES, SEVERITIES } from "./data.js";
-import { button, byId, calmly, el, icon } from "./dom.js";
+import { button, byId, calmly, el, icon, withCode } from "./dom.js";
 import { compareText, facetLabel, FACETS, NONE, toggleFacet, valueOf, view } from "./filters.js";
 
 const BARS_SHOWN = 10;
@@ -23,11 +23,6 @@ function showOverview() {
 
 function listOrHide(id, sentences) {
   byId(id).append(...sentences.map((sentence) => el("li", {}, ...withCode(sentence))));
-}
-
-/** A sentence as nodes: what stands between backticks is a command. */
-function withCode(sentence) {
-  return sentence.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 }
 
 function totalTile(severity) {

@@ -1,6 +1,6 @@
 // A finding's picture: the crop with boxes drawn over it in the crop's pixels, or the label line where there is none.
 
-import { count, F } from "./data.js";
+import { count, DATA, F } from "./data.js";
 import { el, svg } from "./dom.js";
 
 /** A path relative to this page as an address: a folder may be called "50% #2". */
@@ -16,6 +16,14 @@ export function picture(i, large = false) {
   }
   frame.append(stageOf(F.crop[i], `Part of ${F.image[i] ?? "the image"} around the finding`, overlay(i), large));
   return frame;
+}
+
+/** The other image of a finding about two, as a whole, with the boxes of its label file. */
+export function twinPicture(name, large = false) {
+  const { crop, width, height, others, about } = DATA.twins[name];
+  if (crop === null) return el("div", { class: "picture text-only" }, el("p", {}, about ?? "This image has no picture."));
+  const layer = drawing({ severity: "info", width, height, others, shape: null, points: [] });
+  return el("div", { class: "picture" }, stageOf(crop, `The image ${name}`, layer, large));
 }
 
 /** A picture with its drawing, as it stands in a frame. Where the file is missing, the frame says so. */

@@ -1,9 +1,9 @@
 // The section of the gradient probe: its charts, the selected step or image, and the table of images.
 
-import { brief, plural } from "./data.js";
+import { baseName, brief, plural } from "./data.js";
 import { button, byId, el, icon } from "./dom.js";
 import { view } from "./filters.js";
-import { baseName, MEASURED, percent, PROBE, stepsWith } from "./probe_data.js";
+import { MEASURED, percent, PROBE, stepsWith } from "./probe_data.js";
 import { clearPick, isPicked, pick, pickImage } from "./probe_selection.js";
 import { paintPicked, pointChart } from "./probe_chart.js";
 import { stripOfStep, viewOfImage } from "./probe_strip.js";

@@ -36,7 +36,6 @@ export function lineText(at, by) {
 }
 
 export const percent = (share) => `${brief(Number((100 * share).toPrecision(2)))} %`;
-export const baseName = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Why an image stands out: lists of nodes and text. */
 export function reasonsOf(at) {

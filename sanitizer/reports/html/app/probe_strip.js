@@ -1,10 +1,10 @@
 // What is selected in the probe: its images as thumbnails, with the label line that has the largest share drawn in.
 
-import { brief, count, F } from "./data.js";
+import { baseName, brief, count, F } from "./data.js";
 import { button, byId, el, svg } from "./dom.js";
 import { drawing, picture, stageOf } from "./picture.js";
 import {
-  baseName, findingsOfImage, lineOf, lineText, MEASURED, percent, PROBE, reasonsOf, stepsWith,
+  findingsOfImage, lineOf, lineText, MEASURED, percent, PROBE, reasonsOf, stepsWith,
 } from "./probe_data.js";
 import { pickImage } from "./probe_selection.js";
 

@@ -1,8 +1,8 @@
 // "Look at these first": the images that rank highest, and why, in plain words.
 
-import { brief, count } from "./data.js";
+import { baseName, brief, count } from "./data.js";
 import { button, el } from "./dom.js";
-import { baseName, findingsOfImage, PROBE, reasonsOf } from "./probe_data.js";
+import { findingsOfImage, PROBE, reasonsOf } from "./probe_data.js";
 import { pickImage } from "./probe_selection.js";
 import { probePicture } from "./probe_strip.js";
 

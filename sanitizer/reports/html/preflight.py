@@ -1,0 +1,81 @@
+"""What the page leads with after a preflight: verdict, checklist, what matters most, the corrected command."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.findings.finding import count_by_severity
+from sanitizer.reports.common import plain
+from sanitizer.util.counting import in_thousands
+from sanitizer.util.escape import legible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sanitizer.findings.report import Report
+
+MOST = 200
+"""Areas, concerns, rules of one and changed arguments that are shown: a saved report may hold anything."""
+MAX_CHARACTERS = 4000
+
+
+def preflight_part(report: Report) -> dict[str, Any] | None:
+    """The page's data object `preflight`; None for a report without one. What a saved report has wrong is left out."""
+    record = report.preflight
+    if record is None:
+        return None
+    asked, corrected = _mapping(record.get("arguments")), _mapping(record.get("corrected"))
+    return {
+        "go": record.get("go") is True,
+        "what": f"{_text(os.path.basename(report.data))} with {_text(record.get('model'))}",
+        "counts": _counts(report),
+        "areas": [
+            {"area": _text(area), "mark": _text(line.get("mark")), "text": _text(line.get("text"))}
+            for area, line in list(_mapping(record.get("areas")).items())[:MOST]
+            if isinstance(line, dict)
+        ],
+        "concerns": [
+            _concern(concern) for concern in _list(record.get("concerns")) if isinstance(concern, dict)
+        ],
+        "run": [_text(sentence) for sentence in _list(record.get("run"))],
+        "changed": [
+            {"key": _text(key), "from": _value(asked, key), "to": _value(corrected, key)}
+            for key in [*corrected][:MOST]
+            if key not in asked or asked[key] != corrected[key]
+        ],
+        "command": _text(record.get("command")),
+    }
+
+
+def _concern(concern: Mapping[str, Any]) -> dict[str, Any]:
+    severity = concern.get("severity")
+    return {
+        "severity": severity if severity in ("error", "warning", "info") else "warning",
+        "what": _text(concern.get("what")),
+        "settle": _text(concern.get("settle")),
+        "rules": [_text(code) for code in _list(concern.get("rules"))],
+    }
+
+
+def _counts(report: Report) -> str:
+    counts = count_by_severity(report.findings)
+    said = [in_thousands(counts[severity], severity) for severity in ("error", "warning") if counts[severity]]
+    known = [f"{report.suppressed:,} known of the baseline"] if report.suppressed else []
+    return ", ".join([*(said or ["nothing stands against it"]), *known])
+
+
+def _value(arguments: Mapping[str, Any], key: str) -> str | None:
+    return _text(str(arguments[key])) if key in arguments else None
+
+
+def _text(value: object) -> str:
+    return legible(str(plain(value)))[:MAX_CHARACTERS] if isinstance(value, str) else ""
+
+
+def _list(value: object) -> Iterable[Any]:
+    return value[:MOST] if isinstance(value, list | tuple) else ()
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
