@@ -81,7 +81,7 @@ class TestDataObject:
     ) -> None:
         report, data, _ = page
         of_cards = {"row", "crop", "crop_w", "crop_h", "shape", "points", "others", "about"}
-        assert set(data["findings"]) == {*COLUMNS, *of_cards} - {"name"}
+        assert set(data["findings"]) == {*COLUMNS, *of_cards, "twin"} - {"name"}
         assert {len(column) for column in data["findings"].values()} == {len(report.findings)}
         assert data["findings"]["fingerprint"] == [f.fingerprint for f in report.findings]
 
