@@ -228,8 +228,8 @@ def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line:
     if fault == "no-folder-before-images":
         return (
             f"{lines} begin{'s' if n == 1 else ''} with images/ and no folder before it, such as "
-            f"{shown(line.text[:80])}: training replaces /images/ by /labels/ in the line as it is written, and so looks for the label beside "
-            "the image."
+            f"{shown(line.text[:80])}: training replaces /images/ by /labels/ in the line as it is written, and so "
+            "looks for the label beside the image."
         )
     if line.text.startswith(("./", "/")):
         return f"{lines} {'leads' if n == 1 else 'lead'} to no file: {shown(line.text[:80])} is not there, {meant} is."
