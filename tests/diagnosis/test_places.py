@@ -284,6 +284,17 @@ LINES = {
 
 
 @NEEDS_SHELL
+def test_lines_that_begin_with_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = listed(tmp_path / "set", "images/p{i}.jpg")
+    monkeypatch.chdir(root)
+    cause = only_cause(look(root))
+    assert cause.id == "list-no-folder-before-images"
+    assert "looks for the label beside the image" in cause.sentence
+    run_way_out(root, cause)
+    assert not look(root).findings
+
+
+@NEEDS_SHELL
 @pytest.mark.parametrize("situation", LINES)
 def test_lines_of_a_list(situation: str, tmp_path: Path) -> None:
     line, cause_id, words = LINES[situation]

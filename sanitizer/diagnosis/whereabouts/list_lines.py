@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sanitizer.diagnosis.whereabouts.look import Look
 
-LineFault = Literal["url", "backslashes", "extension", "folder", "nothing"]
+LineFault = Literal["url", "backslashes", "extension", "folder", "no-folder-before-images", "nothing"]
 MOST_LINES = 400
 """Lines of one list that are looked at, from its beginning."""
 MOST_CHARACTERS = 1 << 20
@@ -124,12 +124,10 @@ class _Folders:
             return Line(number, text, os.path.abspath(text), "url")
         opened = f"{self._folder}{text[1:]}" if text.startswith("./") else os.path.abspath(text)
         if self._storage.lexists(opened):
-            loose = not text.startswith("./") and not os.path.isabs(text)
-            return (
-                Line(number, text, opened, "folder", opened)
-                if loose and self._look.evidence.count("D002")
-                else None
-            )
+            if text.startswith(("./", "/")) or not self._look.evidence.count("D002"):
+                return None
+            beside = text.startswith("images/") and "/images/" not in text
+            return Line(number, text, opened, "no-folder-before-images" if beside else "folder", opened)
         for fault, meant in self._tries(text, opened):
             if meant and self._storage.lexists(meant):
                 return Line(number, text, opened, fault, meant)
@@ -186,7 +184,7 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
     n = sum(len(group.lines) for group in groups)
     numbers = tuple(
         f"{len(group.lines):,} of the {in_thousands(group.n_faulty, 'line')} of {place(evidence, group.path)} "
-        f"that lead nowhere as written{'' if group.n_seen < MOST_LINES else f', among its first {MOST_LINES}'}."
+        f"that training does not read as meant{'' if group.n_seen < MOST_LINES else f', in its first {MOST_LINES}'}."
         for group in groups[:6]
     )
     first = groups[0].lines[0]
@@ -227,6 +225,12 @@ def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line:
             f"{lines} name{'s' if n == 1 else ''} files with another extension than they have: "
             f"{shown(line.text[:80])} is not there, {meant} is."
         )
+    if fault == "no-folder-before-images":
+        return (
+            f"{lines} begin{'s' if n == 1 else ''} with images/ and no folder before it, such as "
+            f"{shown(line.text[:80])}: training replaces /images/ by /labels/ in the line as it is written, and so "
+            "looks for the label beside the image."
+        )
     if line.text.startswith(("./", "/")):
         return f"{lines} {'leads' if n == 1 else 'lead'} to no file: {shown(line.text[:80])} is not there, {meant} is."
     return (
@@ -236,8 +240,13 @@ def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line:
 
 
 def _training(fault: LineFault, n: int, text: str) -> str:
-    if "/" not in text and "\\" not in text:
-        return "Training stops: it does not take a list that begins with a name without a folder."
+    if fault != "url" and "/" not in text:
+        return "Training stops: it takes such a line for a name without a folder, and cannot begin a list with one."
+    if fault == "no-folder-before-images":
+        return (
+            "Training reads the images as background, only when it is started in the right folder; it stops with "
+            '"No labels found" where no image of train has a label.'
+        )
     if fault == "folder" and not text.startswith(("./", "/")):
         return (
             "Training finds such images only when it is started in the right folder; else it drops each, and stops "

@@ -168,10 +168,11 @@ def _base_cause(evidence: Evidence, paths: SplitPaths) -> Iterator[Hypothesis]:
         what = "is a folder of another machine, or gone"
     else:
         what = "is taken from the folder in which training is started, not from the yaml's"
-    one_line = f"`path: {_yaml_text(base)}`"
-    way_out = f"Leave `path:` out of {place(evidence, yaml)}, or write {one_line}."
+    way_out = (
+        f"Leave `path:` out of {place(evidence, yaml)}: then paths are taken from the folder of the yaml."
+    )
     if base != here:
-        way_out = f"In {place(evidence, yaml)} write {one_line}."
+        way_out = f"In {place(evidence, yaml)} write `path: {_yaml_text(base)}`."
     cause = Cause(
         "path-leads-elsewhere",
         "`path:` leads elsewhere",
