@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.rules.checks.near_hashes import hamming
-from sanitizer.util.chance import expected_share
+from sanitizer.util.chance import at_least_by_chance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BY_CHANCE = 0.01
 """Share of other pairs that may look as alike as a pair of one source does."""
-ENOUGH = 100
-"""Other pairs of which one in a hundred can be told."""
+BEFOREHAND = 10
+"""Other pairs that count as seen before any are: without them, none would say that all look alike or none."""
 SURE = 8
 """Bits by which re-encoded copies differ at most, as D009 has it."""
 _SIDEWAYS = np.uint64(0x5555555555555555)
@@ -32,13 +32,22 @@ def distance(a: NDArray[np.uint64], b: NDArray[np.uint64], *, mirrored: bool) ->
     return least
 
 
-def limit_of(others: NDArray[np.int64]) -> tuple[int, float]:
-    """The largest distance that few other pairs keep, and the chance that one does.
+def alike(distances: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[np.bool_], float]:
+    """(which pairs look alike, how likely so many would by chance).
 
     Args:
-        others: int64 (N,) distances of pairs of other images. Of few of them it can only be said that none is nearer.
+        distances: int64 (N,) of the pairs in question.
+        others: int64 (M,) of pairs of other images.
     """
-    if len(others) < ENOUGH:
-        return min([SURE, *(others - 1).tolist()]), BY_CHANCE
-    limit = int(np.sort(others)[int(BY_CHANCE * len(others))]) - 1
-    return limit, expected_share(int((others <= limit).sum()), len(others))
+    limits = [SURE]
+    if len(others) * BY_CHANCE >= 1:
+        limits.append(int(np.sort(others)[int(BY_CHANCE * len(others))]) - 1)
+    best, least = np.zeros(len(distances), bool), 1.0
+    for limit in limits:
+        near = distances <= limit
+        # As if some more other pairs had been seen, of which as few look alike as should.
+        usual = (int((others <= limit).sum()) + BY_CHANCE * BEFOREHAND) / (len(others) + BEFOREHAND)
+        chance = at_least_by_chance(int(near.sum()), len(near), min(0.99, usual))
+        if chance < least:
+            best, least = near, chance
+    return best, least

@@ -18,7 +18,6 @@ from sanitizer.rules.checks.sources.tables import (
     may_be_series,
     may_hold_copies,
 )
-from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.spill import blocks
 
@@ -57,6 +56,28 @@ class _Neighbours:
     mine: NDArray[np.int64]
     other: NDArray[np.int64]
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What two splits have in common.
+
+    Attributes:
+        there, here: Names of the splits; `there` is train if one of them is.
+        neighbours: Images of `here` that have a neighbour in `there`.
+        images: All images of `here`.
+    """
+
+    there: str
+    here: str
+    neighbours: int
+    images: int
+
+
+def shared_by_splits(survey: Survey) -> tuple[Shared, ...]:
+    """What D012 found, if it was asked."""
+    found: tuple[Shared, ...] = survey.answers.get(Shared, ())
+    return found
 
 
 @dataset_check("shared-sources")
@@ -99,6 +120,7 @@ def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> D
         f"have a neighbour in {names[0]}: {' and '.join(neighbours.words for neighbours in found)}; "
         f"such as {shown[0]} and {shown[1]}"
     )
+    survey.answers[Shared] = (*shared_by_splits(survey), Shared(names[0], names[1], len(mine), images))
     image = survey.image_path(example)
     return DatasetFault(
         "D012",
@@ -135,13 +157,13 @@ def _copies(survey: Survey, there: tuple[int, CopyNames], here: tuple[int, CopyN
     if not len(both):
         return _firsts(found, f"{words} by their names")
     others = _decoded(survey, _other_pairs(survey, there, here))
-    alike = looks.distance(*_hashes(survey, both), mirrored=True)
-    usual = looks.distance(*_hashes(survey, others), mirrored=True)
-    limit, share = looks.limit_of(usual)
-    looked_at, alike_images = (len(np.unique(rows[:, 0])) for rows in (both, both[alike <= limit]))
-    by_chance = min(0.99, share * len(both) / looked_at)
-    if at_least_by_chance(alike_images, looked_at, by_chance) > COPIES_BY_CHANCE:
+    alike, chance = looks.alike(
+        looks.distance(*_hashes(survey, both), mirrored=True),
+        looks.distance(*_hashes(survey, others), mirrored=True),
+    )
+    if chance > COPIES_BY_CHANCE:
         return None
+    alike_images = len(np.unique(both[alike, 0]))
     return _firsts(found, f"{words} by their names, {alike_images:,} of which look alike")
 
 
@@ -165,17 +187,15 @@ def _frames(
     if 2 * is_decoded.sum() < len(pairs):
         return _frames_by_name(theirs, mine, pairs, gap[known], mine.video[known])
     pairs, known = pairs[is_decoded], known[is_decoded]
-    alike = looks.distance(*_hashes(survey, pairs), mirrored=False)
+    distances = looks.distance(*_hashes(survey, pairs), mirrored=False)
     same_clip = _same_clip_pairs(theirs, mine, nearest, known) + start
     kinds = [_decoded(survey, same_clip)]
     if mine.video[known].all():
         kinds.append(_decoded(survey, _other_clip_pairs(theirs, mine, known) + start))
     best = np.zeros(len(pairs), bool)
     for others in kinds:
-        usual = looks.distance(*_hashes(survey, others), mirrored=False)
-        limit, by_chance = looks.limit_of(usual)
-        near = alike <= limit
-        if at_least_by_chance(int(near.sum()), len(near), by_chance) <= SERIES_BY_CHANCE:
+        near, chance = looks.alike(distances, looks.distance(*_hashes(survey, others), mirrored=False))
+        if chance <= SERIES_BY_CHANCE:
             best |= near
     if not best.any():
         return None
