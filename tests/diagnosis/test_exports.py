@@ -150,11 +150,18 @@ def test_few_files_without_a_partner_are_told_one_by_one(tmp_path: Path) -> None
     assert not causes_of(report)
 
 
-def test_a_published_set_from_two_exports(published: Path) -> None:
-    causes = causes_of(scan(published / "ships_dirty" / "data.yaml", cache=False))
+def test_a_published_set_from_two_exports(shared_data: Path) -> None:
+    causes = causes_of(scan(shared_data / "ships_dirty" / "data.yaml", cache=False))
     assert {name: cause.explains for name, cause in causes.items()} == {
         "other-class-list": 300,
         "augmented-copies": 210,
         "images-without-labels": 88,
         "labels-without-images": 34,
     }
+
+
+@pytest.mark.parametrize("name", ["bccd", "neudet600", "dronetraffic", "ltvideo12_pose", "ultralytics_dota8"])
+def test_a_published_set_of_one_export(shared_data: Path, name: str) -> None:
+    report = scan(shared_data / name / "data.yaml", cache=False)
+    assert not report.causes
+    assert not [f.message for f in report.findings if f.rule == "D012"]
