@@ -41,13 +41,30 @@ def alike(distances: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDAr
     """
     limits = [SURE]
     if len(others) * BY_CHANCE >= 1:
-        limits.append(int(np.sort(others)[int(BY_CHANCE * len(others))]) - 1)
+        limits.append(_nearer_than(others, BY_CHANCE))
     best, least = np.zeros(len(distances), bool), 1.0
     for limit in limits:
-        near = distances <= limit
-        # As if some more other pairs had been seen, of which as few look alike as should.
-        usual = (int((others <= limit).sum()) + BY_CHANCE * BEFOREHAND) / (len(others) + BEFOREHAND)
-        chance = at_least_by_chance(int(near.sum()), len(near), min(0.99, usual))
+        chance = _chance(distances, others, limit)
         if chance < least:
-            best, least = near, chance
+            best, least = distances <= limit, chance
     return best, least
+
+
+def nearer_on_the_whole(distances: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """How likely so many pairs would be nearer than most other pairs by chance, if none of them were special.
+
+    Images that were turned a little, or cropped, do not look alike by their hashes, but more alike than others do.
+    """
+    if not len(others):
+        return 1.0
+    return min(_chance(distances, others, _nearer_than(others, share)) for share in (0.1, 0.5))
+
+
+def _nearer_than(others: NDArray[np.int64], share: float) -> int:
+    return int(np.sort(others)[int(share * len(others))]) - 1
+
+
+def _chance(distances: NDArray[np.int64], others: NDArray[np.int64], limit: int) -> float:
+    # As if some more other pairs had been seen, of which as few look alike as should.
+    usual = (int((others <= limit).sum()) + BY_CHANCE * BEFOREHAND) / (len(others) + BEFOREHAND)
+    return at_least_by_chance(int((distances <= limit).sum()), len(distances), min(0.99, usual))

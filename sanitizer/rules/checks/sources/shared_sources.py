@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 COPIES_BY_CHANCE = 0.05
 """How likely images whose names say that they are copies may look alike by chance, to be believed."""
+NEARER_BY_CHANCE = 1e-3
+"""How likely they may be nearer than most other pairs by chance: two limits are tried, so more is asked."""
 SERIES_BY_CHANCE = 1e-4
 """The same of images that are only numbered, as still photographs are."""
 MOST_COMPARED = 4
@@ -157,14 +159,15 @@ def _copies(survey: Survey, there: tuple[int, CopyNames], here: tuple[int, CopyN
     if not len(both):
         return _firsts(found, f"{words} by their names")
     others = _decoded(survey, _other_pairs(survey, there, here))
-    alike, chance = looks.alike(
-        looks.distance(*_hashes(survey, both), mirrored=True),
-        looks.distance(*_hashes(survey, others), mirrored=True),
-    )
-    if chance > COPIES_BY_CHANCE:
+    distances = looks.distance(*_hashes(survey, both), mirrored=True)
+    usual = looks.distance(*_hashes(survey, others), mirrored=True)
+    alike, chance = looks.alike(distances, usual)
+    one_each = distances[np.unique(both[:, 0], return_index=True)[1]]
+    if chance > COPIES_BY_CHANCE and looks.nearer_on_the_whole(one_each, usual) > NEARER_BY_CHANCE:
         return None
     alike_images = len(np.unique(both[alike, 0]))
-    return _firsts(found, f"{words} by their names, {alike_images:,} of which look alike")
+    seen = f"{alike_images:,} of which look alike" if alike_images else "more alike than other images"
+    return _firsts(found, f"{words} by their names, {seen}")
 
 
 def _firsts(pairs: NDArray[np.int64], words: str) -> _Neighbours:
