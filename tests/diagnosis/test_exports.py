@@ -53,8 +53,8 @@ def test_val_and_test_with_another_class_list_than_train(tmp_path: Path) -> None
     report = report_of(tmp_path, splits)
     cause = causes_of(report)["other-class-list"]
     assert cause.sentence == (
-        "val and test were exported with another class list than train: their labels use ids 0 to 8 and ids 3 to 5, "
-        "those of train ids 0 to 2, and data.yaml names 3 classes, 0 to 2."
+        "val and test were exported with another class list than train: the labels of val use ids 0 to 8, "
+        "the labels of test use ids 3 to 5, those of train ids 0 to 2, and data.yaml names 3 classes, 0 to 2."
     )
     assert cause.evidence == (
         "14 of 14 label files of val and test hold ids that data.yaml does not name.",
@@ -67,12 +67,23 @@ def test_val_and_test_with_another_class_list_than_train(tmp_path: Path) -> None
     assert {f.cause for f in report.findings if f.rule == "C001"} == {cause.id}
 
 
+def test_polygons_of_the_other_export_belong_to_it(tmp_path: Path) -> None:
+    splits = {"train": [[i % 3] for i in range(9)], "val": [[5 + i % 2] for i in range(6)]}
+    report_of(tmp_path, splits)
+    for label in (tmp_path / "labels/val").iterdir():
+        label.write_text("6 0.1 0.1 0.6 0.1 0.6 0.7 0.1 0.7\n")
+    report = scan(tmp_path / "data.yaml", cache=False)
+    cause = causes_of(report)["other-class-list"]
+    assert cause.evidence[-1] == "6 rows of val are no boxes, no row of train is."
+    assert {f.cause for f in report.findings if f.rule == "L006"} == {cause.id}
+
+
 def test_train_may_be_the_odd_one(tmp_path: Path) -> None:
     report = report_of(
         tmp_path, {"train": [[5 + i % 3] for i in range(9)], "val": [[i % 3] for i in range(9)]}
     )
     assert causes_of(report)["other-class-list"].sentence.startswith(
-        "train was exported with another class list than val: its labels use ids 5 to 7"
+        "train was exported with another class list than val: the labels of train use ids 5 to 7"
     )
 
 
@@ -128,7 +139,7 @@ def test_many_files_without_a_partner(tmp_path: Path) -> None:
 
 
 def test_a_train_split_without_label_files_stops_training(tmp_path: Path) -> None:
-    report = report_of(tmp_path, {"train": [None] * 6, "val": [[0], [1]]})
+    report = report_of(tmp_path, {"train": [None] * 6, "val": [[0], *[None] * 5]})
     assert causes_of(report)["images-without-labels"].training == (
         'Training stops with "No labels found", as no image of train has a label file.'
     )
@@ -137,3 +148,20 @@ def test_a_train_split_without_label_files_stops_training(tmp_path: Path) -> Non
 def test_few_files_without_a_partner_are_told_one_by_one(tmp_path: Path) -> None:
     report = report_of(tmp_path, {"train": [[0], [1], None, [2]] * 2, "val": [[0], [1]]}, orphans=2)
     assert not causes_of(report)
+
+
+def test_a_published_set_from_two_exports(shared_data: Path) -> None:
+    causes = causes_of(scan(shared_data / "ships_dirty" / "data.yaml", cache=False))
+    assert {name: cause.explains for name, cause in causes.items()} == {
+        "other-class-list": 300,
+        "augmented-copies": 210,
+        "images-without-labels": 88,
+        "labels-without-images": 34,
+    }
+
+
+@pytest.mark.parametrize("name", ["bccd", "neudet600", "dronetraffic", "ltvideo12_pose", "ultralytics_dota8"])
+def test_a_published_set_of_one_export(shared_data: Path, name: str) -> None:
+    report = scan(shared_data / name / "data.yaml", cache=False)
+    assert not report.causes
+    assert not [f.message for f in report.findings if f.rule == "D012"]

@@ -79,6 +79,16 @@ def test_pictures_that_share_a_name_only_are_no_copies(tmp_path: Path) -> None:
     assert not leaks(report_of(tmp_path, halves(frames)))
 
 
+def test_copies_that_were_turned_a_little(tmp_path: Path) -> None:
+    train = {f"boat{i}_png.rf.{i:032x}": picture(i) for i in range(30)}
+    val = {
+        f"boat{i}_png.rf.f{i:031x}": picture(i).rotate(8, Image.Resampling.BICUBIC).crop((6, 6, 90, 66))
+        for i in range(20)
+    }
+    (message,) = leaks(report_of(tmp_path, {"train": train, "val": val}))
+    assert "20 altered copies of one picture by their names" in message
+
+
 def test_names_alone_tell_where_pixels_are_not_read(tmp_path: Path) -> None:
     train = {f"tree{i}": picture(i) for i in range(6)}
     val = {

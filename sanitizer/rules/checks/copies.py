@@ -72,6 +72,11 @@ def find_copies(survey: Survey, limits: Likeness) -> Copies:
     return copies
 
 
+def found_copies(survey: Survey) -> Copies | None:
+    """The copies that a rule found; None where no rule looked for any."""
+    return next((answer for answer in survey.answers.values() if isinstance(answer, Copies)), None)
+
+
 _COPY = np.dtype([("original", np.int64), ("mean_difference", np.float64), ("kind", np.uint8)])
 _NO_COPY, _EQUAL, _SAME_FILE, _ALIKE, _SAME_PATH = range(5)
 

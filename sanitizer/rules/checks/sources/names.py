@@ -30,12 +30,11 @@ class FrameName(NamedTuple):
     number: int
 
 
-_ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]{8,}")
 _WAS_FORMAT = re.compile(r"[_-](?:jpe?g|png|bmp|webp|tiff?|heic)$", re.IGNORECASE)
 _ALTERED = re.compile(
-    r"(.+?)[ _.-]+(?:(?:[hv]|horizontal|vertical)?[ _-]?flip(?:ped)?|aug(?:ment(?:ed|ation)?)?|rot(?:ated?)?|copy|"
-    r"mirror(?:ed)?|blur(?:red)?|nois[ey]|brightness|brighter|darker|contrast|jitter|shear|dup(?:licate)?)"
-    r"(?:[ _-]?\d{1,3}| \(\d+\))?",
+    r"(.*[^ _.-])[ _.-]{1,3}(?:(?:[hv]|horizontal|vertical)?[ _-]?flip(?:ped)?|aug(?:ment(?:ed|ation)?)?|"
+    r"rot(?:ated?)?|copy|mirror(?:ed)?|blur(?:red)?|nois[ey]|brightness|brighter|darker|contrast|jitter|shear|"
+    r"dup(?:licate)?)(?:[ _-]?\d{1,3}| \(\d{1,3}\))?",
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"(.+?) ?\(\d{1,3}\)")
@@ -80,18 +79,25 @@ def may_have_marks(names: bytes) -> bool:
 
 def copy_name(stem: str) -> CopyName:
     """The source of an image by its name, and how surely that image is a copy."""
-    mark = Mark.NONE
-    if not _MARK_BEGINS.search(stem.lower().encode(errors="surrogateescape")):
-        return CopyName(stem, mark)
-    if (match := _ROBOFLOW.fullmatch(stem)) is not None:
-        stem, mark = _WAS_FORMAT.sub("", match[1]), Mark.COPY
-    while (match := _ALTERED.fullmatch(stem)) is not None:
-        stem, mark = match[1], Mark.COPY
-    if mark is Mark.NONE and (match := _NUMBERED.fullmatch(stem)) is not None:
-        stem, mark = match[1], Mark.NUMBERED
-    if stem.casefold() in _GIVEN_BY_SITES:
-        return CopyName(stem, Mark.NONE)
-    return CopyName(stem, mark)
+    source = _before_hash(stem)
+    mark = Mark.NONE if source is None else Mark.COPY
+    source = source or stem
+    if _MARK_BEGINS.search(source.lower().encode(errors="surrogateescape")):
+        while (match := _ALTERED.fullmatch(source)) is not None:
+            source, mark = match[1], Mark.COPY
+        if mark is Mark.NONE and (match := _NUMBERED.fullmatch(source)) is not None:
+            source, mark = match[1], Mark.NUMBERED
+    if mark is not Mark.NONE and source.casefold() in _GIVEN_BY_SITES:
+        mark = Mark.NONE
+    return CopyName(source, mark)
+
+
+def _before_hash(stem: str) -> str | None:
+    """What Roboflow put `.rf.` and a hash behind, without the file extension that it had; None for other names."""
+    source, found, digest = stem.rpartition(".rf.")
+    if not (found and source and len(digest) >= 8 and digest.isalnum()):
+        return None
+    return _WAS_FORMAT.sub("", source)
 
 
 def frame_name(stem: str, folder: str = "") -> FrameName | None:
@@ -101,9 +107,7 @@ def frame_name(stem: str, folder: str = "") -> FrameName | None:
         stem: Of the image.
         folder: Name of its folder, where folders may be clips.
     """
-    if (match := _ROBOFLOW.fullmatch(stem)) is not None:
-        stem = _WAS_FORMAT.sub("", match[1])
-    match = _FRAME.fullmatch(stem)
+    match = _FRAME.fullmatch(_before_hash(stem) or stem)
     if match is None or not (match[1] or folder):
         return None
     return FrameName(f"{folder}/{match[1]}" if folder else match[1], int(match[2]))

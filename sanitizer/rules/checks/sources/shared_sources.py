@@ -18,7 +18,6 @@ from sanitizer.rules.checks.sources.tables import (
     may_be_series,
     may_hold_copies,
 )
-from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.spill import blocks
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 COPIES_BY_CHANCE = 0.05
 """How likely images whose names say that they are copies may look alike by chance, to be believed."""
+NEARER_BY_CHANCE = 1e-3
+"""How likely they may be nearer than most other pairs by chance: two limits are tried, so more is asked."""
 SERIES_BY_CHANCE = 1e-4
 """The same of images that are only numbered, as still photographs are."""
 MOST_COMPARED = 4
@@ -57,6 +58,28 @@ class _Neighbours:
     mine: NDArray[np.int64]
     other: NDArray[np.int64]
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What two splits have in common.
+
+    Attributes:
+        there, here: Names of the splits; `there` is train if one of them is.
+        neighbours: Images of `here` that have a neighbour in `there`.
+        images: All images of `here`.
+    """
+
+    there: str
+    here: str
+    neighbours: int
+    images: int
+
+
+def shared_by_splits(survey: Survey) -> tuple[Shared, ...]:
+    """What D012 found, if it was asked."""
+    found: tuple[Shared, ...] = survey.answers.get(Shared, ())
+    return found
 
 
 @dataset_check("shared-sources")
@@ -99,6 +122,7 @@ def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> D
         f"have a neighbour in {names[0]}: {' and '.join(neighbours.words for neighbours in found)}; "
         f"such as {shown[0]} and {shown[1]}"
     )
+    survey.answers[Shared] = (*shared_by_splits(survey), Shared(names[0], names[1], len(mine), images))
     image = survey.image_path(example)
     return DatasetFault(
         "D012",
@@ -135,14 +159,15 @@ def _copies(survey: Survey, there: tuple[int, CopyNames], here: tuple[int, CopyN
     if not len(both):
         return _firsts(found, f"{words} by their names")
     others = _decoded(survey, _other_pairs(survey, there, here))
-    alike = looks.distance(*_hashes(survey, both), mirrored=True)
+    distances = looks.distance(*_hashes(survey, both), mirrored=True)
     usual = looks.distance(*_hashes(survey, others), mirrored=True)
-    limit, share = looks.limit_of(usual)
-    looked_at, alike_images = (len(np.unique(rows[:, 0])) for rows in (both, both[alike <= limit]))
-    by_chance = min(0.99, share * len(both) / looked_at)
-    if at_least_by_chance(alike_images, looked_at, by_chance) > COPIES_BY_CHANCE:
+    alike, chance = looks.alike(distances, usual)
+    one_each = distances[np.unique(both[:, 0], return_index=True)[1]]
+    if chance > COPIES_BY_CHANCE and looks.nearer_on_the_whole(one_each, usual) > NEARER_BY_CHANCE:
         return None
-    return _firsts(found, f"{words} by their names, {alike_images:,} of which look alike")
+    alike_images = len(np.unique(both[alike, 0]))
+    seen = f"{alike_images:,} of which look alike" if alike_images else "more alike than other images"
+    return _firsts(found, f"{words} by their names, {seen}")
 
 
 def _firsts(pairs: NDArray[np.int64], words: str) -> _Neighbours:
@@ -165,17 +190,15 @@ def _frames(
     if 2 * is_decoded.sum() < len(pairs):
         return _frames_by_name(theirs, mine, pairs, gap[known], mine.video[known])
     pairs, known = pairs[is_decoded], known[is_decoded]
-    alike = looks.distance(*_hashes(survey, pairs), mirrored=False)
+    distances = looks.distance(*_hashes(survey, pairs), mirrored=False)
     same_clip = _same_clip_pairs(theirs, mine, nearest, known) + start
     kinds = [_decoded(survey, same_clip)]
     if mine.video[known].all():
         kinds.append(_decoded(survey, _other_clip_pairs(theirs, mine, known) + start))
     best = np.zeros(len(pairs), bool)
     for others in kinds:
-        usual = looks.distance(*_hashes(survey, others), mirrored=False)
-        limit, by_chance = looks.limit_of(usual)
-        near = alike <= limit
-        if at_least_by_chance(int(near.sum()), len(near), by_chance) <= SERIES_BY_CHANCE:
+        near, chance = looks.alike(distances, looks.distance(*_hashes(survey, others), mirrored=False))
+        if chance <= SERIES_BY_CHANCE:
             best |= near
     if not best.any():
         return None
