@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -163,7 +164,10 @@ def _read_bytes(path: str) -> bytes:
 
 def _read_toml(path: str) -> object:
     """The `[tool.sanitize]` table; None where there is none."""
-    import tomllib
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
 
     try:
         content = tomllib.loads(_read_bytes(path).decode("utf-8"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,19 +20,25 @@ if TYPE_CHECKING:
     from html_pages import Opener
     from playwright.sync_api import Browser, Page
 
+# Tests run side by side, each on a core of its own: more threads, as PyTorch takes by itself, wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Under CI every run tries the same examples, so that a red run is about the change; elsewhere they are new each time.
 settings.register_profile("reproducible", derandomize=True, database=None)
 if os.environ.get("CI"):
     settings.load_profile("reproducible")
+settings.register_profile("quick", max_examples=20)  # a fifth: `scripts/test quick` names it, see effort.py
 
+NUMBERS = itertools.count()
 SHARED_DATA = Path(os.environ.get("SANITIZE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own scan cache, or the key that signs his journals."""
-    monkeypatch.setenv("SANITIZE_CACHE_DIR", str(tmp_path_factory.mktemp("scan-cache")))
-    monkeypatch.setenv("SANITIZE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+    folder = tmp_path_factory.getbasetemp() / f"of-user-{next(NUMBERS)}"  # made by those that write to it
+    monkeypatch.setenv("SANITIZE_CACHE_DIR", str(folder / "scan-cache"))
+    monkeypatch.setenv("SANITIZE_STATE_DIR", str(folder / "state"))
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +46,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers see what a test replaces, whether or not an earlier test loaded torch."""
     if sys.platform == "linux":
         monkeypatch.setattr("sanitizer.util.processes.start_method", lambda: "fork")
+
+
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test asks for no workers its own process reads its few files: forking takes longer than reading."""
+    monkeypatch.setattr("sanitizer.scanner.engines.local.usable_cores", lambda: 1)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +100,15 @@ def open_page(browser: Browser) -> Iterator[Opener]:
     for context in contexts:
         context.close()
     assert trouble == []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules of which `-m "not this and not that"` leaves out every test: most import PyTorch."""
+    if not re.fullmatch(r"not \w+( and not \w+)*", config.option.markexpr) or collection_path.suffix != ".py":
+        return None
+    of_module = re.search(r"^pytestmark = (\[[^]]*|.*)", collection_path.read_text("utf-8"), re.MULTILINE)
+    marks = set(re.findall(r"mark\.(\w+)", of_module[1])) if of_module else set()
+    return True if marks & set(re.findall(r"not (\w+)", config.option.markexpr)) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

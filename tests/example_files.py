@@ -1,11 +1,13 @@
 """Builds the mini dataset that a rule's example describes: real files, so that any loader can read them.
 
 An example is a mapping; see `Example` for its keys. By default there is a data.yaml with the names a, b, c, an
-image images/train/example.jpg of 640x480 with its label, and a clean pair in the split val.
+image images/train/example.jpg of 640x480 with its label, and a clean pair in the split val. In a semantic set, images
+are of 64x48 and have a mask in place of a label; a classification set has the classes a and b and no data.yaml.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import zlib
@@ -32,7 +34,7 @@ EXIF_ORIENTATION = 0x0112
 
 
 class Example(TypedDict, total=False):
-    """Keys of an example. `files` maps a relative path to text, or to one of {image: SPEC}, {copy: PATH},
+    """Keys of an example. `files` maps a relative path to text, or to one of {image: SPEC}, {mask: SPEC}, {copy: PATH},
     {rows: TEXT}, {bytes: LATIN-1 TEXT}, {link: TARGET}.
     """
 
@@ -47,6 +49,7 @@ class Example(TypedDict, total=False):
     yaml: str  # the whole data.yaml
     files: dict[str, Any]
     remove: list[str]
+    copies: dict[str, dict[str, int]]  # folder to {"images": number of further pictures in it}
     lines: list[int]  # where the rule must fire, exactly
     training: str  # what training does with it, where it is not what the rule says
     images: str  # header | decode
@@ -64,7 +67,7 @@ def build(example: Mapping[str, Any], folder: Path, tasks: tuple[str, ...] = ("d
         tasks: Those of the rule; an example that names no task is a detect set if the rule has that.
 
     Returns:
-        Path of the data.yaml.
+        Path of the data.yaml; of the folder, where there is none.
     """
     unknown = set(example) - KEYS
     if unknown:
@@ -73,12 +76,15 @@ def build(example: Mapping[str, Any], folder: Path, tasks: tuple[str, ...] = ("d
     for path in example.get("remove", ()):
         del files[path]
     files.update(example.get("files", {}))
+    for place, more in example.get("copies", {}).items():
+        pictures = range(more["images"])
+        files.update({f"{place}/more{i}.png": {"image": f"16x16 seed={i}"} for i in pictures})
     # Copies and links last: they need what they refer to.
     for path in sorted(
         files, key=lambda p: isinstance(files[p], Mapping) and bool({"copy", "link"} & set(files[p]))
     ):
         _write(folder, path, files[path])
-    return folder / "data.yaml"
+    return folder / "data.yaml" if "data.yaml" in files else folder
 
 
 def task_of(example: Mapping[str, Any], tasks: tuple[str, ...] = ("detect",)) -> str:
@@ -87,6 +93,16 @@ def task_of(example: Mapping[str, Any], tasks: tuple[str, ...] = ("detect",)) ->
 
 
 def _default_files(example: Mapping[str, Any], task: str) -> dict[str, Any]:
+    if task == "classify":
+        names = ("train/a/example", "train/b/example", "val/a/clean", "val/b/clean")
+        images: dict[str, Any] = {f"{name}.jpg": {"image": "64x48"} for name in names}
+        return images | ({"data.yaml": example["yaml"]} if "yaml" in example else {})
+    if task == "semantic":
+        paired: dict[str, Any] = {path: {"image": "64x48"} for path in (EXAMPLE_IMAGE, CLEAN_IMAGE)}
+        masks = {
+            p.replace("images", "masks").replace(".jpg", ".png"): {"mask": "64x48 ids=0,1"} for p in paired
+        }
+        return paired | masks | {"data.yaml": example.get("yaml") or _data_yaml(example, task, None)}
     kpt_shape = example.get("kpt_shape") or ([3, 3] if task == "pose" else None)
     files: dict[str, Any] = {
         "data.yaml": example.get("yaml") or _data_yaml(example, task, kpt_shape),
@@ -105,6 +121,8 @@ def _data_yaml(example: Mapping[str, Any], task: str, kpt_shape: list[int] | Non
     content: dict[str, Any] = {"train": "images/train", "val": "images/val"}
     if task != "detect":
         content["task"] = task
+    if task == "semantic":
+        content["masks_dir"] = "masks"
     if kpt_shape:
         content["kpt_shape"] = list(kpt_shape)
     content["names"] = list(example.get("names", ["a", "b", "c"]))
@@ -139,6 +157,8 @@ def _write(folder: Path, path: str, content: object) -> None:
         os.symlink(value, target)
     elif kind == "image":
         target.write_bytes(image_bytes(value, path))
+    elif kind == "mask":
+        target.write_bytes(mask_bytes(value))
     elif kind == "copy":
         target.write_bytes((folder / value).read_bytes())
     elif kind == "rows":
@@ -149,6 +169,7 @@ def _write(folder: Path, path: str, content: object) -> None:
         raise ValueError(f"{path}: no file can be made of {kind!r}")
 
 
+@functools.lru_cache(maxsize=256)  # making a picture takes as long as scanning a small dataset
 def image_bytes(spec: str, path: str) -> bytes:
     """Content of an image file.
 
@@ -178,6 +199,28 @@ def image_bytes(spec: str, path: str) -> bytes:
     if "truncated" in flags:
         content = content[: len(content) // 2]
     return content + (b"\0\0" if "tail" in flags else b"")
+
+
+def mask_bytes(spec: str) -> bytes:
+    """Content of a mask: "64x48 ids=0,1 [16bit|1bit|rgb|red|palette|jpeg]", vertical stripes of the ids."""
+    from PIL import Image
+
+    size, ids, *form = spec.split()
+    width, height = map(int, size.split("x"))
+    values = np.array([int(n) for n in ids.removeprefix("ids=").split(",")], np.uint16)
+    wide = np.repeat(values[np.arange(width) * len(values) // width][None], height, axis=0)
+    mask = Image.fromarray(wide if "16bit" in form else wide.astype(np.uint8))
+    if "1bit" in form:
+        mask = Image.fromarray((wide > 0).astype(np.uint8) * 255).convert("1")
+    elif "rgb" in form:
+        mask = Image.merge("RGB", [mask] * 3)
+    elif "red" in form:
+        mask = Image.merge("RGB", [mask, Image.new("L", mask.size), Image.new("L", mask.size)])
+    elif "palette" in form:
+        mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    buffer = io.BytesIO()
+    mask.save(buffer, "JPEG" if "jpeg" in form else "PNG")
+    return buffer.getvalue()
 
 
 def _picture(width: int, height: int, seed: int, flags: set[str]) -> Image.Image:

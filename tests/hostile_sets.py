@@ -160,7 +160,6 @@ MODULE_NAMES = (
         "torch",
         "ultralytics",
         "sanitize",
-        "imagehash",
         "pyarrow",
         "platformdirs",
         "ray",

@@ -36,8 +36,9 @@ def images_of(sizes: Sequence[tuple[int, int] | None]) -> ImageTable:
 
     return ImageTable(
         width=width, height=height, orientation=zeros(np.uint8), format=np.ones(n, np.uint8),
-        channels=np.full(n, 3, np.uint8), bit_depth=np.full(n, 8, np.uint8), size_bytes=np.full(n, 9999),
-        digest=zeros(np.uint64), status=zeros(np.uint8), rewritten=zeros(bool), dropped=zeros(bool),
+        channels=np.full(n, 3, np.uint8), bit_depth=np.full(n, 8, np.uint8), pages=np.ones(n, np.uint8),
+        size_bytes=np.full(n, 9999), digest=zeros(np.uint64), status=zeros(np.uint8), rewritten=zeros(bool),
+        dropped=zeros(bool),
         detail=np.full(n, None, object), decoded=zeros(bool), phash=zeros(np.uint64),
     )  # fmt: skip
 

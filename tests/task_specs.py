@@ -30,6 +30,7 @@ def images_not_read(n: int) -> ImageTable:
         format=zeros,
         channels=zeros,
         bit_depth=zeros,
+        pages=np.ones(n, np.uint8),
         size_bytes=unknown.astype(np.int64),
         digest=digest,
         status=np.full(n, ImageStatus.NOT_READ, np.uint8),

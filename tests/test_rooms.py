@@ -45,7 +45,9 @@ def imported_by(module: str) -> set[str]:
     return found
 
 
-IMPORTS = {module: imported_by(module) for module in MODULES}
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    return {module: imported_by(module) for module in MODULES}
 
 
 def test_no_import_leads_upwards() -> None:
@@ -53,19 +55,19 @@ def test_no_import_leads_upwards() -> None:
     assert not upwards
 
 
-def test_no_circle_of_modules() -> None:
-    known = {module: imports & MODULES.keys() - {"sanitizer"} for module, imports in IMPORTS.items()}
+def test_no_circle_of_modules(imports: dict[str, set[str]]) -> None:
+    known = {module: names & MODULES.keys() - {"sanitizer"} for module, names in imports.items()}
     try:
         TopologicalSorter(known).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_only_one_room_imports_ultralytics() -> None:
+def test_only_one_room_imports_ultralytics(imports: dict[str, set[str]]) -> None:
     others = {
         module
-        for module, imports in IMPORTS.items()
-        if any(name.partition(".")[0] == "ultralytics" for name in imports)
+        for module, names in imports.items()
+        if any(name.partition(".")[0] == "ultralytics" for name in names)
     }
     assert {room_of(module) for module in others} == {"ultra"}
 

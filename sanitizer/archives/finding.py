@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.entry import packed_dataset, require_loose, shards_of_yaml
-from sanitizer.dataset.layout import find_loose_files, refuse_unknown_splits
+from sanitizer.dataset.layout import find_loose_files
 from sanitizer.dataset.listing import Listing, TooManyFilesError
-from sanitizer.dataset.model import DatasetError
+from sanitizer.dataset.model import DatasetError, refuse_unknown_splits
 from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tasks.declared import require_label_task
 from sanitizer.storage.opening import find_storage, refuse_remote
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import DatasetFault
+    from sanitizer.dataset.tasks.declared import TaskChoice
     from sanitizer.storage.base import Storage
 
 
-def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:
+def find_dataset(
+    paths: Sequence[str], splits: Sequence[str] | None = None, task: TaskChoice = "auto"
+) -> Dataset:
     """Find the images and labels behind the paths of a command line.
 
     Args:
@@ -28,6 +32,7 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
             without the data.yaml that they belong to), or packed files: tar shards, one .ndjson. They may lie
             behind a URL or in an archive.
         splits: Names of the splits to look at; all by default.
+        task: What the user says that the dataset is for; "auto" asks the data.yaml and the folders.
 
     Returns:
         The dataset, of which only the data.yaml and folder listings are read. Its faults say what is wrong.
@@ -46,7 +51,7 @@ def find_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> D
             refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
             return replace(packed, faults=[*_storage_faults(storage), *packed.faults])
         try:
-            dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml)
+            dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml, task)
         except TooManyFilesError as error:
             raise DatasetError(str(error)) from None
         return replace(dataset, faults=[*_storage_faults(storage), *dataset.faults])
@@ -59,11 +64,11 @@ def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None
     """`find_dataset` for commands that change labels, train on images or show single images.
 
     Raises:
-        DatasetError: As `find_dataset`, and for packed files: the text says what to do.
+        DatasetError: As `find_dataset`, and for packed files and for tasks without label files.
         StorageError: The files are not on this disk.
     """
     refuse_remote(paths)
-    return require_loose(find_dataset(paths, splits))
+    return require_label_task(require_loose(find_dataset(paths, splits)))
 
 
 def _storage_faults(storage: Storage) -> list[DatasetFault]:

@@ -62,6 +62,7 @@ class Record:
     width: int
     height: int
     ignored_kinds: Sequence[str] = ()
+    has_url: bool = True
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def read_record(line: bytes) -> Record:
         width,
         height,
         [k for k in kinds[1:] if annotations[k]],
+        bool(value.get("url")),
     )
 
 
@@ -170,6 +172,8 @@ class NdjsonReader:
     unread: int = 0
     _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
+    _without_url: list[int] = field(default_factory=lambda: [0, 0])
+    """How many records name no url, and the line of the first."""
 
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
         """Chunks of the records in a range of whole lines."""
@@ -195,6 +199,7 @@ class NdjsonReader:
         except OSError as error:
             self._fault(None, f"cannot be read: {error.strerror or type(error).__name__}", "D002")
             self.unread = 1
+        self._report_without_url()
         self._report_unnamed()
         if pending or self.faults:
             yield self._chunk(pending)
@@ -211,7 +216,9 @@ class NdjsonReader:
         except RecordError as error:
             self._bad_lines += 1
             if self.pack.split == 0:
-                self._fault(number, f"{error}; {STOPS}", error.rule)
+                self._fault(
+                    number, f"{error}; {STOPS}", error.rule, stops_with="RuntimeError: Dataset … error"
+                )
             return None
         lost = self.pack.split == 0 and record.split not in self.splits
         if record.split != self._own() and not lost:
@@ -227,9 +234,19 @@ class NdjsonReader:
         if record.file.startswith("/") or ".." in record.file.split("/"):
             detail = f"names the file {in_short(record.file)}, which leads out of the folder that the converter fills"
             self._fault(number, detail, "D005")
+        if not (record.has_url or lost or self.pack.images_beside):
+            self._without_url = [self._without_url[0] + 1, self._without_url[1] or number]
         for class_id in record.class_ids - self.names if self.names else ():
             self._unnamed.setdefault(class_id, number)
         return record
+
+    def _report_without_url(self) -> None:
+        n, first = self._without_url
+        if not n:
+            return
+        records = "its record names" if n == 1 else f"it is the first of {n:,} records that name"
+        detail = f"names no url ({records} none): the converter cannot fetch the image; {STOPS}"
+        self._fault(first, detail, "D001", stops_with="RuntimeError: Downloaded …/… images from")
 
     def _report_unnamed(self) -> None:
         added = {c: n for c, n in self._unnamed.items() if c >= 0}
@@ -242,12 +259,28 @@ class NdjsonReader:
         )
         self._fault(min(added.values()), detail, "D003", Severity.WARNING)
 
-    def _fault(self, line: int | None, detail: str, rule: str, severity: Severity = Severity.ERROR) -> None:
+    def _fault(
+        self,
+        line: int | None,
+        detail: str,
+        rule: str,
+        severity: Severity = Severity.ERROR,
+        stops_with: str | None = None,
+    ) -> None:
         where = f"line {line} of " if line is not None else ""
         sentence = f"{where}{shown(self.pack.path, self.root)} {detail}"
         advice = "Correct the line, or export the dataset again."
         self.faults.append(
-            dataset_fault(rule, sentence, advice, severity, file=self.pack.path, line=line, split=self._own())
+            dataset_fault(
+                rule,
+                sentence,
+                advice,
+                severity,
+                file=self.pack.path,
+                line=line,
+                split=self._own(),
+                stops_with=stops_with,
+            )
         )
 
     def _chunk(self, records: Sequence[Record]) -> PackChunk:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sanitizer.archives.ndjson import SPLITS, STOPS, RecordError, first_labels, in_short, parse_line
 from sanitizer.archives.read_ahead import blocks_of, open_unbuffered, opener_in
 from sanitizer.dataset.model import Dataset, Pack, Split
-from sanitizer.dataset.tables import TASKS, dataset_fault
+from sanitizer.dataset.tables import LABEL_TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
@@ -56,9 +56,10 @@ def from_ndjson(path: str, data: str, wanted: Sequence[str] | None, storage: Sto
     names = _names(record, path, root, faults)
     _report_splits(found, path, root, faults)
     used = [name for name in found if wanted is None or name in wanted]
-    packs = [Pack(path, "ndjson", number, name, size) for number, name in enumerate(used)]
+    lie_beside = bool(record.get("path"))
+    packs = [Pack(path, "ndjson", number, name, size, lie_beside) for number, name in enumerate(used)]
     declared: Any = record.get("task", "detect")
-    task: Task | None = next((t for t in TASKS if t == declared), None)
+    task: Task | None = next((t for t in LABEL_TASKS if t == declared), None)
     if task is None:
         where = f"{shown(path, root)} is a dataset for the task {in_short(declared)}"
         detail = f"{where}, whose records hold no boxes to judge"

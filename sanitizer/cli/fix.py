@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import FOUND, OK, UsageError
-from sanitizer.cli.arguments import comma_list, one_of
-from sanitizer.cli.options import TASKS, config_folder
+from sanitizer.cli.arguments import comma_list
+from sanitizer.cli.options import TASKS, config_folder, label_task
 from sanitizer.cli.output import print_bytes
 from sanitizer.config import load_config
 from sanitizer.util.counting import in_thousands
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
     add(
         "--task",
-        type=one_of(TASKS),
+        type=label_task,
         default="auto",
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default auto)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,11 +14,18 @@ from sanitizer.reports.formats import FORMATS, format_of
 from sanitizer.storage.opening import absolute, find_storage, is_remote, refuse_remote
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Sequence
 
-TASKS = ("auto", "detect", "segment", "pose", "obb")
+TASKS = ("auto", "detect", "segment", "semantic", "classify", "pose", "obb")
 ENGINES = ("local", "ray")
+
+
+def label_task(text: str) -> str:
+    """`--task` of commands that work on label files."""
+    task = one_of(TASKS)(text)
+    if task in ("semantic", "classify"):
+        raise argparse.ArgumentTypeError(f"only `scan` judges {task} sets: this command works on label files")
+    return task
 
 
 def add_rule_options(parser: argparse.ArgumentParser) -> None:

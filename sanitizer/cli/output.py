@@ -63,7 +63,9 @@ def deliver(
     else:
         print_pieces(pieces(report, args.format, fail_on), "utf-8")
     # A file that did not come may hold anything: the status says so even where its finding was not asked for.
-    return FOUND if fail_on is not None and (report.count(fail_on) or report.unread) else OK
+    # A run that would not start is no success, whatever findings were asked for.
+    failed = report.unread or report.would_stop
+    return FOUND if fail_on is not None and (report.count(fail_on) or failed) else OK
 
 
 def wants_bar(args: argparse.Namespace) -> bool:

@@ -31,7 +31,7 @@ def run_plan(args: argparse.Namespace) -> int:
     from sanitizer.cli.output import print_as_terminal, print_bytes
     from sanitizer.scanner.plan import plan_scan
 
-    plan = plan_scan(args.paths, args.images, args.split, args.task != "auto")
+    plan = plan_scan(args.paths, args.images, args.split, args.task)
     if args.format == "json":
         print_bytes(as_json(plan).encode())
     else:

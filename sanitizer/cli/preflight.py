@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import INTERRUPTED, OK, UsageError
-from sanitizer.cli.arguments import one_of
 from sanitizer.cli.options import (
     TASKS,
     add_report_options,
@@ -19,6 +18,7 @@ from sanitizer.cli.options import (
     check_outputs,
     config_folder,
     configured,
+    label_task,
 )
 from sanitizer.cli.output import finish, wants_bar, wants_colour
 from sanitizer.config import Config, load_config
@@ -73,7 +73,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--task",
-        type=one_of(TASKS),
+        type=label_task,
         default="auto",
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default auto)",

@@ -20,6 +20,7 @@ from sanitizer.cli.options import (
     check_outputs,
     config_folder,
     configured,
+    label_task,
 )
 from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="local, or ray: measure on the GPUs of a Ray cluster, as in scan; the warm-up stays here")  # fmt: skip
     add(
         "--task",
-        type=one_of(TASKS),
+        type=label_task,
         default="auto",
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default auto)",

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     from sanitizer.scanner.run import scan_dataset
 
     started = time.perf_counter()
-    dataset = find_dataset(args.paths, args.split)
+    dataset = find_dataset(args.paths, args.split, args.task)
     report = scan_dataset(
         dataset,
         config=config,

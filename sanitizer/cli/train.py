@@ -94,7 +94,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
         raise UsageError("name what to train on: sanitize train data.yaml --model …")
     from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.cli.fix import tally_of
-    from sanitizer.preflight.flight import read_recipe
+    from sanitizer.preflight.flight import as_trained, read_recipe
     from sanitizer.train.clipping import DEFAULTS
     from sanitizer.train.running import prepare_run
     from sanitizer.ultra.silence import silent_ultralytics
@@ -102,7 +102,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
-        dataset = find_loose_dataset([args.data])
+        dataset = as_trained(find_loose_dataset([args.data]), {**DEFAULTS, **overrides})
         recipe, _, _, spec = read_recipe(
             dataset,
             args.model,

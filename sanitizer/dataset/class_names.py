@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
+from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sanitizer.dataset.data_yaml import DataYaml
-    from sanitizer.dataset.tables import DatasetFault
+    from sanitizer.dataset.tables import DatasetFault, Task
 
 
 MAX_NAME_FAULTS = 100
@@ -23,6 +24,8 @@ MAX_CLASSES = 100_000
 of an image of 640 px. So many classes need 3 GB for one image; the largest published sets have 21,841 classes.
 """
 _SCORE_BYTES_OF_A_CLASS = 8400 * 4
+_ERROR = "RuntimeError: Dataset … error …"
+_NO_CLASS = f"{_ERROR} 0-class dataset, at least one class name is required in your dataset YAML."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,11 @@ class Classes:
     names: Mapping[int, str]
     kpt_shape: tuple[int, int]
     faults: tuple[DatasetFault, ...]
+    channels: int = 3
 
 
 def read_classes(document: DataYaml) -> Classes:
-    """Number of classes, names and kpt_shape, by the rules of Ultralytics' check_det_dataset.
+    """Number of classes, names, kpt_shape and channels, by the rules of Ultralytics' check_det_dataset.
 
     Where nc and names disagree, the larger counts, so that one mistake in the yaml does not make every row a
     finding.
@@ -47,9 +51,9 @@ def read_classes(document: DataYaml) -> Classes:
     listed = typed(document, "names")
     if document.readable and document.data.get("names") is None and "nc" not in document.data:
         detail = "neither `names:` nor `nc:` is given; training stops here"
-        faults.append(
-            _fault(document, detail, "Add `names:`, one name a class, in the order of the class ids.")
-        )
+        advice = "Add `names:`, one name a class, in the order of the class ids."
+        stops_with = f"{_ERROR} either 'names' or 'nc' are required in all data YAMLs."
+        faults.append(_fault(document, detail, advice, stops_with=stops_with))
     elif nc is not None and nc <= MAX_CLASSES and document.data.get("names") is None:
         faults.append(_nameless(document, nc))
     names = _read_names(document, listed, faults) if listed is not None else {}
@@ -57,13 +61,15 @@ def read_classes(document: DataYaml) -> Classes:
         if nc is not None and nc != len(listed):
             detail = f"`nc: {nc}` but `names` has {len(listed)} entries; training stops here"
             advice = "Correct the one that is wrong, or leave `nc:` out: training counts the names."
-            faults.append(_fault(document, detail, advice, document.line("nc")))
+            stops_with = f"{_ERROR} 'names' length {len(listed)} and 'nc: {nc}' must match."
+            faults.append(_fault(document, detail, advice, document.line("nc"), stops_with=stops_with))
         nc = max([nc or 0, len(listed), *(key + 1 for key in names if key < MAX_CLASSES)])
     if nc is not None and nc > MAX_CLASSES:
         faults.append(_too_many(document, nc))
         nc = None
-    shape = _read_kpt_shape(document, faults)
-    return Classes(nc or None, names, shape, tuple(faults))
+    shape = read_kpt_shape(document, faults)
+    channels = read_channels(document, faults)
+    return Classes(nc or None, names, shape, tuple(faults), channels)
 
 
 def _fault(
@@ -73,8 +79,13 @@ def _fault(
     line: int | None = None,
     severity: Severity = Severity.ERROR,
     rule: str = "D003",
+    stops_with: str | None = None,
+    stops_task: Task | None = None,
 ) -> DatasetFault:
-    return dataset_fault(rule, detail, suggestion, severity, file=document.path, line=line)
+    return dataset_fault(
+        rule, detail, suggestion, severity,
+        file=document.path, line=line, stops_with=stops_with, stops_task=stops_task,
+    )  # fmt: skip
 
 
 def _nameless(document: DataYaml, nc: int) -> DatasetFault:
@@ -104,11 +115,20 @@ def _read_nc(document: DataYaml, faults: list[DatasetFault]) -> int | None:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         detail = f"`nc: {_short(value)}` is no whole number; training stops here"
-        faults.append(_fault(document, detail, "Write the number of classes.", document.line("nc")))
+        stops_with = f"{_ERROR} 'nc: {_short(value)}' must be an integer"
+        faults.append(
+            _fault(
+                document, detail, "Write the number of classes.", document.line("nc"), stops_with=stops_with
+            )
+        )
         return None
     if number < 1:
         detail = f"`nc: {int(number)}` leaves no class to learn; training stops here"
-        faults.append(_fault(document, detail, "Write the number of classes.", document.line("nc")))
+        faults.append(
+            _fault(
+                document, detail, "Write the number of classes.", document.line("nc"), stops_with=_NO_CLASS
+            )
+        )
         return None
     return int(number)
 
@@ -122,7 +142,9 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
     """Class id to name; entries that cannot be an id are left out and reported."""
     if not listed:
         detail = "`names:` is empty: no class to learn; training stops here"
-        faults.append(_fault(document, detail, "List one name a class.", document.line("names")))
+        faults.append(
+            _fault(document, detail, "List one name a class.", document.line("names"), stops_with=_NO_CLASS)
+        )
         return {}
     names: dict[int, str] = {}
     odd: list[DatasetFault] = []
@@ -131,7 +153,9 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
         line = document.line("names", key)
         if number is None:
             detail = f"`names` has the key {_short(key)!r}, which is no whole number; training stops here"
-            odd.append(_fault(document, detail, "Use the class ids 0, 1, 2, … as keys.", line))
+            advice = "Use the class ids 0, 1, 2, … as keys."
+            stops_with = None if _int_takes(key) else f"{_ERROR} int()"
+            odd.append(_fault(document, detail, advice, line, stops_with=stops_with))
             continue
         if number in names:
             detail = f"`names` gives class {number} twice: {names[number]!r} and {_short(value)!r}"
@@ -147,6 +171,15 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
             _fault(document, detail, "Repair those listed, then scan again.", document.line("names"))
         )
     return names
+
+
+def _int_takes(key: object) -> bool:
+    """Whether int(), which training calls, takes a key."""
+    try:
+        int(key)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _class_id(key: object) -> int | None:
@@ -195,7 +228,13 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
     stops = max(names) >= n or 0 not in names
     detail += "; training stops here" if stops else "; a negative id can never be learned"
     line = document.line("names", wrong[0])
-    yield _fault(document, detail, "Number the classes 0, 1, 2, … without gaps, in the labels too.", line)
+    stops_with = None
+    if max(names) >= n:
+        stops_with = f"{_ERROR} {n}-class dataset requires class indices 0-{n - 1}"
+    elif stops:
+        stops_with = f"{_ERROR} 0"  # KeyError: 0
+    advice = "Number the classes 0, 1, 2, … without gaps, in the labels too."
+    yield _fault(document, detail, advice, line, stops_with=stops_with)
 
 
 def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault]:
@@ -206,23 +245,3 @@ def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Datase
             line = document.line("names", key)
             yield _fault(document, detail, "Rename one, or merge the two classes.", line, Severity.WARNING)
         first.setdefault(name, key)
-
-
-def _read_kpt_shape(document: DataYaml, faults: list[DatasetFault]) -> tuple[int, int]:
-    value = typed(document, "kpt_shape")
-    if value is None:
-        return (0, 0)
-    good = len(value) == 2 and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-    if not good or not 0 < value[0] < 10_000 or value[1] not in (2, 3):
-        detail = (
-            f"`kpt_shape: {_short(value)}` must be [number of keypoints, 2 or 3]; pose training stops here"
-        )
-        advice = "Write [17, 3] for 17 keypoints with x, y and visibility."
-        faults.append(_fault(document, detail, advice, document.line("kpt_shape"), rule="D001"))
-        return (0, 0)
-    flip = typed(document, "flip_idx")
-    if flip is not None and len(flip) != value[0]:
-        detail = f"`flip_idx` has {len(flip)} entries for {value[0]} keypoints; pose training stops here"
-        advice = "Give each keypoint the index of its mirror image, itself where it has none."
-        faults.append(_fault(document, detail, advice, document.line("flip_idx"), rule="D001"))
-    return (value[0], value[1])

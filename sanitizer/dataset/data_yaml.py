@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sanitizer.dataset.slips.syntax import find_slip
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 5_000_000
 _STOPS = "training stops here"
+_ERROR = "RuntimeError: Dataset … error …"
+_SYNTAX_ERROR = f"{_ERROR} YAML syntax error"
 _PLAIN_VALUES = "Write plain values only: paths, numbers, names."
 
 KEY_TYPES: Mapping[str, tuple[type, ...]] = {
@@ -85,8 +88,8 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     try:
         text, hazard = _readable(text)
         if hazard is not None:
-            effect = _STOPS if hazard.stops_every_reader else "it was not read, so nothing is known of it"
-            return _refused(path, hazard.problem, _PLAIN_VALUES, hazard.mark.line + 1, effect=effect)
+            stops_with = _SYNTAX_ERROR if hazard.stops_every_reader else None
+            return _refused(path, hazard.problem, _PLAIN_VALUES, hazard.mark.line + 1, stops_with=stops_with)
         loader = bounded_yaml.Loader(text)
         try:
             node = loader.get_single_node()
@@ -95,16 +98,15 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        return _syntax_error(path, error)
+        return _syntax_error(path, text, error)
     except Exception as error:  # odd scalars (`!!int x`, a 31st of February) fail in many ways
         return _refused(path, f"cannot be read as YAML: {_one_line(error)}", _REPAIR)
     if data is None:
         data = {}
     if not isinstance(data, dict):
         detail = f"is a {type(data).__name__}, not a mapping of keys (train:, val:, names:) to values"
-        return _refused(
-            path, detail, "Write one `key: value` a line, beginning with train:, val: and names:.", 1
-        )
+        advice = "Write one `key: value` a line, beginning with train:, val: and names:."
+        return _refused(path, detail, advice, 1, stops_with=f"{_ERROR} is not a valid YAML mapping")
     document = DataYaml(
         path, {k: None if _is_none_word(v) else v for k, v in data.items()}, True, _marks(node), faults
     )
@@ -147,16 +149,32 @@ def _refused(
     suggestion: str,
     line: int | None = None,
     column: int | None = None,
-    effect: str = _STOPS,
+    stops_with: str | None = _SYNTAX_ERROR,
+    subject: str = "this file ",
 ) -> DataYaml:
-    sentence = f"this file {detail}; {effect}"
-    fault = dataset_fault("D001", sentence, suggestion, Severity.ERROR, file=path, line=line, column=column)
+    effect = _STOPS if stops_with else "it was not read, so nothing is known of it"
+    sentence = f"{subject}{detail}; {effect}"
+    fault = dataset_fault(
+        "D001",
+        sentence,
+        suggestion,
+        Severity.ERROR,
+        file=path,
+        line=line,
+        column=column,
+        stops_with=stops_with,
+    )
     return DataYaml(path, {}, False, {}, [fault])
 
 
 def _lfs_pointer(path: str) -> DatasetFault:
     return DatasetFault(
-        "L008", file=path, line=1, values={"what": os.path.basename(path)}, severity=Severity.ERROR
+        "L008",
+        file=path,
+        line=1,
+        values={"what": os.path.basename(path)},
+        severity=Severity.ERROR,
+        stops_with=_ERROR,
     )
 
 
@@ -179,15 +197,18 @@ def _encoding_faults(path: str, raw: bytes) -> list[DatasetFault]:
     return []
 
 
-def _syntax_error(path: str, error: yaml.MarkedYAMLError) -> DataYaml:
+def _syntax_error(path: str, text: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    if (
-        "maximum nesting depth" in why
-    ):  # newer parsers have a limit of their own, and reach it while reading ahead
+    if "maximum nesting depth" in why:
+        # Newer parsers have a limit of their own, and reach it while reading ahead.
         return _refused(path, bounded_yaml.TOO_DEEP, _PLAIN_VALUES, line)
-    return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
+    slip = find_slip(text, error)
+    if slip is None:
+        return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
+    column = column if slip.line == line else None
+    return _refused(path, f"{slip.words} (not valid YAML: {why})", slip.advice, slip.line, column, subject="")
 
 
 def _marks(root: yaml.Node | None) -> dict[tuple[str, ...], tuple[int, str | None]]:
@@ -255,6 +276,7 @@ def _wrong_types(document: DataYaml) -> Iterator[DatasetFault]:
             yield dataset_fault(
                 "D001", detail, f"Write `{key}:` as {expected}.", Severity.ERROR,
                 file=document.path, line=document.line(key),
+                stops_with=f"{_ERROR} '{key}' must be {' or '.join(t.__name__ for t in types)}",
             )  # fmt: skip
 
 

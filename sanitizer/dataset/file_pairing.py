@@ -12,6 +12,7 @@ import numpy as np
 
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
+from sanitizer.dataset.places.bare_folders import bare_folders
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
@@ -84,16 +85,12 @@ class FilePairer:
             self._paired.setdefault(key[1], set()).update(unique)
             if len(unique) < len(names) and key not in self._judged:
                 self._report_same_stem(split, f)
-        apart = self._report_labels_apart(split, has)
-        if has and not any(has) and not apart and split.name == "train":
-            detail = f"none of the {len(has)} images of train has a label file; training stops here"
-            advice = f"Put the label files into {self._show(images.label_folders[0])}."
-            self.faults.append(
-                dataset_fault("D006", detail, advice, Severity.ERROR, file=images.folders[0], split="train")
-            )
-        if not all(has) and not apart:
-            for i in np.flatnonzero(~np.array(has)).tolist():
-                self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])
+        if not self._report_labels_apart(split, has):
+            reported, bare = bare_folders(split, has, self.listing, self.root, self._judged)
+            self.faults += reported
+            for i in np.flatnonzero(~np.array(has, np.bool_)).tolist():
+                if images.folder_index[i] not in bare:
+                    self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])
         self._judged.update(zip(images.folders, images.label_folders, strict=True))
         return has
 
@@ -110,7 +107,8 @@ class FilePairer:
         if found is None:
             return False
         detail = (
-            f"all {len(has)} images of {split.name or 'the folder'} are read as background: their labels are in"
+            f"all {len(has)} images of {split.name or 'the folder'} are read as"
+            f" {'unlabelled, and training stops' if split.name == 'train' else 'background'}: their labels are in"
             f" {self._show(found)}, but training looks beside the images, as no folder above them is called images"
         )
         advice = "Rename the folder of the images to `images`, beside `labels`."
@@ -235,6 +233,20 @@ class FilePairer:
                     dataset_fault(
                         "D007", detail, advice, Severity.INFO, file=orphan.label_dir, split=split.name
                     )
+                )
+                continue
+            if (
+                len(orphan.names) > 1
+                and not self._paired.get(orphan.label_dir, set())
+                & self.listing.folder(orphan.label_dir).labels
+            ):
+                detail = (
+                    f"none of the {len(orphan.names)} label files in {self._show(orphan.label_dir)} has an image in"
+                    f" {self._show(orphan.image_dir)}: training never reads them"
+                )
+                advice = f"Put the images into {self._show(orphan.image_dir)}, named as the label files are."
+                self.faults.append(
+                    dataset_fault("D007", detail, advice, file=orphan.label_dir, split=split.name)
                 )
                 continue
             for name in orphan.names:

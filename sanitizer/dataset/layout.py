@@ -8,37 +8,48 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.download_key import check_download
 from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
-from sanitizer.dataset.model import Dataset, DatasetError, with_states
+from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
+from sanitizer.dataset.places.search import Search
 from sanitizer.dataset.single_files import (
-    data_yamls_in,
+    find_data_yamls,
     is_annotation_file,
     nearest_data_yaml,
     pair_files,
     unlabelled_files,
 )
-from sanitizer.dataset.split_faults import split_faults
+from sanitizer.dataset.split_faults import check_download, split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
-from sanitizer.dataset.tables import TASKS, dataset_fault
+from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tasks.class_dataset import class_dataset_beside, class_dataset_in
+from sanitizer.dataset.tasks.declared import declared_task, refuse_packed
+from sanitizer.dataset.tasks.mask_files import (
+    MaskPairer,
+    is_semantic,
+    mask_pairer,
+    read_label_mapping,
+)
 from sanitizer.findings.finding import Severity
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from sanitizer.dataset.split_paths import SplitPaths
     from sanitizer.dataset.tables import DatasetFault, Task
+    from sanitizer.dataset.tasks.declared import TaskChoice
     from sanitizer.storage.base import Storage
 
     ShardsOfYaml = Callable[[DataYaml, str, Sequence[str] | None, Storage], Dataset | None]
 
 
 _NO_CLASSES = Classes(None, {}, (0, 0), ())
-_MAX_SEARCHED_FOLDERS = 500
+_NAMES_KEPT = 100_000
+"""Names in folders that are kept to explain what is missing: below ten megabytes."""
 
 
 def find_loose_files(
@@ -47,6 +58,7 @@ def find_loose_files(
     paths: Sequence[str],
     splits: Sequence[str] | None,
     shards_of_yaml: ShardsOfYaml,
+    task: TaskChoice = "auto",
 ) -> Dataset:
     """The dataset of loose files behind paths within one storage.
 
@@ -56,9 +68,11 @@ def find_loose_files(
         paths: The same, as the user wrote them.
         splits: Names of the splits to look at; all by default.
         shards_of_yaml: Finds the dataset where a data.yaml names shards in place of folders.
+        task: What the user says that the dataset is for; "auto" asks the data.yaml and the folders.
 
     Raises:
-        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist.
+        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist, or the dataset is for
+            a task that is not judged.
     """
     storage = listing.storage
     if storage.remote:
@@ -69,16 +83,17 @@ def find_loose_files(
             raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
     yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
     if len(given) == 1 and yamls:
-        return _from_yaml(read_data_yaml(yamls[0], storage), paths[0], splits, listing, shards_of_yaml)
+        document = read_data_yaml(yamls[0], storage)
+        return _from_yaml(document, paths[0], splits, listing, shards_of_yaml, task, named=True)
     if len(given) == 1 and storage.isdir(given[0]):
-        return _from_folder(given[0], paths[0], splits, listing, shards_of_yaml)
+        return _from_folder(given[0], paths[0], splits, listing, shards_of_yaml, task)
     if len(given) == 1 and given[0].endswith(".data"):
         layout = read_darknet(given[0], storage)
         return _from_layout(os.path.dirname(given[0]), layout, paths[0], splits, given[0], listing)
     if len(yamls) > 1 or any(storage.isdir(path) for path in given):
         raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
-    document = read_data_yaml(yamls[0], storage) if yamls else None
-    return _from_files(given, " ".join(paths), document, listing)
+    beside = read_data_yaml(yamls[0], storage) if yamls else None
+    return _from_files(given, " ".join(paths), beside, listing, task)
 
 
 def _from_yaml(
@@ -87,12 +102,18 @@ def _from_yaml(
     wanted: Sequence[str] | None,
     listing: Listing,
     shards_of_yaml: ShardsOfYaml,
+    task: TaskChoice,
     faults: Sequence[DatasetFault] = (),
+    named: bool = False,
 ) -> Dataset:
-    """The dataset that a data.yaml describes, or its folder where the yaml names no split that exists."""
+    """The dataset that a data.yaml describes, or its folder where the yaml names no split that exists.
+
+    `named`: the user names the data.yaml, and not its folder.
+    """
     packed = shards_of_yaml(document, data, wanted, listing.storage)
     if packed is not None:
         refuse_unknown_splits(wanted, [*(s.name for s in packed.splits), "train", "val"], data)
+        refuse_packed(document, task)
         return replace(packed, faults=[*faults, *packed.faults])
     classes = read_classes(document)
     folder = os.path.dirname(document.path)
@@ -101,24 +122,41 @@ def _from_yaml(
         known = [*faults, *document.faults]
         return _assemble(folder, layout, data, wanted, document.path, listing, classes, known)
     found = resolve_splits(document, listing, wanted)
+    of_classes = class_dataset_beside(document, found, classes.names, data, wanted, listing, task, named)
+    if of_classes is not None:
+        return of_classes
     refuse_unknown_splits(wanted, [*(s.name for s in found.splits), *found.missing, "train", "val"], data)
     path_faults = list(split_faults(document, found))
     known = [*faults, *document.faults, *classes.faults, *path_faults]
     val_missing = any(f.rule == "D002" and f.split == "val" for f in path_faults)
     known.extend(check_download(document, val_missing))
+    declared, pairer = _declared_task(document, classes, task), None
+    mapping: dict[int, int] = {}
+    if is_semantic(document, task, found.root, listing):
+        declared, pairer = "semantic", mask_pairer(document, found.root, listing)
+        mapping = read_label_mapping(document, known)
     if not found.splits and wanted is None:
         layout = read_folder(folder, listing, deep=False)
-        return _assemble(folder, layout, data, wanted, document.path, listing, classes, known, document)
-    gatherer = Gatherer(listing, found.root, document.path, found.bases)
-    images = [gatherer.gather(split) for split in found.splits]
-    return _finish(images, gatherer, data, document.path, classes, known, _declared_task(document, classes))
+        place = document.path
+        dataset = _assemble(folder, layout, data, wanted, place, listing, classes, known, declared, pairer)
+        dataset = replace(dataset, search=Search(listing, found))
+    else:
+        gatherer = Gatherer(listing, found.root, document.path, found.bases)
+        images = [gatherer.gather(split) for split in found.splits]
+        dataset = _finish(images, gatherer, data, document.path, classes, known, declared, pairer, found)
+    return replace(dataset, label_mapping=mapping)
 
 
 def _from_folder(
-    folder: str, data: str, wanted: Sequence[str] | None, listing: Listing, shards_of_yaml: ShardsOfYaml
+    folder: str,
+    data: str,
+    wanted: Sequence[str] | None,
+    listing: Listing,
+    shards_of_yaml: ShardsOfYaml,
+    task: TaskChoice,
 ) -> Dataset:
     """The dataset in a folder: by its data.yaml, or by the names of its folders and files."""
-    documents = _find_data_yamls(folder, listing.storage)
+    documents = find_data_yamls(folder, listing.storage)
     if documents:
         faults = []
         usual = os.path.splitext(os.path.basename(documents[0].path))[0] in (
@@ -134,35 +172,14 @@ def _from_folder(
                     "D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path
                 )
             )
-        return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, faults)
+        return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, task, faults)
+    if task in ("auto", "classify"):
+        of_classes = class_dataset_in(folder, data, wanted, listing, task == "classify")
+        if of_classes is not None:
+            return of_classes
+    if task == "semantic":
+        raise DatasetError(f"{shown(data)} has no data.yaml: training of a semantic set needs one")
     return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
-
-
-def _find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
-    """The data.yaml files of a folder, or else of its subfolders other than images and labels."""
-    found = data_yamls_in(folder, storage)
-    if found:
-        return found
-    for searched, (path, folders) in enumerate(_walk(folder, storage)):
-        folders[:] = sorted(f for f in folders if f[0] != "." and f not in ("images", "labels"))
-        if searched > _MAX_SEARCHED_FOLDERS:
-            break
-        if path != folder:
-            found.extend(d for d in data_yamls_in(path, storage) if "train" in d.data or "val" in d.data)
-    return found
-
-
-def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
-    """(folder, names of its subfolders), from the top. The caller may remove names, so that they are not walked."""
-    if not storage.remote:
-        yield from ((path, folders) for path, folders, _ in os.walk(folder))
-        return
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        folders = [entry.name for entry in storage.list(path) if entry.is_folder]
-        yield path, folders
-        waiting += [f"{path}/{name}" for name in reversed(folders)]
 
 
 def _from_layout(
@@ -204,13 +221,14 @@ def _assemble(
     listing: Listing,
     classes: Classes,
     faults: Sequence[DatasetFault],
-    document: DataYaml | None = None,
+    task: Task | None = None,
+    pairer: FilePairer | MaskPairer | None = None,
 ) -> Dataset:
     """A dataset by the names of the folders and files in its folder."""
     refuse_unknown_splits(wanted, [s.name for s in layout.splits], data)
     sources = [s for s in layout.splits if wanted is None or s.name in wanted]
     if layout.nc and classes.nc is None:
-        classes = Classes(layout.nc, layout.names, classes.kpt_shape, classes.faults)
+        classes = replace(classes, nc=layout.nc, names=layout.names)
     root = listing.storage.realpath(folder)
     gatherer = Gatherer(
         listing, root, yaml_path or folder, darknet_bases(f"{folder}/obj.data"), for_training=False
@@ -220,8 +238,7 @@ def _assemble(
         images = [SplitImages(s.name, nothing, s.paths) for s in sources]
     else:
         images = [gatherer.gather(split) for split in sources]
-    task = _declared_task(document, classes) if document is not None else None
-    return _finish(images, gatherer, data, yaml_path, classes, faults, task)
+    return _finish(images, gatherer, data, yaml_path, classes, faults, task, pairer)
 
 
 def _finish(
@@ -232,15 +249,18 @@ def _finish(
     classes: Classes,
     faults: Sequence[DatasetFault],
     task: Task | None,
+    pairer: FilePairer | MaskPairer | None = None,
+    found: SplitPaths | None = None,
 ) -> Dataset:
-    """Pair images with labels and put everything together."""
-    pairer = FilePairer(gatherer.listing, gatherer.root)
+    """Pair images with labels, or with masks, and put everything together."""
+    pairer = pairer or FilePairer(gatherer.listing, gatherer.root)
     splits = pairer.pair(images)
     storage = gatherer.listing.storage
     if storage.remote:
         splits = [with_states(split, storage) for split in splits]
     shared = shared_images(images, gatherer.root, yaml_path)
     caches = find_label_caches(gatherer.listing, splits, gatherer.root)
+    lists = {split.name: split.lists for split in images if split.lists}
     return Dataset(
         root=gatherer.root,
         data=data,
@@ -250,12 +270,16 @@ def _finish(
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
         faults=[*faults, *gatherer.faults, *shared, *pairer.faults, *caches],
         storage=storage,
+        search=Search(gatherer.listing.kept_small(_NAMES_KEPT), found, lists),
     )
 
 
-def _from_files(paths: Sequence[str], data: str, document: DataYaml | None, listing: Listing) -> Dataset:
+def _from_files(
+    paths: Sequence[str], data: str, document: DataYaml | None, listing: Listing, task: TaskChoice
+) -> Dataset:
     """Label and image files given one by one."""
     files = [path for path in dict.fromkeys(paths) if is_annotation_file(path)]
     if not files:
@@ -267,7 +291,9 @@ def _from_files(paths: Sequence[str], data: str, document: DataYaml | None, list
         document = nearest_data_yaml(common, listing.storage)
     classes = read_classes(document) if document is not None else _NO_CLASSES
     root = os.path.dirname(document.path) if document is not None else common
+    declared = _declared_task(document, classes, task)
     split = pair_files(files, listing)
+    unlabelled = [] if declared in ("classify", "semantic") else unlabelled_files(split, root)
     if listing.storage.remote:
         split = with_states(split, listing.storage)
     return Dataset(
@@ -275,25 +301,17 @@ def _from_files(paths: Sequence[str], data: str, document: DataYaml | None, list
         data=data,
         yaml_path=document.path if document is not None else None,
         splits=[split],
-        declared_task=_declared_task(document, classes) if document is not None else None,
+        declared_task=declared,
         nc=classes.nc,
         names=classes.names,
         kpt_shape=classes.kpt_shape,
-        faults=[*(document.faults if document else ()), *classes.faults, *unlabelled_files(split, root)],
+        channels=classes.channels,
+        faults=[*(document.faults if document else ()), *classes.faults, *unlabelled],
         files_only=True,
         storage=listing.storage,
     )
 
 
-def _declared_task(document: DataYaml, classes: Classes) -> Task | None:
-    declared = document.data.get("task")
-    named: Task | None = next((task for task in TASKS if task == declared), None)
-    return named or ("pose" if classes.kpt_shape != (0, 0) else None)
-
-
-def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
-    """DatasetError where `wanted` names a split that does not exist."""
-    for name in wanted or ():
-        if name not in known:
-            has = ", ".join(dict.fromkeys(known)) if any(known) else "none"
-            raise DatasetError(f"{shown(data)} has no split {name!r}; its splits: {has}")
+def _declared_task(document: DataYaml | None, classes: Classes, wanted: TaskChoice) -> Task | None:
+    """`task:` of a data.yaml, or what its keys imply."""
+    return declared_task(document, wanted) or ("pose" if classes.kpt_shape != (0, 0) else None)

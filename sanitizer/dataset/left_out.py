@@ -49,7 +49,12 @@ def named(tables: ChunkTables, chunk: Chunk, left_out: LeftOut) -> ChunkTables:
     """Turn the tables of `without(chunk, left_out)` into those of `chunk`: each file left out gets a fault."""
     images = sorted(i for i in left_out.images if chunk.images[i] is not None)
     labels = sorted(i for i in left_out.labels if chunk.labels[i] is not None)
-    return ChunkTables(chunk, _with_labels(tables.labels, labels), _with_images(tables.images, images))
+    return replace(
+        tables,
+        chunk=chunk,
+        labels=_with_labels(tables.labels, labels),
+        images=_with_images(tables.images, images),
+    )
 
 
 def _with_images(table: ImageTable, images: list[int]) -> ImageTable:

@@ -18,6 +18,35 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Ultralytics' IMG_FORMATS; compared in lower case."""
 
+FOREIGN_IMAGES = frozenset(
+    (
+        "arw",
+        "cr2",
+        "gif",
+        "hdr",
+        "ico",
+        "jfif",
+        "jpe",
+        "jxl",
+        "nef",
+        "pbm",
+        "pfm",
+        "pgm",
+        "ppm",
+        "psd",
+        "svg",
+        "tga",
+    )
+)
+"""Extensions of pictures that Ultralytics never opens; compared in lower case."""
+
+ARCHIVES = frozenset(("7z", "gz", "rar", "tar", "tgz", "zip"))
+"""Extensions of archives, in lower case."""
+
+_NOTABLE = FOREIGN_IMAGES | ARCHIVES | {"xml", "json"}
+MAX_NOTABLE = 10_000
+"""The most such names that are kept of one folder."""
+
 MAX_LINKED_FOLDERS = 1000
 """Folders reached through symbolic links in one walk: links that lead to each other would multiply without end."""
 
@@ -73,8 +102,11 @@ class ListedFolder:
         misspelt_labels: Names that end in .TXT, .Txt, …, which training does not find.
         caches: Names that end in `.cache`.
         others: Number of other files.
+        notable: Names of some of those, at most MAX_NOTABLE: pictures that training never opens, archives, .xml, .json.
         subfolders: Names of folders, hidden ones left out; links to folders are among them.
         links: Those of them that are symbolic links.
+        hidden_images: Names with an image file extension that begin with a dot.
+        hidden_folders: Names of folders that begin with a dot.
         error: Why the folder cannot be listed, or None.
     """
 
@@ -84,8 +116,11 @@ class ListedFolder:
     misspelt_labels: list[str] = field(default_factory=list)
     caches: list[str] = field(default_factory=list)
     others: int = 0
+    notable: list[str] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
+    hidden_images: list[str] = field(default_factory=list)
+    hidden_folders: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -134,18 +169,23 @@ def _add_subfolder(folder: ListedFolder, name: str) -> None:
         folder.subfolders.append(name)
         if os.path.islink(f"{folder.path}/{name}"):
             folder.links.add(name)
+    else:
+        folder.hidden_folders.append(name)
 
 
 def _sort_out(
     folder: ListedFolder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir
 ) -> None:
     """Sort names into images, misspelt labels, caches and others."""
-    add_image, extensions, subfolders = folder.images.append, IMAGE_EXTENSIONS, set(folder.subfolders)
+    add_image, extensions = folder.images.append, IMAGE_EXTENSIONS
+    subfolders = {*folder.subfolders, *folder.hidden_folders}
     for name in names:
         stem, dot, extension = name.rpartition(".")
         if dot and extension.lower() in extensions:
             if stem and name[0] != ".":
                 add_image(name)
+            else:
+                folder.hidden_images.append(name)
         elif dot and extension == "cache":
             folder.caches.append(name)
         elif dot and extension.lower() == "txt":
@@ -154,7 +194,9 @@ def _sort_out(
         elif name not in subfolders:
             if not is_folder(f"{folder.path}/{name}"):
                 folder.others += 1
-            elif name[0] != ".":
+                if extension.lower() in _NOTABLE and name[0] != "." and len(folder.notable) < MAX_NOTABLE:
+                    folder.notable.append(name)
+            else:
                 _add_subfolder(folder, name)
 
 
@@ -171,7 +213,9 @@ def _list_remote(storage: Storage, path: str) -> ListedFolder:
         folder.error = error.strerror or type(error).__name__
         return folder
     folder.labels = {name for name in names if name.endswith(".txt")}
-    folder.subfolders = [name for full in folders if (name := full[len(path) + 1 :])[0] != "."]
+    for full in folders:
+        name = full[len(path) + 1 :]
+        (folder.hidden_folders if name[0] == "." else folder.subfolders).append(name)
     _sort_out(folder, names, folders.__contains__)
     return folder
 
@@ -215,6 +259,23 @@ class Listing:
         self._folders: dict[str, ListedFolder] = {}
         self.unfollowed: set[str] = set()
         """Roots of walks that met more than MAX_LINKED_FOLDERS linked folders."""
+
+    def __reduce__(self) -> tuple[type[Listing], tuple[Storage]]:
+        """A copy in another process lists anew."""
+        return Listing, (self.storage,)
+
+    def kept_small(self, most_names: int) -> Listing:
+        """A listing that knows the small folders of this one, of `most_names` names in all, and lists others anew."""
+        kept = Listing(self.storage)
+        for path, folder in self._folders.items():
+            if folder.n_names <= most_names:
+                most_names -= folder.n_names
+                kept._folders[path] = folder
+        return kept
+
+    def knows(self, path: str) -> bool:
+        """Whether the folder was listed already."""
+        return path in self._folders
 
     def folder(self, path: str) -> ListedFolder:
         """The folder's names; empty, with `error` set, where it cannot be listed.

@@ -11,11 +11,14 @@ import numpy as np
 
 from sanitizer.dataset.tables import Chunk, DatasetFault, Task, TaskSpec
 from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from sanitizer.dataset.places.search import Search
 
 
 class DatasetError(Exception):
@@ -35,9 +38,13 @@ class Split:
         offsets: int64 (N + 1,) where each name starts in `names`.
         has_image: bool (N,) False for a label without image, which is judged by itself.
         has_label: bool (N,) False where no label file exists.
-        odd_labels: Label names by pair number, where a label is not named after its image (possible in archives).
+        odd_labels: Label names by pair number, where a label is not named after its image (possible in archives, and
+            with masks of another format).
         states: int64 (N, 4) size in bytes and stamp of image and label as a storage's listing has them, -1 where
             there is no such file or the listing has no such value; None on a disk, where each file is looked at.
+        label_suffix: What a label's name has in place of the image's file extension; masks end in .png.
+        dir_classes: Class id of each image folder in a classification set, as training numbers it: from the number of
+            classes on where training has no such class. None for other tasks.
     """
 
     name: str
@@ -50,6 +57,8 @@ class Split:
     has_label: NDArray[np.bool_]
     odd_labels: Mapping[int, str] = field(default_factory=dict)
     states: NDArray[np.int64] | None = None
+    label_suffix: str = ".txt"
+    dir_classes: Sequence[int] | None = None
 
     @classmethod
     def build(
@@ -137,7 +146,12 @@ class Split:
             self.has_label[index],
             {n: self.odd_labels[i] for n, i in enumerate(pairs) if i in self.odd_labels},
         )
-        return taken if self.states is None else replace(taken, states=self.states[index])
+        return replace(
+            taken,
+            states=None if self.states is None else self.states[index],
+            label_suffix=self.label_suffix,
+            dir_classes=self.dir_classes,
+        )
 
     def part(self, start: int, stop: int) -> Split:
         """A split of pairs start to stop alone."""
@@ -168,7 +182,7 @@ class Split:
             usual = replace(self, odd_labels={}).label_names(start, stop)
             return [self.odd_labels.get(start + i, name) for i, name in enumerate(usual)]
         return [
-            f"{name[: name.rfind('.')]}.txt" if is_image else name
+            f"{name[: name.rfind('.')]}{self.label_suffix}" if is_image else name
             for name, is_image in zip(
                 self.file_names(start, stop), self.has_image[start:stop].tolist(), strict=True
             )
@@ -187,7 +201,11 @@ class Split:
             f"{self.label_dirs[d]}/{name}" if exists else None
             for d, name, exists in zip(folders, label_names, self.has_label[pairs].tolist(), strict=True)
         ]
-        return Chunk(self.name, images, labels, None if self.states is None else self.states[pairs])
+        states = None if self.states is None else self.states[pairs]
+        classes = None
+        if self.dir_classes is not None:
+            classes = np.array(self.dir_classes, np.int32)[self.dir_index[pairs]]
+        return Chunk(self.name, images, labels, states, classes)
 
 
 PAIRS_PER_CHUNK = {"none": 4096, "header": 2048, "decode": 64}
@@ -207,6 +225,7 @@ class Pack:
         split: Number of the dataset's split that its pairs belong to.
         only: Read only the pairs whose own folders name this split; None reads all pairs.
         size_bytes: Of the file.
+        images_beside: Records of an NDJSON need no url, as its `path` names the folder of the images.
     """
 
     path: str
@@ -214,6 +233,7 @@ class Pack:
     split: int
     only: str | None
     size_bytes: int
+    images_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +245,18 @@ class Dataset:
         data: The path as the user gave it, for the report.
         yaml_path: Absolute path of the data.yaml, or None.
         splits: In the order train, val, test, others; a folder named by two splits is in both.
-        declared_task: `task:` of the data.yaml, or what kpt_shape implies; None where the labels decide.
-        nc, names, kpt_shape: As `TaskSpec` has them.
+        declared_task: `task:` of the data.yaml, or what its folders and other keys imply; None where the labels decide.
+        nc, names, kpt_shape, channels: As `TaskSpec` has them.
         faults: What is wrong with the dataset as a whole (rules D001–D008, D011 and misnamed labels).
         files_only: Single files were given (hook): rules over the whole dataset do not apply.
         packs: Packed files, in the order of their splits. Such splits have no other pairs.
         notes: Sentences on what cannot be checked in packed files.
         storage: Where all paths are.
         unread: Number of packed files that a remote storage could not read, and that are left out.
+        label_mapping: As `TaskSpec` has it.
+        single_cls: Training takes every class for one (`single_cls=True`), so that no class id is too large.
+        n_repeats: Split name to the pairs that `without_repeats` took out of it.
+        search: How loose files were found, to explain what is missing; None of files given one by one.
     """
 
     root: str
@@ -243,12 +267,17 @@ class Dataset:
     nc: int | None
     names: Mapping[int, str]
     kpt_shape: tuple[int, int] = (0, 0)
+    channels: int = 3
     faults: Sequence[DatasetFault] = field(default_factory=tuple)
     files_only: bool = False
     packs: Sequence[Pack] = ()
     notes: Sequence[str] = ()
     storage: Storage = LOCAL
     unread: int = 0
+    label_mapping: Mapping[int, int] = field(default_factory=dict)
+    single_cls: bool = False
+    n_repeats: Mapping[str, int] = field(default_factory=dict)
+    search: Search | None = None
 
     def __len__(self) -> int:
         """Number of pairs; an estimate for packed files."""
@@ -268,7 +297,15 @@ class Dataset:
 
     def task_spec(self, task: Task) -> TaskSpec:
         """The assumptions that training under `task` makes of every row."""
-        return TaskSpec(task, self.nc, self.names, self.kpt_shape)
+        return TaskSpec(
+            task,
+            None if self.single_cls else self.nc,
+            self.names,
+            self.kpt_shape,
+            label_mapping=self.label_mapping,
+            channels=self.channels,
+            single_cls=self.single_cls,
+        )
 
     def relative(self, path: str | None) -> str | None:
         """POSIX path relative to the root; paths outside it keep their `..` steps."""
@@ -285,7 +322,17 @@ class Dataset:
             new = [i for i, key in enumerate(keys) if key not in seen]
             seen.update(keys)
             splits.append(split if len(new) == len(split) else split.take(new))
-        return replace(self, splits=tuple(splits))
+        lost = {old.name: len(old) - len(new) for old, new in zip(self.splits, splits, strict=True)}
+        repeats = {name: self.n_repeats.get(name, 0) + n for name, n in lost.items()}
+        return replace(self, splits=tuple(splits), n_repeats=repeats)
+
+
+def refuse_unknown_splits(wanted: Sequence[str] | None, known: Sequence[str], data: str) -> None:
+    """DatasetError where `wanted` names a split that does not exist."""
+    for name in wanted or ():
+        if name not in known:
+            has = ", ".join(dict.fromkeys(known)) if any(known) else "none"
+            raise DatasetError(f"{shown(data)} has no split {name!r}; its splits: {has}")
 
 
 def with_states(split: Split, storage: Storage) -> Split:

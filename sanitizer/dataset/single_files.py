@@ -16,12 +16,13 @@ from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.dataset.tables import DatasetFault
 
 _USUAL_EXTENSIONS = ("jpg", "png", "jpeg", "JPG", "PNG", "JPEG")
 _MAX_LEVELS = 10
+_MAX_SEARCHED_FOLDERS = 500
 _OTHER_YAML = frozenset(("sanitize.yaml", "sanitize.yml"))
 
 
@@ -138,3 +139,30 @@ def _mentions_classes(path: str, storage: Storage) -> bool:
         raise_if_unreachable(storage, path, error)
         return False
     return b"names" in head or b"nc" in head
+
+
+def find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
+    """The data.yaml files of a folder, or else of its subfolders other than images and labels."""
+    found = data_yamls_in(folder, storage)
+    if found:
+        return found
+    for searched, (path, folders) in enumerate(_walk(folder, storage)):
+        folders[:] = sorted(f for f in folders if f[0] != "." and f not in ("images", "labels"))
+        if searched > _MAX_SEARCHED_FOLDERS:
+            break
+        if path != folder:
+            found.extend(d for d in data_yamls_in(path, storage) if "train" in d.data or "val" in d.data)
+    return found
+
+
+def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of its subfolders), from the top. The caller may remove names, so that they are not walked."""
+    if not storage.remote:
+        yield from ((path, folders) for path, folders, _ in os.walk(folder))
+        return
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        folders = [entry.name for entry in storage.list(path) if entry.is_folder]
+        yield path, folders
+        waiting += [f"{path}/{name}" for name in reversed(folders)]

@@ -1,4 +1,7 @@
-"""What is wrong with the paths of splits in a data.yaml, in sentences (D001, D002, D004, D005)."""
+"""What is wrong with the paths of splits in a data.yaml, and what training would run or fetch in place of them.
+
+D001, D002, D004 and D005. Nothing is run here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
-from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import DatasetFault
 
 _STOPS = "training stops here"
+_ERROR = "RuntimeError: Dataset … error …"
+_LOADING_FAILS = "FileNotFoundError: … Error loading data from"
 
 
 def split_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
@@ -47,14 +52,24 @@ def _value_faults(document: DataYaml, split: ResolvedSplit) -> Iterator[DatasetF
             yield _url_fault(document, name, value)
         else:
             detail = f"`{name}:` lists a {type(value).__name__}, not a path; {_STOPS}"
-            yield _fault(document, "D001", detail, "List paths only.", Severity.ERROR, line, name)
+            stops_with = f"{_ERROR} unsupported operand type(s) for /"
+            yield _fault(document, "D001", detail, "List paths only.", Severity.ERROR, line, name, stops_with)
     for i, lost in enumerate(split.lost):
         # A guessed folder stands for the whole split, so only the first lost path names it.
         guess = split.guess if i == 0 or split.guessed_path is None else None
         yield _lost_fault(document, split, lost, guess)
     if split.n_more_lost:
         detail = f"`{name}:` lists {split.n_more_lost:,} more paths that do not exist; {_STOPS}"
-        yield _fault(document, "D002", detail, "Correct the list.", Severity.ERROR, split.line, name)
+        yield _fault(
+            document,
+            "D002",
+            detail,
+            "Correct the list.",
+            Severity.ERROR,
+            split.line,
+            name,
+            not_found(document, name),
+        )
 
 
 def _lost_fault(
@@ -71,7 +86,16 @@ def _lost_fault(
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
     severity = Severity.ERROR if is_needed else Severity.WARNING
-    return _fault(document, "D002", detail, advice, severity, lost.line, name)
+    return _fault(document, "D002", detail, advice, severity, lost.line, name, not_found(document, name))
+
+
+def not_found(document: DataYaml, name: str) -> str | None:
+    """The exception for a path of a split that does not exist; None where training goes on, or fetches the data."""
+    if name == "train":
+        return _LOADING_FAILS
+    if name == "val" and not document.data.get("download"):
+        return f"{_ERROR} images not found, missing path"
+    return None
 
 
 def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
@@ -83,7 +107,13 @@ def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
         detail += _guess_words(guess, name)
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
-    return _fault(document, "D002", detail, advice, Severity.ERROR, split.line or 1, name)
+    if not split.has_key:
+        stops_with = f"{_ERROR} '{name}:' key missing"
+    elif name == "train":
+        stops_with = _LOADING_FAILS
+    else:
+        stops_with = f"{_ERROR} 'val:' images not found"
+    return _fault(document, "D002", detail, advice, Severity.ERROR, split.line or 1, name, stops_with)
 
 
 def _guess_words(guess: Guess, name: str) -> str:
@@ -119,7 +149,10 @@ def _base_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault
             )
             severity = Severity.WARNING
         advice = "Leave `path:` out: then paths are taken from the folder of the yaml."
-        yield _fault(document, "D002", detail, advice, severity, document.line("path"))
+        stops = filter(None, (not_found(document, name) for name in ("val", "train") if name in names))
+        yield _fault(
+            document, "D002", detail, advice, severity, document.line("path"), stops_with=next(stops, None)
+        )
 
 
 def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
@@ -148,7 +181,8 @@ def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFa
 def _url_fault(document: DataYaml, key: str, value: str) -> DatasetFault:
     detail = f"`{key}: {shown(value)}` is a URL: training does not fetch it, takes it for a folder and stops"
     advice = f"Download it yourself, look at it, then write the folder's path under `{key}:`."
-    return _fault(document, "D004", detail, advice, Severity.ERROR, document.line(key))
+    stops_with = not_found(document, "val" if key == "path" else key)
+    return _fault(document, "D004", detail, advice, Severity.ERROR, document.line(key), stops_with=stops_with)
 
 
 def _fault(
@@ -159,5 +193,49 @@ def _fault(
     severity: Severity | None,
     line: int | None,
     split: str | None = None,
+    stops_with: str | None = None,
 ) -> DatasetFault:
-    return dataset_fault(rule, detail, advice, severity, file=document.path, line=line, split=split)
+    late = stops_with == _LOADING_FAILS
+    return dataset_fault(
+        rule, detail, advice, severity, file=document.path, line=line, split=split,
+        stops_with=stops_with, stops_at=RunStage.TRAIN if late else RunStage.DATA_YAML,
+    )  # fmt: skip
+
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
+
+
+def check_download(document: DataYaml, val_missing: bool) -> Iterator[DatasetFault]:
+    """At most one fault: `download:` is not empty. `val_missing`: training would use it on this machine now."""
+    value = document.data.get("download")
+    if not value:
+        return
+    when = (
+        "the val images are missing, so training would"
+        if val_missing
+        else "if the val images were missing, training would"
+    )
+    line = document.line("download")
+    if not isinstance(value, str):
+        detail = f"`download:` is a {type(value).__name__}, not text: {when} stop here"
+        yield dataset_fault(
+            "D004", detail, "Remove `download:`.", Severity.ERROR, file=document.path, line=line
+        )
+        return
+    first = shown(value.strip().splitlines()[0] if value.strip() else "")
+    first = first if len(first) <= 80 else f"{first[:80]}…"
+    bare = value.lower().partition("?")[0]
+    advice = "Remove `download:` and fetch the images yourself."
+    if value.lower().startswith("http") and bare.endswith(_ARCHIVES):
+        detail = f"`download: {first}`: {when} fetch and unpack this archive"
+        yield dataset_fault("D004", detail, advice, Severity.WARNING, file=document.path, line=line)
+        return
+    if value.lower().startswith("http") and len(value.split()) == 1:
+        detail = f"`download: {first}` is a URL but not of an archive: {when} try to run it as Python code"
+        yield dataset_fault("D004", detail, advice, Severity.WARNING, file=document.path, line=line)
+        return
+    kind = "run the command" if value.startswith("bash ") else "run this Python code with exec():"
+    detail = f"`download:` carries code: {when} {kind} `{first}`"
+    yield dataset_fault(
+        "D004", detail, f"{advice} Read the code first.", Severity.ERROR, file=document.path, line=line
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
@@ -17,7 +17,7 @@ from sanitizer.dataset.listing import (
     is_image_name,
     label_folder,
 )
-from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
@@ -88,7 +88,12 @@ class Gatherer:
                 detail = (
                     f"`{split.name}:` leads to {self._show(path)}, which is neither a folder nor a text list"
                 )
-                self._fault(split, f"{detail}; training stops here", "Name the folder that holds the images.")
+                self._fault(
+                    split,
+                    f"{detail}; training stops here",
+                    "Name the folder that holds the images.",
+                    stops_with=_loading_fails(split),
+                )
         if len(dict.fromkeys(split.paths)) < len(split.paths):
             detail = f"`{split.name}:` names the same path twice; training sees its images twice"
             self._fault(split, detail, "Name it once.", Severity.WARNING)
@@ -119,7 +124,9 @@ class Gatherer:
             detail = f"{self._show(path)} holds no image ({inside}, {counted(len(top.subfolders), 'folder')})"
             advice = "Name the folder that holds the images; training knows .jpg, .png, .bmp, .webp, .tif and more."
             stops = "training" if split.name in ("train", "val") else "evaluation on it"
-            self._fault(split, f"{detail}; {stops} stops here", advice)
+            # Another folder or list of the split may hold images.
+            stops_with = _loading_fails(split) if len(set(split.paths)) == 1 else None
+            self._fault(split, f"{detail}; {stops} stops here", advice, stops_with=stops_with)
 
     def _check_link(self, split: SplitSources, path: str) -> None:
         target = self.listing.storage.realpath(path)
@@ -137,11 +144,17 @@ class Gatherer:
             collector.add(folder, label_dir, names)
         if found.error is not None:
             self._list_fault(
-                split, path, f"{found.error}; training stops here", "Write one image path a line, UTF-8."
+                split,
+                path,
+                f"{found.error}; training stops here",
+                "Write one image path a line, UTF-8.",
+                stops_with=_loading_fails(split),
             )
         elif not found.groups:
             advice = "Write one image path a line."
-            self._list_fault(split, path, "names no image; training stops here", advice, 1)
+            stops_with = _loading_fails(split) if len(set(split.paths)) == 1 else None
+            detail = "names no image; training stops here"
+            self._list_fault(split, path, detail, advice, 1, stops_with=stops_with)
         if self.for_training and found.groups:
             self._check_lines(split, path, found)
         outside = [key for key in found.groups if not is_inside(key[0], self.root)]
@@ -158,7 +171,8 @@ class Gatherer:
         if found.first and "/" not in found.first and len(set(split.paths)) == 1:
             detail = f"begins with {shown(found.first[:80])}, a name without a folder; training stops here"
             advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
-            self._list_fault(split, path, detail, advice)
+            stops_with = "ValueError: … has an empty name" if _loading_fails(split) else None
+            self._list_fault(split, path, detail, advice, stops_with=stops_with)
         here = shown(os.getcwd())
         cases: dict[LineKind, tuple[str, str]] = {
             "not an image": (
@@ -188,23 +202,38 @@ class Gatherer:
         advice: str,
         line: int | None = None,
         severity: Severity = Severity.ERROR,
+        stops_with: str | None = None,
     ) -> None:
         sentence = f"the list {self._show(path)} {detail}"
+        place: dict[str, Any] = {"file": path, "line": line, "split": split.name}
         self.faults.append(
-            dataset_fault("D002", sentence, advice, severity, file=path, line=line, split=split.name)
+            dataset_fault("D002", sentence, advice, severity, **place, **_stop(split, stops_with))
         )
 
     def _fault(
-        self, split: SplitSources, detail: str, advice: str, severity: Severity = Severity.ERROR
+        self,
+        split: SplitSources,
+        detail: str,
+        advice: str,
+        severity: Severity = Severity.ERROR,
+        stops_with: str | None = None,
     ) -> None:
+        place: dict[str, Any] = {"file": self.yaml_path, "line": split.line, "split": split.name}
         self.faults.append(
-            dataset_fault(
-                "D002", detail, advice, severity, file=self.yaml_path, line=split.line, split=split.name
-            )
+            dataset_fault("D002", detail, advice, severity, **place, **_stop(split, stops_with))
         )
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)
+
+
+def _stop(split: SplitSources, stops_with: str | None) -> dict[str, Any]:
+    return {"stops_with": stops_with, "stops_at": RunStage.VAL if split.name == "val" else RunStage.TRAIN}
+
+
+def _loading_fails(split: SplitSources) -> str | None:
+    """The exception where a source of a split cannot be read, if training reads that split."""
+    return "FileNotFoundError: … Error loading data from" if split.name in ("train", "val") else None
 
 
 def shared_images(splits: Sequence[SplitImages], root: str, yaml_path: str | None) -> list[DatasetFault]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
+from sanitizer.dataset.places.lost_paths import Slip, find_archive, find_slip
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.paths import is_inside
 
@@ -32,6 +33,8 @@ FOLDER_NAMES = {
 
 MAX_PATHS = 5000
 """The most paths of one split that are looked for; each is looked for in several folders."""
+MAX_SLIPS = 5
+"""The most lost paths of a split for which something like them is looked for."""
 MAX_LOST = 100
 """The most lost paths of a split that are named one by one."""
 
@@ -68,11 +71,13 @@ class LostPath:
         value: The path as written.
         line: 1-based line, or None.
         looked_for: The absolute paths that do not exist.
+        slip: What it was probably meant to be, or None.
     """
 
     value: str
     line: int | None
     looked_for: Sequence[str]
+    slip: Slip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +136,20 @@ class SplitPaths:
         root: Absolute folder of the dataset, links resolved.
         bases: Folders that relative paths may be relative to.
         training_bases: Folders that training takes relative paths from.
+        declared: `path:` of the data.yaml, or None.
         resolved: Every split that was looked for.
     """
 
     root: str
     bases: list[str]
     training_bases: list[str]
+    declared: str | None = None
     resolved: list[ResolvedSplit] = field(default_factory=list)
+
+    @property
+    def declared_absolute(self) -> bool:
+        """Whether `path:` is absolute."""
+        return self.declared is not None and os.path.isabs(self.declared)
 
     @property
     def splits(self) -> list[SplitSources]:
@@ -180,7 +192,7 @@ class _Resolver:
         self.listing = listing
         self.storage = listing.storage
         bases, training_bases = _bases(document, listing.storage)
-        self.result = SplitPaths("", bases, training_bases)
+        self.result = SplitPaths("", bases, training_bases, declared_path(document))
         self.result.root = self._root(0)
         self.root_is_settled = False
 
@@ -201,12 +213,21 @@ class _Resolver:
             elif found := self._find(value, step_up=not is_list):
                 split.found.append(found)
             elif len(split.lost) < MAX_LOST:
-                split.lost.append(LostPath(value, line, self._looked_for(value)))
+                slip = self._slip(name, value) if len(split.lost) < MAX_SLIPS else None
+                split.lost.append(LostPath(value, line, self._looked_for(value), slip))
             else:
                 split.n_more_lost += 1
         if split.lost and not split.found:
             self._guess(split)
         self._add(split)
+
+    def _slip(self, name: str, value: str) -> Slip | None:
+        bases = [*self.result.bases, os.path.dirname(self.document.path)]
+        slip = find_slip(value, bases, self.listing, FOLDER_NAMES.values())
+        if slip is None and not self._likely_folders(name).folders:
+            archive = find_archive(value, name, bases, self.listing)
+            return Slip("archive", archive, 0) if archive is not None else None
+        return slip
 
     def look_for_missing(self, name: str, has_key: bool) -> None:
         """Look for the folder of a split that training needs and the data.yaml does not name."""
@@ -244,12 +265,20 @@ class _Resolver:
     def _guess(self, split: ResolvedSplit) -> None:
         """Find the folders that are named like the split; scan the folder if there is only one."""
         split.guess = self._likely_folders(split.name)
+        slip = split.lost[0].slip if len(split.lost) == 1 else None
+        taken = {path for each in self.result.resolved for path in each.paths}
+        if split.guess.relative is None and slip is not None and slip.count and slip.path not in taken:
+            split.guess = Guess([(os.path.relpath(slip.path, self._base_above(slip.path)), slip.count)])
         relative = split.guess.relative
         if relative is None:
             return
         paths = (find_from(base, relative, self.storage) for base in self.result.bases)
-        split.guessed_path = next((path for path in paths if self.storage.isdir(path)), None)
+        split.guessed_path = next((path for path in paths if self.storage.exists(path)), None)
         self.root_is_settled |= split.guessed_path is not None
+
+    def _base_above(self, path: str) -> str:
+        bases = self.result.bases
+        return next((base for base in bases if is_inside(path, base)), os.path.dirname(self.document.path))
 
     def _likely_folders(self, name: str) -> Guess:
         """Folders that are named like the split, hold images and belong to no split before it."""

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sanitizer.dataset.tasks.mask_table import MaskTable
     from sanitizer.findings.finding import About, FindingKind, Severity
 
-Task = Literal["detect", "segment", "pose", "obb"]
-TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+Task = Literal["detect", "segment", "semantic", "classify", "pose", "obb"]
+TASKS: tuple[Task, ...] = ("detect", "segment", "semantic", "classify", "pose", "obb")
+LABEL_TASKS: tuple[Task, ...] = ("detect", "segment", "pose", "obb")
+"""Tasks whose objects are rows of label files. classify has a folder for each class, and semantic has masks."""
 
 
 class RowKind(IntEnum):
@@ -88,10 +91,13 @@ class TaskSpec:
     """What training assumes of every row.
 
     Attributes:
-        task: One of detect, segment, pose, obb.
+        task: One of `TASKS`.
         nc: Number of classes, or None where the data.yaml does not say (then no class check).
         names: Class id to name.
         kpt_shape: (number of keypoints, 2 or 3), or (0, 0).
+        label_mapping: Id in a mask to the class id that training makes of it (semantic); ids not named stay.
+        channels: Channels that the model takes, `channels:` of the data.yaml.
+        single_cls: Training takes every class for one; `nc` is None then, as any id will do.
         max_label_bytes: The largest label file that is read.
         max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
@@ -100,6 +106,9 @@ class TaskSpec:
     nc: int | None
     names: Mapping[int, str] = field(default_factory=dict)
     kpt_shape: tuple[int, int] = (0, 0)
+    label_mapping: Mapping[int, int] = field(default_factory=dict)
+    channels: int = 3
+    single_cls: bool = False
     max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 
@@ -133,6 +142,20 @@ class Fault:
     n_more: int | None = None
 
 
+class RunStage(IntEnum):
+    """Where in a training run something stops it, in the order of the run."""
+
+    DATA_YAML = 0
+    MODEL = 1
+    TRAIN = 2
+    """While the train split is listed and checked."""
+    AUGMENT = 3
+    """While the augmentation of the train split is set up."""
+    VAL = 4
+    BATCH = 5
+    """While pictures are read and augmented."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetFault:
     """A fault of the dataset as a whole. It may name any file, so its paths are absolute.
@@ -144,8 +167,12 @@ class DatasetFault:
         label: Absolute path of the faulty label file, or None.
         split: Split name or None.
         line, column: 1-based, or None.
+        class_id: The class that it is about, or None.
         values: What the message template may name; `value` and `threshold` also fill those report columns.
         suggestion, severity, kind: As in `Fault`.
+        stops_with: The exception with which training stops because of it, in a sentence; None where it goes on.
+        stops_task: The only task that stops; None for any.
+        stops_at: Where training stops.
     """
 
     rule: str
@@ -159,6 +186,10 @@ class DatasetFault:
     suggestion: str | None = None
     severity: Severity | None = None
     kind: FindingKind | None = None
+    class_id: int | None = None
+    stops_with: str | None = None
+    stops_task: Task | None = None
+    stops_at: RunStage = RunStage.DATA_YAML
 
 
 def dataset_fault(
@@ -245,6 +276,8 @@ class ImageTable:
         format: uint8 (F,) index into `IMAGE_FORMATS`, by content and not by name.
         channels: uint8 (F,) 1 gray or palette, 2 gray+alpha, 3 RGB, 4 RGBA or CMYK; 0 unknown.
         bit_depth: uint8 (F,) bits a channel; 0 unknown.
+        pages: uint8 (F,) pages of a gray TIFF that all have one size, so that training may stack them as channels; 1
+            for any other image; 0 where OpenCV, with which training reads pixels, lacks the compression.
         size_bytes: int64 (F,) -1 where there is no file.
         digest: uint64 (F,) hash of size and of the first block read: equal files, equal digest; candidates for
             D009, to be confirmed by reading both files. 0 where not read.
@@ -263,6 +296,7 @@ class ImageTable:
     format: NDArray[np.uint8]
     channels: NDArray[np.uint8]
     bit_depth: NDArray[np.uint8]
+    pages: NDArray[np.uint8]
     size_bytes: NDArray[np.int64]
     digest: NDArray[np.uint64]
     status: NDArray[np.uint8]
@@ -288,14 +322,17 @@ class Chunk:
     Attributes:
         split: Split name (train, val, test, …), or "" for files given one by one.
         images: Absolute image paths; None for a label without image.
-        labels: Absolute label paths; None where an image has no label file.
+        labels: Absolute label paths, of masks in a semantic set; None where an image has none.
         states: As `Split.states` has them for these pairs.
+        classes: int32 (F,) class of each image by its folder, as `Split.dir_classes` has it; None for other tasks than
+            classification.
     """
 
     split: str
     images: Sequence[str | None]
     labels: Sequence[str | None]
     states: NDArray[np.int64] | None = None
+    classes: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -303,8 +340,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkTables:
-    """Everything read from one chunk. Rules of scope `row` and `file` work on this."""
+    """Everything read from one chunk. Rules of scope `row` and `file` work on this. `masks` is None but for the task
+    semantic, whose label table has no row."""
 
     chunk: Chunk
     labels: LabelTable
     images: ImageTable
+    masks: MaskTable | None = None

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis import exports, leaks, numbers, places, yaml_slips
+from sanitizer.diagnosis import downloads, exports, leaks, numbers, places, row_kinds, yaml_slips
 from sanitizer.diagnosis.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 FAMILIES: tuple[Callable[[Evidence], Iterable[Hypothesis]], ...] = (
     yaml_slips.hypotheses,
+    downloads.hypotheses,
     places.hypotheses,
     numbers.hypotheses,
+    row_kinds.hypotheses,
     exports.hypotheses,
     leaks.hypotheses,
 )

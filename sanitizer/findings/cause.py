@@ -62,10 +62,12 @@ class Hypothesis:
     Attributes:
         cause: What will be said of it.
         claims: Whether a finding comes of it.
+        advises: Whether its way out is the advice of these findings too, in place of their own.
     """
 
     cause: Cause
     claims: Callable[[Finding], bool]
+    advises: bool = False
 
 
 class CauseCounter:
@@ -94,6 +96,8 @@ class CauseCounter:
     def _count(self, i: int, finding: Finding) -> None:
         cause = self._hypotheses[i].cause
         finding.cause, finding.fix = cause.id, cause.fix
+        if self._hypotheses[i].advises:
+            finding.suggestion = cause.way_out
         self._explains[i] += 1
         file = finding.file or ""
         if file != self._last_file[i]:

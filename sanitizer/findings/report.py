@@ -30,7 +30,9 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
-    """One split in numbers. `background` counts images that training keeps but reads as having no object."""
+    """One split in numbers. `background` counts images that training keeps but reads as having no object, `classes` the
+    folders with images in a classification set.
+    """
 
     split: str
     images: int
@@ -39,6 +41,7 @@ class SplitCounts:
     dropped: int
     background: int
     rewritten: int
+    classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,29 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """Whether training on the dataset would start.
+
+    Attributes:
+        starts: None where nothing can be said: single files, a folder without data.yaml, a part of the dataset.
+        stops_with: The exception in a sentence, None where it starts. … stands for parts that are left out.
+        as_: The version of Ultralytics that this is about, as in "Ultralytics 8.4.190".
+        because: Codes of the rules whose findings name the cause.
+    """
+
+    starts: bool | None
+    stops_with: str | None
+    as_: str
+    because: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON report has it."""
+        return {
+            "starts": self.starts, "stops_with": self.stops_with, "as": self.as_, "because": list(self.because)
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `scan` returns.
 
@@ -88,6 +114,7 @@ class Report:
         unread: Files that a remote storage did not hand over, so that the report is not whole.
         probe: What a gradient probe measured, as `sanitizer.probe.tables.probe_record` makes it, or None.
         preflight: The verdict on a run, as `sanitizer.preflight.checklist.preflight_record` makes it, or None.
+        training: Whether training would start; None in reports of older versions.
     """
 
     data: str
@@ -106,6 +133,12 @@ class Report:
     unread: int = 0
     probe: Mapping[str, Any] | None = None
     preflight: Mapping[str, Any] | None = None
+    training: Training | None = None
+
+    @property
+    def would_stop(self) -> bool:
+        """Whether training would not start."""
+        return self.training is not None and self.training.starts is False
 
     def count(self, at_least: Severity = Severity.INFO) -> int:
         """Number of findings of that severity or worse."""
@@ -137,6 +170,7 @@ class Report:
             "data": self.data,
             "root": self.root,
             "task": self.task,
+            **({} if self.training is None else {"training": self.training.to_dict()}),
             "summary": summary,
             "notes": list(self.notes),
             "names": self.names,
@@ -155,8 +189,16 @@ class Report:
 
         `line`, `column` and `class_id` are Int64; a number that this cannot hold is missing. Bytes of a file name that
         are no UTF-8 are escaped, as in all reports.
+
+        Raises:
+            ImportError: pandas is not installed.
         """
-        import pandas as pd
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "Report.to_frame() needs pandas: pip install 'sanitize-yolo[report]'", name="pandas"
+            ) from error
 
         records: list[dict[str, Any]] = [
             {k: encodable(v) if isinstance(v, str) else v for k, v in to_record(f).items()}

@@ -79,6 +79,7 @@ def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
         return _not_opened(error, block)
     with image:
         verdict.width, verdict.height = image.size
+        pages = _pages(image) if image.format == "TIFF" else 1
         try:
             image.verify()
         except BeyondLimitsError as error:
@@ -90,7 +91,7 @@ def _check_image(source: str | BinaryIO, block: bytes) -> Verdict:
         if image.format == "TIFF" and orientation >= 5:
             # Pillow gives the size of a TIFF after rotation; the table holds the size as stored.
             verdict.width, verdict.height = verdict.height, verdict.width
-        verdict.facts = _facts(image, orientation, block)
+        verdict.facts = _facts(image, orientation, block, pages)
         name = str(image.format).lower()
     if min(verdict.width, verdict.height) < MIN_SIDE_PX:
         verdict.dropped = True
@@ -160,7 +161,34 @@ def _orientation(image: PillowImage) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 0
 
 
-def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
+MAX_PAGES = 255
+"""Pages of a TIFF that are looked at; a model takes channels in the tens."""
+_GRAY_MODES = frozenset(("1", "L", "I", "F", "I;16", "I;16B", "I;16L"))
+_NO_DECODER = frozenset((34925, 50000, 50001))
+"""TIFF compressions (LZMA, Zstandard, WebP) that OpenCV's wheels are built without."""
+
+
+def _pages(image: PillowImage) -> int:
+    """`ImageTable.pages` of a TIFF, from the directories of its pages."""
+    if image.tag_v2.get(259) in _NO_DECODER:  # type: ignore[attr-defined]  # Compression
+        return 0
+    if image.mode not in _GRAY_MODES:
+        return 1
+    size, pages = image.size, 1
+    try:
+        while pages < MAX_PAGES:
+            image.seek(pages)
+            if image.size != size or image.mode not in _GRAY_MODES:
+                pages = 1
+                break
+            pages += 1
+    except Exception:  # the last page, or a damaged one: Pillow raises errors of many types
+        pass
+    image.seek(0)
+    return pages
+
+
+def _facts(image: PillowImage, orientation: int, block: bytes, pages: int = 1) -> int:
     name = str(image.format).lower()
     name = "heif" if name == "heic" else name
     number = FORMAT_NUMBER.get(name, FORMAT_NUMBER["other"])
@@ -172,7 +200,7 @@ def _facts(image: PillowImage, orientation: int, block: bytes) -> int:
         samples = image.tag_v2.get(258)  # type: ignore[attr-defined]  # BitsPerSample
         if isinstance(samples, tuple) and samples and all(isinstance(s, int) for s in samples):
             bits = min(max(samples), 63)
-    return pack(orientation, number, channels, bits)
+    return pack(orientation, number, channels, bits, pages)
 
 
 def _check_jpeg_end(source: str | BinaryIO, verdict: Verdict) -> None:
@@ -254,11 +282,22 @@ def thumbnail(source: str | BinaryIO) -> NDArray[np.uint8] | None:
 
 
 def perceptual_hash(gray: PillowImage) -> int:
-    """64-bit hash of an image's low frequencies: copies of a picture differ in few bits (imagehash.phash)."""
-    # Not at the top: this loads SciPy, which takes half a second that only decoding needs.
-    from imagehash import phash
+    """64-bit hash of an image's low frequencies: copies of a picture differ in few bits.
 
-    return int.from_bytes(np.packbits(phash(gray).hash.ravel()).tobytes(), "big")
+    The bits are those of `imagehash.phash`: of the lowest 8 by 8 coefficients of the DCT-II of the 32 by 32 picture,
+    whether each is above their median, row by row, the first as the highest bit.
+    """
+    from PIL import Image
+
+    pixels = np.asarray(gray.convert("L").resize((_DCT_SIDE_PX, _DCT_SIDE_PX), Image.Resampling.LANCZOS))
+    coefficients = _DCT_ROWS @ pixels.astype(np.float64) @ _DCT_ROWS.T
+    bits = coefficients > np.median(coefficients)
+    return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
+
+
+_DCT_SIDE_PX = 32
+_DCT_ROWS = 2 * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(_DCT_SIDE_PX) + 1) / (2 * _DCT_SIDE_PX))
+"""float64 (8, 32): the first rows of the matrix of the DCT-II, without normalisation."""
 
 
 def _small_and_upright(source: str | BinaryIO, side_px: int, *, fast: bool) -> PillowImage:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import ImageTable
 
 
-def image_faults(images: ImageTable) -> list[Fault]:
+def image_faults(images: ImageTable, channels: int = 3) -> list[Fault]:
     """Faults that the image reader reports: git-lfs pointers (L008), unusual channels (I007), and images that are too
     large (I008).
     """
@@ -21,7 +21,7 @@ def image_faults(images: ImageTable) -> list[Fault]:
         Fault("L008", file, values={"what": "image", "detail": images.detail[file]}, about="image")
         for file in np.flatnonzero(images.status == ImageStatus.LFS_POINTER).tolist()
     ]
-    return faults + _too_large(images) + _unusual_channels(images)
+    return faults + _too_large(images) + _unusual_channels(images, channels)
 
 
 def _too_large(images: ImageTable) -> list[Fault]:
@@ -44,10 +44,30 @@ _MANY = 20
 """So many images of a chunk show how many channels are usual in the dataset."""
 
 
-def _unusual_channels(images: ImageTable) -> list[Fault]:
+def _other_channels(images: ImageTable, channels: int) -> list[Fault]:
+    """I007 where the data.yaml asks for another number of channels than 1 and 3, to which training converts nothing."""
+    gray_tiff = (images.format == IMAGE_FORMATS.index("tiff")) & (images.channels == 1)
+    own = np.where(gray_tiff, images.pages, images.channels)
+    wrong = (images.status == ImageStatus.OK) & (own > 0) & (own != channels)
+    return [
+        Fault(
+            "I007",
+            file,
+            values={
+                "detail": f"{own[file]} channels, and `channels: {channels}` needs {channels}: training stops at it"
+            },
+            severity=Severity.ERROR,
+        )
+        for file in np.flatnonzero(wrong).tolist()
+    ]
+
+
+def _unusual_channels(images: ImageTable, channels: int) -> list[Fault]:
     """I007. If most images of a large chunk are gray or have alpha, that is usual in this dataset and no fault."""
+    if channels not in (1, 3):
+        return _other_channels(images, channels)
     known = (images.status == ImageStatus.OK) & (images.channels > 0)
-    common = 3
+    common = channels
     if np.count_nonzero(known) >= _MANY:
         counts = np.bincount(images.channels[known])
         if counts.max() > known.sum() / 2:
@@ -58,12 +78,20 @@ def _unusual_channels(images: ImageTable) -> list[Fault]:
         known & (deep | ((images.channels != 3) & (images.channels != common)))
     ).tolist():
         severity = Severity.WARNING if deep[file] else None
+        severity = Severity.ERROR if _is_too_deep(images, file) else severity
         faults.append(Fault("I007", file, values={"detail": _channel_words(images, file)}, severity=severity))
     return faults
 
 
+def _is_too_deep(images: ImageTable, file: int) -> bool:
+    """Whether OpenCV, with which training reads pixels, opens it neither as colour nor as gray."""
+    return IMAGE_FORMATS[images.format[file]] == "tiff" and int(images.bit_depth[file]) > 16
+
+
 def _channel_words(images: ImageTable, file: int) -> str:
     bits = int(images.bit_depth[file])
+    if _is_too_deep(images, file):
+        return f"{bits} bits a channel: training cannot open it and stops; save it with 8 or 16 bits"
     if bits > 8:
         return f"{bits} bits a channel: training keeps 8 of them, so fine shades are lost"
     is_jpeg = IMAGE_FORMATS[images.format[file]] == "jpeg"

@@ -36,9 +36,9 @@ MAX_QUIET_PIXELS = 89_478_485
 """Pillow warns above this number of pixels, and refuses above twice this number (PIL.Image.MAX_IMAGE_PIXELS)."""
 
 
-def pack(orientation: int, image_format: int, channels: int, bit_depth: int) -> int:
-    """Four small facts in one int, so that the reading loop appends one value instead of four."""
-    return orientation | image_format << 4 | channels << 8 | bit_depth << 12
+def pack(orientation: int, image_format: int, channels: int, bit_depth: int, pages: int = 1) -> int:
+    """Five small facts in one int, so that the reading loop appends one value instead of five."""
+    return orientation | image_format << 4 | channels << 8 | bit_depth << 12 | (pages - 1 & 255) << 18
 
 
 _MARKER = Struct(">HH")

@@ -53,7 +53,9 @@ class Line:
 
 def is_go(flight: Preflight, fail_on: Severity | None) -> bool:
     """Whether the run may start: nothing at or above a severity, an error where none is named."""
-    return not flight.report.count(Severity.ERROR if fail_on is None else fail_on)
+    return not (
+        flight.report.would_stop or flight.report.count(Severity.ERROR if fail_on is None else fail_on)
+    )
 
 
 def area_lines(flight: Preflight) -> list[Line]:
@@ -116,6 +118,8 @@ def run_words(flight: Preflight) -> list[str]:
     val = f"validate on {kept.get('val', 0):,}"
     line = f"train on {in_thousands(int(train), 'image')} and {val}; {steps or 'batch by memory'} on {facts.device}"
     counts = SummaryCounts(flight.report, rules_of(flight.report))
+    if flight.report.would_stop:
+        return [text for text, _ in consequences(flight.report, counts)]
     return [line, *(text for text, _ in consequences(flight.report, counts))]
 
 

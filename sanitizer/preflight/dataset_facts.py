@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.layout import refuse_unknown_splits
+from sanitizer.dataset.model import refuse_unknown_splits
 from sanitizer.dataset.tables import RowKind
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.samples import read_split, samples_of

@@ -132,6 +132,15 @@ class Preflight:
         return self.probed is not None and self.probed.interrupted
 
 
+def as_trained(dataset: Dataset, overrides: Mapping[str, Any]) -> Dataset:
+    """The dataset as a run with these train arguments takes it. `classes=` changes nothing in what is dropped.
+
+    Raises:
+        ArgumentError: An argument does not exist.
+    """
+    return replace(dataset, single_cls=bool(resolve_arguments(overrides)["single_cls"]))
+
+
 def read_recipe(
     dataset: Dataset,
     model: str,
@@ -152,8 +161,9 @@ def read_recipe(
     Raises:
         DatasetError, ConfigError, ArgumentError, ModelError: It cannot be judged; the text says why.
     """
-    resolve_arguments(overrides)  # a slip in an argument is said before any label is read
-    dataset = dataset.without_repeats()
+    dataset = as_trained(
+        dataset, overrides
+    ).without_repeats()  # says a slip in an argument before any label is read
     config = config or nearby_config(dataset)
     spec = dataset.task_spec(infer_task(dataset)[0] if task == "auto" else task)
     with silent_ultralytics():
@@ -205,7 +215,7 @@ def preflight(
     started = time.perf_counter()
     budget = parse_budget(budget) if isinstance(budget, str) else budget
     overrides = dict(overrides or {})
-    dataset = find_loose_dataset([os.fspath(data)]).without_repeats()
+    dataset = as_trained(find_loose_dataset([os.fspath(data)]), overrides).without_repeats()
     task, how = infer_task(dataset) if task == "auto" else (task, None)
     recipe, network, samples, spec = read_recipe(
         dataset,

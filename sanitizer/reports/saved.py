@@ -24,7 +24,7 @@ from sanitizer.findings.finding import (
     storable,
 )
 from sanitizer.findings.findings_log import FINDINGS_HELD, HOLDS
-from sanitizer.findings.report import SCHEMA, Report, SplitCounts, Summary
+from sanitizer.findings.report import SCHEMA, Report, SplitCounts, Summary, Training
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.util.bounded_read import as_size, open_regular
 from sanitizer.util.json_stream import JsonError, JsonStream
@@ -56,7 +56,7 @@ _READ_BYTES = 1 << 20
 
 _KEYS = frozenset(
     ("schema", "data", "root", "task", "summary", "notes", "class_counts", "names", "kpt_shape", "files_only",
-     "causes", "unread", "probe", "preflight")
+     "causes", "unread", "probe", "preflight", "training")
 )  # fmt: skip
 _ALWAYS = frozenset(("rule", "name", "message"))
 _WHOLE = (*WHOLE_COLUMNS, "n_more")
@@ -165,7 +165,19 @@ def _report(data: Mapping[str, Any]) -> Report:
         unread=_count(data, "unread"),
         probe=_object(data, "probe") if "probe" in data else None,
         preflight=_object(data, "preflight") if "preflight" in data else None,
+        training=_training(_object(data, "training")) if data.get("training") is not None else None,
     )
+
+
+def _training(data: Mapping[str, Any]) -> Training:
+    starts, stops_with = data.get("starts"), data.get("stops_with")
+    if not (starts is None or isinstance(starts, bool)) or not (
+        stops_with is None or isinstance(stops_with, str)
+    ):
+        _refuse("'training' is no verdict on a run")
+    sentence = None if stops_with is None else _bounded(stops_with, "'stops_with' of 'training'")
+    because = tuple(_bounded(code, "a rule of 'training'", 200) for code in _texts(data, "because")[:100])
+    return Training(starts, sentence, _bounded(_text(data, "as"), "'as' of 'training'", 200), because)
 
 
 def _findings(stream: JsonStream) -> Sequence[Finding]:

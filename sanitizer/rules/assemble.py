@@ -93,6 +93,8 @@ class Assembler:
         where: Iterable[Iterable[Any]] = repeat(repeat(None), 6)
         if of_rows:
             where = _rows_where(labels, self._spec, index)
+        elif self._tables.chunk.classes is not None:
+            where = _classes_of(self._tables.chunk.classes[index], self._spec)
         lines: Iterable[int | None] = labels.line[index].tolist() if of_rows else repeat(None)
         if hits.line is not None:
             lines = [n or None for n in hits.line.tolist()]
@@ -134,6 +136,8 @@ class Assembler:
             for fault, image, path in zip(faults, images, opened, strict=True)
         ]
         where = _rows_where(self._tables.labels, self._spec, self._rows_of(faults))
+        if self._tables.chunk.classes is not None:
+            where = _classes_of(self._tables.chunk.classes[[f.file for f in faults]], self._spec)
         return [
             Finding(
                 rule.code,
@@ -269,6 +273,8 @@ def of_place(rule: Rule, place: DatasetFault, dataset: Dataset, ruleset: RuleSet
         label=label,
         line=place.line,
         column=place.column,
+        class_id=place.class_id,
+        class_name=None if place.class_id is None else dataset.names.get(place.class_id),
         value=_number(place.values.get("value")),
         threshold=_number(place.values.get("threshold")),
         suggestion=place.suggestion or rule.suggestion,
@@ -288,6 +294,12 @@ def _rows_where(labels: LabelTable, spec: TaskSpec, index: NDArray[np.int64]) ->
     ids = [int(c) if c.is_integer() else None for c in class_id.tolist()]
     names = _texts_by_id(spec.names)
     return ids, [names.get(c) for c in ids], *(_finite(column) for column in xywh.T)
+
+
+def _classes_of(class_id: NDArray[np.int32], spec: TaskSpec) -> tuple[Iterable[Any], ...]:
+    """As `_rows_where`, for images whose folder is their class."""
+    names, ids = _texts_by_id(spec.names), class_id.tolist()
+    return ids, [names.get(c) for c in ids], *([None] * len(ids) for _ in range(4))
 
 
 def _texts_by_id(names: Mapping[int, object]) -> dict[int | None, str]:

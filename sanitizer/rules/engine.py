@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import FileStatus, RowKind
+from sanitizer.dataset.tables import LABEL_TASKS, FileStatus, RowKind
+from sanitizer.dataset.tasks.mask_table import MaskStatus
 from sanitizer.images.image_files import image_faults
 from sanitizer.rules.assemble import Assembler, of_place
 from sanitizer.rules.checks import READER, chunk_check, survey_check
@@ -15,7 +16,9 @@ from sanitizer.rules.language.columns import FileColumns, RowColumns, WithParams
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
+from sanitizer.ultra.image_loading import UNKNOWN, loaded_channels
 from sanitizer.ultra.label_check import verdicts
+from sanitizer.ultra.task_check import dropped_images, mapped_ids
 from sanitizer.util.spill import SpillError
 
 if TYPE_CHECKING:
@@ -24,7 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.dataset.tables import ChunkTables, DatasetFault, Fault, LabelTable, Task, TaskSpec
+    from sanitizer.dataset.tables import (
+        ChunkTables,
+        DatasetFault,
+        Fault,
+        ImageTable,
+        LabelTable,
+        Task,
+        TaskSpec,
+    )
     from sanitizer.findings.finding import Finding
     from sanitizer.rules.hits import Params
     from sanitizer.rules.language.rule import Rule
@@ -101,7 +112,7 @@ class _Judge:
         self.files = FileColumns(tables, spec, ruleset.imgsz)
         self.assembler = Assembler(tables, spec, ruleset, root, self.rows, self.files)
         self.faults: dict[str, list[Fault]] = {}
-        for fault in (*tables.labels.faults, *image_faults(tables.images)):
+        for fault in (*tables.labels.faults, *image_faults(tables.images, spec.channels)):
             self.faults.setdefault(fault.rule, []).append(fault)
         self._hits: dict[str, Hits] = {}
 
@@ -220,25 +231,55 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
     """What is kept of a chunk for the rules over the whole dataset, and for the summary."""
     labels, images = tables.labels, tables.images
     width, height = images.upright_size()
-    verdict = verdicts(labels, images, spec)
+    verdict = verdicts(labels, images, spec) if spec.task in LABEL_TASKS else None
+    none = np.zeros(len(images), np.bool_)
     n_rows = rows_per_file(tables).astype(np.int32)
     return ChunkSummary(
         image_digest=images.digest,
-        label_digest=labels.digest,
+        label_digest=labels.digest if tables.masks is None else tables.masks.digest,
         phash=images.phash,
         image_bytes=images.size_bytes,
         decoded=images.decoded,
         width=width,
         height=height,
         n_rows=n_rows,
-        dropped=verdict.dropped,
-        background=verdict.background,
+        dropped=dropped_images(tables, spec) if verdict is None else verdict.dropped,
+        background=none if verdict is None else verdict.background,
         rewritten=images.rewritten,
-        class_counts=_class_counts(labels),
+        found=~none if verdict is None else verdict.found,
+        boxed=none if verdict is None else verdict.boxed,
+        loaded=_loaded(images, spec),
+        class_counts=_class_counts(labels) if verdict is not None else _counts_of_task(tables, spec),
         shapes=collect(labels, images, spec),
-        n_label_files=int((labels.status != FileStatus.MISSING).sum()),
+        n_label_files=_n_label_files(tables),
         n_boxes=int(n_rows.sum()),
     )
+
+
+def _loaded(images: ImageTable, spec: TaskSpec) -> NDArray[np.uint8]:
+    """uint8 (F,): channels that the loader makes of each image. That of class folders makes three of any."""
+    if spec.task == "classify":
+        return np.full(len(images), UNKNOWN, np.uint8)
+    return loaded_channels(images, spec.channels)
+
+
+def _n_label_files(tables: ChunkTables) -> int:
+    """Label files, or masks, that are there."""
+    if tables.masks is not None:
+        return int((tables.masks.status != MaskStatus.MISSING).sum())
+    return int((tables.labels.status != FileStatus.MISSING).sum())
+
+
+def _counts_of_task(tables: ChunkTables, spec: TaskSpec) -> dict[int, int]:
+    """Class id to number of images of that folder, or of masks that hold the class."""
+    if tables.masks is not None:
+        held = tables.masks.counts[:, :-1] > 0
+        classes = mapped_ids(spec)[:-1]
+        return {c: n for c in range(spec.nc or 0) if (n := int(held[:, classes == c].any(axis=1).sum()))}
+    if tables.chunk.classes is None:
+        return {}
+    unique, counts = np.unique(tables.chunk.classes, return_counts=True)
+    return dict(zip(unique.tolist(), counts.tolist(), strict=True))
 
 
 def _class_counts(labels: LabelTable) -> dict[int, int]:

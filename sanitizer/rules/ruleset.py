@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -35,7 +35,6 @@ class RuleSet:
         imgsz: Training image size in pixels.
         max_label_bytes: The largest label file that is read (L010's limit), whether or not that rule is selected.
         known: Every code of every pack, so that a slip in a reader is told from a rule that is not selected.
-        digest: Hash of everything here that can change a finding.
     """
 
     rules: Mapping[str, Rule]
@@ -46,7 +45,6 @@ class RuleSet:
     imgsz: int
     max_label_bytes: int
     known: frozenset[str]
-    digest: str = field(default="")
 
     @classmethod
     def build(cls, rules: Mapping[str, Rule], config: Config) -> RuleSet:
@@ -68,7 +66,7 @@ class RuleSet:
         selected -= _matching(config.ignore, rules, f"{at}ignore")
         active = {code: rule for code, rule in configured.items() if code in selected}
         asked = _asked_about(active.values(), configured)
-        unsigned = cls(
+        return cls(
             rules=active,
             silent={code: configured[code] for code in sorted(asked - selected)},
             per_class={code: change.per_class for code, change in config.rules.items() if change.per_class},
@@ -81,7 +79,6 @@ class RuleSet:
             max_label_bytes=_label_limit(configured),
             known=frozenset(rules),
         )
-        return replace(unsigned, digest=unsigned._hash())
 
     def rule(self, code: str) -> Rule:
         """The active or silent rule of that code."""
@@ -118,7 +115,9 @@ class RuleSet:
                 codes |= ignored
         return codes
 
-    def _hash(self) -> str:
+    @property
+    def digest(self) -> str:
+        """Hash of everything here that can change a finding. It takes longer to make than the rules take to build."""
         parts: list[object] = [__version__, self.imgsz, sorted(self.fixed_severity)]
         for kind, rules in (("active", self.rules), ("silent", self.silent)):
             # Where a pack lies does not change what it finds.

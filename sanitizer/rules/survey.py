@@ -41,6 +41,9 @@ class ChunkSummary:
         dropped: bool (F,) training drops the image.
         background: bool (F,) training reads the image as background: no label file, or an empty one.
         rewritten: bool (F,) training rewrites the image file.
+        found: bool (F,) the image is good and has a label file.
+        boxed: bool (F,) training keeps the image with boxes where its task wants polygons.
+        loaded: uint8 (F,) channels that training gets of the image, as `loaded_channels` gives them.
         class_counts: Class id to number of rows.
         shapes: Sketch of box sizes and shapes by class, for B012.
         n_label_files: Label files read.
@@ -58,6 +61,9 @@ class ChunkSummary:
     dropped: NDArray[np.bool_]
     background: NDArray[np.bool_]
     rewritten: NDArray[np.bool_]
+    found: NDArray[np.bool_]
+    boxed: NDArray[np.bool_]
+    loaded: NDArray[np.uint8]
     class_counts: Mapping[int, int]
     shapes: ShapeSketch
     n_label_files: int
@@ -66,7 +72,10 @@ class ChunkSummary:
 
 @dataclass(slots=True)
 class SplitSums:
-    """One split in numbers, as `sanitizer.findings.report.SplitCounts` tells them."""
+    """One split in numbers, as `sanitizer.findings.report.SplitCounts` tells them, and what decides whether it trains.
+
+    `found`, `boxed` and `loaded` count images: `loaded` those that training keeps, by their number of channels.
+    """
 
     name: str
     images: int = 0
@@ -75,6 +84,9 @@ class SplitSums:
     dropped: int = 0
     background: int = 0
     rewritten: int = 0
+    found: int = 0
+    boxed: int = 0
+    loaded: Counter[int] = field(default_factory=Counter)
 
     def add(self, chunk: ChunkSummary, pairs: slice, has_image: NDArray[np.bool_]) -> None:
         """Count these pairs of a chunk; `has_image` bool (pairs,)."""
@@ -84,6 +96,10 @@ class SplitSums:
         self.dropped += int((chunk.dropped[pairs] & has_image).sum())
         self.background += int((chunk.background[pairs] & has_image).sum())
         self.rewritten += int(chunk.rewritten[pairs].sum())
+        self.found += int((chunk.found[pairs] & has_image).sum())
+        self.boxed += int((chunk.boxed[pairs] & has_image).sum())
+        per_channels = np.bincount(chunk.loaded[pairs][has_image & ~chunk.dropped[pairs]])
+        self.loaded.update({int(c): int(per_channels[c]) for c in np.flatnonzero(per_channels)})
 
 
 class PackedFiles(Protocol):
@@ -126,6 +142,9 @@ class Survey:
     dropped: Column
     background: Column
     rewritten: Column
+    found: Column
+    boxed: Column
+    loaded: Column
     class_counts: Mapping[int, int]
     shapes: ShapeSketch
     n_label_files: int
@@ -150,6 +169,14 @@ class Survey:
         s = self.split_of(i)
         return self.dataset.splits[s].image_path(i - int(self.split_start[s]))
 
+    def class_of(self, i: int) -> int | None:
+        """Class of pair i's image by its folder, in a classification set; None for other tasks."""
+        s = self.split_of(i)
+        split = self.dataset.splits[s]
+        if split.dir_classes is None:
+            return None
+        return split.dir_classes[int(split.dir_index[i - int(self.split_start[s])])]
+
     def label_path(self, i: int) -> str | None:
         """Absolute path of pair i's label file, None where there is none."""
         s = self.split_of(i)
@@ -168,6 +195,9 @@ COLUMNS = {
     "dropped": np.bool_,
     "background": np.bool_,
     "rewritten": np.bool_,
+    "found": np.bool_,
+    "boxed": np.bool_,
+    "loaded": np.uint8,
 }
 
 

@@ -7,6 +7,7 @@ reads are what they were. An entry that is not sound in every respect is treated
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -279,6 +280,7 @@ def _unlink(entry: os.DirEntry[str]) -> None:
         os.unlink(entry.path)
 
 
+@functools.cache  # what this process has loaded stays as it is
 def _source_state() -> str:
     """Sizes and times of our own modules: a version under development changes without a new number."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -14,6 +14,7 @@ from sanitizer.dataset.tables import ChunkTables, FileStatus, ImageStatus
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import TooMuchAtOnceError, parse_arriving, read_labels
 from sanitizer.rules.engine import place_findings, run_chunk, summarise
+from sanitizer.ultra.run_verdict import Stop
 from sanitizer.util import limits
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ChunkResult:
     """Names of the chunk's pairs, where the dataset did not know them before: it was read from a packed file."""
     unread: int = 0
     """Files that a remote storage did not hand over, whatever was tried: the result is no judgement on them."""
+    stops: Sequence[Stop] = ()
+    """What would stop training, where it is known of a packed file only after reading."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,6 +238,11 @@ def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
         from sanitizer.scanner.remote_reading import read_chunk
 
         return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
+    if spec.task == "semantic":
+        from sanitizer.images.masks import read_masks
+
+        no_labels = read_labels([None] * len(chunk), spec)
+        return ChunkTables(chunk, no_labels, read_images(chunk.images, job.mode), read_masks(chunk.labels))
     return ChunkTables(chunk, read_labels(chunk.labels, spec), read_images(chunk.images, job.mode))
 
 
@@ -261,7 +269,10 @@ def _judge_packed(job: Job, piece: PackPiece, left_out: LeftOut | None) -> Itera
         findings = run_chunk(tables, spec, job.ruleset, job.dataset.root)
         findings += place_findings(read.faults, job.dataset, job.ruleset, job.spec.task)
         unread = read.unread if job.dataset.storage.remote else 0
-        yield ChunkResult(findings, summarise(tables, spec), read.pairs, unread=unread)
+        stops = [
+            Stop(fault.stops_at, fault.stops_with, (fault.rule,)) for fault in read.faults if fault.stops_with
+        ]
+        yield ChunkResult(findings, summarise(tables, spec), read.pairs, unread=unread, stops=stops[:1])
 
 
 def judge_tables(job: Job, tables: ChunkTables) -> ChunkResult:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sanitizer.archives.read_ahead import Opener
     from sanitizer.dataset.model import Dataset, Pack
+    from sanitizer.dataset.tasks.declared import TaskChoice
     from sanitizer.images.image_files import ImageMode
 
     Sizes = NDArray[np.int64]
@@ -63,21 +64,20 @@ def plan_scan(
     paths: Sequence[str],
     images: ImageMode | Literal["auto"] = "auto",
     splits: Sequence[str] | None = None,
-    task_known: bool = False,
+    task: TaskChoice = "auto",
 ) -> Plan:
     """Count what a scan of these paths will read. Reads no label and no image.
 
     Args:
-        paths, images, splits: As for `scan`.
-        task_known: The task is named, so no label is sampled for it.
+        paths, images, splits, task: As for `scan`. Where the task is named, no label is sampled for it.
 
     Raises:
         DatasetError: Nothing could be read at all.
     """
     from sanitizer.scanner.run import affordable_mode
 
-    dataset = find_dataset(list(paths), splits).without_repeats()
-    sampled = [] if task_known or dataset.declared_task else list(_sampled_sizes(dataset))
+    dataset = find_dataset(list(paths), splits, task).without_repeats()
+    sampled = [] if task != "auto" or dataset.declared_task else list(_sampled_sizes(dataset))
     dataset.storage.drop_listings()
     mode = affordable_mode(dataset)[0] if images == "auto" else images
     n_packed = len({pack.path for pack in dataset.packs})

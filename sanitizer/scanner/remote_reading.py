@@ -21,7 +21,7 @@ from sanitizer.images.image_files import (
 )
 from sanitizer.images.verdict import Verdict
 from sanitizer.labels.remote import read_remote_labels
-from sanitizer.storage.concurrent import concurrently, label_weight
+from sanitizer.storage.concurrent import concurrently, label_weight, whole_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,17 @@ _ODD_WHOLE_BYTES = 1 << 20
 def read_chunk(storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: ImageMode) -> ChunkTables:
     """Read all labels and images of a chunk. A file that cannot be read is in its table with the reason."""
     sizes = [(-1, -1)] * len(chunk) if chunk.states is None else chunk.states[:, [0, 2]].tolist()
-    labels = read_remote_labels(storage, chunk.labels, spec, [size for _, size in sizes])
-    return ChunkTables(chunk, labels, read_remote_images(storage, chunk.images, [s for s, _ in sizes], mode))
+    image_sizes, label_sizes = [size for size, _ in sizes], [size for _, size in sizes]
+    if spec.task == "semantic":
+        from sanitizer.images.masks import MAX_MASK_BYTES, read_masks
+
+        masks = read_masks(whole_files(storage, chunk.labels, MAX_MASK_BYTES, label_sizes))
+        no_labels = read_remote_labels(storage, [None] * len(chunk), spec)
+        return ChunkTables(
+            chunk, no_labels, read_remote_images(storage, chunk.images, image_sizes, mode), masks
+        )
+    labels = read_remote_labels(storage, chunk.labels, spec, label_sizes)
+    return ChunkTables(chunk, labels, read_remote_images(storage, chunk.images, image_sizes, mode))
 
 
 def read_remote_images(

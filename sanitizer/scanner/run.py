@@ -17,7 +17,8 @@ from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.survey import PackedFiles, Survey, SurveyBuilder
 from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
-from sanitizer.scanner.task import infer_task
+from sanitizer.scanner.task import infer_task, require_layout
+from sanitizer.scanner.training import training_of
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import Task
     from sanitizer.images.image_files import ImageMode
     from sanitizer.scanner.engines import Engine
+    from sanitizer.ultra.run_verdict import Stop
 
 DECODE_BUDGET_BYTES = 100_000_000
 """`images="auto"` decodes pixels while the image files together are smaller: some seconds on two cores."""
@@ -69,7 +71,7 @@ def scan(
         A Report.
 
     Raises:
-        DatasetError: Nothing could be read at all.
+        DatasetError: Nothing could be read at all, or the dataset is for a task that is not judged.
         StorageError: A place elsewhere cannot be reached.
         SpillError: What is large does not fit into a temporary file.
         ConfigError, PackError: The configuration or a rule pack is wrong.
@@ -77,7 +79,7 @@ def scan(
     """
     started = time.perf_counter()
     return scan_dataset(
-        find_dataset([os.fspath(p) for p in paths], splits),
+        find_dataset([os.fspath(p) for p in paths], splits, task),
         config=config,
         task=task,
         images=images,
@@ -118,6 +120,8 @@ def scan_dataset(
     if task == "auto":
         task, how = infer_task(dataset)
         notes += [how] if how else []
+    else:
+        require_layout(dataset, task)
     if dataset.nc is None and dataset.files_only:
         notes.append("no data.yaml above these files: class ids were not checked")
     mode = images
@@ -131,10 +135,12 @@ def scan_dataset(
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
+    stops: list[Stop] = []
     for result in run_job(job, jobs, progress, engine, notes.append):
         builder.add(result.summary, result.pairs)
         log.extend(result.findings)
         unread += result.unread
+        stops += result.stops
     survey = builder.finish(_packed_files(dataset))
     failed = set(dataset.storage.failed)
     log.extend(dataset_findings(survey, ruleset))
@@ -158,6 +164,7 @@ def scan_dataset(
         dropped=_dropped_images(survey),
         causes=causes,
         unread=unread + len(not_compared),
+        training=training_of(survey, mode, stops),
     )
 
 
@@ -282,9 +289,12 @@ _STRETCH = 1024
 def _summary(survey: Survey, elapsed_s: float) -> Summary:
     """The survey in numbers, by split and over all."""
     counts = [
-        SplitCounts(s.name, s.images, s.labels, s.boxes, s.dropped, s.background, s.rewritten)
-        for s in survey.splits
-    ]
+        SplitCounts(
+            s.name, s.images, s.labels, s.boxes, s.dropped, s.background, s.rewritten,
+            len(set(split.dir_classes or ())),
+        )
+        for s, split in zip(survey.splits, survey.dataset.splits, strict=True)
+    ]  # fmt: skip
     return Summary(
         images=sum(c.images for c in counts),
         labels=survey.n_label_files,

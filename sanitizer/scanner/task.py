@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.dataset.model import DatasetError
+from sanitizer.dataset.tables import LABEL_TASKS
 from sanitizer.labels.readings.columns import TRACKING_COLUMNS
 from sanitizer.labels.readings.oriented import is_dota_row
 from sanitizer.labels.readings.other_tools import KITTI_COLUMNS, is_kitti_row
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
 from sanitizer.util.bounded_read import open_descriptor
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +42,15 @@ def infer_task(dataset: Dataset) -> tuple[Task, str | None]:
     if (polygons == 9).all():
         return "obb", "every sampled row has a class and four corners: judged as obb (--task segment if not)"
     return "segment", "most sampled rows are polygons: judged as segment (--task detect if not)"
+
+
+def require_layout(dataset: Dataset, task: Task) -> None:
+    """DatasetError where a dataset was not found as one for this task: masks and class folders are found as such."""
+    found = dataset.declared_task or "detect"
+    if found != task and not {found, task} <= set(LABEL_TASKS) and not dataset.files_only:
+        raise DatasetError(
+            f"{shown(dataset.data)} was read as a set for the task {found}, and not for {task}"
+        )
 
 
 def _sample_column_counts(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -39,10 +39,14 @@ class Verdicts:
     Attributes:
         dropped: bool (F,) training leaves the image out, because of the image itself or of its label file.
         background: bool (F,) training keeps the image, without objects: its label file is missing or empty.
+        found: bool (F,) the image is good and has a label file, even one for which training drops the image.
+        boxed: bool (F,) training keeps the image with rows that are boxes, where its task wants polygons.
     """
 
     dropped: NDArray[np.bool_]
     background: NDArray[np.bool_]
+    found: NDArray[np.bool_]
+    boxed: NDArray[np.bool_]
 
 
 def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts:
@@ -56,14 +60,38 @@ def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts
         images: The F images.
         spec: Task, classes and keypoints.
     """
-    dropped = images.dropped & (images.status != ImageStatus.NOT_READ)
+    bad_image = images.dropped & (images.status != ImageStatus.NOT_READ)
+    dropped = bad_image.copy()
     dropped |= np.isin(labels.status, _DROPPED_STATUS)
     if spec.task == "pose" and not all(spec.kpt_shape):
         # Without a number of keypoints, the loader cannot give any label an array shape, not even an empty one.
         dropped[:] = True
     else:
         dropped[labels.file[_fatal_rows(labels, spec)]] = True
-    return Verdicts(dropped, np.isin(labels.status, _BACKGROUND_STATUS) & ~dropped)
+    return Verdicts(
+        dropped,
+        np.isin(labels.status, _BACKGROUND_STATUS) & ~dropped,
+        (labels.status != FileStatus.MISSING) & ~bad_image,
+        _boxed(labels, spec) & ~dropped,
+    )
+
+
+def _boxed(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (F,): files with rows that the loader reads as boxes, where the task wants polygons."""
+    boxed = np.zeros(labels.n_files, np.bool_)
+    if spec.task in ("segment", "obb"):
+        in_polygon_file = _in_polygon_file(labels, _columns_without_keypoints(labels, spec))
+        boxed[labels.file[~in_polygon_file]] = True
+    return boxed
+
+
+def _columns_without_keypoints(labels: LabelTable, spec: TaskSpec) -> NDArray[np.int32]:
+    """int32 (R,): number of columns of each row, once the loader cut keypoints off that the task does not use."""
+    keypoint_columns = spec.kpt_shape[0] * spec.kpt_shape[1]
+    if not keypoint_columns:
+        return labels.n_columns
+    whole = labels.n_columns == BOX_COLUMNS + keypoint_columns
+    return np.where(whole, BOX_COLUMNS, labels.n_columns).astype(np.int32)
 
 
 def _fatal_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
@@ -100,10 +128,7 @@ def _bad_pose_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
 
 def _bad_other_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     """bool (R,): rows that are bad for the other tasks, apart from their class."""
-    columns = labels.n_columns
-    keypoint_columns = spec.kpt_shape[0] * spec.kpt_shape[1]
-    if keypoint_columns:  # this task does not use keypoints: the loader cuts such a row to its box
-        columns = np.where(columns == BOX_COLUMNS + keypoint_columns, BOX_COLUMNS, columns)
+    columns = _columns_without_keypoints(labels, spec)
     in_polygon_file = _in_polygon_file(labels, columns)
     # A polygon needs one vertex or more, with x and y. A row of five columns has two, but the loader reads it as a box.
     bad_polygon = (columns % 2 == 0) | (columns == 1) | (columns == BOX_COLUMNS)

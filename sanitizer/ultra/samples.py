@@ -129,6 +129,8 @@ def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
         table = np.array(tokens, np.float32).reshape(-1, BOX_COLUMNS + n_keypoints * dimensions)
     kept = _without_duplicates(table, segments)
     keypoints = _keypoints(table[kept], spec) if spec.task == "pose" else None
+    if spec.single_cls:  # after the search for duplicates, as in training
+        class_id = np.zeros_like(class_id)
     return lines[kept], class_id[kept], boxes[kept], [segments[i] for i in kept if segments], keypoints
 
 

@@ -14,8 +14,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def in_thousands(number: int, noun: str) -> str:
-    """ "1 image", "1,000 images", "2 boxes"."""
-    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
+    """ "1 image", "1,000 images", "2 boxes", "2 classes"."""
+    plural = f"{noun}es" if noun.endswith(("x", "ss")) else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
 
 

@@ -175,7 +175,18 @@ class Folder:
 
     def remove_tree(self, name: str) -> None:
         """Remove a folder with all in it as far as that can be done; links are removed, not followed."""
-        shutil.rmtree(self._at(name), ignore_errors=True, dir_fd=self._descriptor)
+        if self._descriptor is None:
+            shutil.rmtree(self._at(name), ignore_errors=True)
+            return
+        # shutil.rmtree knows dir_fd from Python 3.11 on.
+        with contextlib.suppress(OSError):
+            for _, folders, files, inner in os.fwalk(name, topdown=False, dir_fd=self._descriptor):
+                for file in files:
+                    with contextlib.suppress(OSError):
+                        os.unlink(file, dir_fd=inner)
+                for folder in folders:
+                    _remove_folder_or_link(folder, inner)
+            os.rmdir(name, dir_fd=self._descriptor)
 
     def sync(self) -> None:
         """Flush its list of names to disk, where the system can do that."""
@@ -194,3 +205,12 @@ class Folder:
         except OSError as error:
             error.filename = os.path.join(self.path, name)
             raise
+
+
+def _remove_folder_or_link(name: str, descriptor: int) -> None:
+    """Remove an empty folder, or a link to a folder, that lies in an open folder; leave it where that fails."""
+    with contextlib.suppress(OSError):
+        try:
+            os.rmdir(name, dir_fd=descriptor)
+        except NotADirectoryError:
+            os.unlink(name, dir_fd=descriptor)

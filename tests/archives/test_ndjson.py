@@ -15,6 +15,7 @@ from packed_sets import write_ndjson
 
 from sanitizer.archives import ndjson, ndjson_dataset
 from sanitizer.archives.finding import find_dataset
+from sanitizer.findings.finding import Severity
 from sanitizer.scanner.run import scan
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ROWS = [[0, 0.5, 0.5, 0.2, 0.2], [1, 0.3, 0.3, 0.1, 0.1]]
 def image(file: str = "a.jpg", split: str = "train", rows: Any = ROWS, **more: Any) -> dict[str, Any]:
     return {
         "type": "image", "file": file, "split": split, "width": 640, "height": 480,
-        "annotations": {"boxes": rows},
+        "url": f"https://example.org/{file}", "annotations": {"boxes": rows},
     } | more  # fmt: skip
 
 
@@ -213,3 +214,14 @@ def test_same_findings_as_on_what_the_real_converter_writes(
     assert known(packed, False) == known(converted, True)
     assert packed.summary.boxes == converted.summary.boxes
     assert packed.summary.images == converted.summary.images
+
+
+def test_records_without_a_url_stop_the_converter_but_where_images_lie_beside(tmp_path: Path) -> None:
+    records = [image(url=None), image("b.jpg", url=""), image("c.jpg", "val")]
+    report = report_of(write(tmp_path, DATASET, *records))
+    finding = only(report, "D001")
+    assert (finding.line, finding.severity) == (2, Severity.ERROR)
+    assert "names no url" in finding.message and "first of 2 records" in finding.message
+    assert report.training is not None and report.training.starts is False
+    beside = report_of(write(tmp_path, DATASET | {"path": "pictures"}, *records))
+    assert not [f for f in beside.findings if f.rule == "D001"]

@@ -74,7 +74,7 @@ def sanitize(
     def run(*argv: str, found: Report | BaseException | None = None) -> Run:
         calls: list[tuple[Sequence[str], dict[str, Any]]] = []
 
-        def find(paths: Sequence[str], splits: Sequence[str] | None) -> Any:
+        def find(paths: Sequence[str], splits: Sequence[str] | None, task: str) -> Any:
             return tuple(paths), splits
 
         def scan(dataset: Any, started: float, **options: Any) -> Report:

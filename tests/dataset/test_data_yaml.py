@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from effort import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -280,7 +281,9 @@ keys = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.dictionaries(keys | st.text(max_size=4), values, max_size=8))
 @example({"train": "\ud800", "val": ["images", "\udfff"]})
 @example({"path": "images", "train": ".", "names": {1e400: "x", None: []}})
@@ -303,7 +306,9 @@ def test_no_mapping_whatever_stops_the_scan(tmp_path: Path, mapping: dict[Any, A
         assert str(fault.values["detail"]).encode("utf-8")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.binary(max_size=80) | st.text("abn:[]{}-&*!|>'\"# \n\t\x00\u2028,?%@`0", max_size=60).map(str.encode)
 )

@@ -171,6 +171,7 @@ def test_folders_that_the_kernel_makes_up_are_left_out_of_a_walk(tmp_path: Path)
     assert not [path for path in found if "/proc" in path or "/sys" in path]
 
 
+@pytest.mark.slow
 def test_links_between_many_folders_take_no_memory(tmp_path: Path) -> None:
     data = tiny_set(tmp_path)
     root = tmp_path / "images" / "train"

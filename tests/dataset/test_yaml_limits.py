@@ -117,6 +117,7 @@ def test_a_data_yaml_that_is_no_file_is_never_waited_for(tmp_path: Path, kind: s
             assert main(["scan", str(place), "--no-cache"]) in (1, 2)
 
 
+@pytest.mark.slow
 def test_a_million_paths_of_a_split_are_not_all_looked_for(tmp_path: Path) -> None:
     tiny_set(tmp_path)
     paths = "images/train, " + "x, " * 200_000

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
@@ -36,7 +41,6 @@ def test_ci_runs_on_every_python_that_the_package_supports() -> None:
     matrix = _load(GITHUB / "workflows" / "ci.yml")["jobs"]["test"]["strategy"]["matrix"]
     assert matrix["python"] == supported
     assert project["requires-python"] == f">={supported[0]}"
-    assert PYPROJECT["tool"]["mypy"]["python_version"] == supported[0]
     assert PYPROJECT["tool"]["ruff"]["target-version"] == "py" + supported[0].replace(".", "")
 
 

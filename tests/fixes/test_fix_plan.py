@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from flawed_labels import label_texts
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -343,7 +344,7 @@ REREADING = {code for code, repairs in REPAIRS.items() if any(r.rereads for r in
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(label_texts(), st.booleans(), st.sampled_from([DETECT, DETECT, SEGMENT, POSE, OBB]))
 @example("0 320.00 476.36 320.00 7.27 0.50 0.50 2.00\n0 3.20 2.40 6.40 4.80\n", True, POSE)
 def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
@@ -374,7 +375,7 @@ def test_any_file(text: str, unsafe: bool, spec: TaskSpec) -> None:
         assert result.after.split(), "no file is emptied"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(label_texts(), st.booleans(), st.sampled_from([DETECT, SEGMENT]))
 def test_what_was_not_repaired_keeps_every_byte(text: str, unsafe: bool, spec: TaskSpec) -> None:
     """Every line of the outcome that is no line of the file has a repair that accounts for it."""
@@ -390,7 +391,7 @@ def test_what_was_not_repaired_keeps_every_byte(text: str, unsafe: bool, spec: T
     assert before.startswith(b"\xef\xbb\xbf") == result.after.startswith(b"\xef\xbb\xbf")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(label_texts())
 def test_nothing_is_repaired_without_being_selected(text: str) -> None:
     assume(text)
@@ -398,7 +399,7 @@ def test_nothing_is_repaired_without_being_selected(text: str) -> None:
     assert after(text, unsafe=True, decisions={}) == text.encode()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(label_texts(), st.data())
 def test_only_decided_rows_change(text: str, data: st.DataObject) -> None:
     """A review changes the rows that were to be fixed or dropped, and none that was to be kept."""

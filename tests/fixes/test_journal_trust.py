@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journals import (
@@ -612,7 +613,9 @@ def manifests(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(manifests(), st.booleans(), st.booleans())
 def test_any_run_json_writes_labels_and_caches_alone(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, done: bool, signed: bool

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -351,7 +352,7 @@ def assert_same(a: LabelTable, b: LabelTable) -> None:
             assert left.tolist() == right.tolist(), name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(contents_lists, st.sampled_from(SPECS))
 def test_fast_and_exact_parser_agree(contents: list[bytes | None], spec: TaskSpec) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -361,7 +362,7 @@ def test_fast_and_exact_parser_agree(contents: list[bytes | None], spec: TaskSpe
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(contents_lists, st.sampled_from(SPECS), st.integers(1, 30))
 def test_files_and_lines_in_pieces_are_the_same_as_whole(
     contents: list[bytes | None], spec: TaskSpec, block_bytes: int
@@ -374,7 +375,7 @@ def test_files_and_lines_in_pieces_are_the_same_as_whole(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(contents_lists)
 def test_rows_and_numbers_are_those_that_training_reads(contents: list[bytes | None]) -> None:
     table = parse_labels(contents, DETECT)
@@ -396,7 +397,7 @@ def test_rows_and_numbers_are_those_that_training_reads(contents: list[bytes | N
         assert (table.status[file] == FileStatus.EMPTY) == (not rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=60))
 def test_only_text_that_training_cannot_read_is_no_text(data: bytes) -> None:
     table = parse_labels([data], DETECT)
@@ -409,7 +410,7 @@ def test_only_text_that_training_cannot_read_is_no_text(data: bytes) -> None:
         assert any("\0" in token for row in rows for token in row)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(plain_numbers.filter(bool), min_size=1, max_size=200))
 def test_decimals_are_bit_equal_to_float(tokens: list[str]) -> None:
     rows = parse_block([" ".join(tokens).encode()], [0])

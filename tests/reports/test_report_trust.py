@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from annotation_samples import make
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from measured import MOST_MB, run_measured
@@ -469,7 +470,9 @@ def attack(content: dict[str, Any], seed: int, folder: Path, capsys: pytest.Capt
     report.to_frame()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 2**32))
 def test_any_report_is_written_or_refused_in_a_sentence(
     seed: int, stranger: Stranger, capsys: pytest.CaptureFixture[str]

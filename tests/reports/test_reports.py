@@ -8,12 +8,14 @@ import json
 import math
 import os
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 import jsonschema
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_samples import ROOT, RULES, clean, finding, flawed, report
@@ -250,6 +252,12 @@ def test_parquet_holds_typed_columns_and_the_summary(tmp_path: Path) -> None:
     assert json.loads(table.schema.metadata[b"sanitize"])["summary"]["images"] == 567
 
 
+def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'sanitize-yolo\[report\]'"):
+        report([]).to_frame()
+
+
 @pytest.mark.parametrize("class_id", [2**63, -(2**63) - 1, int(1e300)])
 def test_a_class_id_that_64_bits_cannot_hold_is_missing_in_typed_tables(
     class_id: int, tmp_path: Path
@@ -433,7 +441,9 @@ any_text = st.text(st.characters(exclude_characters="\x00"), min_size=1, max_siz
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(name=any_text, message=any_text, path=any_text)
 def test_no_text_breaks_a_format(name: str, message: str, path: str) -> None:
     r = report(

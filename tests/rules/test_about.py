@@ -93,5 +93,6 @@ def test_a_pointer_in_place_of_an_image_is_about_the_image(tmp_path: Path) -> No
 
 def test_built_in_rules_are_about_what_their_letter_stands_for() -> None:
     areas = {"I": {"image"}, "D": {"dataset"}, "T": {"recipe"}, "G": {"gradient"}}
+    areas |= {"F": {"dataset"}, "M": {"dataset", "file"}}
     for code, rule in load_rules().items():
         assert rule.about in areas.get(code[0], {"row", "file"}), code

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_findings import codes, findings, tables_of, task_spec
@@ -125,7 +126,7 @@ CROWDED = st.lists(
 
 
 @pytest.mark.parametrize("long_window", [64, 0])  # 0: every file may be sorted by top edge
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=CROWDED, least_iou=st.sampled_from([0.5, 0.9, 0.95]))
 def test_the_sweep_finds_what_comparing_all_pairs_finds(
     long_window: int, rows: list[tuple[int, float, float, float, float]], least_iou: float
@@ -145,7 +146,7 @@ def test_the_sweep_finds_what_comparing_all_pairs_finds(
 
 @pytest.mark.parametrize("long_window", [64, 0])
 @pytest.mark.parametrize("within", [True, False])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=CROWDED, data=st.data())
 def test_the_sweep_keeps_to_one_family_or_to_two(
     long_window: int, within: bool, rows: list[tuple[int, float, float, float, float]], data: st.DataObject

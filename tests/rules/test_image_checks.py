@@ -25,7 +25,7 @@ def image_table(n: int = 1, **columns: object) -> ImageTable:
     """n healthy RGB JPEGs of 640×480, but for the columns given."""
     base = {
         "width": 640, "height": 480, "orientation": 0, "format": IMAGE_FORMATS.index("jpeg"), "channels": 3,
-        "bit_depth": 8, "size_bytes": 1000, "digest": 1, "status": ImageStatus.OK, "rewritten": False,
+        "bit_depth": 8, "pages": 1, "size_bytes": 1000, "digest": 1, "status": ImageStatus.OK, "rewritten": False,
         "dropped": False, "detail": None, "decoded": False, "phash": 0,
     }  # fmt: skip
     return ImageTable(**{k: np.array(np.broadcast_to(columns.get(k, v), n)) for k, v in base.items()})

@@ -124,7 +124,12 @@ def test_a_number_will_do_as_threshold(tmp_path: Path) -> None:
         ("code: TEAM1", "code: B001", 1, "B001 is already a rule of"),
         ("name: long-thing", "name: Long Thing", 2, "small-letters-and-dashes"),
         ("name: long-thing", "name: near-duplicate", 1, "the name 'near-duplicate' is taken by B008"),
-        ("tasks: [segment, detect]", "tasks: [segmnt]", 5, "no task: there are detect, segment, pose, obb"),
+        (
+            "tasks: [segment, detect]",
+            "tasks: [segmnt]",
+            5,
+            "no task: there are detect, segment, semantic, classify, pose, obb",
+        ),
         ("tasks: [segment, detect]", "tasks: detect", 5, "must be a list"),
         (
             "when: aspect > max_ratio",

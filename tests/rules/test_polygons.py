@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_findings import codes, findings, tables_of, task_spec
@@ -82,7 +83,7 @@ POLYGONS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(outlines=POLYGONS)
 def test_self_crossing_equals_comparing_all_edges(outlines: list[list[tuple[int, int]]]) -> None:
     text = "\n".join("0 " + " ".join(f"{x} {y}" for x, y in points) for points in outlines)

@@ -33,6 +33,8 @@ CODES = {
     **{f"I{n:03}": "images" for n in range(1, 9)},
     **{f"D{n:03}": "the dataset" for n in range(1, 12)},
     **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 26)},
+    **{f"F{n:03}": "folders of classes" for n in range(1, 9)},
+    **{f"M{n:03}": "masks" for n in range(1, 9)},
     **{f"G{n:03}": "gradients (test_probe.py)" for n in range(1, 7)},
 }
 """The rules that users were promised, by what they are about."""

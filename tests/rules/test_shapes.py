@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_findings import SPEC, tables_of
@@ -34,7 +35,7 @@ def sketch_of(texts: list[str], task_size: tuple[int, int] | None = (640, 480)) 
     return collect(tables.labels, tables.images, SPEC)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(files=FILES, cut=st.integers(0, 6))
 def test_chunks_merge_into_what_one_pass_makes(files: list[str], cut: int) -> None:
     parts = [sketch_of(part) for part in (files[:cut], files[cut:]) if part]

@@ -134,7 +134,9 @@ FORGED |= {
     # The extreme boxes come last: their files, lines and two measures, eight bytes each.
     "a box of a file that is not there": with_array(3 * 8 * 4, (2**40).to_bytes(8, "little")),
     "a box of a file before the first": with_array(3 * 8 * 4, b"\xff" * 8),
-    "neither true nor false": with_array(3 * 8 * 7 + 1, b"\x07"),
+    "neither true nor false": with_array(
+        3 * 8 * 7 + N_PAIRS + 1, b"\x07"
+    ),  # before the channels, a byte a pair
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import examples
 from hostile_labels import label_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def test_what_training_drops_is_named_and_nothing_else(name: str) -> None:
     spec = SPECS[name]
 
     @settings(
-        max_examples=40,
+        max_examples=examples(40),
         deadline=None,
         suppress_health_check=[
             HealthCheck.too_slow,

@@ -81,7 +81,7 @@ def test_sizes_behind_a_web_server_are_unknown(tmp_path: Path, capsys: pytest.Ca
     name = loose_set(tmp_path / "set")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/set/{name}"
         plan = plan_scan([url], "header")
         assert main(["scan", url, "--plan", "--images", "header"]) == 0

@@ -551,6 +551,7 @@ class _Answers(BaseHTTPRequestHandler):
     """Answers as the test says: `pages` maps a path to a body, or to a function that answers."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # each answer would wait 40 ms
     pages: ClassVar[dict[str, Any]] = {}
 
     def handle(self) -> None:
@@ -595,7 +596,7 @@ def server() -> Iterator[tuple[str, dict[str, Any]]]:
     pages: dict[str, Any] = {}
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("_Given", (_Answers,), {"pages": pages}))
     httpd.daemon_threads = True
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{httpd.server_port}", pages
     httpd.shutdown()
     httpd.server_close()

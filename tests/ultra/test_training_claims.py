@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,6 @@ from sanitizer.rules.language.pack import load_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from sanitizer.rules.language.rule import Rule
 
@@ -96,6 +96,55 @@ def load_for_training(data_yaml: Path, task: str) -> Outcome:
     return outcome
 
 
+def load_folders_for_training(data: Path) -> Outcome:
+    """The same for a classification set: what check_cls_dataset and ClassificationDataset make of its folders."""
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data.dataset import ClassificationDataset
+    from ultralytics.data.utils import check_cls_dataset
+
+    outcome = Outcome()
+    before = file_hashes(data if data.is_dir() else data.parent)
+    args = get_cfg(overrides={"task": "classify", "imgsz": 32})
+    try:
+        found = check_cls_dataset(str(data), split="val")
+        for split in ("train", "val"):
+            dataset = ClassificationDataset(
+                found[split], args, augment=split == "train", prefix=split, names=found["names"]
+            )
+            if not dataset.samples:
+                raise FileNotFoundError(f"no images found in {split}")  # as ClassificationTrainer does
+            kept = {sample[0] for sample in dataset.samples}
+            outcome.dropped |= {path for path, _ in dataset.base.samples} - kept
+            seen = {os.path.realpath(path) for path, _ in dataset.base.samples}
+            lost = {str(p) for p in Path(found[split]).rglob("*") if p.suffix in (".jpg", ".gif")}
+            outcome.unread |= {p for p in lost if os.path.realpath(p) not in seen}
+    except Exception as error:  # whatever it is, training ends there
+        outcome.crash = repr(error)
+    after = file_hashes(data if data.is_dir() else data.parent)
+    outcome.rewritten = {path for path in before if after.get(path) != before[path]}
+    return outcome
+
+
+def load_masks_for_training(data_yaml: Path) -> Outcome:
+    """The same for a semantic set: every image and its mask."""
+    from ultralytics.data import utils
+    from ultralytics.data.dataset import SemanticDataset
+
+    outcome = Outcome()
+    try:
+        data = utils.check_det_dataset(str(data_yaml), autodownload=False)
+        for split in ("train", "val"):
+            dataset = SemanticDataset(
+                img_path=data[split], data=data, task="semantic", imgsz=64, augment=False
+            )
+            outcome.dropped |= set(dataset.get_img_files(data[split])) - set(dataset.im_files)
+            for i in range(len(dataset.labels)):
+                dataset.get_image_and_label(i)
+    except Exception as error:  # whatever it is, training ends there
+        outcome.crash = repr(error)
+    return outcome
+
+
 def count_rows(path: str) -> int:
     """Rows of a label file as the loader counts them."""
     if not os.path.isfile(path):
@@ -137,11 +186,21 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_training_does_with_a_bad_example_what_the_rule_says(
     rule: Rule, example: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    data_yaml = build(example, tmp_path, rule.tasks)
-    add_companion(tmp_path)
+    task = task_of(example, rule.tasks)
+    data = build(example, tmp_path / "set", rule.tasks)
+    if task not in ("classify", "semantic"):
+        add_companion(tmp_path / "set")
+    elif task == "semantic" and rule.training != "crashes":
+        for kind, name in (("images", "clean.jpg"), ("masks", "clean.png")):
+            shutil.copyfile(tmp_path / "set" / kind / "val" / name, tmp_path / "set" / kind / "train" / name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        outcome = load_for_training(data_yaml, task_of(example, rule.tasks))
+        if task == "classify":
+            outcome = load_folders_for_training(data)
+        elif task == "semantic":
+            outcome = load_masks_for_training(data)
+        else:
+            outcome = load_for_training(data, task)
     claim = example.get("training", rule.training)
     assert claim in outcome.claims(), outcome
 

@@ -196,7 +196,9 @@ with small_limits():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
-@pytest.mark.parametrize("size", [0, 3, 100, 700, 4000])
+@pytest.mark.parametrize(
+    "size", [0, 700, *(pytest.param(size, marks=pytest.mark.slow) for size in (3, 100, 4000))]
+)
 def test_a_file_that_cannot_grow_ends_the_scan_with_a_sentence(
     size: int, flawed_set: Path, scratch: Path
 ) -> None:
@@ -337,7 +339,8 @@ def summary(n: int, seed: int) -> ChunkSummary:
     nothing = np.zeros(0, np.int64)
     return ChunkSummary(
         some(np.uint64), some(np.uint64), some(np.uint64), some(np.int64), some(np.bool_), some(np.int32),
-        some(np.int32), some(np.int32), some(np.bool_), some(np.bool_), some(np.bool_), {seed: n},
+        some(np.int32), some(np.int32), some(np.bool_), some(np.bool_), some(np.bool_),
+        some(np.bool_), some(np.bool_), some(np.uint8), {seed: n},
         ShapeSketch(n, nothing, nothing, nothing, nothing, nothing, np.zeros((0, 2))), n, n,
     )  # fmt: skip
 

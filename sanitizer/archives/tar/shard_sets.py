@@ -24,7 +24,7 @@ from sanitizer.dataset.class_names import Classes, read_classes
 from sanitizer.dataset.model import Dataset, Pack, Split
 from sanitizer.dataset.single_files import nearest_data_yaml
 from sanitizer.dataset.split_paths import find_from
-from sanitizer.dataset.tables import TASKS, dataset_fault
+from sanitizer.dataset.tables import LABEL_TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.util.counting import counted
@@ -291,7 +291,7 @@ def _dataset(
 ) -> Dataset:
     splits, packs = gathered.finish(wanted)
     declared = document.data.get("task") if document is not None else None
-    named = next((task for task in TASKS if task == declared), None)
+    named = next((task for task in LABEL_TASKS if task == declared), None)
     return Dataset(
         root=root,
         data=data,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import numpy as np
 
 from sanitizer.dataset.listing import label_folder
-from sanitizer.dataset.tables import RowKind, TaskSpec
+from sanitizer.dataset.tables import LABEL_TASKS, RowKind, TaskSpec
 from sanitizer.findings.finding import characters_of
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
@@ -272,6 +272,8 @@ class Flagged:
 
     def _label_path(self, source: str, path: str) -> str | None:
         """Where the label of an image lies: where its findings say, else where training looks; None: out of reach."""
+        if self.report.task not in LABEL_TASKS:
+            return None
         named = next((f.label for f in self._findings[source] if f.label), None)
         if named is None:
             folder, name = posixpath.split(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset.model import DatasetError
-from sanitizer.dataset.tables import TaskSpec
+from sanitizer.dataset.tables import LABEL_TASKS, TaskSpec
 from sanitizer.findings.finding import Severity, characters_of, count_by_severity
 from sanitizer.reports.common import ReportError
 from sanitizer.reports.html.bundle import bundle
@@ -266,6 +266,7 @@ def _cards(
 def _group(
     image: str | None, label: str | None, findings: list[Finding], run: str, spec: TaskSpec, reach: Reach
 ) -> Group:
+    label = label if spec.task in LABEL_TASKS else None  # a mask has no line to quote
     image_path, label_path = reach.path(image), reach.label_path(label)
     if reach.closed:
         return Group(None, None, findings, run, spec)

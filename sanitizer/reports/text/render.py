@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sanitizer.findings.finding import Severity, count_by_rule, tally
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
 from sanitizer.reports.text.causes import cause_lines
-from sanitizer.reports.text.summary import summary_lines
+from sanitizer.reports.text.summary import summary_lines, verdict_lines
 from sanitizer.reports.text.summary_counts import files_by_rule
 from sanitizer.util.escape import legible
 
@@ -72,6 +72,7 @@ def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
 def _told(report: Report, style: Style) -> Iterator[str]:
     """The causes, then every finding that no cause explains."""
     if report.causes:
+        yield from verdict_lines(report, style.paint)
         yield from cause_lines(report, style.paint)
         explained = sum(cause.explains for cause in report.causes)
         if explained < len(report.findings):
@@ -110,6 +111,10 @@ def _finding_line(finding: Finding, path: str, style: Style) -> str:
     return f"{':'.join(place)}: {code} {legible(finding.message)}"
 
 
+_COUNTED = {"classify": "images", "semantic": "masks"}
+"""What is counted of each class, by task; label rows where a task has them."""
+
+
 def _statistics(report: Report, style: Style) -> list[str]:
     """Tables: findings by rule, most frequent first, and label rows by class."""
     lines = []
@@ -123,7 +128,7 @@ def _statistics(report: Report, style: Style) -> list[str]:
     classes = {**dict.fromkeys(report.names, 0), **report.class_counts}
     if classes:
         total = sum(classes.values()) or 1
-        table = [("class", "rows", "share", "name")]
+        table = [("class", _COUNTED.get(report.task, "rows"), "share", "name")]
         for cls, n in sorted(classes.items()):
             table.append((str(cls), f"{n:,}", f"{n / total:.1%}", legible(report.names.get(cls, "–"))))
         lines += ([""] if lines else []) + _table(table, ">>><", style)

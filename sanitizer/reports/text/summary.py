@@ -12,7 +12,7 @@ from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sanitizer.findings.report import Report
     from sanitizer.reports.text.summary_counts import Reasons
@@ -27,20 +27,32 @@ _COST = ("crashes", "drops-image", "drops-row", "rewrites-file", "trains", "igno
 
 def summary_lines(report: Report, paint: Paint) -> list[str]:
     """The summary. `paint(text, sgr)` colours a text, or returns it as it is."""
+    verdict = verdict_lines(report, paint)
     if not report.findings:
-        return _without_findings(report, paint)
+        return [*verdict, *_without_findings(report, paint)]
     rules = rules_of(report)
     by_severity = [
         f"{n:,} {label if n == 1 or label == 'info' else label + 's'}" for label, n in _counts(report)
     ]
-    task = f", task {report.task}" if report.summary.labels else ""
+    has_task = report.summary.labels or report.task == "classify"
+    task = f", task {report.task}" if has_task else ""
     counts = SummaryCounts(report, rules)
     lines = [
+        *verdict,
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
         f"Found {paint(_and(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
         *_training(report, counts),
     ]
-    return [*lines, next_step(counts, rules, paint)]
+    return [*lines, next_step(counts, rules, paint, report.training.because if report.training else ())]
+
+
+def verdict_lines(report: Report, paint: Paint) -> list[str]:
+    """The line that says that training would not start, and why; none where it would."""
+    training = report.training
+    if training is None or training.starts is not False:
+        return []
+    lead = paint("Training would not start", "1;31")
+    return [f"{lead} ({legible(training.as_)}): {legible(training.stops_with or '')}"]
 
 
 def _without_findings(report: Report, paint: Paint) -> list[str]:
@@ -48,6 +60,10 @@ def _without_findings(report: Report, paint: Paint) -> list[str]:
     if not s.images and not s.labels:
         return [f"Nothing was checked: no images and no labels in {_name(report)} ({_elapsed(report)})."]
     unused = s.images_dropped_by_training or s.images_background or s.images_rewritten
+    if report.would_stop:
+        return [
+            f"No findings under the selected rules{_known(report)}: {_size(report)} ({_elapsed(report)})."
+        ]
     if report.suppressed:
         lead, tail = "Nothing new", _known(report)
     elif unused:
@@ -71,10 +87,22 @@ def _name(report: Report) -> str:
 
 
 def _size(report: Report) -> str:
-    """As in "8 images, 8 labels, 30 boxes"; rows of other tasks than detection are objects."""
+    """As in "8 images, 8 labels, 30 boxes"; rows of other tasks than detection are objects.
+
+    As in "train 6 images in 2 classes, val 2 images in 2 classes" or "8 images, 8 masks" for tasks without label files.
+    """
     s = report.summary
     if not s.images and not s.labels:
         return "no images and no labels found"
+    if report.task == "classify" and not report.files_only:
+        return ", ".join(
+            f"{legible(split.split)} {in_thousands(split.images, 'image')} in".lstrip()
+            + f" {in_thousands(split.classes, 'class')}"
+            for split in s.splits
+            if split.images
+        )
+    if report.task == "semantic":
+        return f"{in_thousands(s.images, 'image')}, {in_thousands(s.labels, 'mask')}"
     parts = [in_thousands(s.images, "image")] if s.images else []
     rows = in_thousands(s.boxes, "box" if report.task == "detect" else "object")
     return ", ".join([*parts, in_thousands(s.labels, "label"), rows])
@@ -91,8 +119,10 @@ def _known(report: Report) -> str:
 
 
 def _training(report: Report, counts: SummaryCounts) -> list[str]:
-    """The lines on what Ultralytics would do; empty where it would do nothing odd."""
-    lines = []
+    """The lines on what Ultralytics would do; empty where it would do nothing odd, and where the first line says it."""
+    lines: list[str] = []
+    if report.would_stop:
+        return lines
     for consequence, reasons in consequences(report, counts):
         lines += [f"  • {consequence}", *([f"      {reasons}"] if reasons else [])]
     return ["Training (Ultralytics) would", *lines] if lines else []
@@ -101,8 +131,12 @@ def _training(report: Report, counts: SummaryCounts) -> list[str]:
 def consequences(report: Report, counts: SummaryCounts) -> list[tuple[str, str]]:
     """(what Ultralytics would do, the rules behind it or ""), most costly first; empty where nothing odd."""
     s = report.summary
-    found = []
-    if counts.crashes:
+    found: list[tuple[str, str]] = []
+    if (
+        report.training is not None and report.would_stop
+    ):  # what it would do with rows and images comes to nothing
+        return [(f"not start: {report.training.stops_with}", ", ".join(report.training.because))]
+    if counts.crashes and (report.training is None or report.training.starts is None):
         found.append(("stop with an error", _reasons(counts.crashes)))
     if s.images_dropped_by_training:
         share, by_split = _share(report, "dropped")
@@ -137,16 +171,20 @@ def _share(report: Report, what: str) -> tuple[str, str]:
     return text, f": {', '.join(hit)}" if len(splits) > 1 else ""
 
 
-def next_step(counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) -> str:
-    """The rule most worth looking at: the worst severity, then what costs training most, then the most findings."""
+def next_step(
+    counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint, because: Sequence[str] = ()
+) -> str:
+    """The rule most worth looking at: one that training stops `because` of, the worst severity, then what costs
+    training most, then the most findings.
+    """
     n_findings: dict[str, int] = {}
     for (code, _), n in counts.tally.counts.items():
         n_findings[code] = n_findings.get(code, 0) + n
 
-    def worth(code: str) -> tuple[Severity, int, int]:
+    def worth(code: str) -> tuple[bool, Severity, int, int]:
         training = rules[code].training if code in rules else None
         cost = _COST.index(training) if training in _COST else len(_COST)
-        return counts.gravest[code], -cost, n_findings[code]
+        return code in because, counts.gravest[code], -cost, n_findings[code]
 
     # Of rules that are worth the same, the one that comes first in the report.
     code = max(counts.gravest, key=worth)

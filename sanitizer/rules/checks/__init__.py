@@ -49,6 +49,7 @@ MODULES: dict[str, str] = {
     "rewritten-image": "images",
     "duplicate-images": "duplicates",
     "conflicting-duplicates": "duplicates",
+    "shared-sources": "sources.shared_sources",
     "mixed-rows": "labels",
     "row-kind-fits-task": "labels",
     "no-size": "boxes",
@@ -71,6 +72,13 @@ MODULES: dict[str, str] = {
     "class-out-of-range": "classes",
     "class-no-integer": "classes",
     "rare-class": "classes",
+    "class-imbalance": "classes",
+    "unreadable-mask": "masks",
+    "mask-size": "masks",
+    "mask-ids": "masks",
+    "mask-without-class": "masks",
+    "mask-channels": "masks",
+    "lossy-mask": "masks",
 }
 """Name of a check to the module of this package that defines it: a hook imports only what its rules use."""
 

@@ -10,7 +10,7 @@ from sanitizer.dataset.tables import DatasetFault, RowKind
 from sanitizer.rules.checks import dataset_check, row_check
 from sanitizer.rules.checks.geometry import no_hits
 from sanitizer.rules.hits import Hits
-from sanitizer.util.counting import listed
+from sanitizer.util.counting import in_thousands, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +90,26 @@ def rare_class(survey: Survey, params: Params) -> Iterator[DatasetFault]:
             rows = "1 label row" if n == 1 else f"{n} label rows"
             problem = f"class {_named(c, names)} has {rows}, the median class {median:.0f}"
             yield _place(where, problem, n, limit)
+
+
+@dataset_check("class-imbalance")
+def class_imbalance(survey: Survey, params: Params) -> Iterator[DatasetFault]:
+    """F008: classes of a classification set with far fewer training images than the median class."""
+    train = next((s for s in survey.dataset.splits if s.name in ("train", "") and s.dir_classes), None)
+    if train is None or train.dir_classes is None:
+        return
+    of_image = np.array(train.dir_classes)[train.dir_index]
+    counts = np.bincount(of_image, minlength=survey.spec.nc or 0)
+    used = counts[counts > 0]
+    median = float(np.median(used)) if len(used) else 0.0
+    limit = median * params["rare_share"]
+    for c in np.flatnonzero((counts > 0) & (counts < limit)).tolist():
+        images = in_thousands(int(counts[c]), "training image")
+        name = survey.spec.names.get(c, str(c))
+        problem = f"class {name} has {images}, the median class {median:,.0f}"
+        values = {"problem": problem, "value": int(counts[c]), "threshold": limit}
+        where = survey.dataset.root
+        yield DatasetFault("F008", file=where, split=train.name or None, values=values, class_id=c)
 
 
 def _place(where: str | None, problem: str, value: float, threshold: float) -> DatasetFault:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import DatasetFault, FileStatus, RowKind
+from sanitizer.dataset.tables import LABEL_TASKS, DatasetFault, FileStatus, RowKind
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.copies import Copy, Likeness, find_copies
 
@@ -38,6 +38,7 @@ def duplicate_images(survey: Survey, params: Params) -> Iterable[DatasetFault]:
             split=survey.split_name(copy.index),
             values=values,
             kind="leak" if survey.split_name(copy.index) != survey.split_name(copy.original) else None,
+            class_id=survey.class_of(copy.index),
         )
 
 
@@ -66,13 +67,45 @@ def _duplicate_words(survey: Survey, copy: Copy) -> str:
 
 @dataset_check("conflicting-duplicates")
 def conflicting_duplicates(survey: Survey, params: Params) -> Iterable[DatasetFault]:
-    """D010: copies, by the limits of D009, whose label rows differ from those of their original."""
+    """D010: copies, by the limits of D009, whose label rows differ from those of their original; in a classification
+    set, copies in folders of two classes, and in a semantic set, copies of one file with two masks.
+    """
+    if survey.spec.task not in LABEL_TASKS:
+        yield from filter(None, (_other_answer(survey, c) for c in find_copies(survey, _limits(params))))
+        return
     copies = (c for c in find_copies(survey, _limits(params)) if _may_conflict(survey, c))
     while some := list(islice(copies, _COPIES_AT_ONCE)):
         yield from _conflicts(survey, some, params)
 
 
 _COPIES_AT_ONCE = 2048
+
+
+def _other_answer(survey: Survey, copy: Copy) -> DatasetFault | None:
+    """D010 for a copy that lies in the folder of another class, or has another mask."""
+    image, other = survey.image_path(copy.index), survey.dataset.relative(survey.image_path(copy.original))
+    mine, theirs = survey.class_of(copy.index), survey.class_of(copy.original)
+    if mine != theirs:
+        names = [survey.spec.names.get(-1 if c is None else c, str(c)) for c in (mine, theirs)]
+        detail = f"the same picture is in two classes: {names[0]} here, {names[1]} as {other}"
+        advice = "Look at the picture, and delete the copy in the wrong folder."
+    else:
+        masks = [int(survey.label_digest[i]) for i in (copy.index, copy.original)]
+        if copy.mean_difference is not None or 0 in masks or masks[0] == masks[1]:
+            return None
+        detail = f"its mask differs from that of the same image {other}"
+        advice = "Look at both masks, keep the better one and remove the other copy of the image."
+    label, split = survey.label_path(copy.index), survey.split_name(copy.index)
+    return DatasetFault(
+        "D010",
+        label or image,
+        image,
+        label,
+        split,
+        values={"detail": detail},
+        suggestion=advice,
+        class_id=mine,
+    )
 
 
 def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterator[DatasetFault]:

@@ -30,6 +30,9 @@ _UNUSABLE = (
     ImageStatus.NOT_IMAGE,
     ImageStatus.ENDS_PROCESS,
 )
+_WITH_LABEL = " together with its label"
+_ALONG = {"classify": "", "semantic": " together with its mask"}
+"""What training drops with an image, by task."""
 _DAMAGED = (ImageStatus.TRUNCATED, ImageStatus.UNDECODABLE)
 
 
@@ -39,7 +42,9 @@ def unusable_image(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     index = np.flatnonzero(np.isin(tables.images.status, _UNUSABLE))
     ends_process = tables.images.status[index] == ImageStatus.ENDS_PROCESS
     effect = np.where(
-        ends_process, "training may end the same way", "training drops it together with its label"
+        ends_process,
+        "training may end the same way",
+        f"training drops it{_ALONG.get(spec.task, _WITH_LABEL)}",
     )
     kinds: list[FindingKind | None] = ["ends-process" if ends else None for ends in ends_process.tolist()]
     return Hits(index, fields={"detail": tables.images.detail[index], "effect": effect}, kind=kinds)

@@ -52,12 +52,33 @@ def row_kind_fits_task(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
         wrong &= ~mixed[labels.file]
     index = np.flatnonzero(wrong)
     severities, problems = [], []
-    for kind, n_columns in zip(labels.kind[index].tolist(), labels.n_columns[index].tolist(), strict=True):
+    unopened = _unopened(tables)
+    for kind, n_columns, file in zip(
+        labels.kind[index].tolist(),
+        labels.n_columns[index].tolist(),
+        labels.file[index].tolist(),
+        strict=True,
+    ):
         consequence, severity = _MISFITS[spec.task, RowKind(kind)]
+        if file in unopened and _STOPS in consequence:
+            consequence, severity = unopened[file], Severity.WARNING
         what = _KIND_TEXT.get(RowKind(kind)) or f"polygon of {(n_columns - 1) // 2} points"
         problems.append(f"{what} in {_TASK_TEXT[spec.task]} set: {consequence}")
         severities.append(severity)
     return Hits(index, fields={"problem": problems}, severity=severities)
+
+
+def _unopened(tables: ChunkTables) -> dict[int, str]:
+    """Files that training never opens, to why; of files given one by one nothing is known."""
+    chunk = tables.chunk
+    if chunk.split == "":
+        return {}
+    if chunk.split not in ("train", "val"):
+        return dict.fromkeys(
+            range(len(chunk)), f"training reads no {chunk.split} split; a validation on it stops"
+        )
+    why = "training never opens this file, as it has no image"
+    return {file: why for file, image in enumerate(chunk.images) if image is None}
 
 
 @file_check("mixed-rows")

@@ -58,12 +58,12 @@ def load_rules(pack_files: Sequence[str] = ()) -> dict[str, Rule]:
         PackError: A pack cannot be read, or a rule in it is wrong.
     """
     rules = dict(_built_in_rules())
+    if not pack_files:
+        return rules
     for path in pack_files:
         for rule in _read_pack(absolute(path), built_in=False):
             _add(rules, rule)
-    _check_params_of(rules)
-    _check_precedence(rules)
-    return dict(sorted(rules.items()))
+    return _checked(rules)
 
 
 @functools.cache
@@ -74,7 +74,14 @@ def _built_in_rules() -> Mapping[str, Rule]:
         if name.endswith(".yaml"):
             for rule in _read_pack(os.path.join(folder, name), built_in=True):
                 _add(rules, rule)
-    return rules
+    return _checked(rules)
+
+
+def _checked(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The rules in order of code. PackError where one names another that does not exist or does not fit."""
+    _check_params_of(rules)
+    _check_precedence(rules)
+    return dict(sorted(rules.items()))
 
 
 def built_in_folder() -> str:

@@ -76,11 +76,9 @@ def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
 def _load_readers(mode: ImageMode) -> None:
     """Import once what every worker would import for itself, some of it at its first image: forked ones have it."""
     if mode == "decode":
-        import imagehash
         from PIL import Image
 
         Image.preinit()
-        imagehash.phash(Image.new("L", (32, 32)))
 
 
 def usable_cores() -> int:

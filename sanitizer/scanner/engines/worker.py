@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,8 @@ def _answer(function: Callable[..., object], arguments: tuple[object, ...]) -> o
     except MemoryError:
         os._exit(1)  # as if the system had ended us: the piece is tried again, and looked at alone
     except Exception as error:
-        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        if sys.version_info >= (3, 11):
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:

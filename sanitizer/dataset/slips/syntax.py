@@ -1,0 +1,266 @@
+"""The likely slip behind a text that is no YAML, in words before the parser's, which speaks of tokens and scalars."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import yaml
+
+_LONGEST = 120
+_KEY = re.compile(r"(\s*(?:- )?)([\w.-]+):(?=[^\s/\\:])(.*)")
+_TOP_KEYS = (
+    "path",
+    "train",
+    "val",
+    "test",
+    "names",
+    "nc",
+    "kpt_shape",
+    "flip_idx",
+    "channels",
+    "task",
+    "download",
+)
+_CONFLICT = "<<<<<<< "
+_CLOSES_WITH = {"[": "]", "{": "}"}
+
+
+class Slip(NamedTuple):
+    """What somebody did by mistake.
+
+    Attributes:
+        words: A clause with its line number, such as "line 4 is indented with a tab".
+        advice: The edit, with the line to write where it is known.
+        line: 1-based line of the mistake, which may lie far above the one where the parser gave up.
+    """
+
+    words: str
+    advice: str
+    line: int
+
+
+def find_slip(text: str, error: yaml.MarkedYAMLError) -> Slip | None:
+    """The likeliest slip, or None where nothing usual fits."""
+    lines = text.splitlines()
+    if not lines or error.problem_mark is None:
+        return None
+    last = min(error.problem_mark.line, len(lines) - 1)
+    first = min(error.context_mark.line, last) if error.context_mark else last
+    why = f"{error.context}: {error.problem}"
+    place = _Place(lines, first, last, error.problem_mark.column, why)
+    return next((slip for look in _LOOKS if (slip := look(place)) is not None), None)
+
+
+def write_line(number: int, text: str) -> str:
+    """The sentence that says what to write on a line."""
+    return f"Write line {number} as `{_short(text)}`."
+
+
+def with_blank_after_colon(line: str) -> str | None:
+    """The line with a blank after the colon of its key; None where no blank is missing."""
+    found = _KEY.fullmatch(line.rstrip())
+    if found is None or not (found[2].isdigit() or found[2].lower() in _TOP_KEYS):
+        return None
+    return f"{found[1]}{found[2]}: {found[3]}"
+
+
+class _Place(NamedTuple):
+    """Where a parser gave up: `first` to `last` are the 0-based lines of what it was reading."""
+
+    lines: Sequence[str]
+    first: int
+    last: int
+    column: int
+    why: str
+
+    def upwards(self) -> Iterator[int]:
+        """Numbers of the lines that it was reading and of a few above, the last one first."""
+        yield from range(self.last, max(-1, min(self.first, self.last - 100) - 3), -1)
+
+
+def _conflict(place: _Place) -> Slip | None:
+    found = next((i for i, line in enumerate(place.lines) if line.startswith(_CONFLICT)), None)
+    if found is None:
+        return None
+    words = f"line {found + 1} begins a merge conflict of git that was never resolved"
+    return Slip(
+        words,
+        "Keep one of the two versions, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>.",
+        found + 1,
+    )
+
+
+def _tab(place: _Place) -> Slip | None:
+    for i in dict.fromkeys((place.last, place.first)):
+        line = place.lines[i]
+        indent = line[: len(line) - len(line.lstrip())]
+        if "\t" in indent:
+            words = f"line {i + 1} is indented with a tab, and YAML takes blanks only"
+            advice = write_line(i + 1, indent.replace("\t", "  ") + line.lstrip())
+            return Slip(words, f"{advice} Replace the other tabs in the same way.", i + 1)
+    return None
+
+
+def _backslash(place: _Place) -> Slip | None:
+    if "escape character" not in place.why and "hexdec" not in place.why:
+        return None
+    line = place.lines[place.last]
+    found = re.search(r'"([^"]*)"?', line)
+    if found is None:
+        return None
+    words = f"line {place.last + 1} has a backslash in double quotes, where YAML reads it as the start of a code such as \\n"
+    forward = line.replace("\\", "/")
+    single = line.replace('"', "'")
+    advice = f"{write_line(place.last + 1, forward)} In single quotes (`{_short(single.strip())}`) backslashes stay as they are."
+    return Slip(words, advice, place.last + 1)
+
+
+def _colon(place: _Place) -> Slip | None:
+    for i in place.upwards():
+        line = with_blank_after_colon(place.lines[i])
+        if line is not None:
+            key = line.partition(":")[0].strip()
+            words = f"the blank after the colon of `{key}:` on line {i + 1} is missing"
+            return Slip(words, write_line(i + 1, line), i + 1)
+    return None
+
+
+def _quote(place: _Place) -> Slip | None:
+    for i in range(place.first, place.last + 1):
+        problem = _quote_problem(place.lines[i])
+        if problem is None:
+            continue
+        quote, closed = problem
+        if not closed and "quoted scalar" not in place.why and i == place.last:
+            continue
+        what = (
+            f"goes on after a closed quote ({quote})"
+            if closed
+            else f"opens a quote ({quote}) that nothing closes"
+        )
+        other = "double" if quote == "'" else "single"
+        advice = f"Close the quote on line {i + 1}; a text that has {quote} in it goes into {other} quotes."
+        return Slip(f"line {i + 1} {what}", advice, i + 1)
+    return None
+
+
+def _quote_problem(line: str) -> tuple[str, bool] | None:
+    """(the quote, whether it is closed and text follows) of the first quoted text of a line that is not well formed."""
+    at = 0
+    while at < len(line):
+        char = line[at]
+        if char == "#" and (at == 0 or line[at - 1].isspace()):
+            return None
+        if char in "'\"" and (at == 0 or line[at - 1] in " \t[{,:"):
+            pattern = r"'(?:[^']|'')*'" if char == "'" else r'"(?:[^"\\]|\\.)*"'
+            found = re.compile(pattern).match(line, at)
+            if found is None:
+                return char, False
+            at = found.end()
+            if at < len(line) and line[at] not in " \t,]}:":
+                return char, True
+            continue
+        at += 1
+    return None
+
+
+def _bracket(place: _Place) -> Slip | None:
+    if "flow" not in place.why:
+        return None
+    line = place.lines[place.first]
+    bracket = "{" if "mapping" in place.why else "["
+    if line.count(bracket) <= line.count(_CLOSES_WITH[bracket]):
+        return None
+    words = f"line {place.first + 1} opens a {bracket} that is not closed, or a comma is missing behind it"
+    return Slip(words, f"Add {_CLOSES_WITH[bracket]} where the list ends.", place.first + 1)
+
+
+def _indentation(place: _Place) -> Slip | None:
+    if place.last == 0 or "flow" in place.why or "quoted" in place.why:
+        return None
+    line = place.lines[place.last]
+    above = next((i for i in range(place.last - 1, -1, -1) if _code(place.lines[i])), None)
+    if above is None or not _code(line):
+        return None
+    here, there = _indent(line), _indent(place.lines[above])
+    if here > there and not _code(place.lines[above]).endswith(":"):
+        words = (
+            f"line {place.last + 1} begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
+        )
+        return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
+    levels = {_indent(other) for other in place.lines[: place.last] if _code(other)}
+    if here < there and here not in levels:
+        words = (
+            f"line {place.last + 1} begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
+        )
+        return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
+    return None
+
+
+def _second_colon(place: _Place) -> Slip | None:
+    if "mapping values are not allowed" not in place.why:
+        return None
+    line = place.lines[place.last]
+    key, _, value = line.partition(": ")
+    if ": " not in value and not value.endswith(":"):
+        return None
+    words = f"line {place.last + 1} has a second colon, which YAML reads as a key within a value"
+    quote = "'" if "'" not in value else '"'
+    return Slip(words, write_line(place.last + 1, f"{key}: {quote}{value.strip()}{quote}"), place.last + 1)
+
+
+def _no_colon(place: _Place) -> Slip | None:
+    if "could not find expected ':'" not in place.why and "mapping values are not allowed" not in place.why:
+        return None
+    for i in dict.fromkeys((place.first, place.last, max(0, place.last - 1))):
+        code, above = _code(place.lines[i]), place.lines[max(0, i - 1)]
+        if code and ":" not in code and above.lstrip().startswith("- "):
+            indent = above[: _indent(above)]
+            return Slip(f"line {i + 1} has no dash", write_line(i + 1, f"{indent}- {code}"), i + 1)
+        if code and ":" not in code and not code.startswith("- "):
+            key, _, value = code.replace("=", " ").partition(" ")
+            words = f"line {i + 1} has no colon after `{_short(key)}`"
+            return Slip(words, write_line(i + 1, f"{key}: {value.strip()}"), i + 1)
+    return None
+
+
+def _own_character(place: _Place) -> Slip | None:
+    if "cannot start any token" not in place.why and "alias" not in place.why and "anchor" not in place.why:
+        return None
+    line = place.lines[place.last]
+    at = place.column if place.column < len(line) and not line[place.column].isalnum() else place.column - 1
+    if not 0 <= at < len(line) or line[at] not in "@`%*&":
+        return None
+    words = f"line {place.last + 1} has a value that begins with {line[at]}, which YAML keeps for itself"
+    end = next((i for i in range(at, len(line)) if line[i] in ",]}#"), len(line))
+    value = line[at:end].strip()
+    edited = f'{line[:at]}"{value}"{line[at + len(value) :]}'
+    return Slip(words, write_line(place.last + 1, edited), place.last + 1)
+
+
+_LOOKS = (
+    _conflict, _tab, _backslash, _colon, _quote, _own_character, _indentation, _second_colon, _no_colon, _bracket
+)  # fmt: skip
+"""In this order: what is beyond doubt first."""
+
+
+def _code(line: str) -> str:
+    """A line without its comment and the blanks around it."""
+    return re.sub(r"(^|\s)#.*", "", line).strip()
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _blanks(count: int) -> str:
+    return "without a blank" if count == 0 else f"with {count} blank{'' if count == 1 else 's'}"
+
+
+def _short(text: str) -> str:
+    shown = text.rstrip()
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

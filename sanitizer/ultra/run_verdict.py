@@ -1,0 +1,141 @@
+"""Whether Ultralytics would start to train on a dataset, and if not, the exception and the rules that name its cause.
+
+A run stops before its first epoch ends in one of the stages of `RunStage`: while the data.yaml is read, the model is
+built, each split is listed and checked, or pictures are read. `facts` hold all that decides it, so a task may bring
+facts of its own as `stops`. Source: `BaseTrainer`, `YOLODataset` and `v8_transforms`, version 8.4.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sanitizer.dataset.tables import RunStage
+from sanitizer.findings.report import Training
+from sanitizer.ultra.image_loading import CANNOT_OPEN, UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.dataset.tables import Task
+
+NEWEST_KNOWN = "8.4.190"
+"""The version that this model of the run was measured on."""
+
+_SETS = {"segment": "Segment", "obb": "OBB"}
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFacts:
+    """What training meets in one split.
+
+    Attributes:
+        name: train or val.
+        images: Images that it lists.
+        kept: Images that pass the check of images and labels.
+        found: Good images that have a label file, even one for which the image is dropped.
+        boxed: Kept images with boxes, where the task wants polygons.
+        loaded: Kept images by the channels that the loader makes of them, as `loaded_channels` gives them.
+    """
+
+    name: str
+    images: int
+    kept: int
+    found: int
+    boxed: int = 0
+    loaded: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One reason why a run stops.
+
+    Attributes:
+        stage: Where in the run.
+        sentence: The exception.
+        rules: Codes of the rules whose findings name the cause.
+    """
+
+    stage: RunStage
+    sentence: str
+    rules: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All that decides whether a run starts.
+
+    Attributes:
+        task: What is trained.
+        channels: `channels:` of the data.yaml.
+        has_keypoints: The data.yaml has a kpt_shape that can be used.
+        splits: train and val, as far as they were read.
+        stops: What is known to stop the run before any of it.
+        is_whole: Everything that decides was looked at; else a run that nothing stops is not known to start.
+    """
+
+    task: Task
+    channels: int = 3
+    has_keypoints: bool = False
+    splits: Sequence[SplitFacts] = ()
+    stops: Sequence[Stop] = ()
+    is_whole: bool = True
+
+
+def verdict(facts: RunFacts) -> Training:
+    """What becomes of a run; the reason that it meets first, where there are several."""
+    stops = sorted([*facts.stops, *_stops(facts)], key=lambda stop: stop.stage)
+    if not stops:
+        return Training(True if facts.is_whole else None, None, version())
+    first = stops[0]
+    return Training(False, first.sentence, version(), tuple(first.rules))
+
+
+def _stops(facts: RunFacts) -> Iterator[Stop]:
+    if facts.task == "pose" and not facts.has_keypoints and not facts.stops:
+        yield Stop(RunStage.MODEL, "KeyError: 'No `kpt_shape` in the data.yaml", ("D001", "K001"))
+    for split in facts.splits:
+        yield from _stops_of_split(split, facts)
+    yield from _stops_of_pictures(facts)
+
+
+def _stops_of_split(split: SplitFacts, facts: RunFacts) -> Iterator[Stop]:
+    stage = RunStage.TRAIN if split.name == "train" else RunStage.VAL
+    if not split.images:
+        yield Stop(stage, "FileNotFoundError: … Error loading data from", ("D002",))
+    elif not split.kept:
+        yield Stop(stage, f"RuntimeError: No valid images found (split {split.name})", ())
+    elif not split.found and stage is RunStage.TRAIN:
+        yield Stop(stage, "ValueError: … No labels found in", ("D006",))
+    elif split.boxed and facts.task in _SETS:
+        words = f"{_SETS[facts.task]} dataset requires equal numbers of boxes and segments"
+        yield Stop(stage, f"ValueError: {words}", ("L006",))
+
+
+def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
+    loaded: dict[int, int] = {}
+    for split in facts.splits:
+        for channels, n in split.loaded.items():
+            loaded[channels] = loaded.get(channels, 0) + n
+    if loaded.pop(CANNOT_OPEN, 0):
+        yield Stop(RunStage.BATCH, "FileNotFoundError: Image Not Found", ("I007",))
+    loaded.pop(UNKNOWN, 0)
+    others = sorted(loaded.keys() - {facts.channels})
+    if others and loaded.keys() == set(others) and len(others) == 1:
+        words = f"expected input … to have {facts.channels} channels, but got {others[0]} channels instead"
+        yield Stop(RunStage.BATCH, f"RuntimeError: … {words}", ("I007",))
+    elif others:
+        words = ", ".join(map(str, others))
+        sentence = f"ValueError or RuntimeError (images of {words} channels for a model of {facts.channels})"
+        yield Stop(RunStage.BATCH, sentence, ("I007",))
+
+
+@functools.cache
+def version() -> str:
+    """As in "Ultralytics 8.4.190": the installed version, else the newest that is known. Imports nothing of it."""
+    try:
+        return f"Ultralytics {importlib.metadata.version('ultralytics')}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"Ultralytics {NEWEST_KNOWN}"
