@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from written_sets import NAMES, WAYS, plain, truth, write_set
+from written_sets import NAMES, WAYS, kitti, mot, plain, truth, visdrone, write_set
 
 from sanitizer.fixes.fixing import fix
 
@@ -25,6 +25,7 @@ UNITS: dict[str, Callable[[Size], tuple[float, float]]] = {
     "pixels": lambda size: size,
     "thousandths": lambda size: (1000, 1000),
 }
+TOOLS: dict[str, Callable[[Row, Size], str]] = {"kitti": kitti, "mot": mot, "visdrone": visdrone}
 OTHER_TEXTS = (
     "class-names",
     "comma-separated",
@@ -53,7 +54,7 @@ def corners(row: Row, size: Size, turn: float, divisors: tuple[float, float] = (
 def written(task: str, way: str, row: Row, size: Size, turn: float) -> tuple[str, str]:
     """(the row as it should be, the row in another way)."""
     if task == "detect":
-        return plain(row, size), WAYS[way](row, size)
+        return plain(row, size), {**WAYS, **TOOLS}[way](row, size)
     divisors = UNITS[way](size) if way in UNITS else (1, 1)
     class_id, x, y, w, h = row
     if task == "pose":
@@ -81,7 +82,7 @@ def written(task: str, way: str, row: Row, size: Size, turn: float) -> tuple[str
 
 
 CASES = [
-    *(("detect", way) for way in WAYS),
+    *(("detect", way) for way in (*WAYS, *TOOLS)),
     *((task, way) for task in ("segment", "obb", "pose") for way in (*UNITS, *OTHER_TEXTS)),
     ("obb", "angle-degrees"),
     ("obb", "angle-radians"),
