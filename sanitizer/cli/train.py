@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="carry out a reviewed findings CSV in the view, and no other repair",
     )
-    add("--unsafe", action="store_true", help="also repair, in the view, what removes or reinterprets boxes")
+    add("--unsafe", action="store_true", help="also repair, in the view, what fix --unsafe repairs")
     add(
         "--config",
         metavar="FILE",

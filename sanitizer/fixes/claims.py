@@ -41,12 +41,14 @@ class Claims:
     Attributes:
         causes: Id to cause, in the order of the report.
         files: Path of each claimed label file, as findings write it.
+        rules: Id of each cause to the rules whose findings on rows it claims.
         decided: Causes all of whose findings a person wants repaired.
         no_set: Single files were given: there is no whole dataset that a cause could hold for.
     """
 
     causes: Mapping[str, Cause]
     files: Mapping[str, ClaimedFile]
+    rules: Mapping[str, Set[str]]
     decided: Set[str]
     no_set: bool = False
 
@@ -71,11 +73,13 @@ class Claims:
         if not causes:
             return Claim()
         file = self.files[label]
-        read = [file.by_cause[cause.id] for cause in reading]
+        read_rules = {rule for cause in reading for _, rule in file.by_cause[cause.id]}
+        for cause in reading:  # a file may be written so without a finding of its own
+            read_rules |= self.rules.get(cause.id, set()) if cause.whole_splits else set()
         others = [file.by_cause[cause.id] for cause in causes if cause not in reading]
         return Claim(
             readings=tuple(str(cause.reading) for cause in reading),
-            read_rules=frozenset(rule for claimed in read for _, rule in claimed),
+            read_rules=frozenset(read_rules),
             claimed=frozenset().union(*file.by_cause.values()),
             in_doubt=any(rule not in CLASS_RULES for claimed in others for _, rule in claimed),
             is_decided=all(self._is_decided(cause, file) for cause in reading),
@@ -92,6 +96,7 @@ def claims_of(report: Report, dataset: Dataset, decisions: Mapping[str, Decision
     """What the causes of a report say of the dataset's label files."""
     causes = {cause.id: cause for cause in report.causes}
     files: dict[str, ClaimedFile] = {}
+    rules: dict[str, set[str]] = {}
     decided: set[str] = set()
     undecided: set[str] = set()
     for finding in report.findings if causes else ():
@@ -100,10 +105,11 @@ def claims_of(report: Report, dataset: Dataset, decisions: Mapping[str, Decision
         file = files.setdefault(finding.label, ClaimedFile())
         file.images[finding.image] = None
         file.by_cause.setdefault(finding.cause, set()).add(line_and_rule(finding))
+        rules.setdefault(finding.cause, set()).add(finding.rule)
         decision = decisions.get(finding.fingerprint) if decisions else None
         file.all_decided &= decision in ("fix", "drop")
         (decided if decision == "fix" else undecided).add(finding.cause)
-    claims = Claims(causes, files, decided - undecided, dataset.files_only)
+    claims = Claims(causes, files, rules, decided - undecided, dataset.files_only)
     for cause in causes.values():
         if claims.reads(cause) and cause.whole_splits:
             for label, image in _labels_of(dataset, cause.whole_splits):

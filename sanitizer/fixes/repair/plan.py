@@ -9,6 +9,7 @@ from sanitizer.findings.finding import MAX_PER_FILE
 from sanitizer.fixes.repair.by_cause import read_anew, why_not_read, why_not_right
 from sanitizer.fixes.repair.document import Document, Step
 from sanitizer.fixes.repair.draft import Draft, Judged, failed_attempts, loses_box
+from sanitizer.fixes.repair.other_layouts import fits_other_layout
 from sanitizer.fixes.repair.policy import NO_CLAIM, line_and_rule
 from sanitizer.fixes.repair.proposing import Scope, propose
 from sanitizer.fixes.repair.repairs import TEXT_DONE, TEXT_RULE
@@ -121,7 +122,9 @@ def _plan(source: Source, spec: TaskSpec, policy: Policy) -> Judging:
         else:
             file, readings = read, source.claim.readings
             file_policy = replace(file_policy, claimed=frozenset(), is_misread=source.claim.in_doubt)
-    file, keeps_rows = yield from _row_by_row(file, Scope(spec, source.size_px, file_policy))
+    in_doubt = file_policy.policy.decisions is None and fits_other_layout(file.document, source.size_px, spec)
+    scope = Scope(spec, source.size_px, file_policy, layout_in_doubt=in_doubt)
+    file, keeps_rows = yield from _row_by_row(file, scope)
     document = file.document
     steps = [step for line in (*document.lines, *document.removed) for step in line.steps]
     return FilePlan(

@@ -65,7 +65,7 @@ class Policy:
     """Which findings the user wants repaired.
 
     Attributes:
-        unsafe: Repairs that remove or reinterpret boxes are allowed.
+        unsafe: Repairs that remove boxes, and readings that causes name, are allowed.
         codes: Rules whose findings may be repaired.
         known: Fingerprints of the baseline: findings that are left alone.
         decisions: Fingerprint to what a person decided; nothing else is then repaired. None without a review.

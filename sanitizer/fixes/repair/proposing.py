@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity
 from sanitizer.fixes.repair.document import Step
-from sanitizer.fixes.repair.policy import line_and_rule
+from sanitizer.fixes.repair.policy import EDGE_RULES, line_and_rule
 from sanitizer.fixes.repair.repairs import MIXED_RULE, REMOVED, REPAIRS
 from sanitizer.fixes.repair.rows import Row
 
@@ -37,6 +37,7 @@ class Scope:
         policy: Which findings may be repaired.
         failed: Attempts that are not made again.
         keeps_rows: No row may be removed, because none would be left.
+        layout_in_doubt: All boxes lie in the image in another layout: what leaves it by more than rounding is left.
     """
 
     spec: TaskSpec
@@ -44,6 +45,7 @@ class Scope:
     policy: FilePolicy
     failed: frozenset[Attempt] = frozenset()
     keeps_rows: bool = False
+    layout_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ def _first_repair(line: Line, rules: Sequence[str], scope: Scope) -> _Done | Non
         for number, repair in enumerate(REPAIRS.get(rule, ())):
             attempt = (line.key, rule, number)
             if attempt in scope.failed or not scope.policy.allows((line.origin, rule), repair):
+                continue
+            if scope.layout_in_doubt and rule in EDGE_RULES and repair.level == "unsafe":
                 continue
             if (is_doubtful and not repair.fits_any_reading) or (repair.loses_box and scope.keeps_rows):
                 continue
