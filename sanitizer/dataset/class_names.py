@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
 from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
+from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool
+from sanitizer.dataset.slips.values import entry_without_blank
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -50,10 +52,7 @@ def read_classes(document: DataYaml) -> Classes:
     nc = _read_nc(document, faults)
     listed = typed(document, "names")
     if document.readable and document.data.get("names") is None and "nc" not in document.data:
-        detail = "neither `names:` nor `nc:` is given; training stops here"
-        advice = "Add `names:`, one name a class, in the order of the class ids."
-        stops_with = f"{_ERROR} either 'names' or 'nc' are required in all data YAMLs."
-        faults.append(_fault(document, detail, advice, stops_with=stops_with))
+        faults.append(_no_names(document))
     elif nc is not None and nc <= MAX_CLASSES and document.data.get("names") is None:
         faults.append(_nameless(document, nc))
     names = _read_names(document, listed, faults) if listed is not None else {}
@@ -88,10 +87,44 @@ def _fault(
     )  # fmt: skip
 
 
+def _no_names(document: DataYaml) -> DatasetFault:
+    """Neither `names:` nor `nc:`: by mistake, with the mistake in words where it is a known one."""
+    detail, line = "neither `names:` nor `nc:` is given", None
+    advice = "Add `names:`, one name a class, in the order of the class ids."
+    other = key_of_other_tool(document.data, "names")
+    if "names" in document.data and (outside := _outside_names(document)) is not None:
+        detail, advice, line = outside
+        detail = f"`names:` is empty: {detail}"
+    elif other is not None:
+        line = document.line(other)
+        detail = f"the key `names:` is missing (training does not read `{_short(other)}:`)"
+        advice = f"Write `names:` in place of `{_short(other)}:` on line {line}."
+    stops_with = f"{_ERROR} either 'names' or 'nc' are required in all data YAMLs."
+    return _fault(document, f"{detail}; training stops here", advice, line, stops_with=stops_with)
+
+
+def _outside_names(document: DataYaml) -> tuple[str, str, int | None] | None:
+    """(words, advice, line) where entries of `names:` stand at the top level, as they are not indented."""
+    entries = entries_at_top(document.data)
+    if not entries:
+        return None
+    key, name = next(iter(entries.items()))
+    line = document.line(key)
+    what = f"its entry {key}: {_short(name)}" if len(entries) == 1 else f"its {len(entries)} entries"
+    words = (
+        f"{what} (line {line}) {'stands' if len(entries) == 1 else 'stand'} at the top level, not indented"
+    )
+    alike = "" if len(entries) == 1 else ", and indent the other names alike"
+    return words, f"Write line {line} as `  {key}: {_short(name)}`{alike}.", line
+
+
 def _nameless(document: DataYaml, nc: int) -> DatasetFault:
     called = "class class_0" if nc == 1 else f"classes class_0 to class_{nc - 1}"
     detail = f"`nc: {nc}` without `names:`; training calls the {called}"
     advice = "Add `names:`, one name a class, in the order of the class ids."
+    outside = _outside_names(document)
+    if outside is not None:
+        return _fault(document, f"{detail}: {outside[0]}", outside[1], outside[2], Severity.WARNING)
     return _fault(document, detail, advice, document.line("nc"), Severity.WARNING)
 
 
@@ -154,6 +187,10 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
         if number is None:
             detail = f"`names` has the key {_short(key)!r}, which is no whole number; training stops here"
             advice = "Use the class ids 0, 1, 2, … as keys."
+            meant = entry_without_blank(key)
+            if meant is not None:
+                detail = f"the blank after the colon of `{_short(key)}` is missing, so it is a key; training stops here"
+                advice = f"Write `{meant}` in its place."
             stops_with = None if _int_takes(key) else f"{_ERROR} int()"
             odd.append(_fault(document, detail, advice, line, stops_with=stops_with))
             continue
@@ -162,6 +199,9 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
             odd.append(_fault(document, detail, "Give each class its own id.", line))
         names[number] = str(value)
         odd.extend(_odd_name(document, key, number, value))
+    if isinstance(listed, dict) and (outside := _outside_names(document)) is not None:
+        detail = f"`names:` is not whole: {outside[0]}, and training does not read what is there"
+        odd.append(_fault(document, detail, outside[1], outside[2]))
     odd.extend(_gaps(document, names))
     odd.extend(_same_names(document, names))
     faults.extend(odd[:MAX_NAME_FAULTS])
@@ -234,6 +274,13 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
     elif stops:
         stops_with = f"{_ERROR} 0"  # KeyError: 0
     advice = "Number the classes 0, 1, 2, … without gaps, in the labels too."
+    if sorted(names) == list(range(1, n + 1)):
+        detail = f"`names` counts from 1 ({_short(names[1])}) to {n}, and training counts from 0; training stops here"
+        line = document.line("names", 1)
+        advice = (
+            f"Write line {line} as `  0: {_short(names[1])}`, and so on; where the labels count from 1 too,"
+            " take 1 from each class id."
+        )
     yield _fault(document, detail, advice, line, stops_with=stops_with)
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sanitizer.dataset.slips.syntax import find_slip
+from sanitizer.dataset.slips.encoding import encoding_faults
+from sanitizer.dataset.slips.syntax import find_slip, write_line
+from sanitizer.dataset.slips.values import codes_in, short, wrong_type
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
@@ -20,7 +22,7 @@ from sanitizer.util import bounded_yaml
 from sanitizer.util.bounded_read import TooLargeError, read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 MAX_BYTES = 5_000_000
@@ -83,7 +85,7 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
         return _refused(path, raw, "Check the path and the permissions of the file.")
     if raw.startswith(LFS_MARK):
         return DataYaml(path, {}, False, {}, [_lfs_pointer(path)])
-    faults = _encoding_faults(path, raw)
+    faults = encoding_faults(path, raw)
     text = raw.decode("utf-8", "ignore")
     try:
         text, hazard = _readable(text)
@@ -111,7 +113,10 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
         path, {k: None if _is_none_word(v) else v for k, v in data.items()}, True, _marks(node), faults
     )
     document.faults.extend(_duplicate_keys(path, node))
-    document.faults.extend(_wrong_types(document))
+    document.faults.extend(
+        _wrong_types(document, {key: v.start_mark.line + 1 for key, _, v in _entries(node)})
+    )
+    document.faults.extend(_codes_in_paths(document, text.splitlines()))
     return document
 
 
@@ -182,21 +187,6 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _encoding_faults(path: str, raw: bytes) -> list[DatasetFault]:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        detail = (
-            f"this file is not UTF-8 (byte 0x{raw[error.start]:02x}): training silently leaves such"
-            " bytes out, so names and paths that hold them change"
-        )
-        return [
-            dataset_fault("D001", detail, "Save the file as UTF-8.", Severity.WARNING, file=path, line=line)
-        ]
-    return []
-
-
 def _syntax_error(path: str, text: str, error: yaml.MarkedYAMLError) -> DataYaml:
     mark = error.problem_mark or error.context_mark
     why = ": ".join(part for part in (error.context, error.problem) if part)
@@ -237,14 +227,16 @@ def _text(node: yaml.Node) -> str | None:
 
 def _duplicate_keys(path: str, root: yaml.Node | None) -> Iterator[DatasetFault]:
     """Keys that stand twice at the top level or in `names`: the last one wins, without a word."""
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, str]] = {}
     for key, line, value in _entries(root):
+        text = f" ({short(value.value)})" if isinstance(value, yaml.ScalarNode) else ""
         if key in seen:
-            detail = f"`{key}:` stands on line {seen[key]} and again on line {line}: training uses the last"
+            detail = f"`{key}:` stands on line {seen[key][0]}{seen[key][1]} and again on line {line}{text}"
             yield dataset_fault(
-                "D001", detail, "Keep one of the two.", Severity.WARNING, file=path, line=line
-            )
-        seen[key] = line
+                "D001", f"{detail}: training uses the last", "Keep one of the two.", Severity.WARNING,
+                file=path, line=line,
+            )  # fmt: skip
+        seen[key] = (line, text)
         if key == "names" and isinstance(value, yaml.MappingNode):
             yield from _lost_names(path, value)
 
@@ -265,19 +257,37 @@ def _lost_names(path: str, names: yaml.MappingNode) -> Iterator[DatasetFault]:
         lines.setdefault(same, line)
 
 
-def _wrong_types(document: DataYaml) -> Iterator[DatasetFault]:
+def _wrong_types(document: DataYaml, lines: Mapping[str, int]) -> Iterator[DatasetFault]:
+    """Values that training refuses for their type. `lines` has the line where each begins."""
     for key, types in KEY_TYPES.items():
         value = document.data.get(key)
         if value is not None and not isinstance(value, types):
             expected = " or ".join(
                 {"str": "text", "list": "a list", "dict": "a mapping"}[t.__name__] for t in types
             )
-            detail = f"`{key}:` must be {expected}, not {type(value).__name__}; training stops here"
+            meant = wrong_type(key, value, lines.get(key))
+            words, advice = meant or (
+                f"must be {expected}, not {type(value).__name__}",
+                f"Write `{key}:` as {expected}.",
+            )
             yield dataset_fault(
-                "D001", detail, f"Write `{key}:` as {expected}.", Severity.ERROR,
+                "D001", f"`{key}:` {words}; training stops here", advice, Severity.ERROR,
                 file=document.path, line=document.line(key),
                 stops_with=f"{_ERROR} '{key}' must be {' or '.join(t.__name__ for t in types)}",
             )  # fmt: skip
+
+
+def _codes_in_paths(document: DataYaml, lines: Sequence[str]) -> Iterator[DatasetFault]:
+    """Paths in double quotes whose backslashes YAML reads as codes: "data\\train" has a tab in it."""
+    for key in ("path", "train", "val", "test"):
+        value, line = document.data.get(key), document.line(key)
+        written = lines[line - 1] if line and line <= len(lines) else ""
+        codes = codes_in(value) if isinstance(value, str) and '"' in written and "\\" in written else []
+        if codes:
+            read = " and ".join(codes)
+            detail = f"YAML reads {read} in the double quotes of `{key}:` as a code, so the path is another"
+            advice = write_line(line or 1, written.replace("\\", "/"))
+            yield dataset_fault("D001", detail, advice, Severity.WARNING, file=document.path, line=line)
 
 
 def typed(document: DataYaml, key: str) -> Any:

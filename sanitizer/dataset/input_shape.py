@@ -75,9 +75,30 @@ def _check_flip_idx(document: DataYaml, n: int, faults: list[DatasetFault]) -> N
     stops_at = RunStage.AUGMENT if flip is None or len(flip) != n else RunStage.BATCH
     detail = f"`flip_idx` {words}; {'pose training stops here' if stops_with else 'flipped images get wrong keypoints'}"
     advice = f"Give each keypoint the index of its mirror image, itself where it has none: each of 0 to {n - 1} once."
+    meant = _meant_flip(flip or [], n)
+    if meant is not None:
+        line = document.line("flip_idx")
+        advice = f"It must list each keypoint 0 to {n - 1} once: write line {line} as `flip_idx: {meant}`."
     severity = Severity.ERROR if stops_with else Severity.WARNING
     stops: Any = {"stops_with": stops_with, "stops_task": "pose", "stops_at": stops_at} if stops_with else {}
     faults.append(_fault(document, "flip_idx", detail, advice, severity, **stops))
+
+
+def _meant_flip(flip: list[Any], n: int) -> list[int] | None:
+    """The list that pairs of keypoints, or indices from 1, stand for; None where they stand for none."""
+    if all(isinstance(i, int) for i in flip):
+        meant = [i - 1 for i in flip]
+        return meant if sorted(meant) == list(range(n)) else None
+    meant = list(range(n))
+    for pair in flip:
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(isinstance(i, int) and 0 <= i < n for i in pair)
+        ):
+            return None
+        meant[pair[0]], meant[pair[1]] = pair[1], pair[0]
+    return meant if sorted(meant) == list(range(n)) else None
 
 
 def _flip_problem(flip: list[Any] | None, n: int) -> tuple[str, str | None] | None:
@@ -85,8 +106,9 @@ def _flip_problem(flip: list[Any] | None, n: int) -> tuple[str, str | None] | No
     if flip is None:
         return "is empty", "TypeError: object of type 'NoneType' has no len()"
     if len(flip) != n:
-        stops_with = f"ValueError: data.yaml flip_idx=… length must be equal to kpt_shape[0]={n}"
-        return f"has {len(flip)} entries for {n} keypoints", stops_with
+        if flip and all(isinstance(i, list) for i in flip):
+            return f"holds {len(flip)} pairs, not one index for each of {n} keypoints", _flip_length(n)
+        return f"has {len(flip)} entries for {n} keypoints", _flip_length(n)
     if any(isinstance(i, list) for i in flip):
         return "holds lists, not one index a keypoint", "RuntimeError (keypoints of another shape)"
     if not all(isinstance(i, int) for i in flip):
@@ -98,6 +120,10 @@ def _flip_problem(flip: list[Any] | None, n: int) -> tuple[str, str | None] | No
     if sorted(i % n for i in flip) != list(range(n)):
         return "does not name each keypoint once", None
     return None
+
+
+def _flip_length(n: int) -> str:
+    return f"ValueError: data.yaml flip_idx=… length must be equal to kpt_shape[0]={n}"
 
 
 def _fault(

@@ -21,6 +21,7 @@ from sanitizer.dataset.single_files import (
     pair_files,
     unlabelled_files,
 )
+from sanitizer.dataset.slips.class_lists import class_list_faults
 from sanitizer.dataset.split_faults import check_download, split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
@@ -144,7 +145,8 @@ def _from_yaml(
         gatherer = Gatherer(listing, found.root, document.path, found.bases)
         images = [gatherer.gather(split) for split in found.splits]
         dataset = _finish(images, gatherer, data, document.path, classes, known, declared, pairer, found)
-    return replace(dataset, label_mapping=mapping)
+    lists = class_list_faults(document, classes.names, dataset)
+    return replace(dataset, label_mapping=mapping, faults=[*dataset.faults, *lists])
 
 
 def _from_folder(

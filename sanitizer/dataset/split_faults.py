@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.slips.keys import key_of_other_tool
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
@@ -103,10 +104,15 @@ def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
     name, key, guess = split.name, f"`{split.name}:`", split.guess
     detail = f"{key} is empty; {_STOPS}" if split.has_key else f"the key {key} is missing; {_STOPS}"
     advice = f"Write {key} and the folder of its images."
+    other = None if split.has_key else key_of_other_tool(document.data, name)
+    if other is not None:
+        detail = f"the key {key} is missing (training does not read `{shown(other)}:`); {_STOPS}"
     if guess is not None:
         detail += _guess_words(guess, name)
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
+    if other is not None:
+        advice = f"Write {key} in place of `{shown(other)}:` on line {document.line(other)}."
     if not split.has_key:
         stops_with = f"{_ERROR} '{name}:' key missing"
     elif name == "train":

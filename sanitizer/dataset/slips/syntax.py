@@ -112,11 +112,11 @@ def _backslash(place: _Place) -> Slip | None:
     found = re.search(r'"([^"]*)"?', line)
     if found is None:
         return None
-    words = f"line {place.last + 1} has a backslash in double quotes, where YAML reads it as the start of a code such as \\n"
-    forward = line.replace("\\", "/")
-    single = line.replace('"', "'")
-    advice = f"{write_line(place.last + 1, forward)} In single quotes (`{_short(single.strip())}`) backslashes stay as they are."
-    return Slip(words, advice, place.last + 1)
+    number, single = place.last + 1, line.replace('"', "'").strip()
+    words = f"line {number} has a backslash in double quotes, where YAML takes it for the start of a code such as \\n"
+    advice = write_line(number, line.replace("\\", "/"))
+    advice += f" Or write it in single quotes, in which backslashes stay as they are: `{_short(single)}`."
+    return Slip(words, advice, number)
 
 
 def _colon(place: _Place) -> Slip | None:

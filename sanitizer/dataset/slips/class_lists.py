@@ -1,0 +1,142 @@
+"""Class lists that annotators and exporters put beside a dataset, and where they contradict its data.yaml (D003).
+
+Training reads none of them. They tell what the class ids meant to the tool that wrote the labels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from sanitizer.dataset.tables import dataset_fault
+from sanitizer.findings.finding import Severity
+from sanitizer.util.bounded_read import TooLargeError, read_stream
+from sanitizer.util.paths import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sanitizer.dataset.data_yaml import DataYaml
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.dataset.tables import DatasetFault
+
+_FILES = ("classes.txt", "obj.names", "data.names", "_darknet.labels", "notes.json")
+"""As LabelImg, Label Studio, darknet, CVAT and Roboflow name them."""
+_MAX_BYTES = 1_000_000
+_MAX_FOLDERS = 20
+"""Folders of labels that are looked at; a tool writes the same list to each."""
+_MAX_NAMES = 100_000
+_LONGEST = 40
+
+
+def class_list_faults(
+    document: DataYaml, names: Mapping[int, str], dataset: Dataset
+) -> Iterator[DatasetFault]:
+    """At most one D003 for each list that contradicts `names`: a name at another class id, or more classes."""
+    if not names or dataset.storage.remote:
+        return
+    told: dict[str, tuple[str, int]] = {}
+    for path in _paths(document, dataset):
+        listed = _read(path, dataset)
+        words = _contradiction(listed, names, shown(path, dataset.root)) if listed else None
+        if words is not None:
+            key = "\n".join(listed.values())
+            first, files = told.get(key, (words, 0))
+            told[key] = (first, files + 1)
+    line = document.line("names")
+    for words, files in told.values():
+        more = f" ({files} such files hold the same list)" if files > 1 else ""
+        advice = (
+            "Look at some images of these classes; where the file beside the labels is right, write `names:` in its"
+            " order, or else delete the file: training does not read it."
+        )
+        yield dataset_fault("D003", words + more, advice, Severity.WARNING, file=document.path, line=line)
+
+
+def _paths(document: DataYaml, dataset: Dataset) -> Iterator[str]:
+    """Files of such a name beside the data.yaml, in the dataset's folder and labels/, and beside the labels."""
+    top = dict.fromkeys([os.path.dirname(document.path), dataset.root])
+    folders = dict.fromkeys([*top, *(f"{folder}/labels" for folder in top)])
+    for split in dataset.splits:
+        for folder in list(split.label_dirs)[:_MAX_FOLDERS]:
+            folders.setdefault(folder)
+            folders.setdefault(os.path.dirname(folder))
+    seen = set()
+    for folder in list(folders)[: 3 * _MAX_FOLDERS]:
+        for name in _FILES:
+            path = f"{folder}/{name}"
+            real = dataset.storage.realpath(path) if dataset.storage.isfile(path) else None
+            if real is not None and real not in seen:
+                seen.add(real)
+                yield path
+
+
+def _read(path: str, dataset: Dataset) -> dict[int, str]:
+    """Class id to name as a file lists them; empty where it is no such list."""
+    try:
+        with dataset.storage.open(path) as file:
+            text = read_stream(file, _MAX_BYTES, path).decode("utf-8-sig", "replace")
+    except (OSError, TooLargeError):
+        return {}
+    if path.endswith(".json"):
+        return _in_json(text)
+    lines = text.rstrip().splitlines()
+    if len(lines) > _MAX_NAMES or any(_is_label_row(line) for line in lines[:20]):
+        return {}
+    return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+
+
+def _is_label_row(line: str) -> bool:
+    """Whether a line is one of a label file (of an image that is called classes), not a name."""
+    return re.fullmatch(r"\s*\d+(\s+-?[\d.eE+-]+){4,}\s*", line) is not None
+
+
+def _in_json(text: str) -> dict[int, str]:
+    """`categories` of the notes.json of Label Studio: [{"id": 0, "name": "cat"}, …]."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    entries = found.get("categories") if isinstance(found, dict) else None
+    if not isinstance(entries, list) or len(entries) > _MAX_NAMES:
+        return {}
+    pairs = [(e.get("id"), e.get("name")) for e in entries if isinstance(e, dict)]
+    return {number: name for number, name in pairs if isinstance(number, int) and isinstance(name, str)}
+
+
+def _contradiction(listed: Mapping[int, str], names: Mapping[int, str], path: str) -> str | None:
+    """The contradiction in words. Another name for a class is none, as long as no name stands at another id."""
+    ids = _ids_by_name(names)
+    moved = [
+        number
+        for number, name in listed.items()
+        if number in names and _plain(name) in ids and number not in ids[_plain(name)]
+    ]
+    if moved:
+        number = moved[0]
+        others = f", and {len(moved) - 1} more differ" if len(moved) > 1 else ""
+        return f"class {number} is {_short(listed[number])} in {path}, {_short(names[number])} in data.yaml{others}"
+    count, own = max(listed) + 1, max(names) + 1
+    if count > own and any(_plain(name) in ids for name in listed.values()):
+        extra = _short(listed[max(listed)])
+        return f"{path} lists {count} classes, `names` {own}: class {max(listed)} is {extra} there, unknown to training"
+    return None
+
+
+def _ids_by_name(names: Mapping[int, str]) -> dict[str, Sequence[int]]:
+    ids: dict[str, list[int]] = {}
+    for number, name in names.items():
+        ids.setdefault(_plain(name), []).append(number)
+    return dict(ids)
+
+
+def _plain(name: str) -> str:
+    """A name without what tools change in it: letter case, blanks, - and _."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
+
+
+def _short(name: str) -> str:
+    text = shown(" ".join(name.split()))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
