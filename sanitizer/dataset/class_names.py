@@ -111,9 +111,7 @@ def _outside_names(document: DataYaml) -> tuple[str, str, int | None] | None:
     key, name = next(iter(entries.items()))
     line = document.line(key)
     what = f"its entry {key}: {_short(name)}" if len(entries) == 1 else f"its {len(entries)} entries"
-    words = (
-        f"{what} (line {line}) {'stands' if len(entries) == 1 else 'stand'} at the top level, not indented"
-    )
+    words = f"{what} {'stands' if len(entries) == 1 else 'stand'} at the top level, not indented"
     alike = "" if len(entries) == 1 else ", and indent the other names alike"
     return words, f"Write line {line} as `  {key}: {_short(name)}`{alike}.", line
 

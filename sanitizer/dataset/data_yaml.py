@@ -272,7 +272,7 @@ def _wrong_types(document: DataYaml, lines: Mapping[str, int]) -> Iterator[Datas
             )
             yield dataset_fault(
                 "D001", f"`{key}:` {words}; training stops here", advice, Severity.ERROR,
-                file=document.path, line=document.line(key),
+                file=document.path, line=lines.get(key) if meant else document.line(key),
                 stops_with=f"{_ERROR} '{key}' must be {' or '.join(t.__name__ for t in types)}",
             )  # fmt: skip
 

@@ -39,9 +39,9 @@ MERGE_BOMB = "a: &a {x: 1, y: 2}\n" + "".join(
 @pytest.mark.parametrize(
     ("content", "line", "word"),
     [
-        ("train: [images\nval: x\n", 2, "not valid YAML: while parsing a flow sequence"),
-        ("names: [a\n  b: {", 2, "not valid YAML"),
-        ("train:\timages\nval: 'x\n", 3, "not valid YAML"),
+        ("train: [images\nval: x\n", 1, "not valid YAML: while parsing a flow sequence"),
+        ("names: [a\n  b: {", 1, "not valid YAML"),
+        ("train:\timages\nval: 'x\n", 2, "not valid YAML"),
         ("just a sentence\n", 1, "is a str, not a mapping"),
         ("- a\n- b\n", 1, "is a list, not a mapping"),
         ("a: 1\nb: !!python/object/apply:os.system ['touch hacked']\n", 2, "!!python/object/apply:os.system"),
@@ -72,8 +72,8 @@ def test_what_no_safe_reader_reads_is_refused_with_its_line(
 
 
 def test_broken_syntax_has_its_column_and_says_its_place_once(tmp_path: Path) -> None:
-    (fault,) = read_data_yaml(write(tmp_path, "train: [images\nval: x\n")).faults
-    assert (fault.line, fault.column) == (2, 4)
+    (fault,) = read_data_yaml(write(tmp_path, "train: images\nval: @x\n")).faults
+    assert (fault.line, fault.column) == (2, 6)
     assert "data.yaml" not in str(fault.values["detail"])
     assert "line 2" not in str(fault.values["detail"])
 
@@ -172,7 +172,7 @@ def test_wrong_types_and_doubled_keys(tmp_path: Path, content: str, found: list[
         ("nc: 1\nnames: [a, b]", 2, {0: "a", 1: "b"}, [(ERROR, 3)]),
         ("names: []", None, {}, [(ERROR, 3)]),
         ("names:\n  0: a\n  2: c", 3, {0: "a", 2: "c"}, [(ERROR, 5)]),
-        ("names:\n  1: a\n  2: c", 3, {1: "a", 2: "c"}, [(ERROR, 5)]),
+        ("names:\n  1: a\n  2: c", 3, {1: "a", 2: "c"}, [(ERROR, 4)]),
         ("names:\n  -1: a\n  0: b", 2, {-1: "a", 0: "b"}, [(ERROR, 4)]),
         ("names:\n  a: 0\n  b: 1", 2, {}, [(ERROR, 4), (ERROR, 5)]),
         ("names:\n  0: a\n  '0': b", 2, {0: "b"}, [(ERROR, 5)]),

@@ -38,9 +38,10 @@ def class_list_faults(
     if not names or dataset.storage.remote:
         return
     told: dict[str, tuple[str, int]] = {}
+    data_yaml = shown(os.path.basename(document.path))
     for path in _paths(document, dataset):
         listed = _read(path, dataset)
-        words = _contradiction(listed, names, shown(path, dataset.root)) if listed else None
+        words = _contradiction(listed, names, shown(path, dataset.root), data_yaml) if listed else None
         if words is not None:
             key = "\n".join(listed.values())
             first, files = told.get(key, (words, 0))
@@ -106,7 +107,9 @@ def _in_json(text: str) -> dict[int, str]:
     return {number: name for number, name in pairs if isinstance(number, int) and isinstance(name, str)}
 
 
-def _contradiction(listed: Mapping[int, str], names: Mapping[int, str], path: str) -> str | None:
+def _contradiction(
+    listed: Mapping[int, str], names: Mapping[int, str], path: str, data_yaml: str
+) -> str | None:
     """The contradiction in words. Another name for a class is none, as long as no name stands at another id."""
     ids = _ids_by_name(names)
     moved = [
@@ -116,8 +119,8 @@ def _contradiction(listed: Mapping[int, str], names: Mapping[int, str], path: st
     ]
     if moved:
         number = moved[0]
-        others = f", and {len(moved) - 1} more differ" if len(moved) > 1 else ""
-        return f"class {number} is {_short(listed[number])} in {path}, {_short(names[number])} in data.yaml{others}"
+        others = f"; {len(moved)} classes differ" if len(moved) > 1 else ""
+        return f"class {number} is {_short(listed[number])} in {path}, {_short(names[number])} in {data_yaml}{others}"
     count, own = max(listed) + 1, max(names) + 1
     if count > own and any(_plain(name) in ids for name in listed.values()):
         extra = _short(listed[max(listed)])

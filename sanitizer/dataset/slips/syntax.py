@@ -33,7 +33,7 @@ class Slip(NamedTuple):
     """What somebody did by mistake.
 
     Attributes:
-        words: A clause with its line number, such as "line 4 is indented with a tab".
+        words: A clause on the line, such as "this line is indented with a tab".
         advice: The edit, with the line to write where it is known.
         line: 1-based line of the mistake, which may lie far above the one where the parser gave up.
     """
@@ -86,7 +86,7 @@ def _conflict(place: _Place) -> Slip | None:
     found = next((i for i, line in enumerate(place.lines) if line.startswith(_CONFLICT)), None)
     if found is None:
         return None
-    words = f"line {found + 1} begins a merge conflict of git that was never resolved"
+    words = "this line begins a merge conflict of git that was never resolved"
     return Slip(
         words,
         "Keep one of the two versions, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>.",
@@ -99,7 +99,7 @@ def _tab(place: _Place) -> Slip | None:
         line = place.lines[i]
         indent = line[: len(line) - len(line.lstrip())]
         if "\t" in indent:
-            words = f"line {i + 1} is indented with a tab, and YAML takes blanks only"
+            words = "this line is indented with a tab, and YAML takes blanks only"
             advice = write_line(i + 1, indent.replace("\t", "  ") + line.lstrip())
             return Slip(words, f"{advice} Replace the other tabs in the same way.", i + 1)
     return None
@@ -113,7 +113,9 @@ def _backslash(place: _Place) -> Slip | None:
     if found is None:
         return None
     number, single = place.last + 1, line.replace('"', "'").strip()
-    words = f"line {number} has a backslash in double quotes, where YAML takes it for the start of a code such as \\n"
+    words = (
+        "this line has a backslash in double quotes, where YAML takes it for the start of a code such as \\n"
+    )
     advice = write_line(number, line.replace("\\", "/"))
     advice += f" Or write it in single quotes, in which backslashes stay as they are: `{_short(single)}`."
     return Slip(words, advice, number)
@@ -124,7 +126,7 @@ def _colon(place: _Place) -> Slip | None:
         line = with_blank_after_colon(place.lines[i])
         if line is not None:
             key = line.partition(":")[0].strip()
-            words = f"the blank after the colon of `{key}:` on line {i + 1} is missing"
+            words = f"the blank after the colon of `{key}:` is missing"
             return Slip(words, write_line(i + 1, line), i + 1)
     return None
 
@@ -144,7 +146,7 @@ def _quote(place: _Place) -> Slip | None:
         )
         other = "double" if quote == "'" else "single"
         advice = f"Close the quote on line {i + 1}; a text that has {quote} in it goes into {other} quotes."
-        return Slip(f"line {i + 1} {what}", advice, i + 1)
+        return Slip(f"this line {what}", advice, i + 1)
     return None
 
 
@@ -175,7 +177,7 @@ def _bracket(place: _Place) -> Slip | None:
     bracket = "{" if "mapping" in place.why else "["
     if line.count(bracket) <= line.count(_CLOSES_WITH[bracket]):
         return None
-    words = f"line {place.first + 1} opens a {bracket} that is not closed, or a comma is missing behind it"
+    words = f"this line opens a {bracket} that is not closed"
     return Slip(words, f"Add {_CLOSES_WITH[bracket]} where the list ends.", place.first + 1)
 
 
@@ -188,15 +190,11 @@ def _indentation(place: _Place) -> Slip | None:
         return None
     here, there = _indent(line), _indent(place.lines[above])
     if here > there and not _code(place.lines[above]).endswith(":"):
-        words = (
-            f"line {place.last + 1} begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
-        )
+        words = f"this line begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
         return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
     levels = {_indent(other) for other in place.lines[: place.last] if _code(other)}
     if here < there and here not in levels:
-        words = (
-            f"line {place.last + 1} begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
-        )
+        words = f"this line begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
         return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
     return None
 
@@ -208,7 +206,7 @@ def _second_colon(place: _Place) -> Slip | None:
     key, _, value = line.partition(": ")
     if ": " not in value and not value.endswith(":"):
         return None
-    words = f"line {place.last + 1} has a second colon, which YAML reads as a key within a value"
+    words = "this line has a second colon, which YAML reads as a key within a value"
     quote = "'" if "'" not in value else '"'
     return Slip(words, write_line(place.last + 1, f"{key}: {quote}{value.strip()}{quote}"), place.last + 1)
 
@@ -220,10 +218,10 @@ def _no_colon(place: _Place) -> Slip | None:
         code, above = _code(place.lines[i]), place.lines[max(0, i - 1)]
         if code and ":" not in code and above.lstrip().startswith("- "):
             indent = above[: _indent(above)]
-            return Slip(f"line {i + 1} has no dash", write_line(i + 1, f"{indent}- {code}"), i + 1)
+            return Slip("this line has no dash", write_line(i + 1, f"{indent}- {code}"), i + 1)
         if code and ":" not in code and not code.startswith("- "):
             key, _, value = code.replace("=", " ").partition(" ")
-            words = f"line {i + 1} has no colon after `{_short(key)}`"
+            words = f"this line has no colon after `{_short(key)}`"
             return Slip(words, write_line(i + 1, f"{key}: {value.strip()}"), i + 1)
     return None
 
@@ -235,7 +233,7 @@ def _own_character(place: _Place) -> Slip | None:
     at = place.column if place.column < len(line) and not line[place.column].isalnum() else place.column - 1
     if not 0 <= at < len(line) or line[at] not in "@`%*&":
         return None
-    words = f"line {place.last + 1} has a value that begins with {line[at]}, which YAML keeps for itself"
+    words = f"this line has a value that begins with {line[at]}, which YAML keeps for itself"
     end = next((i for i in range(at, len(line)) if line[i] in ",]}#"), len(line))
     value = line[at:end].strip()
     edited = f'{line[:at]}"{value}"{line[at + len(value) :]}'
