@@ -113,7 +113,8 @@ def _outside_names(document: DataYaml) -> tuple[str, str, int | None] | None:
     what = f"its entry {key}: {_short(name)}" if len(entries) == 1 else f"its {len(entries)} entries"
     words = f"{what} {'stands' if len(entries) == 1 else 'stand'} at the top level, not indented"
     alike = "" if len(entries) == 1 else ", and indent the other names alike"
-    return words, f"Write line {line} as `  {key}: {_short(name)}`{alike}.", line
+    where = f"line {line}" if line else "it"
+    return words, f"Write {where} as `  {key}: {_short(name)}`{alike}.", line
 
 
 def _nameless(document: DataYaml, nc: int) -> DatasetFault:
@@ -276,8 +277,8 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
         detail = f"`names` counts from 1 ({_short(names[1])}) to {n}, and training counts from 0; training stops here"
         line = document.line("names", 1)
         advice = (
-            f"Write line {line} as `  0: {_short(names[1])}`, and so on; where the labels count from 1 too,"
-            " take 1 from each class id."
+            f"Write `0: {_short(names[1])}` in place of `1: {_short(names[1])}`, and so on; where the labels count from 1"
+            " too, take 1 from each class id."
         )
     yield _fault(document, detail, advice, line, stops_with=stops_with)
 

@@ -77,7 +77,7 @@ STOPS = [
         "True, a setting of training",
         "`val=True` is an argument of train",
     ),
-    (SPLITS + "names:\n  1: cat\n  2: dog\n", 4, "counts from 1 (cat) to 2", "line 4 as `  0: cat`"),
+    (SPLITS + "names:\n  1: cat\n  2: dog\n", 4, "counts from 1 (cat) to 2", "`0: cat` in place of `1: cat`"),
     (SPLITS + "classes: [a, b]\n", 3, "training does not read `classes:`", "Write `names:` in place of"),
 ]
 
@@ -206,6 +206,7 @@ def test_a_class_list_that_contradicts_the_data_yaml_is_named(
         ("labels/train/classes.txt", "cat\n"),
         ("classes.txt", "Katze\nHund\n"),
         ("classes.txt", "0 0.5 0.5 0.1 0.1\n"),
+        ("classes.txt", "0 " + "-1 " * 200 + "x\n"),
         ("classes.txt", ""),
         ("notes.json", IN_ORDER),
         ("notes.json", "[" * 100_000),

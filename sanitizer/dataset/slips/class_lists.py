@@ -91,7 +91,7 @@ def _read(path: str, dataset: Dataset) -> dict[int, str]:
 
 def _is_label_row(line: str) -> bool:
     """Whether a line is one of a label file (of an image that is called classes), not a name."""
-    return re.fullmatch(r"\s*\d+(\s+-?[\d.eE+-]+){4,}\s*", line) is not None
+    return re.fullmatch(r"\s*\d+(\s+[\d.eE+-]+){4,}\s*", line) is not None
 
 
 def _in_json(text: str) -> dict[int, str]:

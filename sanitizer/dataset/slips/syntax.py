@@ -25,6 +25,7 @@ _TOP_KEYS = (
     "task",
     "download",
 )
+_LINE_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 _CONFLICT = "<<<<<<< "
 _CLOSES_WITH = {"[": "]", "{": "}"}
 
@@ -45,7 +46,7 @@ class Slip(NamedTuple):
 
 def find_slip(text: str, error: yaml.MarkedYAMLError) -> Slip | None:
     """The likeliest slip, or None where nothing usual fits."""
-    lines = text.splitlines()
+    lines = _LINE_BREAK.split(text)
     if not lines or error.problem_mark is None:
         return None
     last = min(error.problem_mark.line, len(lines) - 1)
@@ -106,7 +107,7 @@ def _tab(place: _Place) -> Slip | None:
 
 
 def _backslash(place: _Place) -> Slip | None:
-    if "escape character" not in place.why and "hexdec" not in place.why:
+    if "escape character" not in place.why and not re.search("hexa?dec", place.why):
         return None
     line = place.lines[place.last]
     found = re.search(r'"([^"]*)"?', line)
