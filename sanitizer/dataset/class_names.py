@@ -276,10 +276,9 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
     if sorted(names) == list(range(1, n + 1)):
         detail = f"`names` counts from 1 ({_short(names[1])}) to {n}, and training counts from 0; training stops here"
         line = document.line("names", 1)
-        advice = (
-            f"Write `0: {_short(names[1])}` in place of `1: {_short(names[1])}`, and so on; where the labels count from 1"
-            " too, take 1 from each class id."
-        )
+        first = _short(names[1])
+        advice = f"Write `0: {first}` in place of `1: {first}`, and so on"
+        advice += "; where the labels count from 1 too, take 1 from each class id."
     yield _fault(document, detail, advice, line, stops_with=stops_with)
 
 

@@ -35,7 +35,7 @@ def class_list_faults(
     document: DataYaml, names: Mapping[int, str], dataset: Dataset
 ) -> Iterator[DatasetFault]:
     """At most one D003 for each list that contradicts `names`: a name at another class id, or more classes."""
-    if not names or dataset.storage.remote:
+    if 0 not in names or dataset.storage.remote:  # names from 1 are a fault of their own
         return
     told: dict[str, tuple[str, int]] = {}
     data_yaml = shown(os.path.basename(document.path))
