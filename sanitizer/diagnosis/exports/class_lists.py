@@ -92,8 +92,6 @@ def _of_splits(evidence: Evidence, nc: int, others: Sequence[_Tally], known: Seq
     own = sum((t.rows for t in known), Counter[int]())
     hit = "trains" if any(t.name == "train" for t in others) else "validates"
     splits = frozenset(t.name for t in others)
-    polygons = sum(evidence.counts.get(("L006", name), 0) for name in splits)
-    has_own_rows = polygons >= FEWEST_FILES and evidence.count("L006") == polygons
     cause = Cause(
         "other-class-list",
         "Splits with another class list",
@@ -103,18 +101,13 @@ def _of_splits(evidence: Evidence, nc: int, others: Sequence[_Tally], known: Seq
         (
             f"{_files(evidence, others)} of {names} hold ids that data.yaml does not name.",
             f"{_files(evidence, known)} of {rest} do.",
-            *(
-                (f"{in_thousands(polygons, 'row')} of {names} are no boxes, no row of {rest} is.",)
-                * has_own_rows
-            ),
         ),
         f"Training leaves out {counts}, and {hit} on the rest.",
         f"Export {names} again with the class list of {rest}, or write {they} ids anew by that list."
         + _single_class(nc),
         images=sum(s.dropped for s in dropped),
     )
-    rules = ("C001", "L006") if has_own_rows else ("C001",)
-    return Hypothesis(cause, lambda finding: finding.rule in rules and finding.split in splits)
+    return Hypothesis(cause, lambda finding: finding.rule == "C001" and finding.split in splits)
 
 
 def _of_all(evidence: Evidence, nc: int, tallies: Sequence[_Tally]) -> Iterator[Hypothesis]:
