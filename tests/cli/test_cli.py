@@ -145,7 +145,7 @@ def test_the_configured_fail_on_counts_until_the_command_line_says_otherwise(
         (("scan", "x", "--format", "jsn"), "argument --format: there is no 'jsn' (did you mean 'json'?)"),
         (
             ("scan", "x", "--format", "parquet"),
-            "argument --format: there is no 'parquet': use one of text, json,",
+            "argument --format: there is no 'parquet': use one of text, full, grouped, concise, json,",
         ),
         (("scan", "x", "--task", "dtect"), "argument --task: there is no 'dtect' (did you mean 'detect'?)"),
         (("scan", "x", "--images", "all"), "argument --images: there is no 'all'"),
