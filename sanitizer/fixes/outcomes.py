@@ -90,7 +90,7 @@ def _line(outcome: CauseOutcome, would: bool) -> str | None:
         rows, files = in_thousands(outcome.rows, "row"), in_thousands(outcome.files, "label file")
         parts.append(f"{rows} of {files} {be} {READINGS[cause.reading].done}")
         if outcome.loses:
-            parts.append(f"{outcome.loses} {'would be' if would else 'is'} lost")
+            parts.append(f"{'would lose' if would else 'lost'} {outcome.loses}")
     if outcome.left:
         parts.append(f"{_left(outcome, would)} ({outcome.example})")
     return f"{cause.id}: {'; '.join(parts)}" if parts else None

@@ -92,7 +92,7 @@ def test_what_is_thrown_away_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["fix", str(data), "--unsafe", "--diff"]) == 1
     shown = capsys.readouterr()
     assert shown.out.startswith("# confidence: 48 rows of 8 label files")
-    assert "the confidence would be lost" in shown.out.splitlines()[0]
+    assert "would lose the confidence" in shown.out.splitlines()[0]
     assert "No box would be lost, but the confidence of 48 rows." in shown.err
 
 
