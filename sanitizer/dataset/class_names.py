@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.data_yaml import typed
 from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
 from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool
-from sanitizer.dataset.slips.values import entry_without_blank
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -186,6 +185,8 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
         if number is None:
             detail = f"`names` has the key {_short(key)!r}, which is no whole number; training stops here"
             advice = "Use the class ids 0, 1, 2, … as keys."
+            from sanitizer.dataset.slips.values import entry_without_blank
+
             meant = entry_without_blank(key)
             if meant is not None:
                 detail = f"the blank after the colon of `{_short(key)}` is missing, so it is a key; training stops here"

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sanitizer.dataset.slips.encoding import encoding_faults
-from sanitizer.dataset.slips.syntax import find_slip, write_line
-from sanitizer.dataset.slips.values import codes_in, short, wrong_type
+from sanitizer.dataset.slips.shortened import short
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
@@ -194,6 +193,8 @@ def _syntax_error(path: str, text: str, error: yaml.MarkedYAMLError) -> DataYaml
     if "maximum nesting depth" in why:
         # Newer parsers have a limit of their own, and reach it while reading ahead.
         return _refused(path, bounded_yaml.TOO_DEEP, _PLAIN_VALUES, line)
+    from sanitizer.dataset.slips.syntax import find_slip
+
     slip = find_slip(text, error)
     if slip is None:
         return _refused(path, f"is not valid YAML: {why}", _REPAIR, line, column)
@@ -265,6 +266,8 @@ def _wrong_types(document: DataYaml, lines: Mapping[str, int]) -> Iterator[Datas
             expected = " or ".join(
                 {"str": "text", "list": "a list", "dict": "a mapping"}[t.__name__] for t in types
             )
+            from sanitizer.dataset.slips.values import wrong_type
+
             meant = wrong_type(key, value, lines.get(key))
             words, advice = meant or (
                 f"must be {expected}, not {type(value).__name__}",
@@ -282,8 +285,12 @@ def _codes_in_paths(document: DataYaml, lines: Sequence[str]) -> Iterator[Datase
     for key in ("path", "train", "val", "test"):
         value, line = document.data.get(key), document.line(key)
         written = lines[line - 1] if line and line <= len(lines) else ""
-        codes = codes_in(value) if isinstance(value, str) and '"' in written and "\\" in written else []
-        if codes:
+        if not isinstance(value, str) or '"' not in written or "\\" not in written:
+            continue
+        from sanitizer.dataset.slips.syntax import write_line
+        from sanitizer.dataset.slips.values import codes_in
+
+        if codes := codes_in(value):
             read = " and ".join(codes)
             detail = f"YAML reads {read} in the double quotes of `{key}:` as a code, so the path is another"
             advice = write_line(line or 1, written.replace("\\", "/"))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sanitizer.archives.finding import find_dataset
-from sanitizer.diagnosis.diagnose import diagnose
 from sanitizer.findings.findings_log import FindingLog
 from sanitizer.findings.report import Report, SplitCounts, Summary
 from sanitizer.rules.engine import RuleSet, dataset_findings
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sanitizer.config import Config
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.dataset.tables import Task
+    from sanitizer.findings.cause import Hypothesis
     from sanitizer.images.image_files import ImageMode
     from sanitizer.scanner.engines import Engine
     from sanitizer.ultra.run_verdict import Stop
@@ -146,7 +146,7 @@ def scan_dataset(
     log.extend(dataset_findings(survey, ruleset))
     not_compared = dataset.storage.failed.keys() - failed
     notes += _remote_notes(job, unread, sorted(not_compared))
-    hypotheses, failures = diagnose(survey, log.counts)
+    hypotheses, failures = _diagnosed(survey, log)
     findings, suppressed, causes = log.finish(known, hypotheses)
     notes += [*failures, *([log.note] if log.note else [])]
     return Report(
@@ -166,6 +166,15 @@ def scan_dataset(
         unread=unread + len(not_compared),
         training=training_of(survey, mode, stops),
     )
+
+
+def _diagnosed(survey: Survey, log: FindingLog) -> tuple[list[Hypothesis], list[str]]:
+    """Causes of the findings, and sentences on what failed. A dataset without findings pays for no import."""
+    if not log.counts:
+        return [], []
+    from sanitizer.diagnosis.diagnose import diagnose
+
+    return diagnose(survey, log.counts)
 
 
 def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:

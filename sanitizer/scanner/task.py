@@ -10,9 +10,6 @@ import numpy as np
 
 from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import LABEL_TASKS
-from sanitizer.labels.readings.columns import TRACKING_COLUMNS
-from sanitizer.labels.readings.oriented import is_dota_row
-from sanitizer.labels.readings.other_tools import KITTI_COLUMNS, is_kitti_row
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
 from sanitizer.util.bounded_read import open_descriptor
 from sanitizer.util.paths import shown
@@ -70,6 +67,11 @@ def _columns_meant(line: bytes) -> int:
     n = len(tokens)
     if n < MIN_POLYGON_COLUMNS:
         return n
+    # Not at the top: sets of boxes need none of it.
+    from sanitizer.labels.readings.columns import TRACKING_COLUMNS
+    from sanitizer.labels.readings.oriented import is_dota_row
+    from sanitizer.labels.readings.other_tools import KITTI_COLUMNS, is_kitti_row
+
     if n == TRACKING_COLUMNS and tokens[-1].isdigit() and tokens[-1] not in (b"0", b"1"):
         return BOX_COLUMNS
     if n > KITTI_COLUMNS[-1] or not any(token[:1].isalpha() for token in tokens):

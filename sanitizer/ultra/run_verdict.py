@@ -8,7 +8,8 @@ facts of its own as `stops`. Source: `BaseTrainer`, `YOLODataset` and `v8_transf
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import importlib.util
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -134,8 +135,11 @@ def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
 
 @functools.cache
 def version() -> str:
-    """As in "Ultralytics 8.4.190": the installed version, else the newest that is known. Imports nothing of it."""
+    """As in "Ultralytics 8.4.190": the installed version, else the newest that is known. Runs no code of it."""
+    spec = importlib.util.find_spec("ultralytics")
     try:
-        return f"Ultralytics {importlib.metadata.version('ultralytics')}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"Ultralytics {NEWEST_KNOWN}"
+        with open(spec.origin if spec and spec.origin else "", encoding="utf-8") as file:
+            found = re.search(r'^__version__ = "([^"]+)"', file.read(4096), re.MULTILINE)
+    except (OSError, ValueError):
+        found = None
+    return f"Ultralytics {found[1] if found else NEWEST_KNOWN}"

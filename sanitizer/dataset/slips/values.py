@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_LONGEST = 60
+from sanitizer.dataset.slips.shortened import short
+
 _NAME_FILE = re.compile(r"\S+\.(names|txt|labels|yaml|yml|json|csv)")
 _ENTRY_WITHOUT_BLANK = re.compile(r"(\d+):(\S+)")
 _CODES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", "\0": "0"}
@@ -75,9 +76,3 @@ def entry_without_blank(key: object) -> str | None:
 def codes_in(text: str) -> list[str]:
     """Codes such as `\\t` that double quotes made control characters of."""
     return [f"\\{_CODES[char]}" for char in dict.fromkeys(text) if char in _CODES]
-
-
-def short(text: str) -> str:
-    """A text on one line, cut where it is long."""
-    shown = " ".join(text.split())
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.rules.checks.near_hashes import hamming
 from sanitizer.util.chance import at_least_by_chance
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ _UPSIDE_DOWN = np.uint64(0x00FF00FF00FF00FF)
 
 def distance(a: NDArray[np.uint64], b: NDArray[np.uint64], *, mirrored: bool) -> NDArray[np.int64]:
     """int64 (N,): bits in which hashes differ; the least of those of all mirrored images if `mirrored`."""
+    from sanitizer.rules.checks.near_hashes import hamming
+
     masks = (0, _SIDEWAYS, _UPSIDE_DOWN, _SIDEWAYS ^ _UPSIDE_DOWN) if mirrored else (0,)
     least: NDArray[np.int64] = np.min([hamming(a ^ np.uint64(mask), b) for mask in masks], axis=0).astype(
         np.int64
