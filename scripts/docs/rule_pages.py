@@ -36,6 +36,8 @@ FAMILIES = {
     "I": "Image files",
     "D": "The dataset",
     "G": "Gradients",
+    "F": "Class folders",
+    "M": "Masks",
     "T": "The training recipe",
 }
 SCOPES = {

@@ -153,7 +153,7 @@ def test_fix_restores_the_truth_or_leaves_the_file_alone(
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(CASES),
     st.integers(0, 2**32),
