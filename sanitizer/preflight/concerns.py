@@ -15,11 +15,14 @@ from sanitizer.reports.text.summary_counts import read_by_training
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sanitizer.findings.cause import Cause
     from sanitizer.findings.finding import Finding
     from sanitizer.preflight.flight import Preflight
     from sanitizer.rules.language.pack import Rule
 
 MESSAGES_SHOWN = 3
+EVIDENCE_SHOWN = 1
+"""Sentences of evidence of a cause; the report has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,16 @@ class Concern:
 def concerns(flight: Preflight) -> list[Concern]:
     """Everything from warnings upwards, what matters most first."""
     rules, is_read = rules_of(flight.report), read_by_training(flight.report)
+    causes = {cause.id: cause for cause in flight.report.causes}
     groups: dict[str, list[Finding]] = {}
+    of_causes: dict[str, list[Finding]] = {}
     for finding in flight.report.findings:
         # Of a label file without image nothing matters but that its image is missing.
-        if finding.severity >= Severity.WARNING and (is_read(finding) or finding.kind == "no-image"):
+        if finding.severity < Severity.WARNING:
+            continue
+        if finding.cause in causes:
+            of_causes.setdefault(finding.cause, []).append(finding)
+        elif is_read(finding) or finding.kind == "no-image":
             groups.setdefault(_group(finding, flight, rules.get(finding.rule)), []).append(finding)
     found = [
         replace(
@@ -55,6 +64,7 @@ def concerns(flight: Preflight) -> list[Concern]:
         )
         for name, findings in groups.items()
     ]
+    found += [_of_cause(causes[id_], findings, flight) for id_, findings in of_causes.items()]
     return sorted(found, key=lambda c: (-c.severity, -c.weight))
 
 
@@ -72,6 +82,15 @@ def _group(finding: Finding, flight: Preflight, rule: Rule | None) -> str:
     if finding.image in flight.report.dropped and training in ("drops-image", "crashes"):
         return "drops"
     return "background" if finding.kind == "background" else finding.rule
+
+
+def _of_cause(cause: Cause, findings: Sequence[Finding], flight: Preflight) -> Concern:
+    what = " ".join(filter(None, (cause.sentence, cause.training, *cause.evidence[:EVIDENCE_SHOWN])))
+    share = min(cause.images / max(flight.report.summary.images, 1), 1)
+    stops = flight.report.training.because if flight.report.training and flight.report.would_stop else ()
+    rules = tuple(sorted({f.rule for f in findings}))
+    weight = 5 if set(stops) & set(rules) else (3 if cause.images else 2) + share
+    return Concern(what, cause.way_out or _advice(findings, flight), _worst(findings), weight, rules)
 
 
 def _stops(findings: Sequence[Finding], flight: Preflight) -> Concern:

@@ -183,7 +183,8 @@ def next_step(report: Report, counts: SummaryCounts, rules: Mapping[str, Rule], 
 
 
 def _next_cause(cause: Cause, paint: Paint) -> str:
-    name = paint(legible(cause.name or cause.id), "1")
+    title = legible(cause.name or cause.id)
+    name = paint(title[:1].upper() + title[1:], "1")
     frees = f" This frees {in_thousands(cause.images, 'image')} for training." if cause.images else ""
     way_out = legible(cause.way_out).rstrip(". ")
     return f"Next: {name}. {way_out}.{frees}" if way_out else f"Next: {name}.{frees}"
