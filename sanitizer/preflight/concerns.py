@@ -114,9 +114,10 @@ def _recipe(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _drops(findings: Sequence[Finding], flight: Preflight) -> Concern:
     summary = flight.report.summary
-    n, total = summary.images_dropped_by_training, max(summary.images, 1)
+    n, total = _images(findings, flight, summary.images_dropped_by_training), max(summary.images, 1)
     splits = [f"{s.split} {s.dropped:,} of {s.images:,}" for s in summary.splits if s.dropped]
     by_split = f" ({', '.join(splits)})" if len(summary.splits) > 1 else ""
+    by_split = by_split if n == summary.images_dropped_by_training else ""  # causes tell of the others
     what = (
         f"training drops {n:,} of {total:,} images{by_split}: {named(findings)}, as in {_example(findings)}"
     )
@@ -126,9 +127,14 @@ def _drops(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _background(findings: Sequence[Finding], flight: Preflight) -> Concern:
     summary = flight.report.summary
-    n, total = summary.images_background, max(summary.images, 1)
+    n, total = _images(findings, flight, summary.images_background), max(summary.images, 1)
     what = f"training reads {n:,} of {total:,} images as empty: {named(findings)}, as {_place(findings[0])}"
     return Concern(what, _advice(findings, flight), _worst(findings), 2 + n / total)
+
+
+def _images(findings: Sequence[Finding], flight: Preflight, of_all: int) -> int:
+    """Number of images that findings cost; `of_all`, without those that causes tell of."""
+    return len({f.image or f.label for f in findings}) if flight.report.causes else of_all
 
 
 def _gradients(findings: Sequence[Finding], flight: Preflight) -> Concern:
