@@ -86,10 +86,14 @@ def _group(finding: Finding, flight: Preflight, rule: Rule | None) -> str:
 
 def _of_cause(cause: Cause, findings: Sequence[Finding], flight: Preflight) -> Concern:
     what = " ".join(filter(None, (cause.sentence, cause.training, *cause.evidence[:EVIDENCE_SHOWN])))
-    share = min(cause.images / max(flight.report.summary.images, 1), 1)
-    stops = flight.report.training.because if flight.report.training and flight.report.would_stop else ()
+    report, known = flight.report, rules_of(flight.report)
     rules = tuple(sorted({f.rule for f in findings}))
-    weight = 5 if set(stops) & set(rules) else (3 if cause.images else 2) + share
+    if report.training is not None and report.would_stop and set(report.training.because) & set(rules):
+        weight = 5.0
+    else:
+        drops = any(_group(f, flight, known.get(f.rule)) == "drops" for f in findings)
+        weight = 3.0 if drops else 2.0 if cause.images else 1.5
+        weight += min(cause.images / max(report.summary.images, 1), 1)
     return Concern(what, cause.way_out or _advice(findings, flight), _worst(findings), weight, rules)
 
 
