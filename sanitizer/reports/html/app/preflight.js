@@ -4,7 +4,7 @@ import { DATA, F, plural, RULES } from "./data.js";
 import { button, byId, calmly, copyButton, el, icon, wayOut, withCode } from "./dom.js";
 import { showRules } from "./filters.js";
 
-const MARKS = { ok: ["fix", "in order"], warning: ["warning", "warning"], error: ["error", "error"], "not looked at": ["close", "not looked at"] };
+const MARKS = { ok: ["fix", "in order"], warning: ["warning", "warning"], error: ["error", "error"], "not looked at": ["dash", "not looked at"] };
 
 function areaLine({ area, mark, text }) {
   const [name, label] = MARKS[mark] ?? MARKS["not looked at"];
@@ -36,9 +36,12 @@ function commandTitle({ go, changed }) {
   return go ? "Start it with" : "Once that is settled, start it with";
 }
 
+/** A command whose lines break between its words alone. */
+const wordsOf = (command) => command.split(" ").flatMap((word, at) => [at ? " " : "", el("span", {}, word)]);
+
 function commandPanel(flight) {
   return el("div", { class: "panel flight-command" }, el("h2", {}, commandTitle(flight)), changes(flight.changed),
-    el("div", { class: "way-out" }, el("pre", { class: "command" }, flight.command), copyButton(flight.command, "Copy the command")));
+    el("div", { class: "way-out" }, el("pre", { class: "command" }, ...wordsOf(flight.command)), copyButton(flight.command, "Copy the command")));
 }
 
 function checklistPanel({ areas, run }) {
