@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("ultralytics")
 
 from sanitizer.archives.finding import find_loose_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
+from sanitizer.findings.cause import recounted  # noqa: E402
 from sanitizer.findings.finding import Finding, Severity  # noqa: E402
 from sanitizer.preflight import flight as preflight_module  # noqa: E402
 from sanitizer.preflight.checklist import area_lines, checklist, is_go, preflight_record  # noqa: E402
@@ -192,6 +194,22 @@ def test_the_verdict_is_in_the_json_report_and_survives_being_saved(bad_flight: 
     assert saved["corrected"]["lr0"] == 0.02
     assert shlex.split(saved["command"])[:2] == ["sanitize", "train"]
     assert parse_report(render(report, "json")).preflight == saved
+
+
+def test_a_cause_is_one_concern_with_its_way_out(tmp_path: Path) -> None:
+    data = tiny_set(tmp_path / "percent", train=8, val=4)
+    for label in (data.parent / "labels").rglob("*.txt"):
+        rows = [row.split() for row in label.read_text("utf-8").splitlines()]
+        percent = [" ".join([cls, *(f"{100 * float(n):.4f}" for n in numbers)]) for cls, *numbers in rows]
+        label.write_text("\n".join(percent) + "\n", "utf-8")
+    flight = preflight(str(data), MODEL, GOOD, probing=False)
+    (cause,) = flight.report.causes
+    first = concerns(flight)[0]
+    assert first.what.startswith(cause.sentence) and first.settle == cause.way_out
+    assert (first.severity, first.rules) == (Severity.ERROR, ("B011",))
+    assert preflight_record(flight, None)["concerns"][0]["rules"] == ["B011"]
+    known = replace(flight.report, findings=flight.report.findings[:1])
+    assert recounted(known.causes, known.findings)[0].explains == 1
 
 
 def test_a_rehearsal_is_summed_up_in_plain_words() -> None:
