@@ -130,7 +130,7 @@ class TestInABrowser:
         for text in (PERCENT.sentence, PERCENT.training, *PERCENT.evidence, "frees 2 images"):
             assert text in percent.inner_text()
         percent.get_by_role("button", name="Copy the command").click()
-        assert "sanitize fix --unsafe data.yaml" in page.locator("#toast").inner_text()
+        page.get_by_text("Copied sanitize fix --unsafe data.yaml").wait_for()
         percent.get_by_role("button", name="Show its 3 findings").click()
         assert page.url.endswith(f"#cause={PERCENT.id}")
         assert page.locator("#shown").inner_text() == "3 of 6 findings"
@@ -194,4 +194,4 @@ class TestInABrowser:
         page.locator(".concern").nth(1).get_by_role("button", name="Show 3 findings").click()
         assert page.url.endswith("#rule=C001")
         page.locator(".flight-command .copy").click()
-        assert FLIGHT["command"] in page.locator("#toast").inner_text()
+        page.get_by_text(f"Copied {FLIGHT['command']}").wait_for()
