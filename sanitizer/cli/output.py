@@ -80,7 +80,7 @@ def _put_off(report: Report, path: str) -> Report:
     from sanitizer.findings.baseline import write_baseline
 
     write_baseline(report.findings, path)
-    return replace(report, findings=[], suppressed=len(report.findings))
+    return replace(report, findings=[], causes=(), suppressed=len(report.findings))
 
 
 def print_text(

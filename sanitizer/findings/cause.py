@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sanitizer.findings.finding import Finding
 
@@ -68,6 +69,25 @@ class Hypothesis:
     cause: Cause
     claims: Callable[[Finding], bool]
     advises: bool = False
+
+
+def recounted(causes: Iterable[Cause], findings: Iterable[Finding]) -> tuple[Cause, ...]:
+    """The causes with what they explain of these findings, which are some of those they were counted on, in order."""
+    n_findings: Counter[str] = Counter()
+    n_files: Counter[str] = Counter()
+    last_file: dict[str, str] = {}
+    for finding in findings:
+        if finding.cause is None:
+            continue
+        n_findings[finding.cause] += 1
+        file = finding.file or ""
+        n_files[finding.cause] += last_file.get(finding.cause) != file
+        last_file[finding.cause] = file
+    return tuple(
+        replace(cause, explains=n_findings[cause.id], files=n_files[cause.id])
+        for cause in causes
+        if n_findings[cause.id]
+    )
 
 
 class CauseCounter:

@@ -15,11 +15,14 @@ from sanitizer.reports.text.summary_counts import read_by_training
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sanitizer.findings.cause import Cause
     from sanitizer.findings.finding import Finding
     from sanitizer.preflight.flight import Preflight
     from sanitizer.rules.language.pack import Rule
 
 MESSAGES_SHOWN = 3
+EVIDENCE_SHOWN = 1
+"""Sentences of evidence of a cause; the report has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,16 @@ class Concern:
 def concerns(flight: Preflight) -> list[Concern]:
     """Everything from warnings upwards, what matters most first."""
     rules, is_read = rules_of(flight.report), read_by_training(flight.report)
+    causes = {cause.id: cause for cause in flight.report.causes}
     groups: dict[str, list[Finding]] = {}
+    of_causes: dict[str, list[Finding]] = {}
     for finding in flight.report.findings:
         # Of a label file without image nothing matters but that its image is missing.
-        if finding.severity >= Severity.WARNING and (is_read(finding) or finding.kind == "no-image"):
+        if finding.severity < Severity.WARNING:
+            continue
+        if finding.cause in causes:
+            of_causes.setdefault(finding.cause, []).append(finding)
+        elif is_read(finding) or finding.kind == "no-image":
             groups.setdefault(_group(finding, flight, rules.get(finding.rule)), []).append(finding)
     found = [
         replace(
@@ -55,6 +64,7 @@ def concerns(flight: Preflight) -> list[Concern]:
         )
         for name, findings in groups.items()
     ]
+    found += [_of_cause(causes[id_], findings, flight) for id_, findings in of_causes.items()]
     return sorted(found, key=lambda c: (-c.severity, -c.weight))
 
 
@@ -72,6 +82,19 @@ def _group(finding: Finding, flight: Preflight, rule: Rule | None) -> str:
     if finding.image in flight.report.dropped and training in ("drops-image", "crashes"):
         return "drops"
     return "background" if finding.kind == "background" else finding.rule
+
+
+def _of_cause(cause: Cause, findings: Sequence[Finding], flight: Preflight) -> Concern:
+    what = " ".join(filter(None, (cause.sentence, cause.training, *cause.evidence[:EVIDENCE_SHOWN])))
+    report, known = flight.report, rules_of(flight.report)
+    rules = tuple(sorted({f.rule for f in findings}))
+    if report.training is not None and report.would_stop and set(report.training.because) & set(rules):
+        weight = 5.0
+    else:
+        drops = any(_group(f, flight, known.get(f.rule)) == "drops" for f in findings)
+        weight = 3.0 if drops else 2.0 if cause.images else 1.5
+        weight += min(cause.images / max(report.summary.images, 1), 1)
+    return Concern(what, cause.way_out or _advice(findings, flight), _worst(findings), weight, rules)
 
 
 def _stops(findings: Sequence[Finding], flight: Preflight) -> Concern:
@@ -95,9 +118,10 @@ def _recipe(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _drops(findings: Sequence[Finding], flight: Preflight) -> Concern:
     summary = flight.report.summary
-    n, total = summary.images_dropped_by_training, max(summary.images, 1)
+    n, total = _images(findings, flight, summary.images_dropped_by_training), max(summary.images, 1)
     splits = [f"{s.split} {s.dropped:,} of {s.images:,}" for s in summary.splits if s.dropped]
     by_split = f" ({', '.join(splits)})" if len(summary.splits) > 1 else ""
+    by_split = by_split if n == summary.images_dropped_by_training else ""  # causes tell of the others
     what = (
         f"training drops {n:,} of {total:,} images{by_split}: {named(findings)}, as in {_example(findings)}"
     )
@@ -107,9 +131,14 @@ def _drops(findings: Sequence[Finding], flight: Preflight) -> Concern:
 
 def _background(findings: Sequence[Finding], flight: Preflight) -> Concern:
     summary = flight.report.summary
-    n, total = summary.images_background, max(summary.images, 1)
+    n, total = _images(findings, flight, summary.images_background), max(summary.images, 1)
     what = f"training reads {n:,} of {total:,} images as empty: {named(findings)}, as {_place(findings[0])}"
     return Concern(what, _advice(findings, flight), _worst(findings), 2 + n / total)
+
+
+def _images(findings: Sequence[Finding], flight: Preflight, of_all: int) -> int:
+    """Number of images that findings cost; `of_all`, without those that causes tell of."""
+    return len({f.image or f.label for f in findings}) if flight.report.causes else of_all
 
 
 def _gradients(findings: Sequence[Finding], flight: Preflight) -> Concern:

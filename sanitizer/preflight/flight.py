@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import apply_baseline
+from sanitizer.findings.cause import recounted
 from sanitizer.findings.finding import Severity, fingerprinted
 from sanitizer.preflight.correction import correct_recipe, suggested
 from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
@@ -358,6 +359,7 @@ def _report(scanned: Report, recipe: Recipe, run: _Run, baseline: str | None, el
     return replace(
         base,
         findings=findings,
+        causes=recounted(base.causes, findings),
         suppressed=suppressed,
         notes=_distinct([*scanned.notes, *base.notes]),
         summary=replace(base.summary, elapsed_s=round(elapsed, 3)),

@@ -9,6 +9,7 @@ import pytest
 from report_samples import LEAK, PERCENT, caused, finding, report
 
 from sanitizer import scan
+from sanitizer.findings.report import Training
 from sanitizer.reports.formats import render
 from sanitizer.reports.text.render import Layout, Style
 from sanitizer.reports.text.render import render as render_text
@@ -77,6 +78,22 @@ def test_a_cause_that_frees_no_image_waits_behind_a_graver_finding_without_cause
     grave = finding("C001", "class 7", "labels/b.txt", 1)
     assert "Next: C001" in render(report([copy, grave], causes=(LEAK,)), "text")
     assert "Next: Copies in two splits" in render(report([copy], causes=(LEAK,)), "text")
+
+
+def test_the_next_step_is_the_cause_that_keeps_training_from_starting() -> None:
+    stops = Training(False, "ValueError: no", "Ultralytics 8.4.190", ("I006",))
+    assert "\nNext: Copies in two splits" in render(replace(caused(), training=stops), "text")
+    by_no_cause = replace(stops, because=("D006",))
+    assert "\nNext: D006" in render(replace(caused(), training=by_no_cause), "text")
+
+
+def test_the_verdict_comes_first_where_training_would_not_start() -> None:
+    stops = Training(False, "ValueError: no", "Ultralytics 8.4.190")
+    for layout in ("text", "full", "grouped"):
+        lead = "Training would not start (Ultralytics 8.4.190): ValueError: no\n"
+        assert render(replace(caused(), training=stops), layout).startswith(lead)
+        assert render(replace(caused(), training=stops, causes=()), layout).startswith(lead)
+    assert render(replace(caused(), training=stops), "concise").startswith("images/train/e.jpg: D006")
 
 
 # --- rows with carets

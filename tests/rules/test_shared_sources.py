@@ -106,8 +106,11 @@ def test_names_alone_tell_where_pixels_are_not_read(tmp_path: Path) -> None:
 
 def test_frames_of_one_video_in_both_splits(tmp_path: Path) -> None:
     frames = {f"clip{c}_{i:06d}": image for c in (1, 2) for i, image in enumerate(video(c, 40), 100)}
-    (message,) = leaks(report_of(tmp_path, halves(frames)))
+    report = report_of(tmp_path, halves(frames))
+    (message,) = leaks(report)
     assert "20 images of val have a neighbour in train" in message
+    (leak,) = [f for f in report.findings if f.rule == "D012"]
+    assert leak.image and leak.twin and message.endswith(f"such as {leak.image} and {leak.twin}")
     assert "frames that look alike and follow one another by their numbers" in message
 
 

@@ -13,7 +13,7 @@ from sanitizer.findings.finding import COLUMNS, count_by_rule, count_by_severity
 from sanitizer.reports.causes import told_causes
 from sanitizer.reports.common import plain, plain_record
 from sanitizer.reports.html.preflight import preflight_part
-from sanitizer.reports.text.summary import consequences, next_step, summary_lines
+from sanitizer.reports.text.summary import consequences, next_step, summary_lines, verdict_lines
 from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.escape import encodable, legible
 
@@ -73,6 +73,7 @@ def page_data(
         "boxes": s.boxes,
         "dropped": s.images_dropped_by_training,
         "severities": count_by_severity(report.findings),
+        "verdict": next(iter(verdict_lines(report, _unpainted)), None),
         "preflight": preflight_part(report),
         "causes": _causes(report),
         "sentences": sentences_of(report, rules),
@@ -117,13 +118,13 @@ def _as_bytes(text: str) -> bytes:
 def sentences_of(report: Report, rules: Mapping[str, Rule]) -> list[str]:
     """What training would do, in the words of the text report."""
     if not report.findings:
-        return [legible(line.strip()) for line in summary_lines(report, lambda text, sgr: text)[:1]]
+        return [legible(line.strip()) for line in summary_lines(report, _unpainted)[:1]]
     counts = SummaryCounts(report, rules)
     lines = [
         f"{'It' if i else 'Training (Ultralytics)'} would {what}.{f' Behind it: {behind}.' if behind else ''}"
         for i, (what, behind) in enumerate(consequences(report, counts))
     ]
-    return [legible(line) for line in (*lines, next_step(report, counts, rules, lambda text, sgr: text))]
+    return [legible(line) for line in (*lines, next_step(report, counts, rules, _unpainted))]
 
 
 def _causes(report: Report) -> list[dict[str, Any]]:
@@ -131,6 +132,10 @@ def _causes(report: Report) -> list[dict[str, Any]]:
     return [
         plain(cause_record(told.cause)) | {"severity": told.severity.label} for told in told_causes(report)
     ]
+
+
+def _unpainted(text: str, sgr: str) -> str:
+    return text
 
 
 def _rules(report: Report, rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:

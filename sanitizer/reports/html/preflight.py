@@ -49,13 +49,20 @@ def preflight_part(report: Report) -> dict[str, Any] | None:
 
 
 def _concern(concern: Mapping[str, Any]) -> dict[str, Any]:
-    severity = concern.get("severity")
+    severity, settle = concern.get("severity"), _text(concern.get("settle"))
     return {
         "severity": severity if severity in ("error", "warning", "info") else "warning",
         "what": _text(concern.get("what")),
-        "settle": _text(concern.get("settle")),
+        "settle": settle,
+        "command": settle if _is_command(settle) else None,
         "rules": [_text(code) for code in _list(concern.get("rules"))],
     }
+
+
+def _is_command(settle: str) -> bool:
+    """Whether all of it can be pasted: a command of ours, or train arguments."""
+    words = settle.split()
+    return bool(words) and "`" not in settle and (words[0] == "sanitize" or all("=" in w for w in words))
 
 
 def _counts(report: Report) -> str:

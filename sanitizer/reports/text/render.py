@@ -79,7 +79,7 @@ def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
 
 
 def _told(report: Report, style: Style) -> Iterator[str]:
-    """The causes, then the findings that the layout asks for."""
+    """Whether training would not start, the causes, then the findings that the layout asks for."""
     with_causes = style.layout != "concise" and tells_causes(report)
     unexplained_only = with_causes and style.layout == "text"
     findings: Iterable[Finding] = report.findings
@@ -87,8 +87,9 @@ def _told(report: Report, style: Style) -> Iterator[str]:
     if unexplained_only:
         findings = (f for f in report.findings if f.cause is None)
         totals = Counter(f.rule for f in report.findings if f.cause is None)
-    if with_causes:
+    if style.layout != "concise" and not report.files_only:
         yield from verdict_lines(report, style.paint)
+    if with_causes:
         yield from cause_lines(report, style.paint, style.width, all_evidence=style.layout == "full")
         if totals:
             yield ""

@@ -174,16 +174,28 @@ def _share(report: Report, what: str) -> tuple[str, str]:
 
 
 def next_step(report: Report, counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint) -> str:
-    """The cause that frees most images and its way out; without one, the rule most worth looking at."""
-    if tells_causes(report) and (
-        report.causes[0].images or counts.worst_unexplained <= counts.worst_explained
-    ):
-        return _next_cause(report.causes[0], paint)
-    return _next_rule(counts, rules, paint, report.training.because if report.training else ())
+    """The cause that training stops because of, or that frees most images, and its way out; without one, the rule most
+    worth looking at.
+    """
+    because = report.training.because if report.training else ()
+    cause = _next_of_causes(report, counts, because)
+    return _next_rule(counts, rules, paint, because) if cause is None else _next_cause(cause, paint)
+
+
+def _next_of_causes(report: Report, counts: SummaryCounts, because: Sequence[str]) -> Cause | None:
+    """The cause to begin with; None where a finding without a cause matters more."""
+    if not tells_causes(report):
+        return None
+    if because:
+        stopping = {counts.cause_of.get(code) for code in because}
+        return next((cause for cause in report.causes if cause.id in stopping), None)
+    first = report.causes[0]
+    return first if first.images or counts.worst_unexplained <= counts.worst_explained else None
 
 
 def _next_cause(cause: Cause, paint: Paint) -> str:
-    name = paint(legible(cause.name or cause.id), "1")
+    title = legible(cause.name or cause.id)
+    name = paint(title[:1].upper() + title[1:], "1")
     frees = f" This frees {in_thousands(cause.images, 'image')} for training." if cause.images else ""
     way_out = legible(cause.way_out).rstrip(". ")
     return f"Next: {name}. {way_out}.{frees}" if way_out else f"Next: {name}.{frees}"

@@ -40,6 +40,7 @@ class SummaryCounts:
         agreed: Code to whether all its findings suggest the same.
         gravest: Code to the worst severity of its findings.
         worst_explained, worst_unexplained: Worst severity of findings with a cause, and without; -1 for none.
+        cause_of: Code to the cause of its first finding with one.
     """
 
     def __init__(self, report: Report, rules: Mapping[str, Rule]) -> None:
@@ -51,6 +52,7 @@ class SummaryCounts:
         self.agreed: dict[str, bool] = {}
         self.gravest: dict[str, Severity] = {}
         self.worst_explained = self.worst_unexplained = -1
+        self.cause_of: dict[str, str] = {}
         is_read = read_by_training(report)
         for f in report.findings:
             self._note(f)
@@ -88,6 +90,7 @@ class SummaryCounts:
         if f.cause is None:
             self.worst_unexplained = max(self.worst_unexplained, f.severity)
         else:
+            self.cause_of.setdefault(f.rule, f.cause)
             self.worst_explained = max(self.worst_explained, f.severity)
         if f.rule not in self.gravest:
             self.gravest[f.rule], self.advice[f.rule], self.agreed[f.rule] = f.severity, f.suggestion, True

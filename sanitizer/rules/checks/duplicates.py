@@ -106,6 +106,7 @@ def _other_answer(survey: Survey, copy: Copy) -> DatasetFault | None:
         values={"detail": detail},
         suggestion=advice,
         class_id=mine,
+        twin=survey.image_path(copy.original),
     )
 
 

@@ -1,7 +1,7 @@
 // What happened to the dataset as a whole: a card for each cause, with a decision on all findings that it explains.
 
 import { count, DATA, DECISIONS, F, N, offered, plural, SEVERITIES } from "./data.js";
-import { byId, button, calmly, commandIn, copyButton, el, icon, toast, withCode } from "./dom.js";
+import { byId, button, calmly, el, icon, toast, wayOut, withCode } from "./dom.js";
 import { decide, decisionListeners, decisionOf } from "./decisions.js";
 import { toggleFacet } from "./filters.js";
 
@@ -44,7 +44,7 @@ function causeCard(cause) {
     el("p", { class: "meta" }, [cause.name, causeCounts(cause)].filter(Boolean).join(" · ")),
     ...(cause.training ? part("What training does", el("p", {}, ...withCode(cause.training))) : []),
     ...(cause.evidence.length ? part("Evidence", el("ul", { class: "evidence" }, ...cause.evidence.map((text) => el("li", {}, ...withCode(text))))) : []),
-    ...(cause.way_out ? part("Way out", el("div", { class: "way-out" }, el("p", {}, ...withCode(cause.way_out)), copyButton(commandIn(cause.way_out), "Copy the way out"))) : []),
+    ...(cause.way_out ? part("Way out", wayOut(cause.way_out)) : []),
     el("footer", {}, show, el("div", { class: "decide", role: "group", "aria-label": "Decide all findings of this cause" },
       ...DECISIONS.map((decision) => causeChoice(cause, decision))),
     el("p", { class: "meta decided", role: "status" })));

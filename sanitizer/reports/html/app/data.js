@@ -48,7 +48,7 @@ export function whyNotOffered(decision) {
   return decision === "fix" ? "No automatic repair exists for this finding" : "This finding is about no single label row or image";
 }
 
-const rowKey = (i) => (F.label[i] === null || F.line[i] === null ? null : `${F.line[i]}:${F.label[i]}`);
+export const rowKey = (i) => (F.label[i] === null || F.line[i] === null ? null : `${F.line[i]}:${F.label[i]}`);
 
 /** Findings by the label row they are about, for rows with more than one. */
 export const findingsOfRow = (() => {

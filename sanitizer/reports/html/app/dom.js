@@ -42,9 +42,12 @@ export function withCode(sentence) {
   return sentence.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 }
 
-/** The command that stands between the first backticks of a sentence; the whole sentence where none does. */
-export const commandIn = (sentence) => sentence.split("`")[1] ?? sentence;
+/** What settles something, with a button that copies the command: the first one between backticks, where none is given. */
+export function wayOut(sentence, command = sentence.split("`")[1] ?? null) {
+  return el("div", { class: "way-out" }, el("p", {}, ...withCode(sentence)), command === null ? null : copyButton(command, "Copy the command"));
+}
 
+/** A button that copies a text. */
 export function copyButton(text, label) {
   const node = button({ class: "copy", "aria-label": label, title: label }, icon("copy"));
   node.addEventListener("click", () => copyText(text));

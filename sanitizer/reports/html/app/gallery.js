@@ -1,6 +1,7 @@
 // The gallery: of thousands of findings only the cards in sight, and a few around them, are in the document.
 
 import { N, offered, whyNotOffered } from "./data.js";
+import { grouped } from "./groups.js";
 import { button, byId, el, toast } from "./dom.js";
 import { decide, decisionListeners, haveDecision, setComment } from "./decisions.js";
 import { clearFilters, FACETS, view } from "./filters.js";
@@ -13,7 +14,7 @@ const TALLEST = 15_000_000; // px; browsers cut off taller elements (Firefox at 
 export const gallery = byId("gallery");
 export const cards = new Map(); // position in the list -> card
 export let shown = []; // findings that pass the filters
-export let groups = []; // the findings of each card, by position in the list
+export let groups = []; // the same as cards: what positions in the list count
 export let active = 0;
 export let grid = { columns: 1, width: 300, top: 0, rows: 0 };
 let framePending = false;
@@ -85,7 +86,7 @@ function relayout() {
 /** Put a new list of findings into the gallery. */
 export function showList(indexes) {
   shown = indexes;
-  groups = Array.from(indexes, (i) => [i]);
+  groups = grouped(indexes);
   active = 0;
   const intoList = gallery.getBoundingClientRect().top < coveredHeight();
   for (const node of cards.values()) node.remove();

@@ -13,6 +13,8 @@ function showOverview() {
   const boxes = DATA.task === "detect" ? plural(DATA.boxes, "box", "boxes") : plural(DATA.boxes, "object");
   byId("counts").textContent = `${plural(DATA.images, "image")}, ${plural(DATA.labels, "label file")}, ${boxes}`;
   byId("meta").textContent = `Task ${DATA.task} · ${DATA.created} · ${DATA.tool} · ${DATA.root}`;
+  byId("verdict").hidden = DATA.verdict === null;
+  byId("verdict").textContent = DATA.verdict;
   byId("totals").append(...SEVERITIES.map(totalTile));
   listOrHide("sentences", DATA.sentences.length ? DATA.sentences : ["Nothing out of the ordinary: it would use every image and row as it is."]);
   listOrHide("notes", DATA.notes);

@@ -132,6 +132,7 @@ def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> D
         split=names[1],
         values={"detail": detail, "value": len(mine)},
         kind="leak",
+        twin=survey.image_path(other),
     )
 
 
