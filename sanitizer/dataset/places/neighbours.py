@@ -28,7 +28,8 @@ def folders_near(listing: Listing, roots: Sequence[str]) -> Iterator[ListedFolde
     seen: set[object] = set()
     while waiting and most > 0 and names > 0:
         path, level = waiting.popleft()
-        identity = listing.storage.identity(path)
+        # Where there are no links a folder has one path, and to ask for more would cost a request.
+        identity = path if remote else listing.storage.identity(path)
         if identity is None or identity in seen:
             continue
         seen.add(identity)
@@ -37,6 +38,8 @@ def folders_near(listing: Listing, roots: Sequence[str]) -> Iterator[ListedFolde
             folder = listing.folder(path)
         except TooManyFilesError:
             return
+        if remote and folder.error is not None:
+            continue
         names -= 0 if known else folder.n_names
         yield folder
         if level < MOST_LEVELS:
