@@ -342,10 +342,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkTables:
-    """Everything read from one chunk. Rules of scope `row` and `file` work on this. `masks` is None but for the task
-    semantic, whose label table has no row."""
+    """Everything read from one chunk. Rules of scope `row` and `file` work on this.
+
+    Attributes:
+        masks: None but for the task semantic, whose label table has no row.
+        label_heads: First bytes of the label files of some pairs, where to read them again would cost requests.
+    """
 
     chunk: Chunk
     labels: LabelTable
     images: ImageTable
     masks: MaskTable | None = None
+    label_heads: Mapping[int, bytes] = field(default_factory=dict)

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.labels.heads import HEAD_BYTES, head_strides, keeps_head
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sanitizer.rules.survey import Survey
 
-MOST_FILES = 600
-"""Label files of a sample, over all splits; a dataset with fewer is read whole."""
-MOST_REMOTE_FILES = 64
-"""The same where each file is a request."""
-MOST_BYTES = 64 * 1024
-"""What is read of one file."""
 MOST_ROWS = 100
 """Rows that are kept of one file."""
 MOST_COLUMNS = 2000
@@ -76,50 +71,54 @@ class LabelSample:
 
 
 def read_sample(survey: Survey) -> LabelSample:
-    """Read label files from all over the dataset; those that cannot be read, or are no text, are left out.
+    """Label files from all over the dataset; those that cannot be read, or are no text, are left out.
 
-    Files inside of packed ones (tar shards, NDJSON) are not read again: such a dataset has an empty sample.
+    On a disk they are read for this. Elsewhere their heads were kept when they were read for the first time. Of files
+    inside of packed ones (tar shards, NDJSON) nothing is kept: such a dataset has an empty sample.
     """
-    dataset = survey.dataset
     if survey.packed_files is not None:
         return LabelSample((), of_all=False)
-    most = MOST_REMOTE_FILES if dataset.storage.remote else MOST_FILES
-    chosen, of_all = _chosen_pairs(survey, most)
-    files = [file for pair in chosen if (file := _read_file(survey, pair)) is not None and file.rows]
-    return LabelSample(files, of_all)
+    strides = head_strides(survey.dataset.splits)
+    heads: Iterable[tuple[int, bytes]] = sorted(survey.label_heads.items())
+    if not survey.dataset.storage.remote:
+        heads = _read_heads(survey, _chosen_pairs(survey, strides))
+    files = [file for pair, head in heads if (file := _file_of(survey, pair, head)) is not None]
+    return LabelSample(files, of_all=all(stride == 1 for stride in strides.values()))
 
 
-def _chosen_pairs(survey: Survey, most: int) -> tuple[list[int], bool]:
-    """(pairs with a label file that is not empty, evenly from each split; whether these are all)."""
-    chosen: list[int] = []
-    of_all = True
-    share = max(1, most // max(1, len(survey.dataset.splits)))
-    for start, stop in zip(survey.split_start[:-1].tolist(), survey.split_start[1:].tolist(), strict=True):
-        parts = [
-            start + part.start + np.flatnonzero(survey.label_digest[start + part.start : start + part.stop])
-            for part in blocks(stop - start)
-        ]
-        labelled = np.concatenate([np.zeros(0, np.int64), *parts])
-        if len(labelled) > share:
-            of_all = False
-            labelled = labelled[np.linspace(0, len(labelled) - 1, share).astype(np.int64)]
-        chosen += labelled.tolist()
-    return chosen, of_all
+def _chosen_pairs(survey: Survey, strides: Mapping[str, int]) -> Iterator[int]:
+    """Pairs whose label files leave their heads."""
+    for split, start in zip(survey.dataset.splits, survey.split_start.tolist(), strict=False):
+        stride = strides[split.name]
+        for part in blocks(len(split)):
+            names = split.label_names(part.start, part.stop) if stride > 1 else ()
+            for i in np.flatnonzero(split.has_label[part]).tolist():
+                if stride == 1 or keeps_head(names[i], stride):
+                    yield start + part.start + i
 
 
-def _read_file(survey: Survey, pair: int) -> SampleFile | None:
-    path = survey.label_path(pair)
-    if path is None:
-        return None
+def _read_heads(survey: Survey, pairs: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """(pair, first bytes of its label file) of those that can be read."""
+    for pair in pairs:
+        try:
+            with survey.dataset.storage.open(survey.label_path(pair) or "") as file:
+                yield pair, file.read(HEAD_BYTES)
+        except (OSError, ValueError):
+            continue
+
+
+def _file_of(survey: Survey, pair: int, head: bytes) -> SampleFile | None:
+    """The rows of a label file by its first bytes; None where it is no text, or has no row."""
+    cut = len(head) == HEAD_BYTES
     try:
-        with survey.dataset.storage.open(path) as file:
-            content = file.read(MOST_BYTES + 1)
-        text = content[:MOST_BYTES].decode("utf-8-sig")
-    except (OSError, ValueError):
+        text = head[: HEAD_BYTES - 1].decode("utf-8-sig")
+    except ValueError:
         return None
-    cut = len(content) > MOST_BYTES
     lines = text.splitlines()[: -1 if cut else None]
     rows = [row for number, line in enumerate(lines, 1) if (row := _row(number, line)) is not None]
+    if not rows:
+        return None
+    path = survey.label_path(pair) or ""
     width, height = int(survey.width[pair]), int(survey.height[pair])
     return SampleFile(
         pair,

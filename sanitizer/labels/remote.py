@@ -11,18 +11,40 @@ from sanitizer.util import limits
 from sanitizer.util.bounded_read import as_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sanitizer.dataset.tables import LabelTable, TaskSpec
     from sanitizer.storage.base import Storage
 
 
 def read_remote_labels(
-    storage: Storage, paths: Sequence[str | None], spec: TaskSpec, sizes: Sequence[int] | None = None
+    storage: Storage,
+    paths: Sequence[str | None],
+    spec: TaskSpec,
+    sizes: Sequence[int] | None = None,
+    take: Callable[[int, bytes], None] | None = None,
 ) -> LabelTable:
-    """Label files as `read_labels` reads them; `sizes` are their bytes, -1 where unknown."""
+    """Label files as `read_labels` reads them.
+
+    Args:
+        storage, paths, spec: Where they are, and what training assumes of every row.
+        sizes: Their bytes, -1 where unknown.
+        take: Given the number and the bytes of each file that could be read.
+    """
     contents = whole_files(storage, paths, spec.max_label_bytes, sizes)
+    if take is not None:
+        contents = _taken(contents, take)
     return parse_arriving(_as_many_as_fit(contents), len(paths), spec)
+
+
+def _taken(
+    contents: Iterable[bytes | OSError | None], take: Callable[[int, bytes], None]
+) -> Iterator[bytes | OSError | None]:
+    """The contents, each file's bytes given to `take` on the way."""
+    for number, content in enumerate(contents):
+        if isinstance(content, bytes):
+            take(number, content)
+        yield content
 
 
 def _as_many_as_fit(contents: Iterable[bytes | OSError | None]) -> Iterator[bytes | OSError | None]:

@@ -253,6 +253,7 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
         shapes=collect(labels, images, spec),
         n_label_files=_n_label_files(tables),
         n_boxes=int(n_rows.sum()),
+        label_heads=tables.label_heads,
     )
 
 

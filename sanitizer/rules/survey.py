@@ -48,6 +48,7 @@ class ChunkSummary:
         shapes: Sketch of box sizes and shapes by class, for B012.
         n_label_files: Label files read.
         n_boxes: Rows of any kind that are no fault.
+        label_heads: As in ChunkTables.
     """
 
     image_digest: NDArray[np.uint64]
@@ -68,6 +69,7 @@ class ChunkSummary:
     shapes: ShapeSketch
     n_label_files: int
     n_boxes: int
+    label_heads: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -124,6 +126,8 @@ class Survey:
     Attributes:
         split_start: int64 (number of splits + 1,) where each split begins.
         splits: Each split in numbers.
+        label_heads: Pair to the first bytes of its label file, of a bounded number of files (`sanitizer.labels.heads`);
+            empty on a disk.
         packed_files: Reads files of a packed dataset; None where all files are loose.
         answers: What one rule computed and another one needs.
     """
@@ -150,6 +154,7 @@ class Survey:
     n_label_files: int
     n_boxes: int
     splits: Sequence[SplitSums] = ()
+    label_heads: Mapping[int, bytes] = field(default_factory=dict)
     packed_files: PackedFiles | None = None
     answers: dict[object, Any] = field(default_factory=dict)
 
@@ -214,6 +219,7 @@ class SurveyBuilder:
         self._n = 0
         self._class_counts: Counter[int] = Counter()
         self._shapes: list[ShapeSketch] = []
+        self._label_heads: dict[int, bytes] = {}
         self._n_label_files = 0
         self._n_boxes = 0
 
@@ -228,6 +234,7 @@ class SurveyBuilder:
         for name, column in self._columns.items():
             column.add(getattr(chunk, name))
         self._splits.add(chunk, pairs)
+        self._label_heads.update((self._n + i, head) for i, head in chunk.label_heads.items())
         self._n += len(chunk.image_digest)
         if self._n > PAIRS_HELD:
             for column in self._columns.values():
@@ -260,6 +267,7 @@ class SurveyBuilder:
             n_label_files=self._n_label_files,
             n_boxes=self._n_boxes,
             splits=[self._splits.sums.get(s.name, SplitSums(s.name)) for s in dataset.splits],
+            label_heads=self._label_heads,
             packed_files=packed_files,
         )
 

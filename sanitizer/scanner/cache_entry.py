@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.findings.finding import ABOUTS, KINDS, Finding, Severity
+from sanitizer.labels.heads import HEAD_BYTES
 from sanitizer.rules.sketch import ShapeSketch
 from sanitizer.rules.survey import COLUMNS, ChunkSummary
 
@@ -58,6 +59,7 @@ def encode(findings: Sequence[Finding], summary: ChunkSummary) -> bytes:
             "n_boxes": summary.n_boxes,
             "n_bins": len(shapes.key),
             "n_extremes": len(shapes.file),
+            "label_heads": [[i, head.decode("latin-1")] for i, head in summary.label_heads.items()],
         },
         separators=(",", ":"),
     ).encode()
@@ -106,6 +108,7 @@ def decode(content: bytes, n_pairs: int, rules: Container[str]) -> tuple[list[Fi
         shapes=sketch,
         n_label_files=_count(told, "n_label_files"),
         n_boxes=_count(told, "n_boxes"),
+        label_heads=_label_heads(told.get("label_heads"), n_pairs),
     )
     listed = told.get("findings")
     if not isinstance(listed, list):
@@ -132,6 +135,20 @@ def _count(told: Mapping[str, object], name: str) -> int:
     if type(value) is not int or value < 0:
         raise EntryError(f"{name} is no number of things")
     return value
+
+
+def _label_heads(pairs: object, n_pairs: int) -> dict[int, bytes]:
+    if not isinstance(pairs, list) or len(pairs) > n_pairs:
+        raise EntryError("no heads of labels")
+    heads = {}
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) is str):
+            raise EntryError("no head of a label")
+        i, text = pair
+        if not 0 <= i < n_pairs or len(text) > HEAD_BYTES or (text and ord(max(text)) > 255):
+            raise EntryError("no head of a label of this chunk")
+        heads[i] = text.encode("latin-1")
+    return heads
 
 
 def _class_counts(pairs: object) -> dict[int, int]:

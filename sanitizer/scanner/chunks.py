@@ -6,7 +6,7 @@ A worker holds one chunk at a time. Where workers are is the business of `saniti
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from sanitizer.dataset.model import APPROXIMATE_PAIR_BYTES, PAIRS_PER_CHUNK
@@ -18,7 +18,7 @@ from sanitizer.ultra.run_verdict import Stop
 from sanitizer.util import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.left_out import LeftOut
     from sanitizer.dataset.model import Dataset, Split
@@ -47,13 +47,19 @@ class ChunkResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Everything a worker must know to judge any chunk of one dataset."""
+    """Everything a worker must know to judge any chunk of one dataset.
+
+    Attributes:
+        head_strides: Split name to how many of its label files one leaves its head of (`sanitizer.labels.heads`); empty
+            on a disk.
+    """
 
     dataset: Dataset
     spec: TaskSpec
     ruleset: RuleSet
     mode: ImageMode
     use_cache: bool = True
+    head_strides: Mapping[str, int] = field(default_factory=dict)
 
     def cache(self) -> ChunkCache | None:
         """The store for this dataset under these rules, or None where caching is off."""
@@ -237,7 +243,8 @@ def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
     if job.dataset.storage.remote:
         from sanitizer.scanner.remote_reading import read_chunk
 
-        return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode)
+        stride = job.head_strides.get(chunk.split, 0)
+        return read_chunk(cast("RemoteStorage", job.dataset.storage), chunk, job.spec, job.mode, stride)
     if spec.task == "semantic":
         from sanitizer.images.masks import read_masks
 

@@ -20,6 +20,7 @@ from sanitizer.images.image_files import (
     tabulate,
 )
 from sanitizer.images.verdict import Verdict
+from sanitizer.labels.heads import head_of, keeps_head
 from sanitizer.labels.remote import read_remote_labels
 from sanitizer.storage.concurrent import concurrently, label_weight, whole_files
 
@@ -39,8 +40,13 @@ _ODD_WHOLE_BYTES = 1 << 20
 """So is one that Pillow has to look at: it asks for many small pieces."""
 
 
-def read_chunk(storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: ImageMode) -> ChunkTables:
-    """Read all labels and images of a chunk. A file that cannot be read is in its table with the reason."""
+def read_chunk(
+    storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: ImageMode, head_stride: int = 0
+) -> ChunkTables:
+    """Read all labels and images of a chunk. A file that cannot be read is in its table with the reason.
+
+    One label file of `head_stride` leaves its first bytes (`sanitizer.labels.heads`); none where that is 0.
+    """
     sizes = [(-1, -1)] * len(chunk) if chunk.states is None else chunk.states[:, [0, 2]].tolist()
     image_sizes, label_sizes = [size for size, _ in sizes], [size for _, size in sizes]
     if spec.task == "semantic":
@@ -51,8 +57,15 @@ def read_chunk(storage: RemoteStorage, chunk: Chunk, spec: TaskSpec, mode: Image
         return ChunkTables(
             chunk, no_labels, read_remote_images(storage, chunk.images, image_sizes, mode), masks
         )
-    labels = read_remote_labels(storage, chunk.labels, spec, label_sizes)
-    return ChunkTables(chunk, labels, read_remote_images(storage, chunk.images, image_sizes, mode))
+    heads: dict[int, bytes] = {}
+
+    def take(number: int, content: bytes) -> None:
+        if keeps_head(chunk.labels[number], head_stride):
+            heads[number] = head_of(content)
+
+    labels = read_remote_labels(storage, chunk.labels, spec, label_sizes, take if head_stride else None)
+    images = read_remote_images(storage, chunk.images, image_sizes, mode)
+    return ChunkTables(chunk, labels, images, label_heads=heads)
 
 
 def read_remote_images(

@@ -21,7 +21,7 @@ from sanitizer.scanner.training import training_of
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set
+    from collections.abc import Iterator, Mapping, Sequence, Set
 
     from numpy.typing import NDArray
 
@@ -131,7 +131,8 @@ def scan_dataset(
 
     keeps, why = _may_keep(dataset) if cache and not dataset.files_only else (False, None)
     notes += [why] if why else []
-    job = Job(dataset, ruleset.task_spec(dataset.task_spec(task)), ruleset, mode, use_cache=keeps)
+    spec = ruleset.task_spec(dataset.task_spec(task))
+    job = Job(dataset, spec, ruleset, mode, keeps, _head_strides(dataset))
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
     builder, log, unread = SurveyBuilder(dataset, job.spec), FindingLog(), dataset.unread
@@ -147,6 +148,7 @@ def scan_dataset(
     not_compared = dataset.storage.failed.keys() - failed
     notes += _remote_notes(job, unread, sorted(not_compared))
     hypotheses, failures = _diagnosed(survey, log)
+    dataset.storage.drop_listings()  # causes look around, and the next scan is to see what is there then
     findings, suppressed, causes = log.finish(known, hypotheses)
     notes += [*failures, *([log.note] if log.note else [])]
     return Report(
@@ -166,6 +168,15 @@ def scan_dataset(
         unread=unread + len(not_compared),
         training=training_of(survey, mode, stops),
     )
+
+
+def _head_strides(dataset: Dataset) -> Mapping[str, int]:
+    """How many label files of each split one leaves its head of, where reading it again would cost requests."""
+    if not dataset.storage.remote:
+        return {}
+    from sanitizer.labels.heads import head_strides
+
+    return head_strides(dataset.splits)
 
 
 def _diagnosed(survey: Survey, log: FindingLog) -> tuple[list[Hypothesis], list[str]]:

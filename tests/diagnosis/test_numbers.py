@@ -93,7 +93,7 @@ def test_one_split_or_some_files(tmp_path: Path, name: str, cause_id: str) -> No
 def test_findings_in_files_that_were_not_looked_at_belong_to_the_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sanitizer.diagnosis.label_sample.MOST_FILES", 16)
+    monkeypatch.setattr("sanitizer.labels.heads.MOST_FILES", 16)
     report = report_of(tmp_path, a_truth(40, 3, side=0.3), WAYS["corners-pixels"])
     cause = only_cause(report)
     assert (cause.reading, cause.files, cause.images) == ("corners-pixels", 40, 40)

@@ -11,6 +11,7 @@ import pytest
 from strange_files import within
 
 from sanitizer.findings.finding import Finding, Severity
+from sanitizer.labels.heads import HEAD_BYTES
 from sanitizer.rules.sketch import ShapeSketch
 from sanitizer.rules.survey import COLUMNS, ChunkSummary
 from sanitizer.scanner.cache_entry import EntryError, decode, encode
@@ -35,7 +36,14 @@ def summary() -> ChunkSummary:
     }
     long = np.arange(3, dtype=np.int64)
     shapes = ShapeSketch(N_PAIRS, long, long + 1, long, long + 1, long, rng.normal(size=(3, 2)))
-    return ChunkSummary(**columns, class_counts={0: 3, -7: 1}, shapes=shapes, n_label_files=5, n_boxes=9)
+    return ChunkSummary(
+        **columns,
+        class_counts={0: 3, -7: 1},
+        shapes=shapes,
+        n_label_files=5,
+        n_boxes=9,
+        label_heads={1: b"0 0.5 0.5 0.1 0.1\n", 4: bytes(range(256))},
+    )
 
 
 def test_what_was_written_comes_back() -> None:
@@ -49,6 +57,7 @@ def test_what_was_written_comes_back() -> None:
     for f in fields(ShapeSketch):
         assert np.array_equal(getattr(known.shapes, f.name), getattr(written.shapes, f.name))
     assert (known.class_counts, known.n_label_files, known.n_boxes) == ({0: 3, -7: 1}, 5, 9)
+    assert known.label_heads == written.label_heads
 
 
 def test_a_chunk_without_anything_comes_back() -> None:
@@ -120,6 +129,13 @@ FORGED: dict[str, Callable[[bytes], bytes]] = {
     "more bins than bytes": with_key("n_bins", 2**60),
     "bins below zero": with_key("n_bins", -1),
     "extremes that are no number": with_key("n_extremes", None),
+    "heads that are no list": with_key("label_heads", "0 0.5"),
+    "a head of no pair": with_key("label_heads", [[N_PAIRS, "0"]]),
+    "a head before the first pair": with_key("label_heads", [[-1, "0"]]),
+    "a head that is a number": with_key("label_heads", [[0, 5]]),
+    "a head that is no bytes": with_key("label_heads", [[0, "\u0100"]]),
+    "a head too long": with_key("label_heads", [[0, "0" * (HEAD_BYTES + 1)]]),
+    "more heads than pairs": with_key("label_heads", [[0, "0"]] * (N_PAIRS + 1)),
     "arrays too short": lambda body: body[:-8],
     "arrays too long": lambda body: body + b"\0" * 8,
 }
