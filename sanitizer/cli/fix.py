@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import FOUND, OK, UsageError
 from sanitizer.cli.arguments import comma_list
-from sanitizer.cli.options import TASKS, config_folder, label_task
+from sanitizer.cli.options import add_config, add_label_task, add_selection, config_folder, with_selection
 from sanitizer.cli.output import print_bytes
 from sanitizer.config import load_config
 from sanitizer.util.counting import in_thousands
@@ -73,27 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="leave the dataset as it is: write there a data.yaml to train on, with repaired copies of the labels",
     )
-    add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B004,L or L")
-    add(
-        "--ignore",
-        metavar="CODES",
-        type=comma_list,
-        action="extend",
-        help="not these, beside those configured",
-    )
-    add(
-        "--config",
-        metavar="FILE",
-        help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
-    )
+    add_selection(add)
+    add_config(add)
     add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
-    add(
-        "--task",
-        type=label_task,
-        default="auto",
-        metavar="TASK",
-        help=f"{', '.join(TASKS)} (default auto)",
-    )
+    add_label_task(add)
     add("--baseline", metavar="FILE", help="leave alone what this file knows")
     add("--quiet", action="store_true", help="no summary, no notes, no bar")
 
@@ -102,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     """Fix, say what was done, and return the exit status."""
     if args.unsafe and args.decisions:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
-    config = _configured(load_config(config_folder(args.paths), args.config), args)
+    config = with_selection(load_config(config_folder(args.paths), args.config), args)
     if args.view is not None:
         return _write_view(args, config)
 
@@ -157,15 +138,6 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
             _say(f"note: {note}")
         _say(view_summary(view, args.view, tally_of(view.files) if view.files else []))
     return FOUND if view.refused else OK
-
-
-def _configured(config: Config, args: argparse.Namespace) -> Config:
-    ignore = tuple(args.ignore or ())
-    if args.baseline:
-        config = replace(config, baseline=os.path.abspath(args.baseline))
-    if args.select:
-        return replace(config, select=tuple(args.select), ignore=ignore)
-    return replace(config, ignore=(*config.ignore, *ignore))
 
 
 def _print_diff(result: FixResult) -> None:

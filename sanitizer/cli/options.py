@@ -14,29 +14,55 @@ from sanitizer.reports.formats import FORMATS, format_of
 from sanitizer.storage.opening import absolute, find_storage, is_remote, refuse_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    Add = Callable[..., object]
 
 TASKS = ("auto", "detect", "segment", "semantic", "classify", "pose", "obb")
+LABEL_TASKS = ("auto", "detect", "segment", "pose", "obb")
 ENGINES = ("local", "ray")
 
 
-def label_task(text: str) -> str:
+def add_label_task(add: Add) -> None:
     """`--task` of commands that work on label files."""
-    task = one_of(TASKS)(text)
-    if task in ("semantic", "classify"):
-        raise argparse.ArgumentTypeError(f"only `scan` judges {task} sets: this command works on label files")
-    return task
+    add(
+        "--task",
+        type=_label_task,
+        default="auto",
+        metavar="TASK",
+        help=f"{', '.join(LABEL_TASKS)} (default auto)",
+    )
+
+
+def _label_task(text: str) -> str:
+    if text in TASKS and text not in LABEL_TASKS:
+        raise argparse.ArgumentTypeError(f"only `scan` judges {text} sets: this command works on label files")
+    return one_of(LABEL_TASKS)(text)
 
 
 def add_rule_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose rules, for every command that finds something."""
     group = parser.add_argument_group("what to look for")
     add = group.add_argument
+    add_config(add)
+    add_selection(add)
+    add("--set", metavar="CODE.PARAM=N", type=setting, action="append", default=[], dest="settings",
+        help="a rule's parameter, as B001.max_ratio=80, or for a class B001.max_ratio.crack=2000")  # fmt: skip
+    add("--baseline", metavar="FILE", help="leave out the findings that this file knows")
+    add("--write-baseline", metavar="FILE", help="put all findings into this file as known")
+
+
+def add_config(add: Add) -> None:
+    """`--config`, for every command that reads a dataset."""
     add(
         "--config",
         metavar="FILE",
         help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
     )
+
+
+def add_selection(add: Add) -> None:
+    """`--select` and `--ignore`."""
     add("--select", metavar="CODES", type=comma_list, action="extend", help="only these rules: B001,C or B")
     add(
         "--ignore",
@@ -45,10 +71,6 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         help="not these, beside those configured",
     )
-    add("--set", metavar="CODE.PARAM=N", type=setting, action="append", default=[], dest="settings",
-        help="a rule's parameter, as B001.max_ratio=80, or for a class B001.max_ratio.crack=2000")  # fmt: skip
-    add("--baseline", metavar="FILE", help="leave out the findings that this file knows")
-    add("--write-baseline", metavar="FILE", help="put all findings into this file as known")
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -95,25 +117,29 @@ def config_folder(paths: Sequence[str]) -> str:
 
 
 def configured(config: Config, args: argparse.Namespace) -> Config:
-    """The configuration with what the command line changes.
-
-    `--select` sets the configured select and ignore aside; `--ignore` adds to what is ignored.
-    """
+    """The configuration with what the options on rules and reports change."""
+    config = with_selection(config, args)
     changes: dict[str, object] = {"rules": _with_settings(config, args.settings)}
-    ignore = tuple(args.ignore or ())
-    if args.select:
-        changes |= {"select": tuple(args.select), "ignore": ignore}
-    else:
-        changes |= {"ignore": (*config.ignore, *ignore)}
     if args.imgsz:
         changes["imgsz"] = args.imgsz
     if args.fail_on:
         changes["fail_on"] = args.fail_on
     if args.write_baseline:
         changes["baseline"] = None  # the new one is to know everything
-    elif args.baseline:
-        changes["baseline"] = absolute(args.baseline)
     return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def with_selection(config: Config, args: argparse.Namespace) -> Config:
+    """The configuration with what `--select`, `--ignore` and `--baseline` change.
+
+    `--select` sets the configured select and ignore aside; `--ignore` adds to what is ignored.
+    """
+    ignore = tuple(args.ignore or ())
+    if args.select:
+        config = replace(config, select=tuple(args.select), ignore=ignore)
+    else:
+        config = replace(config, ignore=(*config.ignore, *ignore))
+    return replace(config, baseline=absolute(args.baseline)) if args.baseline else config
 
 
 def _with_settings(

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import INTERRUPTED, OK, UsageError
 from sanitizer.cli.options import (
-    TASKS,
+    add_label_task,
     add_report_options,
     add_rule_options,
     check_outputs,
     config_folder,
     configured,
-    label_task,
 )
 from sanitizer.cli.output import finish, wants_bar, wants_colour
 from sanitizer.config import Config, load_config
@@ -71,13 +70,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="auto, cpu, 0 or 0,1; the same as device=D (default auto)",
     )
-    add(
-        "--task",
-        type=label_task,
-        default="auto",
-        metavar="TASK",
-        help=f"{', '.join(TASKS)} (default auto)",
-    )
+    add_label_task(add)
     add(
         "--trust-weights",
         action="store_true",

@@ -14,13 +14,12 @@ from sanitizer.cli import INTERRUPTED, UsageError
 from sanitizer.cli.arguments import one_of
 from sanitizer.cli.options import (
     ENGINES,
-    TASKS,
+    add_label_task,
     add_report_options,
     add_rule_options,
     check_outputs,
     config_folder,
     configured,
-    label_task,
 )
 from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
@@ -56,13 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="D", default="auto", help="auto, cpu, 0 or 0,1 (default auto)")
     add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
         help="local, or ray: measure on the GPUs of a Ray cluster, as in scan; the warm-up stays here")  # fmt: skip
-    add(
-        "--task",
-        type=label_task,
-        default="auto",
-        metavar="TASK",
-        help=f"{', '.join(TASKS)} (default auto)",
-    )
+    add_label_task(add)
     add(
         "--out", metavar="DIR", help="keep steps.csv, images.csv, boxes.csv, grad_norms.png and events in DIR"
     )

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import OK, UsageError
-from sanitizer.cli.options import config_folder
+from sanitizer.cli.options import add_config, config_folder
 from sanitizer.cli.preflight import add_run_options, need_torch, train_arguments
 from sanitizer.config import load_config
 from sanitizer.findings.finding import Severity
@@ -58,11 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="carry out a reviewed findings CSV in the view, and no other repair",
     )
     add("--unsafe", action="store_true", help="also repair, in the view, what fix --unsafe repairs")
-    add(
-        "--config",
-        metavar="FILE",
-        help="sanitize.yaml or pyproject.toml (default: the nearest above the dataset)",
-    )
+    add_config(add)
     add("--quiet", action="store_true", help="errors alone, and where the run is")
 
 

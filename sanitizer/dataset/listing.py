@@ -86,6 +86,12 @@ def label_folder(image_folder: str) -> str:
     return _LABELS.join(f"{image_folder}/".rsplit(_IMAGES, 1))[:-1]
 
 
+def label_of(image: str) -> str:
+    """Where training looks for the label of an image, whose path holds its folders."""
+    folder, _, name = image.rpartition("/")
+    return f"{label_folder(folder)}/{name.rsplit('.', 1)[0]}.txt"
+
+
 def image_folder(of_labels: str) -> str:
     """The folder whose images a label folder belongs to: the inverse of `label_folder`."""
     return _IMAGES.join(f"{of_labels}/".rsplit(_LABELS, 1))[:-1]

@@ -9,7 +9,14 @@ import numpy as np
 
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
 from sanitizer.dataset.file_pairing import is_label_name
-from sanitizer.dataset.listing import IMAGE_EXTENSIONS, Listing, image_folder, is_image_name, label_folder
+from sanitizer.dataset.listing import (
+    IMAGE_EXTENSIONS,
+    Listing,
+    image_folder,
+    is_image_name,
+    label_folder,
+    label_of,
+)
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
@@ -36,7 +43,7 @@ def pair_files(paths: Sequence[str], listing: Listing) -> Split:
     pairs: dict[str, tuple[str | None, str | None]] = {}
     for path in paths:
         if is_image_name(os.path.basename(path)):
-            expected = _label_of(path)
+            expected = label_of(path)
             pairs[path] = (path, expected if listing.storage.lexists(expected) else None)
         else:
             found = _image_of(path, listing)
@@ -57,11 +64,6 @@ def pair_files(paths: Sequence[str], listing: Listing) -> Split:
         np.array([image is not None for image, _ in pairs.values()], np.bool_),
         np.array([label is not None for _, label in pairs.values()], np.bool_),
     )
-
-
-def _label_of(image: str) -> str:
-    folder, _, name = image.rpartition("/")
-    return f"{label_folder(folder)}/{name[: name.rindex('.')]}.txt"
 
 
 def _image_of(label: str, listing: Listing) -> str | None:

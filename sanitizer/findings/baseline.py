@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from sanitizer.findings.cause import recounted
+from sanitizer.findings.finding import fingerprinted
 from sanitizer.storage.opening import open_path
 from sanitizer.util.atomic import write_atomically
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
 from sanitizer.util.json_stream import JsonError, JsonStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from sanitizer.findings.finding import Finding
+    from sanitizer.findings.report import Report
 
 SCHEMA = 1
 MAX_BYTES = 128 * MIB
@@ -54,6 +58,28 @@ def apply_baseline(findings: Sequence[Finding], path: str) -> tuple[list[Finding
     known = read_baseline(path)
     kept = [f for f in findings if f.fingerprint not in known]
     return kept, len(findings) - len(kept)
+
+
+def with_more_findings(
+    report: Report, more: Iterable[Finding], wanted: Container[str], baseline: str | None
+) -> Report:
+    """The report with more findings, and of its own those of wanted rules; causes are counted on what is left.
+
+    Args:
+        report: Without a baseline so far.
+        more: Further findings, in any order.
+        wanted: Codes of the rules whose findings of the report stay.
+        baseline: Path of known findings that are left out, or None.
+
+    Raises:
+        BaselineError: The file cannot be read or is no baseline.
+    """
+    findings, suppressed = fingerprinted([*(f for f in report.findings if f.rule in wanted), *more]), 0
+    if baseline:
+        findings, suppressed = apply_baseline(findings, baseline)
+    return replace(
+        report, findings=findings, causes=recounted(report.causes, findings), suppressed=suppressed
+    )
 
 
 def read_baseline(path: str) -> frozenset[str]:

@@ -71,23 +71,36 @@ class Hypothesis:
     advises: bool = False
 
 
+class Explained:
+    """Counts what each cause explains: the findings that have its id, which come file by file, and their files."""
+
+    def __init__(self) -> None:
+        self._findings: Counter[str] = Counter()
+        self._files: Counter[str] = Counter()
+        self._last_file: dict[str, str] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Count the next finding."""
+        cause, file = finding.cause, finding.file or ""
+        if cause is None:
+            return
+        self._findings[cause] += 1
+        self._files[cause] += self._last_file.get(cause) != file
+        self._last_file[cause] = file
+
+    def counted(self, causes: Iterable[Cause]) -> Iterator[Cause]:
+        """Those of the causes that explain anything, with their counts."""
+        for cause in causes:
+            if n := self._findings[cause.id]:
+                yield replace(cause, explains=n, files=self._files[cause.id])
+
+
 def recounted(causes: Iterable[Cause], findings: Iterable[Finding]) -> tuple[Cause, ...]:
     """The causes with what they explain of these findings, which are some of those they were counted on, in order."""
-    n_findings: Counter[str] = Counter()
-    n_files: Counter[str] = Counter()
-    last_file: dict[str, str] = {}
+    explained = Explained()
     for finding in findings:
-        if finding.cause is None:
-            continue
-        n_findings[finding.cause] += 1
-        file = finding.file or ""
-        n_files[finding.cause] += last_file.get(finding.cause) != file
-        last_file[finding.cause] = file
-    return tuple(
-        replace(cause, explains=n_findings[cause.id], files=n_files[cause.id])
-        for cause in causes
-        if n_findings[cause.id]
-    )
+        explained.add(finding)
+    return tuple(explained.counted(causes))
 
 
 class CauseCounter:
@@ -95,40 +108,26 @@ class CauseCounter:
     what each cause explains.
 
     Args:
-        hypotheses: In the order in which they are asked.
+        hypotheses: In the order in which they are asked. Each cause has an id of its own.
     """
 
     def __init__(self, hypotheses: Sequence[Hypothesis] = ()) -> None:
         self._hypotheses = hypotheses
-        self._explains = [0] * len(hypotheses)
-        self._files = [0] * len(hypotheses)
-        self._last_file: list[str | None] = [None] * len(hypotheses)
+        self._explained = Explained()
 
     def mark(self, findings: Iterator[Finding]) -> Iterator[Finding]:
         """The findings, which come in report order, each with its `cause`."""
         for finding in findings:
-            for i, hypothesis in enumerate(self._hypotheses):
+            for hypothesis in self._hypotheses:
                 if hypothesis.claims(finding):
-                    self._count(i, finding)
+                    finding.cause, finding.fix = hypothesis.cause.id, hypothesis.cause.fix
+                    if hypothesis.advises:
+                        finding.suggestion = hypothesis.cause.way_out
+                    self._explained.add(finding)
                     break
             yield finding
 
-    def _count(self, i: int, finding: Finding) -> None:
-        cause = self._hypotheses[i].cause
-        finding.cause, finding.fix = cause.id, cause.fix
-        if self._hypotheses[i].advises:
-            finding.suggestion = cause.way_out
-        self._explains[i] += 1
-        file = finding.file or ""
-        if file != self._last_file[i]:
-            self._last_file[i] = file
-            self._files[i] += 1
-
     def causes(self) -> tuple[Cause, ...]:
         """The causes that explain anything, with their counts; the one that frees most images first."""
-        counted = [
-            replace(hypothesis.cause, explains=explains, files=files)
-            for hypothesis, explains, files in zip(self._hypotheses, self._explains, self._files, strict=True)
-            if explains
-        ]
+        counted = self._explained.counted(hypothesis.cause for hypothesis in self._hypotheses)
         return tuple(sorted(counted, key=lambda cause: (-cause.images, -cause.explains)))

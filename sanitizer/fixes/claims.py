@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
-from sanitizer.fixes.repair.policy import CLASS_RULES, Claim, line_and_rule
+from sanitizer.fixes.repair.policy import CLASS_RULES, NO_CLAIM, Claim, line_and_rule
 from sanitizer.labels.readings import ROW_BY_ROW
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class Claims:
             withheld: Id of a cause whose reading is not used to the reason.
         """
         causes = self.of(label)
-        reading = [cause for cause in causes if self.reads(cause)]
         if not causes:
-            return Claim()
+            return NO_CLAIM
         file = self.files[label]
+        reading = [cause for cause in causes if self.reads(cause)]
         read_rules = {rule for cause in reading for _, rule in file.by_cause[cause.id]}
         for cause in reading:  # a file may be written so without a finding of its own
             read_rules |= self.rules.get(cause.id, set()) if cause.whole_splits else set()

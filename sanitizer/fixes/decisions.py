@@ -56,6 +56,11 @@ class Decided:
     line: int
     cause: str = ""
 
+    @property
+    def is_of_cause(self) -> bool:
+        """Whether the row decides all that a cause explains, and no single finding."""
+        return not self.fingerprint and bool(self.cause)
+
 
 @dataclass(slots=True)
 class Review:
@@ -92,19 +97,18 @@ def review(
     by_pixels = {code for code, rule in rules.items() if rule.about in _BY_PIXELS}
     if any(row.rule in by_pixels and row.fingerprint not in found for row in rows):
         found |= {f.fingerprint: f for f in look("decode").findings}
-    decided: dict[str, Decision] = {}
+    claimed = {f.fingerprint: f.cause for f in found.values() if f.cause is not None and _is_of_row(f)}
+    of_causes = {row.cause: row.decision for row in rows if row.is_of_cause}
+    decided = {key: of_causes[cause] for key, cause in claimed.items() if cause in of_causes}
     reviewed = Review(decided)
-    readable = {cause.id for cause in report.causes if cause.fix}
-    of_causes = [row for row in rows if not row.fingerprint and row.cause]
-    for row in of_causes:
-        claimed = [f.fingerprint for f in found.values() if f.cause == row.cause and _is_of_row(f)]
-        if claimed:
-            decided |= dict.fromkeys(claimed, row.decision)
-        else:
-            place = f"{path}:{row.line}: {row.decision} {row.cause}"
-            reviewed.refused.append(f"{place}: no cause of the dataset as it is now has this id; not applied")
+    known, readable = set(claimed.values()), {cause.id for cause in report.causes if cause.fix}
     for row in rows:
-        if row in of_causes:
+        if row.is_of_cause:
+            if row.cause not in known:
+                place = f"{path}:{row.line}: {row.decision} {row.cause}"
+                reviewed.refused.append(
+                    f"{place}: no cause of the dataset as it is now has this id; not applied"
+                )
             continue
         finding = found.get(row.fingerprint)
         problem = _problem(row, finding, readable, in_place)

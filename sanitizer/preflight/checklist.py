@@ -7,10 +7,10 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.findings.finding import Severity, count_by_severity
+from sanitizer.findings.finding import Severity
 from sanitizer.preflight.concerns import Concern, concerns, named
 from sanitizer.preflight.correction import train_command
-from sanitizer.reports.common import rules_of
+from sanitizer.reports.common import grave_counts, rules_of
 from sanitizer.reports.text.summary import consequences
 from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.counting import in_thousands
@@ -142,15 +142,10 @@ def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:
 
 def headline(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:
     """GO or NO-GO, of what, and by how many findings."""
-    counts = [f"{n:,} {label}{'s' * (n != 1)}" for label, n in count_by_severity(flight.report.findings).items()
-              if n and label != "info"]  # fmt: skip
     go = is_go(flight, fail_on)
     verdict = paint("GO", "1;32") if go else paint("NO-GO", "1;31")
-    known = f", {flight.report.suppressed:,} known of the baseline" if flight.report.suppressed else ""
     what = f"{legible(flight.report.data)} with {legible(flight.model)}"
-    return (
-        f"{verdict}  {what}: {', '.join(counts) or 'nothing stands against it'}{known} ({_seconds(flight)})"
-    )
+    return f"{verdict}  {what}: {grave_counts(flight.report)} ({_seconds(flight)})"
 
 
 def _seconds(flight: Preflight) -> str:

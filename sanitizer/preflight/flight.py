@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.archives.finding import find_loose_dataset
-from sanitizer.findings.baseline import apply_baseline
-from sanitizer.findings.cause import recounted
-from sanitizer.findings.finding import Severity, fingerprinted
+from sanitizer.findings.baseline import with_more_findings
+from sanitizer.findings.finding import Severity
 from sanitizer.preflight.correction import correct_recipe, suggested
 from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import device_facts, model_facts
@@ -351,16 +350,8 @@ class _Run:
 def _report(scanned: Report, recipe: Recipe, run: _Run, baseline: str | None, elapsed: float) -> Report:
     """One report of all findings that are wanted and not known already."""
     base = run.probed.report if run.probed else scanned
-    wanted = recipe.ruleset.rules
-    findings = fingerprinted([*(f for f in base.findings if f.rule in wanted), *recipe.findings()])
-    suppressed = 0
-    if baseline:
-        findings, suppressed = apply_baseline(findings, baseline)
     return replace(
-        base,
-        findings=findings,
-        causes=recounted(base.causes, findings),
-        suppressed=suppressed,
+        with_more_findings(base, recipe.findings(), recipe.ruleset.rules, baseline),
         notes=_distinct([*scanned.notes, *base.notes]),
         summary=replace(base.summary, elapsed_s=round(elapsed, 3)),
     )

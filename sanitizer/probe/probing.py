@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from sanitizer.archives.finding import find_loose_dataset
-from sanitizer.findings.baseline import apply_baseline
-from sanitizer.findings.finding import fingerprinted
+from sanitizer.findings.baseline import with_more_findings
 from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
@@ -178,15 +177,8 @@ def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, 
 def _with_findings(
     scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _ProbeRun
 ) -> Report:
-    wanted = judgement.ruleset.rules
-    findings = fingerprinted([*(f for f in scanned.findings if f.rule in wanted), *judgement.findings()])
-    suppressed = 0
-    if baseline:
-        findings, suppressed = apply_baseline(findings, baseline)
     return replace(
-        scanned,
-        findings=findings,
-        suppressed=suppressed,
+        with_more_findings(scanned, judgement.findings(), judgement.ruleset.rules, baseline),
         notes=[*scanned.notes, *run.state.notes, *run.notes, *judgement.notes()],
         summary=replace(scanned.summary, elapsed_s=elapsed),
     )

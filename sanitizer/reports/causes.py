@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sanitizer.findings.cause import Cause
     from sanitizer.findings.finding import Finding, Severity
@@ -36,6 +36,12 @@ def told_causes(report: Report) -> Sequence[Told]:
             first.setdefault(f.cause, f)
             worst[f.cause] = max(worst.get(f.cause, f.severity), f.severity)
     return [Told(cause, first[cause.id], worst[cause.id]) for cause in report.causes if cause.id in first]
+
+
+def untold_findings(report: Report) -> Iterator[Finding]:
+    """The findings that no told cause explains, in the order of the report."""
+    told = {cause.id for cause in report.causes} if tells_causes(report) else frozenset[str]()
+    return (f for f in report.findings if f.cause not in told)
 
 
 def counts_of(cause: Cause) -> str:

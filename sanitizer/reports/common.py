@@ -6,7 +6,8 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.findings.finding import finite, tally, to_record
+from sanitizer.findings.finding import count_by_severity, finite, tally, to_record
+from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import encodable
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def plain(value: Any) -> Any:
 def plain_record(finding: Finding) -> dict[str, Any]:
     """A finding as `to_record` gives it, fit for any format."""
     return {name: plain(value) for name, value in to_record(finding).items()}
+
+
+def grave_counts(report: Report) -> str:
+    """What stands against a run, as in "3 errors, 1 warning, 2 known of the baseline"."""
+    counts = count_by_severity(report.findings)
+    said = [in_thousands(counts[severity], severity) for severity in ("error", "warning") if counts[severity]]
+    known = [f"{report.suppressed:,} known of the baseline"] if report.suppressed else []
+    return ", ".join([*(said or ["nothing stands against it"]), *known])
 
 
 def rules_of(report: Report) -> Mapping[str, Rule]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.finding import Severity
-from sanitizer.reports.causes import cause_text, counts_of, tells_causes, told_causes
+from sanitizer.reports.causes import cause_text, counts_of, told_causes, untold_findings
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
 from sanitizer.util.escape import legible
 
@@ -27,9 +27,7 @@ def pieces(report: Report) -> Iterator[str]:
         place = {"file": path_below_cwd(first, report, prefix), "line": first.line, "col": first.column}
         title = f"{cause.name or cause.id} ({counts_of(cause)})"
         yield _command(severity, place | {"title": title}, cause_text(cause))
-    for f in report.findings:
-        if f.cause is not None and tells_causes(report):
-            continue
+    for f in untold_findings(report):
         place = {"file": path_below_cwd(f, report, prefix), "line": f.line, "col": f.column}
         yield _command(f.severity, place | {"title": f"{f.rule} {f.name}"}, f.message)
 

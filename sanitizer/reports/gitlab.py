@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.findings.finding import Severity
-from sanitizer.reports.causes import cause_text, tells_causes, told_causes
+from sanitizer.reports.causes import cause_text, told_causes, untold_findings
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd
 from sanitizer.reports.streamed_json import Streamed, json_pieces
 
@@ -30,9 +30,8 @@ def _issues(report: Report) -> Iterator[dict[str, Any]]:
     prefix = prefix_below_cwd(report)
     for told in told_causes(report):
         yield _of_cause(told, path_below_cwd(told.first, report, prefix))
-    for f in report.findings:
-        if f.cause is None or not tells_causes(report):
-            yield _issue(f, path_below_cwd(f, report, prefix))
+    for f in untold_findings(report):
+        yield _issue(f, path_below_cwd(f, report, prefix))
 
 
 def _of_cause(told: Told, path: str) -> dict[str, Any]:

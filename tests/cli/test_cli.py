@@ -433,3 +433,11 @@ def test_every_built_in_rule_explains_itself(capsys: pytest.CaptureFixture[str])
             assert f"\n{title}\n  " in out, f"{code} has no {title}"
         assert main(["rules", code, "--format", "json"]) == 0
         assert json.loads(capsys.readouterr().out)["code"] == code
+
+
+@pytest.mark.parametrize("command", ["fix", "probe", "preflight", "train"])
+def test_help_offers_the_tasks_that_a_command_takes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "--task TASK auto, detect, segment, pose, obb (default auto)" in " ".join(
+        capsys.readouterr().out.split()
+    )

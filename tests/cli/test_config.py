@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_samples import finding, report
+from report_samples import PERCENT, caused, finding, report
 
 from sanitizer.config import Config, ConfigError, RuleConfig, load_config
-from sanitizer.findings.baseline import BaselineError, apply_baseline, write_baseline
+from sanitizer.findings.baseline import BaselineError, apply_baseline, with_more_findings, write_baseline
 from sanitizer.findings.finding import Severity
 from sanitizer.util.suggest import did_you_mean
 
@@ -204,6 +204,16 @@ def test_a_baseline_knows_a_row_that_has_moved_to_another_line(tmp_path: Path) -
     write_baseline(FINDINGS, path)
     moved = report([finding("C001", "class 7", "labels/b.txt", 99, class_id=7)]).findings
     assert apply_baseline(moved, path) == ([], 1)
+
+
+def test_causes_explain_what_a_baseline_and_the_selected_rules_leave(tmp_path: Path) -> None:
+    before, path = caused(), str(tmp_path / "known.json")
+    (known,) = (f for f in before.findings if (f.label, f.line) == ("labels/train/b.txt", 1))
+    write_baseline([known], path)
+    more = finding("R001", "step 3", image="images/train/a.jpg")
+    after = with_more_findings(before, [more], {"C001", "D006"}, path)
+    assert (after.suppressed, sorted(f.rule for f in after.findings)) == (1, ["C001", "C001", "D006", "R001"])
+    assert [(c.id, c.explains, c.files) for c in after.causes] == [(PERCENT.id, 2, 1)]
 
 
 def test_a_baseline_can_be_read_by_people_and_is_sorted(tmp_path: Path) -> None:

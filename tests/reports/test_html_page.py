@@ -577,6 +577,49 @@ def test_a_sheet_is_imported_as_spreadsheets_save_it(
     assert export(page) == sheet(scanned, decided, comments)
 
 
+def test_comments_that_differ_are_edited_one_by_one(
+    open_page: Opener, scanned: Report, scanned_page: Path, tmp_path: Path
+) -> None:
+    """A card has one comment for its findings only where they agree, so that no imported one is overwritten."""
+    a, b = next(
+        (i, j)
+        for i, f in enumerate(scanned.findings)
+        for j, g in enumerate(scanned.findings)
+        if i < j and f.line and (f.label, f.line) == (g.label, g.line)
+    )
+    sent = tmp_path / "mine.csv"
+    sent.write_bytes(sheet(scanned, {}, {a: "too flat", b: "a copy"}))
+    page = open_page(scanned_page, viewport={"width": 1600, "height": 4000})
+    page.set_input_files("#import-file", sent)
+    page.get_by_text("Imported 0 decisions and 2 comments.").wait_for()
+    of_card = card_of(page, a).locator(".comment")
+    assert not of_card.is_editable()
+    assert all(text in of_card.input_value() for text in ("too flat", "a copy"))
+    card_of(page, a).locator(".open").click()
+    assert not page.locator("#detail footer .comment").is_editable()
+    of_a, of_b = (page.locator(f"#detail .together [data-finding='{i}'] .comment") for i in (a, b))
+    assert (of_a.input_value(), of_b.input_value()) == ("too flat", "a copy")
+    of_b.fill("same as line 1")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert export(page) == sheet(scanned, {}, {a: "too flat", b: "same as line 1"})
+
+
+def test_a_comment_that_findings_of_a_card_share_is_edited_once(
+    open_page: Opener, scanned: Report, scanned_page: Path
+) -> None:
+    page = open_page(scanned_page, viewport={"width": 1600, "height": 4000})
+    several = next(card for card in cards(page).all() if len(members(card)) > 1)
+    comment = several.locator(".comment")
+    for text in ("edge of fjord", "edge of the fjord"):
+        comment.fill(text)
+        comment.press("Enter")
+        assert export(page) == sheet(scanned, {}, dict.fromkeys(members(several), text))
+    several.locator(".open").click()
+    page.keyboard.press("c")
+    assert page.evaluate("document.activeElement.matches('#detail footer .comment')")
+
+
 def test_an_import_says_what_it_left_out(open_page: Opener, tmp_path: Path) -> None:
     report, path = made_by_hand(
         tmp_path, [finding("D007", "no image", "labels/a.txt"), finding("B001", "b", "labels/a.txt", 1)]

@@ -55,6 +55,13 @@ def test_single_files_are_reported_line_by_line_even_where_a_cause_is_known() ->
     assert render(files, "github").count("\n") == len(files.findings)
 
 
+@pytest.mark.parametrize("format_name", ["text", "github", "gitlab"])
+def test_a_finding_of_a_cause_that_the_report_does_not_tell_is_told_by_itself(format_name: str) -> None:
+    written = render(replace(caused(), causes=(PERCENT,)), format_name)
+    assert "byte for byte the same image" in written
+    assert "x is 12, written in percent" not in written
+
+
 def test_no_colour_is_written_unless_asked_for() -> None:
     layouts: tuple[Layout, ...] = ("text", "full", "grouped", "concise")
     for layout in layouts:

@@ -8,7 +8,7 @@ from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES
 from sanitizer.findings.finding import Severity
 from sanitizer.fixes.repair.document import Step, with_tokens
 from sanitizer.fixes.repair.draft import place_of
-from sanitizer.fixes.repair.policy import line_and_rule
+from sanitizer.fixes.repair.policy import EDGE_RULES, line_and_rule
 from sanitizer.labels.readings import READINGS
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sanitizer.fixes.repair.policy import Claim, FilePolicy
     from sanitizer.labels.readings import Reading, SizePx
 
-_EDGES = frozenset({"B003", "B004", "S004"})
-"""Numbers that get another meaning must lie in the image: it is all that speaks for the meaning."""
 NEEDS_UNSAFE = "it takes --unsafe"
 NOT_DECIDED = (
     "all rows of a file are read anew, or none: decide fix for all findings that its cause explains there"
@@ -88,9 +86,10 @@ def why_not_right(
     """What the rules say against rows that were read anew; None where they are right.
 
     What the causes claim must be gone, but for findings on the shape of an object, which may be right in any reading.
-    Nothing may be wrong that was not wrong before.
+    Nothing may be wrong that was not wrong before. Numbers that get another meaning must lie in the image: it is all
+    that speaks for the meaning.
     """
-    must_go = claim.read_rules - SHAPES | (_EDGES if claim.read_rules & COORDINATES else frozenset())
+    must_go = claim.read_rules - SHAPES | (EDGE_RULES if claim.read_rules & COORDINATES else frozenset())
     was_wrong = {place_of(before, f) for f in found_before if f.severity == Severity.ERROR}
     for finding in found:
         is_new = finding.severity == Severity.ERROR and place_of(after, finding) not in was_wrong

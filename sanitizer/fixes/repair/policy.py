@@ -27,7 +27,7 @@ CLASS_RULES = ("C001", "C002")
 """A cause that claims these says nothing of what the coordinates mean: other repairs of the row go on."""
 
 
-EDGE_RULES = ("B003", "B004", "S004")
+EDGE_RULES = frozenset({"B003", "B004", "S004"})
 """Rules on what leaves its image."""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import numpy as np
 
-from sanitizer.dataset.listing import label_folder
+from sanitizer.dataset.listing import label_of
 from sanitizer.dataset.tables import LABEL_TASKS, RowKind, TaskSpec
 from sanitizer.findings.finding import characters_of
 from sanitizer.images.image_files import read_images
@@ -276,8 +276,7 @@ class Flagged:
             return None
         named = next((f.label for f in self._findings[source] if f.label), None)
         if named is None:
-            folder, name = posixpath.split(path)
-            named = f"{label_folder(folder)}/{posixpath.splitext(name)[0]}.txt"
+            named = label_of(path)
         label = self.reach.label_path(named)
         if label is None:
             self.left_out.append(f"{named}, the label of {source}: {OUTSIDE}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.findings.finding import count_by_severity
-from sanitizer.reports.common import plain
-from sanitizer.util.counting import in_thousands
+from sanitizer.reports.common import grave_counts, plain
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ def preflight_part(report: Report) -> dict[str, Any] | None:
     return {
         "go": record.get("go") is True,
         "what": f"{_text(os.path.basename(report.data))} with {_text(record.get('model'))}",
-        "counts": _counts(report),
+        "counts": grave_counts(report),
         "areas": [
             {"area": _text(area), "mark": _text(line.get("mark")), "text": _text(line.get("text"))}
             for area, line in list(_mapping(record.get("areas")).items())[:MOST]
@@ -63,13 +61,6 @@ def _is_command(settle: str) -> bool:
     """Whether all of it can be pasted: a command of ours, or train arguments."""
     words = settle.split()
     return bool(words) and "`" not in settle and (words[0] == "sanitize" or all("=" in w for w in words))
-
-
-def _counts(report: Report) -> str:
-    counts = count_by_severity(report.findings)
-    said = [in_thousands(counts[severity], severity) for severity in ("error", "warning") if counts[severity]]
-    known = [f"{report.suppressed:,} known of the baseline"] if report.suppressed else []
-    return ", ".join([*(said or ["nothing stands against it"]), *known])
 
 
 def _value(arguments: Mapping[str, Any], key: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.listing import label_folder
+from sanitizer.dataset.listing import label_of
 from sanitizer.reports.common import plain
 from sanitizer.reports.html.thumbnails import Wanted, make_thumbnails
 
@@ -45,7 +45,9 @@ def twin_pictures(
     ]
     if not names or reach.closed:
         return {}
-    wanted = [Wanted(reach.path(name), reach.label_path(_label_of(name)), (), run, spec) for name in names]
+    wanted = [
+        Wanted(reach.path(name), reach.label_path(label_of(f"/{name}")[1:]), (), run, spec) for name in names
+    ]
     made = make_thumbnails(wanted, progress, jobs)
     return {
         plain(name): {
@@ -57,9 +59,3 @@ def twin_pictures(
         }
         for name, picture in zip(names, made, strict=True)
     }
-
-
-def _label_of(image: str) -> str:
-    """Where training looks for the label of an image; paths are relative to the dataset root."""
-    folder, _, name = f"/{image}".rpartition("/")
-    return f"{label_folder(folder)}/{name.rpartition('.')[0] or name}.txt".removeprefix("/")

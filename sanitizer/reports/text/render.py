@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.findings.finding import Severity, count_by_rule, tally
-from sanitizer.reports.causes import tells_causes
+from sanitizer.reports.causes import tells_causes, untold_findings
 from sanitizer.reports.common import file_of, path_below_cwd, prefix_below_cwd
 from sanitizer.reports.text.causes import cause_lines
 from sanitizer.reports.text.summary import summary_lines, verdict_lines
@@ -81,12 +81,12 @@ def pieces(report: Report, style: Style = PLAIN) -> Iterator[str]:
 def _told(report: Report, style: Style) -> Iterator[str]:
     """Whether training would not start, the causes, then the findings that the layout asks for."""
     with_causes = style.layout != "concise" and tells_causes(report)
-    unexplained_only = with_causes and style.layout == "text"
     findings: Iterable[Finding] = report.findings
-    totals: Mapping[str, int] = count_by_rule(report.findings)
-    if unexplained_only:
-        findings = (f for f in report.findings if f.cause is None)
-        totals = Counter(f.rule for f in report.findings if f.cause is None)
+    totals: Mapping[str, int]
+    if with_causes and style.layout == "text":
+        findings, totals = untold_findings(report), Counter(f.rule for f in untold_findings(report))
+    else:
+        totals = count_by_rule(report.findings)
     if style.layout != "concise" and not report.files_only:
         yield from verdict_lines(report, style.paint)
     if with_causes:

@@ -2,7 +2,7 @@
 
 import { baseName, className, count, DATA, DECISIONS, dropsImage, F, offered, place, ruleName, SEVERITIES, whyNotOffered } from "./data.js";
 import { button, el, icon, severityMark } from "./dom.js";
-import { commentOf, conflictOf, decisionOf, haveDecision } from "./decisions.js";
+import { commentsOf, conflictOf, decisionOf, haveDecision } from "./decisions.js";
 import { picture, quotedRow, twinPicture } from "./picture.js";
 
 const KEY_OF = { fix: "f", drop: "d", keep: "e" };
@@ -31,14 +31,21 @@ function choiceTitle(able, members, decision) {
   return able.length < members.length ? `${title}: ${count(able.length)} of ${count(members.length)} findings` : title;
 }
 
+/** Bring the controls for findings up to date: the choices, and the field for a comment that they share. Returns their decision. */
+export function paintControls(node, members) {
+  const decided = DECISIONS.find((decision) => haveDecision(members, decision));
+  for (const choice of node.querySelector(".decide").children) choice.setAttribute("aria-pressed", String(choice.dataset.decide === decided));
+  const comment = node.querySelector(".comment");
+  const known = commentsOf(members);
+  comment.readOnly = known.length > 1;
+  comment.title = comment.readOnly ? "Comments differ: the large view has a field for each finding" : "";
+  if (document.activeElement !== comment) comment.value = known.filter(Boolean).join(" · ");
+  return decided;
+}
+
 /** Bring a card or the large view up to date with the decisions on its findings. */
 export function paintDecision(node, members) {
-  const decided = DECISIONS.find((decision) => haveDecision(members, decision));
-  node.dataset.decision = decided ?? "";
-  const controls = node.querySelector("footer .decide");
-  for (const choice of controls.children) choice.setAttribute("aria-pressed", String(choice.dataset.decide === decided));
-  const comment = node.querySelector(".comment");
-  if (document.activeElement !== comment) comment.value = members.map(commentOf).find(Boolean) ?? "";
+  node.dataset.decision = paintControls(node.querySelector("footer"), members) ?? "";
   const conflict = members.map(conflictOf).find((other) => other !== null) ?? null;
   const note = node.querySelector(".conflict");
   note.hidden = conflict === null;

@@ -1,9 +1,9 @@
 // What happened to the dataset as a whole: a card for each cause, with a decision on all findings that it explains.
 
 import { count, DATA, DECISIONS, F, N, offered, plural, SEVERITIES } from "./data.js";
-import { byId, button, calmly, el, icon, toast, wayOut, withCode } from "./dom.js";
+import { byId, button, el, icon, toast, wayOut, withCode } from "./dom.js";
 import { decide, decisionListeners, decisionOf } from "./decisions.js";
-import { toggleFacet } from "./filters.js";
+import { pressFacet } from "./overview.js";
 
 const membersOf = new Map(DATA.causes.map((cause) => [cause.id, []]));
 for (let i = 0; i < N; i++) membersOf.get(F.cause[i])?.push(i);
@@ -51,8 +51,8 @@ function causeCard(cause) {
 }
 
 function paintCauses() {
-  for (const cause of DATA.causes) {
-    const node = [...byId("cause-list").children].find((child) => child.dataset.cause === cause.id);
+  for (const [at, cause] of DATA.causes.entries()) {
+    const node = byId("cause-list").children[at];
     for (const choice of node.querySelectorAll("[data-decide-all]")) {
       choice.setAttribute("aria-pressed", String(isDecided(cause, choice.dataset.decideAll)));
     }
@@ -88,14 +88,9 @@ export function startCauses() {
   byId("cause-list").addEventListener("click", (event) => {
     const node = event.target.closest("[data-facet], [data-decide-all]");
     if (!node) return;
-    const { facet, value, decideAll: decision } = node.dataset;
-    if (decision) {
-      const id = node.closest(".cause").dataset.cause;
-      decideAll(DATA.causes.find((cause) => cause.id === id), decision);
-      return;
-    }
-    toggleFacet(facet, value);
-    if (node.getAttribute("aria-pressed") === "true") byId("findings").scrollIntoView({ behavior: calmly() });
+    if (node.dataset.facet) return pressFacet(node);
+    const id = node.closest(".cause").dataset.cause;
+    decideAll(DATA.causes.find((cause) => cause.id === id), node.dataset.decideAll);
   });
   decisionListeners.push(paintCauses);
   paintCauses();

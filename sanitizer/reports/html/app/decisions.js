@@ -49,9 +49,13 @@ export function undoDecision() {
   return before.length;
 }
 
-/** Comment on findings of one card. */
+/** The different comments of findings: one, perhaps empty, where they agree. */
+export const commentsOf = (members) => [...new Set(members.map(commentOf))];
+
+/** Comment on findings at once. Where their comments differ, none is overwritten: each is edited by itself. */
 export function setComment(members, text) {
-  if (members.every((i) => commentOf(i) === text)) return;
+  const known = commentsOf(members);
+  if (known.length > 1 || known[0] === text) return;
   for (const i of members) put(comments, F.fingerprint[i], text);
   decisionsChanged();
 }

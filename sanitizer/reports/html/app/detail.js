@@ -2,9 +2,9 @@
 
 import { brief, className, count, F, place, plural, ruleName, RULES, siblings } from "./data.js";
 import { button, byId, copyButton, el, icon, severityMark } from "./dom.js";
-import { decisionListeners, haveDecision, setComment } from "./decisions.js";
+import { decisionListeners, setComment } from "./decisions.js";
 import { quotedRow } from "./picture.js";
-import { decisionControls, leadOf, paintDecision, picturesOf } from "./card.js";
+import { decisionControls, leadOf, paintControls, paintDecision, picturesOf } from "./card.js";
 import { activate, groups, toggleDecision } from "./gallery.js";
 
 export const detail = byId("detail");
@@ -46,12 +46,14 @@ function drawDetail() {
       headButton("close", "Close (Esc)", () => detail.close(), false)),
     el("div", { class: "detail-body" }, stage, el("div", { class: "detail-text" }, ...explanation(members, i, rule))),
     el("footer", {}, decisionControls(members),
-      el("textarea", { class: "comment", rows: "1", placeholder: "Comment", "aria-label": "Comment", maxlength: "1000" }),
+      commentField("Comment"),
       el("p", { class: "conflict", hidden: true })));
   for (const drawn of stage.querySelectorAll(".stage")) drawn.addEventListener("click", (event) => toggleZoom(event));
   fitStage();
   paintDetail();
 }
+
+const commentField = (label) => el("textarea", { class: "comment", rows: "1", placeholder: "Comment", "aria-label": label, maxlength: "1000" });
 
 function headButton(name, label, action, disabled) {
   const node = button({ class: "button square", "aria-label": label, title: label }, icon(name));
@@ -83,20 +85,23 @@ function repair(i) {
   return [el("h3", {}, "Automatic repair"), el("p", {}, "It removes or reinterprets the box, so it is done only where somebody decides so.")];
 }
 
-/** All findings of a card of several, each with a decision of its own. */
+/** All findings of a card of several, each with a decision and a comment of its own. */
 function together(members) {
   if (members.length === 1) return [];
   return [el("h3", {}, `${plural(members.length, "finding")} here`), el("ul", { class: "together" }, ...members.map((i) =>
     el("li", { class: F.severity[i], "data-finding": i }, el("p", {}, icon(F.severity[i], F.severity[i]), el("code", {}, F.rule[i]), ` ${F.message[i]}`),
-      decisionControls([i]))))];
+      decisionControls([i]), commentField(`Comment on ${F.rule[i]}`))))];
 }
 
 function paintDetail() {
   paintDecision(detail, groups[detailAt]);
-  for (const item of detail.querySelectorAll(".together [data-decide]")) {
-    const i = Number(item.closest("[data-finding]").dataset.finding);
-    item.setAttribute("aria-pressed", String(haveDecision([i], item.dataset.decide)));
-  }
+  for (const item of detail.querySelectorAll("[data-finding]")) paintControls(item, membersAt(item));
+}
+
+/** The findings that a control is about: one of the list, or all of the card. */
+function membersAt(node) {
+  const one = node.closest("[data-finding]");
+  return one ? [Number(one.dataset.finding)] : groups[detailAt];
 }
 
 function relatives(members, i) {
@@ -165,11 +170,10 @@ export function startDetail() {
   detail.addEventListener("click", (event) => {
     if (event.target === detail) detail.close(); // the backdrop
     const choice = event.target.closest("[data-decide]");
-    const one = choice?.closest("[data-finding]");
-    if (choice) toggleDecision(one ? [Number(one.dataset.finding)] : groups[detailAt], choice.dataset.decide);
+    if (choice) toggleDecision(membersAt(choice), choice.dataset.decide);
   });
   detail.addEventListener("change", (event) => {
-    if (event.target.matches(".comment")) setComment(groups[detailAt], event.target.value);
+    if (event.target.matches(".comment")) setComment(membersAt(event.target), event.target.value);
   });
   detail.addEventListener("close", () => {
     const position = detailAt;

@@ -186,7 +186,7 @@ function detailKey(key) {
   const step = { j: 1, ArrowRight: 1, ArrowDown: 1, k: -1, ArrowLeft: -1, ArrowUp: -1 }[key];
   if (step) return () => moveDetail(step);
   if (key in DECISION_KEYS) return () => settle(members, DECISION_KEYS[key]) && key !== "u" && moveDetail(1);
-  return { z: () => toggleZoom(), b: toggleBoxes, c: () => detail.querySelector(".comment").focus(), "?": openHelp }[key] ?? null;
+  return { z: () => toggleZoom(), b: toggleBoxes, c: () => detail.querySelector("footer .comment").focus(), "?": openHelp }[key] ?? null;
 }
 
 function galleryKey(key, target) {

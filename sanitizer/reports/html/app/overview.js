@@ -80,11 +80,15 @@ export function startOverview() {
   for (const area of [byId("totals"), byId("charts")]) {
     area.addEventListener("click", (event) => {
       const source = event.target.closest("[data-facet]");
-      if (!source) return;
-      toggleFacet(source.dataset.facet, source.dataset.value);
-      if (source.getAttribute("aria-pressed") === "true") byId("findings").scrollIntoView({ behavior: calmly() });
+      if (source) pressFacet(source);
     });
   }
+}
+
+/** What a click on a button of a facet does: it filters by it, and goes to the findings. */
+export function pressFacet(node) {
+  toggleFacet(node.dataset.facet, node.dataset.value);
+  if (node.getAttribute("aria-pressed") === "true") byId("findings").scrollIntoView({ behavior: calmly() });
 }
 
 export function showPressed() {
