@@ -116,15 +116,12 @@ def _stops_of_split(split: SplitFacts, facts: RunFacts) -> Iterator[Stop]:
 
 
 def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
-    loaded: dict[int, int] = {}
-    for split in facts.splits:
-        for channels, n in split.loaded.items():
-            loaded[channels] = loaded.get(channels, 0) + n
-    if loaded.pop(CANNOT_OPEN, 0):
+    loaded = {channels for split in facts.splits for channels in split.loaded}
+    if CANNOT_OPEN in loaded:
         yield Stop(RunStage.BATCH, "FileNotFoundError: Image Not Found", ("I007",))
-    loaded.pop(UNKNOWN, 0)
-    others = sorted(loaded.keys() - {facts.channels})
-    if others and loaded.keys() == set(others) and len(others) == 1:
+    known = loaded - {CANNOT_OPEN, UNKNOWN}
+    others = sorted(known - {facts.channels})
+    if others and len(known) == 1:
         words = f"expected input … to have {facts.channels} channels, but got {others[0]} channels instead"
         yield Stop(RunStage.BATCH, f"RuntimeError: … {words}", ("I007",))
     elif others:
