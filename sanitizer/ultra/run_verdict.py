@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import RunStage
@@ -18,7 +18,7 @@ from sanitizer.findings.report import Training
 from sanitizer.ultra.image_loading import CANNOT_OPEN, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from sanitizer.dataset.tables import Task
 
@@ -38,7 +38,7 @@ class SplitFacts:
         kept: Images that pass the check of images and labels.
         found: Good images that have a label file, even one for which the image is dropped.
         boxed: Kept images with boxes, where the task wants polygons.
-        loaded: Kept images by the channels that the loader makes of them, as `loaded_channels` gives them.
+        loaded: Channels that the loader makes of kept images, as `loaded_channels` gives them.
     """
 
     name: str
@@ -46,7 +46,7 @@ class SplitFacts:
     kept: int
     found: int
     boxed: int = 0
-    loaded: Mapping[int, int] = field(default_factory=dict)
+    loaded: Set[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
