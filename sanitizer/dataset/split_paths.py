@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
-from sanitizer.dataset.places.lost_paths import Slip, find_archive, find_slip
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.paths import is_inside
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.listing import Listing
+    from sanitizer.dataset.places.lost_paths import Slip
     from sanitizer.storage.base import Storage
 
 SPLIT_NAMES = ("train", "val", "test", "minival")
@@ -222,6 +222,8 @@ class _Resolver:
         self._add(split)
 
     def _slip(self, name: str, value: str) -> Slip | None:
+        from sanitizer.dataset.places.lost_paths import Slip, find_archive, find_slip
+
         bases = [*self.result.bases, os.path.dirname(self.document.path)]
         slip = find_slip(value, bases, self.listing, FOLDER_NAMES.values())
         if slip is None and not self._likely_folders(name).folders:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.label_sample import LabelSample, read_sample
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.diagnosis.label_sample import LabelSample
     from sanitizer.rules.survey import Survey
 
 
@@ -50,6 +50,8 @@ class Evidence:
     @cached_property
     def labels(self) -> LabelSample:
         """Rows of label files from all over the dataset, as they are written. Read when first asked for."""
+        from sanitizer.diagnosis.label_sample import read_sample
+
         return read_sample(self.survey)
 
     def pairs_where(self, column: str) -> NDArray[np.int64]:

@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.whereabouts.image_formats import foreign_images
-from sanitizer.diagnosis.whereabouts.label_folders import labels_elsewhere
-from sanitizer.diagnosis.whereabouts.list_lines import list_lines
-from sanitizer.diagnosis.whereabouts.look import Look
-from sanitizer.diagnosis.whereabouts.lost_splits import lost_splits
-from sanitizer.diagnosis.whereabouts.other_annotations import other_annotations
-from sanitizer.diagnosis.whereabouts.renamed_labels import renamed_labels
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +19,14 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     dataset = evidence.dataset
     if dataset.files_only or evidence.survey.packed_files is not None or not evidence.count(*_RULES):
         return
+    from sanitizer.diagnosis.whereabouts.image_formats import foreign_images
+    from sanitizer.diagnosis.whereabouts.label_folders import labels_elsewhere
+    from sanitizer.diagnosis.whereabouts.list_lines import list_lines
+    from sanitizer.diagnosis.whereabouts.look import Look
+    from sanitizer.diagnosis.whereabouts.lost_splits import lost_splits
+    from sanitizer.diagnosis.whereabouts.other_annotations import other_annotations
+    from sanitizer.diagnosis.whereabouts.renamed_labels import renamed_labels
+
     look = Look(evidence)
     yield from lost_splits(look)
     yield from list_lines(look)

@@ -18,7 +18,7 @@ from sanitizer.rules.sketch import collect
 from sanitizer.rules.survey import ChunkSummary
 from sanitizer.ultra.image_loading import UNKNOWN, loaded_channels
 from sanitizer.ultra.label_check import verdicts
-from sanitizer.ultra.task_check import dropped_images, mapped_ids
+from sanitizer.ultra.task_check import mapped_ids, task_verdicts
 from sanitizer.util.spill import SpillError
 
 if TYPE_CHECKING:
@@ -231,8 +231,8 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
     """What is kept of a chunk for the rules over the whole dataset, and for the summary."""
     labels, images = tables.labels, tables.images
     width, height = images.upright_size()
-    verdict = verdicts(labels, images, spec) if spec.task in LABEL_TASKS else None
-    none = np.zeros(len(images), np.bool_)
+    of_labels = spec.task in LABEL_TASKS
+    verdict = verdicts(labels, images, spec) if of_labels else task_verdicts(tables, spec)
     n_rows = rows_per_file(tables).astype(np.int32)
     return ChunkSummary(
         image_digest=images.digest,
@@ -243,13 +243,13 @@ def summarise(tables: ChunkTables, spec: TaskSpec) -> ChunkSummary:
         width=width,
         height=height,
         n_rows=n_rows,
-        dropped=dropped_images(tables, spec) if verdict is None else verdict.dropped,
-        background=none if verdict is None else verdict.background,
+        dropped=verdict.dropped,
+        background=verdict.background,
         rewritten=images.rewritten,
-        found=~none if verdict is None else verdict.found,
-        boxed=none if verdict is None else verdict.boxed,
+        found=verdict.found,
+        boxed=verdict.boxed,
         loaded=_loaded(images, spec),
-        class_counts=_class_counts(labels) if verdict is not None else _counts_of_task(tables, spec),
+        class_counts=_class_counts(labels) if of_labels else _counts_of_task(tables, spec),
         shapes=collect(labels, images, spec),
         n_label_files=_n_label_files(tables),
         n_boxes=int(n_rows.sum()),

@@ -72,5 +72,5 @@ def _split_facts(split: SplitSums, sums: dict[str, SplitSums], survey: Survey) -
         split.images - split.dropped + shared * kept_there,
         split.found + shared * kept_there,
         split.boxed,
-        dict(split.loaded),
+        split.loaded.keys(),
     )

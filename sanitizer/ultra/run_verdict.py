@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import RunStage
@@ -18,7 +18,7 @@ from sanitizer.findings.report import Training
 from sanitizer.ultra.image_loading import CANNOT_OPEN, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from sanitizer.dataset.tables import Task
 
@@ -38,7 +38,7 @@ class SplitFacts:
         kept: Images that pass the check of images and labels.
         found: Good images that have a label file, even one for which the image is dropped.
         boxed: Kept images with boxes, where the task wants polygons.
-        loaded: Kept images by the channels that the loader makes of them, as `loaded_channels` gives them.
+        loaded: Channels that the loader makes of kept images, as `loaded_channels` gives them.
     """
 
     name: str
@@ -46,7 +46,7 @@ class SplitFacts:
     kept: int
     found: int
     boxed: int = 0
-    loaded: Mapping[int, int] = field(default_factory=dict)
+    loaded: Set[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,12 @@ def _stops_of_split(split: SplitFacts, facts: RunFacts) -> Iterator[Stop]:
 
 
 def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
-    loaded: dict[int, int] = {}
-    for split in facts.splits:
-        for channels, n in split.loaded.items():
-            loaded[channels] = loaded.get(channels, 0) + n
-    if loaded.pop(CANNOT_OPEN, 0):
+    loaded = {channels for split in facts.splits for channels in split.loaded}
+    if CANNOT_OPEN in loaded:
         yield Stop(RunStage.BATCH, "FileNotFoundError: Image Not Found", ("I007",))
-    loaded.pop(UNKNOWN, 0)
-    others = sorted(loaded.keys() - {facts.channels})
-    if others and loaded.keys() == set(others) and len(others) == 1:
+    known = loaded - {CANNOT_OPEN, UNKNOWN}
+    others = sorted(known - {facts.channels})
+    if others and len(known) == 1:
         words = f"expected input … to have {facts.channels} channels, but got {others[0]} channels instead"
         yield Stop(RunStage.BATCH, f"RuntimeError: … {words}", ("I007",))
     elif others:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import ImageStatus
 from sanitizer.dataset.tasks.mask_table import IGNORED_ID, MASK_IDS, MaskStatus
+from sanitizer.ultra.label_check import Verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tasks.mask_table import MaskTable
 
 
-def dropped_images(tables: ChunkTables, spec: TaskSpec) -> NDArray[np.bool_]:
-    """bool (F,): training leaves the image out. One that was not read counts as good, as does one whose mask is too
-    large for us.
+def task_verdicts(tables: ChunkTables, spec: TaskSpec) -> Verdicts:
+    """What training does with each image. One that was not read counts as good, as does one whose mask is too large
+    for us.
     """
     images = tables.images
     dropped: NDArray[np.bool_] = images.dropped & (images.status != ImageStatus.NOT_READ)
@@ -30,7 +31,8 @@ def dropped_images(tables: ChunkTables, spec: TaskSpec) -> NDArray[np.bool_]:
         dropped |= _bad_masks(tables.masks, images, spec)
     elif tables.chunk.classes is not None and spec.nc is not None:
         dropped |= tables.chunk.classes >= spec.nc
-    return dropped
+    none = np.zeros(len(images), np.bool_)
+    return Verdicts(dropped, background=none, found=~none, boxed=none)
 
 
 def _bad_masks(masks: MaskTable, images: ImageTable, spec: TaskSpec) -> NDArray[np.bool_]:

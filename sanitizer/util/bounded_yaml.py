@@ -61,7 +61,9 @@ def compose(text: str | bytes) -> yaml.Node | None:
         node: yaml.Node | None = loader.get_single_node()
     finally:
         loader.dispose()
-    limit_expansion(node)
+    has_anchor = "&" in text if isinstance(text, str) else b"&" in text
+    if has_anchor:  # else there is no alias that could be written out
+        limit_expansion(node)
     return node
 
 

@@ -14,8 +14,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def in_thousands(number: int, noun: str) -> str:
-    """ "1 image", "1,000 images", "2 boxes", "2 classes"."""
+    """ "1 image", "1,000 images", "2 boxes", "2 classes", "2 copies"."""
     plural = f"{noun}es" if noun.endswith(("x", "ss")) else f"{noun}s"
+    if noun.endswith("y"):
+        plural = f"{noun[:-1]}ies"
     return f"{number:,} {noun if number == 1 else plural}"
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import is_everything
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
-from sanitizer.dataset.tasks.class_faults import class_set_faults
-from sanitizer.dataset.tasks.class_folders import class_splits, find_class_set
 from sanitizer.dataset.tasks.declared import declared_task
 from sanitizer.util.paths import shown
 
@@ -57,6 +55,8 @@ def class_dataset_beside(
     train = next((split.paths for split in found.splits if split.name == "train"), [])
     if not sure and not (len(train) == 1 and _has_folders(train[0], listing)):
         return None
+    from sanitizer.dataset.tasks.class_folders import find_class_set
+
     folder = os.path.dirname(document.path)
     root = os.path.dirname(train[0]) if len(train) == 1 else listing.storage.realpath(folder)
     class_set = find_class_set(root, listing, names.values() if names else None, sure)
@@ -86,6 +86,8 @@ def class_dataset_in(
     Raises:
         DatasetError: It is `sure` to be one, and there are no folders of classes.
     """
+    from sanitizer.dataset.tasks.class_folders import find_class_set
+
     class_set = find_class_set(listing.storage.realpath(folder), listing, sure=sure)
     if class_set is not None:
         return _dataset(class_set, data, wanted, listing, {}, None, sure)
@@ -103,6 +105,9 @@ def _dataset(
     given_yaml: str | None,
     sure: bool,
 ) -> Dataset:
+    from sanitizer.dataset.tasks.class_faults import class_set_faults
+    from sanitizer.dataset.tasks.class_folders import class_splits
+
     refuse_unknown_splits(wanted, [split.name for split in class_set.splits], data)
     splits = class_splits(class_set, wanted)
     if listing.storage.remote:

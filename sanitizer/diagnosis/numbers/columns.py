@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
 MOST_ROWS, FIRST_LOOK = 50, 40
 """Rows of a file that are asked, and rows of all of which half must fit before the rest are looked at."""
 ASKED = (

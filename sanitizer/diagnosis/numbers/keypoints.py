@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("K001", "L006", "K003")
 VISIBILITIES = (0, 1, 2)
 MIN_ROWS = 2
 """One row may be a slip of its own."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.numbers.boxes import Boxes, Layout, Placed, Unit
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("B003", "B004", "B010", "B011")
 USUAL: dict[str, tuple[Layout, Unit]] = {
     "corners": (coordinates.corners, coordinates.whole),
     "top-left": (coordinates.top_left, coordinates.whole),

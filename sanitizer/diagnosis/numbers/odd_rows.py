@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("L002", "L003")
 MIN_ROWS = 2
 """One row may be a slip of its own."""
 NAMES_SHOWN = 8

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("L002",)
 SQUARE_PX = (1000, 1000)
 """Taken for an image whose size is not known."""
 MOST_SMALL = 0.1

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("B003", "B004", "B010", "B011")
 SIDES = (2048, 1536, 1280, 1024, 960, 800, 768, 736, 640, 608, 512, 416, 320)
 """Sides that images are resized to, by which people divide where they should divide by the image's own."""
 MIN_ROWS = 10

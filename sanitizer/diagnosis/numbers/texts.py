@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("L002", "L003")
-
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.numbers.boxes import Boxes, Layout, Placed, Unit
     from sanitizer.diagnosis.numbers.parts import Part
 
-RULES = ("B003", "B011", "S004", "K003", "O002", "B002")
 UNITS: dict[str, Unit] = {
     "percent": coordinates.percent,
     "pixels": coordinates.pixels,

@@ -52,7 +52,7 @@ def row_kind_fits_task(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
         wrong &= ~mixed[labels.file]
     index = np.flatnonzero(wrong)
     severities, problems = [], []
-    unopened = _unopened(tables)
+    unopened = _unopened(tables) if len(index) else {}
     for kind, n_columns, file in zip(
         labels.kind[index].tolist(),
         labels.n_columns[index].tolist(),

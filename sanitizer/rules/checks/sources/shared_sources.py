@@ -85,7 +85,7 @@ def shared_by_splits(survey: Survey) -> tuple[Shared, ...]:
 @dataset_check("shared-sources")
 def shared_sources(survey: Survey, params: Params) -> Iterable[DatasetFault]:
     """D012: one warning for a pair of splits."""
-    splits = [i for i, split in enumerate(survey.dataset.splits) if split.has_image[0 : len(split)].any()]
+    splits = [i for i, split in enumerate(survey.splits) if split.images]
     if len(splits) < 2:
         return
     splits.sort(key=lambda i: survey.dataset.splits[i].name != "train")
@@ -113,9 +113,7 @@ def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> D
     largest = max(found, key=lambda neighbours: len(neighbours.mine))
     example, other = int(largest.mine[0]), int(largest.other[0])
     names = [survey.dataset.splits[i].name for i in (there, here)]
-    images = int(
-        np.count_nonzero(survey.dataset.splits[here].has_image[0 : len(survey.dataset.splits[here])])
-    )
+    images = survey.splits[here].images
     shown = [survey.dataset.relative(survey.image_path(i)) for i in (example, other)]
     detail = (
         f"leak between {names[0]} and {names[1]}: {len(mine):,} of {in_thousands(images, 'image')} of {names[1]} "
@@ -155,7 +153,7 @@ def _copies(survey: Survey, there: tuple[int, CopyNames], here: tuple[int, CopyN
     if not len(found):
         return None
     n = len(np.unique(found[:, 0]))
-    words = f"{in_thousands(n, 'altered copy').replace('copys', 'copies')} of one picture"
+    words = f"{in_thousands(n, 'altered copy')} of one picture"
     both = _decoded(survey, found)
     if not len(both):
         return _firsts(found, f"{words} by their names")
