@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.data_yaml import typed
 from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
 from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool
+from sanitizer.dataset.slips.shortened import short_value
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -96,8 +97,8 @@ def _no_names(document: DataYaml) -> DatasetFault:
         detail = f"`names:` is empty: {detail}"
     elif other is not None:
         line = document.line(other)
-        detail = f"the key `names:` is missing (training does not read `{_short(other)}:`)"
-        advice = f"Write `names:` in place of `{_short(other)}:` on line {line}."
+        detail = f"the key `names:` is missing (training does not read `{short_value(other)}:`)"
+        advice = f"Write `names:` in place of `{short_value(other)}:` on line {line}."
     stops_with = f"{_ERROR} either 'names' or 'nc' are required in all data YAMLs."
     return _fault(document, f"{detail}; training stops here", advice, line, stops_with=stops_with)
 
@@ -109,11 +110,11 @@ def _outside_names(document: DataYaml) -> tuple[str, str, int | None] | None:
         return None
     key, name = next(iter(entries.items()))
     line = document.line(key)
-    what = f"its entry {key}: {_short(name)}" if len(entries) == 1 else f"its {len(entries)} entries"
+    what = f"its entry {key}: {short_value(name)}" if len(entries) == 1 else f"its {len(entries)} entries"
     words = f"{what} {'stands' if len(entries) == 1 else 'stand'} at the top level, not indented"
     alike = "" if len(entries) == 1 else ", and indent the other names alike"
     where = f"line {line}" if line else "it"
-    return words, f"Write {where} as `  {key}: {_short(name)}`{alike}.", line
+    return words, f"Write {where} as `  {key}: {short_value(name)}`{alike}.", line
 
 
 def _nameless(document: DataYaml, nc: int) -> DatasetFault:
@@ -128,7 +129,9 @@ def _nameless(document: DataYaml, nc: int) -> DatasetFault:
 
 def _too_many(document: DataYaml, nc: int) -> DatasetFault:
     key, words = (
-        ("nc", f"`nc: {_short(nc)}`") if "nc" in document.data else ("names", f"`names` of {nc:,} classes")
+        ("nc", f"`nc: {short_value(nc)}`")
+        if "nc" in document.data
+        else ("names", f"`names` of {nc:,} classes")
     )
     need = f"the scores of one image alone take {nc * _SCORE_BYTES_OF_A_CLASS // 10**9:,} GB"
     detail = f"{words} is more than can be trained ({need}, {MAX_CLASSES:,} classes are the limit here)"
@@ -145,8 +148,8 @@ def _read_nc(document: DataYaml, faults: list[DatasetFault]) -> int | None:
         if not math.isfinite(number) or number != int(number):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        detail = f"`nc: {_short(value)}` is no whole number; training stops here"
-        stops_with = f"{_ERROR} 'nc: {_short(value)}' must be an integer"
+        detail = f"`nc: {short_value(value)}` is no whole number; training stops here"
+        stops_with = f"{_ERROR} 'nc: {short_value(value)}' must be an integer"
         faults.append(
             _fault(
                 document, detail, "Write the number of classes.", document.line("nc"), stops_with=stops_with
@@ -164,11 +167,6 @@ def _read_nc(document: DataYaml, faults: list[DatasetFault]) -> int | None:
     return int(number)
 
 
-def _short(value: object) -> str:
-    text = "" if value is None else " ".join(str(value).split())
-    return text if len(text) <= 40 else f"{text[:40]}…"
-
-
 def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> dict[int, str]:
     """Class id to name; entries that cannot be an id are left out and reported."""
     if not listed:
@@ -183,19 +181,21 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
         number = _class_id(key)
         line = document.line("names", key)
         if number is None:
-            detail = f"`names` has the key {_short(key)!r}, which is no whole number; training stops here"
+            detail = (
+                f"`names` has the key {short_value(key)!r}, which is no whole number; training stops here"
+            )
             advice = "Use the class ids 0, 1, 2, … as keys."
             from sanitizer.dataset.slips.values import entry_without_blank
 
             meant = entry_without_blank(key)
             if meant is not None:
-                detail = f"the blank after the colon of `{_short(key)}` is missing, so it is a key; training stops here"
+                detail = f"the blank after the colon of `{short_value(key)}` is missing, so it is a key; training stops here"
                 advice = f"Write `{meant}` in its place."
             stops_with = None if _int_takes(key) else f"{_ERROR} int()"
             odd.append(_fault(document, detail, advice, line, stops_with=stops_with))
             continue
         if number in names:
-            detail = f"`names` gives class {number} twice: {names[number]!r} and {_short(value)!r}"
+            detail = f"`names` gives class {number} twice: {names[number]!r} and {short_value(value)!r}"
             odd.append(_fault(document, detail, "Give each class its own id.", line))
         names[number] = str(value)
         odd.extend(_odd_name(document, key, number, value))
@@ -245,9 +245,7 @@ def _odd_name(document: DataYaml, key: object, number: int, value: object) -> It
         detail = f"class {number} has no name; training calls it 'None'"
         yield _fault(document, detail, "Give it a name.", line, Severity.WARNING)
     elif isinstance(value, (list, dict)):
-        detail = (
-            f"the name of class {number} is a {type(value).__name__}; training calls it {_short(value)!r}"
-        )
+        detail = f"the name of class {number} is a {type(value).__name__}; training calls it {short_value(value)!r}"
         yield _fault(document, detail, "Write `names` as one flat list.", line, Severity.WARNING)
     elif written != str(value):
         detail = (
@@ -275,9 +273,9 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
         stops_with = f"{_ERROR} 0"  # KeyError: 0
     advice = "Number the classes 0, 1, 2, … without gaps, in the labels too."
     if sorted(names) == list(range(1, n + 1)):
-        detail = f"`names` counts from 1 ({_short(names[1])}) to {n}, and training counts from 0; training stops here"
+        detail = f"`names` counts from 1 ({short_value(names[1])}) to {n}, and training counts from 0; training stops here"
         line = document.line("names", 1)
-        first = _short(names[1])
+        first = short_value(names[1])
         advice = f"Write `0: {first}` in place of `1: {first}`, and so on"
         advice += "; where the labels count from 1 too, take 1 from each class id."
     yield _fault(document, detail, advice, line, stops_with=stops_with)
@@ -287,7 +285,7 @@ def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Datase
     first: dict[str, int] = {}
     for key, name in names.items():
         if name in first and name.strip() and name != "None":
-            detail = f"classes {first[name]} and {key} are both called {_short(name)!r}; training learns them as two"
+            detail = f"classes {first[name]} and {key} are both called {short_value(name)!r}; training learns them as two"
             line = document.line("names", key)
             yield _fault(document, detail, "Rename one, or merge the two classes.", line, Severity.WARNING)
         first.setdefault(name, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
+from sanitizer.dataset.slips.shortened import short_value
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -23,10 +24,10 @@ def read_channels(document: DataYaml, faults: list[DatasetFault]) -> int:
     value = document.data["channels"]
     if isinstance(value, int) and 0 < value <= MAX_CHANNELS:
         return int(value)
-    detail = f"`channels: {_short(value)}` is no number of channels; training stops here"
+    detail = f"`channels: {short_value(value)}` is no number of channels; training stops here"
     advice = "Write 3 for colour, 1 for gray, or the number of bands; or leave `channels:` out."
     kind = "RuntimeError" if isinstance(value, int) else "TypeError"
-    stops_with = f"{kind} (the model cannot be built for `channels: {_short(value)}`)"
+    stops_with = f"{kind} (the model cannot be built for `channels: {short_value(value)}`)"
     faults.append(
         _fault(document, "channels", detail, advice, stops_with=stops_with, stops_at=RunStage.MODEL)
     )
@@ -56,7 +57,7 @@ def read_kpt_shape(document: DataYaml, faults: list[DatasetFault]) -> tuple[int,
 
 
 def _bad_shape(document: DataYaml, value: object, effect: str, **stops: Any) -> DatasetFault:
-    detail = f"`kpt_shape: {_short(value)}` must be [number of keypoints, 2 or 3]; {effect}"
+    detail = f"`kpt_shape: {short_value(value)}` must be [number of keypoints, 2 or 3]; {effect}"
     advice = "Write [17, 3] for 17 keypoints with x, y and visibility."
     return _fault(document, "kpt_shape", detail, advice, **stops, stops_at=RunStage.TRAIN)
 
@@ -115,8 +116,8 @@ def _flip_problem(flip: list[Any] | None, n: int) -> tuple[str, str | None] | No
         return "holds what is no index", "IndexError: only integers"
     outside = [i for i in flip if not -n <= i < n]
     if outside:
-        words = f"names keypoint {_short(outside[0])} of {n}, which are 0 to {n - 1}"
-        return words, f"IndexError: index {_short(outside[0])} is out of bounds for axis 1 with size {n}"
+        words = f"names keypoint {short_value(outside[0])} of {n}, which are 0 to {n - 1}"
+        return words, f"IndexError: index {short_value(outside[0])} is out of bounds for axis 1 with size {n}"
     if sorted(i % n for i in flip) != list(range(n)):
         return "does not name each keypoint once", None
     return None
@@ -132,8 +133,3 @@ def _fault(
     return dataset_fault(
         "D001", detail, advice, severity, file=document.path, line=document.line(key), **stops
     )
-
-
-def _short(value: object) -> str:
-    text = "" if value is None else " ".join(str(value).split())
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.dataset.slips.shortened import cut
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import TooLargeError, read_stream
@@ -28,7 +29,6 @@ _MAX_BYTES = 1_000_000
 _MAX_FOLDERS = 20
 """Folders of labels that are looked at; a tool writes the same list to each."""
 _MAX_NAMES = 100_000
-_LONGEST = 40
 
 
 def class_list_faults(
@@ -141,5 +141,4 @@ def _plain(name: str) -> str:
 
 
 def _short(name: str) -> str:
-    text = shown(" ".join(name.split()))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return cut(shown(" ".join(name.split())), 40)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from sanitizer.dataset.slips.shortened import cut
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import yaml
 
-_LONGEST = 120
 _KEY = re.compile(r"(\s*(?:- )?)([\w.-]+):(?=[^\s/\\:])(.*)")
 _TOP_KEYS = (
     "path",
@@ -261,5 +262,4 @@ def _blanks(count: int) -> str:
 
 
 def _short(text: str) -> str:
-    shown = text.rstrip()
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    return cut(text.rstrip(), 120)
