@@ -172,8 +172,9 @@ class NdjsonReader:
     unread: int = 0
     _bad_lines: int = 0
     _unnamed: dict[int, int] = field(default_factory=dict)
-    _without_url: list[int] = field(default_factory=lambda: [0, 0])
-    """How many records name no url, and the line of the first."""
+    _n_without_url: int = 0
+    _first_without_url: int = 0
+    """Line of the first record that names no url."""
 
     def chunks(self, start: int, stop: int, first_line: int) -> Iterator[PackChunk]:
         """Chunks of the records in a range of whole lines."""
@@ -235,18 +236,21 @@ class NdjsonReader:
             detail = f"names the file {in_short(record.file)}, which leads out of the folder that the converter fills"
             self._fault(number, detail, "D005")
         if not (record.has_url or lost or self.pack.images_beside):
-            self._without_url = [self._without_url[0] + 1, self._without_url[1] or number]
+            self._n_without_url += 1
+            self._first_without_url = self._first_without_url or number
         for class_id in record.class_ids - self.names if self.names else ():
             self._unnamed.setdefault(class_id, number)
         return record
 
     def _report_without_url(self) -> None:
-        n, first = self._without_url
+        n = self._n_without_url
         if not n:
             return
         records = "its record names" if n == 1 else f"it is the first of {n:,} records that name"
         detail = f"names no url ({records} none): the converter cannot fetch the image; {STOPS}"
-        self._fault(first, detail, "D001", stops_with="RuntimeError: Downloaded …/… images from")
+        self._fault(
+            self._first_without_url, detail, "D001", stops_with="RuntimeError: Downloaded …/… images from"
+        )
 
     def _report_unnamed(self) -> None:
         added = {c: n for c, n in self._unnamed.items() if c >= 0}

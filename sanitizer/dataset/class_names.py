@@ -189,7 +189,8 @@ def _read_names(document: DataYaml, listed: Any, faults: list[DatasetFault]) -> 
 
             meant = entry_without_blank(key)
             if meant is not None:
-                detail = f"the blank after the colon of `{short_value(key)}` is missing, so it is a key; training stops here"
+                missing = f"the blank after the colon of `{short_value(key)}` is missing"
+                detail = f"{missing}, so it is a key; training stops here"
                 advice = f"Write `{meant}` in its place."
             stops_with = None if _int_takes(key) else f"{_ERROR} int()"
             odd.append(_fault(document, detail, advice, line, stops_with=stops_with))
@@ -273,9 +274,9 @@ def _gaps(document: DataYaml, names: Mapping[int, str]) -> Iterator[DatasetFault
         stops_with = f"{_ERROR} 0"  # KeyError: 0
     advice = "Number the classes 0, 1, 2, … without gaps, in the labels too."
     if sorted(names) == list(range(1, n + 1)):
-        detail = f"`names` counts from 1 ({short_value(names[1])}) to {n}, and training counts from 0; training stops here"
-        line = document.line("names", 1)
         first = short_value(names[1])
+        detail = f"`names` counts from 1 ({first}) to {n}, and training counts from 0; training stops here"
+        line = document.line("names", 1)
         advice = f"Write `0: {first}` in place of `1: {first}`, and so on"
         advice += "; where the labels count from 1 too, take 1 from each class id."
     yield _fault(document, detail, advice, line, stops_with=stops_with)
@@ -285,7 +286,8 @@ def _same_names(document: DataYaml, names: Mapping[int, str]) -> Iterator[Datase
     first: dict[str, int] = {}
     for key, name in names.items():
         if name in first and name.strip() and name != "None":
-            detail = f"classes {first[name]} and {key} are both called {short_value(name)!r}; training learns them as two"
+            called = repr(short_value(name))
+            detail = f"classes {first[name]} and {key} are both called {called}; training learns them as two"
             line = document.line("names", key)
             yield _fault(document, detail, "Rename one, or merge the two classes.", line, Severity.WARNING)
         first.setdefault(name, key)
