@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.data_yaml import typed
 from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
 from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool
-from sanitizer.dataset.slips.shortened import short_value
+from sanitizer.dataset.slips.texts import short_value
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sanitizer.dataset.slips.encoding import encoding_faults
-from sanitizer.dataset.slips.shortened import short
+from sanitizer.dataset.slips.texts import short
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable

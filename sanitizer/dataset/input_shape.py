@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
-from sanitizer.dataset.slips.shortened import short_value
+from sanitizer.dataset.slips.texts import short_value
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 

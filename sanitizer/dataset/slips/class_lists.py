@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.slips.shortened import cut
+from sanitizer.dataset.slips.texts import cut, plain_name
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.bounded_read import TooLargeError, read_stream
@@ -115,14 +115,14 @@ def _contradiction(
     moved = [
         number
         for number, name in listed.items()
-        if number in names and _plain(name) in ids and number not in ids[_plain(name)]
+        if number in names and plain_name(name) in ids and number not in ids[plain_name(name)]
     ]
     if moved:
         number = moved[0]
         others = f"; {len(moved)} classes differ" if len(moved) > 1 else ""
         return f"class {number} is {_short(listed[number])} in {path}, {_short(names[number])} in {data_yaml}{others}"
     count, own = max(listed) + 1, max(names) + 1
-    if count > own and any(_plain(name) in ids for name in listed.values()):
+    if count > own and any(plain_name(name) in ids for name in listed.values()):
         extra = _short(listed[max(listed)])
         return f"{path} lists {count} classes, `names` {own}: class {max(listed)} is {extra} there, unknown to training"
     return None
@@ -131,13 +131,8 @@ def _contradiction(
 def _ids_by_name(names: Mapping[int, str]) -> dict[str, Sequence[int]]:
     ids: dict[str, list[int]] = {}
     for number, name in names.items():
-        ids.setdefault(_plain(name), []).append(number)
+        ids.setdefault(plain_name(name), []).append(number)
     return dict(ids)
-
-
-def _plain(name: str) -> str:
-    """A name without what tools change in it: letter case, blanks, - and _."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def _short(name: str) -> str:

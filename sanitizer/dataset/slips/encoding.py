@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sanitizer.dataset.slips.shortened import short
+from sanitizer.dataset.slips.texts import short
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 

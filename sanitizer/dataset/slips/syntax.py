@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from sanitizer.dataset.slips.shortened import cut
+from sanitizer.dataset.slips.texts import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

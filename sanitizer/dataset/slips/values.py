@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sanitizer.dataset.slips.shortened import short
+from sanitizer.dataset.slips.texts import short
 
 _NAME_FILE = re.compile(r"\S+\.(names|txt|labels|yaml|yml|json|csv)")
 _ENTRY_WITHOUT_BLANK = re.compile(r"(\d+):(\S+)")

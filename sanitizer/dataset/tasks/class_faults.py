@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sanitizer.dataset.slips.texts import plain_name
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.dataset.tasks.class_folders import TRAINING_NAMES
 from sanitizer.findings.finding import Severity
@@ -175,7 +176,7 @@ def _other_classes(found: ClassSet, train: SplitFolder, split: SplitFolder) -> I
         return
     for name, n_images in here.items():
         if name not in known and n_images:
-            near = next((k for k in sorted(known) if _plain(k) == _plain(name)), None)
+            near = next((k for k in sorted(known) if plain_name(k) == plain_name(name)), None)
             images = in_thousands(n_images, "image")
             detail = (
                 f"class {shown(name)} is in {split.name} and not in train: training skips its {images} there"
@@ -229,7 +230,7 @@ def _alike(found: ClassSet) -> Iterator[DatasetFault]:
     """F005: names of classes of training that people take for one."""
     first: dict[str, str] = {}
     for folder in found.train.classes if found.train else ():
-        other = first.setdefault(_plain(folder.name), folder.name)
+        other = first.setdefault(plain_name(folder.name), folder.name)
         if other != folder.name:
             detail = (
                 f"class folders {shown(other)!r} and {shown(folder.name)!r} differ by letter case, blanks or marks"
@@ -238,11 +239,6 @@ def _alike(found: ClassSet) -> Iterator[DatasetFault]:
             yield dataset_fault(
                 "F005", detail, "Merge the two folders.", file=folder.path, split=found.splits[0].name
             )
-
-
-def _plain(name: str) -> str:
-    """The name without what a slip changes: letter case, blanks, hyphens, underscores."""
-    return "".join(c for c in name.casefold() if c not in " _-\t")
 
 
 def _unread_files(found: ClassSet, split: SplitFolder, listing: Listing) -> Iterator[DatasetFault]:
