@@ -6,10 +6,6 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from sanitizer.util.spill import blocks
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -74,12 +70,5 @@ def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> d
 
 
 def labelled_files(evidence: Evidence, split: str | None = None) -> int:
-    """Number of label files that are not empty, of a split or of all, read or not."""
-    survey = evidence.survey
-    total = 0
-    for i, (start, stop) in enumerate(zip(survey.split_start[:-1], survey.split_start[1:], strict=True)):
-        if split is None or survey.dataset.splits[i].name == split:
-            for part in blocks(int(stop - start)):
-                digests = survey.label_digest[int(start) + part.start : int(start) + part.stop]
-                total += int(np.count_nonzero(digests))
-    return total
+    """Number of label files of a split or of all, read or not."""
+    return sum(sums.labels for sums in evidence.survey.splits if split in (None, sums.name))
