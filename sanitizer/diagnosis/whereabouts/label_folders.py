@@ -22,6 +22,7 @@ from sanitizer.diagnosis.whereabouts.story import (
     word,
 )
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.util.paths import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -286,7 +287,7 @@ def _lists(evidence: Evidence) -> Mapping[str, Sequence[str]]:
 def _moved(evidence: Evidence, each: Elsewhere, found: Sequence[Elsewhere]) -> list[str]:
     """Commands after which the labels lie where training looks."""
     storage, source, target = evidence.dataset.storage, each.found, each.lonely.label_dir
-    if each.link is not None and _is_inside(each.lonely.image_dir, evidence.dataset.root):
+    if each.link is not None and is_inside(each.lonely.image_dir, evidence.dataset.root):
         return [
             f"rm {word(evidence, each.link)} && mv {word(evidence, each.lonely.image_dir)} {word(evidence, each.link)}"
         ]
@@ -294,7 +295,7 @@ def _moved(evidence: Evidence, each: Elsewhere, found: Sequence[Elsewhere]) -> l
     if shared or len(each.stems) < NEARLY_ALL * each.n_found:
         return [_one_by_one(evidence, each)]
     alone = source not in (each.lonely.image_dir, target) and each.link is None
-    if alone and not storage.exists(target) and not _is_inside(target, source):
+    if alone and not storage.exists(target) and not is_inside(target, source):
         old, new = source.split("/"), target.split("/")
         while old[-1] == new[-1] and not storage.exists("/".join(new[:-1])):
             old.pop()
@@ -317,7 +318,3 @@ def _one_by_one(evidence: Evidence, each: Elsewhere) -> str:
         f'mkdir -p {target} && for i in {images}/*; do n=$(basename "${{i%.*}}").txt; '
         f'[ -e {source}/"$n" ] && mv -n {source}/"$n" {target}/; done'
     )
-
-
-def _is_inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
