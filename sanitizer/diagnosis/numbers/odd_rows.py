@@ -13,6 +13,7 @@ from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
 from sanitizer.labels.readings.columns import has_columns
 from sanitizer.labels.readings.reading import numbers_of
 from sanitizer.labels.row_kinds import TOLERANCE
+from sanitizer.util.counting import cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,7 @@ def _judge_names(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
     names = Counter(row.tokens[0] for row in rows)
     known = {name.casefold() for name in spec.names.values()}
     strange = [name for name, _ in names.most_common() if name.casefold() not in known]
-    shown = ", ".join(name[:40] for name in strange[:NAMES_SHOWN]) + ", …" * (len(strange) > NAMES_SHOWN)
+    shown = cut_short([name[:40] for name in strange], NAMES_SHOWN)
     return Writing(
         "unknown-class-names",
         "class names for ids",

@@ -6,7 +6,7 @@ import posixpath
 import shlex
 from typing import TYPE_CHECKING
 
-from sanitizer.util.counting import in_thousands
+from sanitizer.util.counting import in_thousands, joined
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def some(texts: Iterable[str], joint: str = ", ") -> str:
     """The first few of these texts, each once, and how many more there are."""
     unique = list(dict.fromkeys(texts))
     more = f" and {len(unique) - MOST_NAMED:,} more" if len(unique) > MOST_NAMED else ""
-    if not more and len(unique) > 1 and joint == ", ":
-        return f"{', '.join(unique[:-1])} and {unique[-1]}"
+    if unique and not more and joint == ", ":
+        return joined(unique)
     return joint.join(unique[:MOST_NAMED]) + more
 
 
