@@ -15,6 +15,7 @@ from sanitizer.diagnosis.whereabouts.story import (
     NEARLY_ALL,
     Claimed,
     claim_bare,
+    claim_splits,
     commands,
     place,
     some,
@@ -167,7 +168,7 @@ def _cause(
             claimed.add_files([each.found])
         if len(each.stems) >= NEARLY_ALL * each.lonely.n_bare:
             claim_bare(claimed, [each.lonely], lonely)
-    claim_splits(claimed, found, lonely)
+    claim_splits(claimed, ((each.lonely.split, len(each.stems)) for each in found), lonely)
     n = sum(len(each.stems) for each in found)
     cause = Cause(
         kind,
@@ -179,14 +180,6 @@ def _cause(
         images=n,
     )
     return Hypothesis(cause, claimed, advises=True)
-
-
-def claim_splits(claimed: Claimed, found: Sequence[Elsewhere], lonely: Sequence[LonelyFolder]) -> None:
-    """Claim what is said of a whole split where these explain nearly all its images without label."""
-    for name in {each.lonely.split for each in found}:
-        of_split = sum(folder.n_bare for folder in lonely if folder.split == name)
-        if sum(len(each.stems) for each in found if each.lonely.split == name) >= NEARLY_ALL * of_split:
-            claimed.add_split(name)
 
 
 _NAMES: Mapping[str, str] = {

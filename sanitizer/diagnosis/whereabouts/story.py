@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from sanitizer.util.counting import in_thousands, joined
@@ -74,12 +75,25 @@ class Claimed:
 
 def claim_bare(claimed: Claimed, folders: Sequence[LonelyFolder], all_of: Sequence[LonelyFolder]) -> None:
     """Claim what is said of these folders as a whole, and of a split where they hold all its images without label."""
-    for folder in folders:
-        claimed.add_files([folder.image_dir])
-    for name in {folder.split for folder in folders}:
-        of_split = sum(folder.n_bare for folder in all_of if folder.split == name)
-        explained = sum(folder.n_bare for folder in folders if folder.split == name)
-        if explained >= NEARLY_ALL * of_split:
+    claimed.add_files(folder.image_dir for folder in folders)
+    claim_splits(claimed, ((folder.split, folder.n_bare) for folder in folders), all_of)
+
+
+def claim_splits(
+    claimed: Claimed, explained: Iterable[tuple[str, int]], all_of: Sequence[LonelyFolder]
+) -> None:
+    """Claim what is said of a split as a whole where nearly all its images without label are explained.
+
+    Args:
+        claimed: Takes the splits.
+        explained: Splits, and how many of their images are explained; a split may come several times.
+        all_of: All folders with images without label.
+    """
+    of_split: Counter[str] = Counter()
+    for name, n in explained:
+        of_split[name] += n
+    for name, n in of_split.items():
+        if n >= NEARLY_ALL * sum(folder.n_bare for folder in all_of if folder.split == name):
             claimed.add_split(name)
 
 
