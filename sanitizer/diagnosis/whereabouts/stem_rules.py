@@ -78,7 +78,7 @@ def find_rules(
     images, labels, found = list(dict.fromkeys(bare)), list(dict.fromkeys(orphans)), list[Mapped]()
     for known in believed:
         _take(found, images, labels, known.rule, known.of_image, known.of_label, 1)
-    for kind, rule, of_image, of_label in [*_fixed_rules(images, labels)]:
+    for kind, rule, of_image, of_label in _fixed_rules():
         _take(found, images, labels, rule, of_image, of_label, _FEWEST[kind])
     if len(images) >= _FEWEST["affix"] <= len(labels):
         for rule, of_image, of_label in _affix_rules(images, labels, paired):
@@ -100,7 +100,7 @@ def _take(
     pairs = _pairs(images, labels, of_image, of_label)
     if len(pairs) < fewest:
         return False
-    if rule.id == "replaced" and rule.pattern is None and rule.words == _REPLACED.words:
+    if rule == _REPLACED:
         rule = _with_replaced(rule, pairs)
     found.append(Mapped(rule, pairs, of_image, of_label))
     gone_images, gone_labels = {i for i, _ in pairs}, {label for _, label in pairs}
@@ -150,7 +150,7 @@ def _nfc(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
 
 
-def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple[str, StemRule, Key, Key]]:
+def _fixed_rules() -> Iterator[tuple[str, StemRule, Key, Key]]:
     """(kind, rule, key of an image stem, key of a label stem)."""
     case = StemRule("letter-case", "differ from their images in upper and lower case only")
     yield "exact", case, str.casefold, str.casefold
