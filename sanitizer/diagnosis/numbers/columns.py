@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile
-    from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.diagnosis.numbers.parts import Part, Row
 
 RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
 MOST_ROWS, FIRST_LOOK = 50, 40
@@ -64,9 +64,6 @@ _WAYS_OUT = {
 }
 
 
-_Row = tuple["SampleFile", SampleRow]
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A reading of the rows of a part that training cannot read, and what speaks for it.
@@ -82,7 +79,7 @@ class _Found:
     """
 
     reading: str
-    rows: Sequence[_Row]
+    rows: Sequence[Row]
     fitting: Sequence[bool]
     rivals: Sequence[str]
     right_rows: int
@@ -136,7 +133,7 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
     return _writing(part, _Found(best, rows, fits[best], rivals, right_rows, is_sure, spec.task))
 
 
-def _may_be(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> bool:
+def _may_be(reading: str, rows: Sequence[Row], spec: TaskSpec) -> bool:
     """Whether a reading makes sense at all: what is left are the task's rows, and ids are no class ids."""
     polygons = any(len(row.tokens) > TRACKING_COLUMNS for _, row in rows)
     if reading in ("confidence", "second-confidence", "track-id"):
@@ -147,11 +144,11 @@ def _may_be(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> bool:
     return True
 
 
-def _converted(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[list[str] | None]:
+def _converted(reading: str, rows: Sequence[Row], spec: TaskSpec) -> list[list[str] | None]:
     return [READINGS[reading].convert(row.tokens, file.size_px, spec) for file, row in rows]
 
 
-def _fits(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[bool]:
+def _fits(reading: str, rows: Sequence[Row], spec: TaskSpec) -> list[bool]:
     """Whether each row, without what is odd about it, is a good one that lies in its image."""
     fits = [tokens is not None for tokens in _converted(reading, rows[:FIRST_LOOK], spec)]
     if 2 * sum(fits) < len(fits):

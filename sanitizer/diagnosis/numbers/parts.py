@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.label_sample import SampleFile
+    from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
 
 T = TypeVar("T")
+Row = tuple["SampleFile", "SampleRow"]
+"""A row with its file."""
+MIN_ROWS = 2
+"""One row may be a slip of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,28 @@ def parts_where(files: Sequence[SampleFile], judge: Callable[[Part], T | None]) 
         for folder, of_folder in folders.items() if len(folders) > 1 else ():
             if (found := judge(Part(of_folder, split, folder))) is not None:
                 yield found
+
+
+def parts_with_rows(
+    files: Sequence[SampleFile],
+    is_of_kind: Callable[[SampleRow], bool],
+    judge: Callable[[Part, list[Row], int], T | None],
+) -> Iterator[T]:
+    """What `judge` finds in the largest parts of the files that have a row of some kind.
+
+    Args:
+        files: Files that may have such rows.
+        is_of_kind: Whether a row is one.
+        judge: Takes a part, its rows of the kind (at least `MIN_ROWS`), and how many rows it has in all.
+    """
+
+    def judge_part(part: Part) -> T | None:
+        rows = [(file, row) for file in part.files for row in file.rows if is_of_kind(row)]
+        return (
+            judge(part, rows, sum(len(file.rows) for file in part.files)) if len(rows) >= MIN_ROWS else None
+        )
+
+    yield from parts_where([file for file in files if any(map(is_of_kind, file.rows))], judge_part)
 
 
 def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> dict[str, list[SampleFile]]:
