@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 RULES = ("L002", "L003", "K001", "L006", "B003", "S004", "C001")
 MOST_ROWS, FIRST_LOOK = 50, 40
 """Rows of a file that are asked, and rows of all of which half must fit before the rest are looked at."""
-ASKED = (
-    "confidence",
-    "track-id",
-    "confidence-and-track-id",
-    "instance-id",
-    "second-confidence",
-    "class-names",
-    "comma-separated",
-    "decimal-commas",
-)
 _ARE = {
     "confidence": "end in a confidence (0 to 1), as prediction files do",
     "track-id": "end in a whole number, such as a track id or a flag",
@@ -47,6 +37,7 @@ _ARE = {
     "comma-separated": "have commas or semicolons between columns, where training splits at blanks",
     "decimal-commas": "are written with decimal commas",
 }
+"""Readings in the order in which they are asked, and what rows are by them."""
 _NAMES = {
     "confidence": "a confidence as last column",
     "track-id": "a track id as last column",
@@ -117,7 +108,7 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
     rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)[:MOST_ROWS]]
     if spec.task == "obb" and any(len(row.tokens) == ANGLE_COLUMNS for _, row in rows):
         return None
-    asked = [name for name in ASKED if _may_be(name, rows, spec)]
+    asked = [name for name in _ARE if _may_be(name, rows, spec)]
     fits = {name: _fits(name, rows, spec) for name in asked}
     open_ = [name for name in asked if almost_all(sum(fits[name]), len(rows))]
     if not open_:
@@ -128,8 +119,10 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
         open_.insert(0, "track-id")
     best, *rivals = open_
     enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
-    same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)
-    is_sure = enough and same and not right_rows and not is_other_task
+    is_sure = enough and not right_rows and not is_other_task
+    if is_sure and rivals:
+        converted = _converted(best, rows, spec)
+        is_sure = all(_converted(rival, rows, spec) == converted for rival in rivals)
     return _writing(part, _Found(best, rows, fits[best], rivals, right_rows, is_sure, spec.task))
 
 
@@ -193,8 +186,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         else "seven columns are read as a triangle: images with a number over 1.01 are left out, others learn it",
         _WAYS_OUT.get(reading, "export the labels again without that column, or delete it")
         + _why_not(found, is_tracking),
-        UNREADABLE - {"C001", "C002"}
-        | (COORDINATES if n and len(found.rows[0][1].tokens) == 7 else frozenset()),
+        UNREADABLE - {"C001", "C002"} | (COORDINATES if is_tracking else frozenset()),
         reading if found.is_sure or (reading in ROW_BY_ROW and not found.rivals) else None,
         misfits={label: frozenset(lines) for label, lines in misfits.items()},
     )

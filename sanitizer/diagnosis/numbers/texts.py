@@ -55,8 +55,10 @@ def _is_visdrone(tokens: Sequence[str]) -> bool:
 
 def _is_mot(tokens: Sequence[str]) -> bool:
     """frame, id, x, y, w, h in pixels, confidence, then class and visibility, or place in space, or VisDrone's."""
+    if "," not in "".join(tokens):
+        return False
     numbers = numbers_of(split_at_commas(tokens))
-    if numbers is None or len(numbers) not in (7, 9, 10) or "," not in "".join(tokens):
+    if numbers is None or len(numbers) not in (7, 9, 10):
         return False
     frame, track, _, _, w, h, conf = numbers[:7]
     return frame >= 1 and frame % 1 == 0 and track % 1 == 0 and track >= -1 and w > 1 and h > 1 and conf <= 1
