@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 4096
 _HEADS = 5
-"""Label files of a folder that are opened to see whether they hold label rows."""
+"""Files of a folder that are opened to see what all of them are."""
 
 
 class Look:
@@ -84,7 +84,7 @@ class Look:
         """Whether one of these text files begins with a row of numbers, as captions do not; or all are empty."""
         storage = self.evidence.dataset.storage
         empty = 0
-        chosen = sorted(stems)[:: max(1, len(stems) // _HEADS)][:_HEADS]
+        chosen = a_few(stems)
         for stem in chosen:
             try:
                 with storage.open(f"{folder}/{stem}.txt") as file:
@@ -96,6 +96,11 @@ class Look:
             if sum(map(_is_number, tokens)) >= 4:
                 return True
         return empty == len(chosen) > 0
+
+
+def a_few(names: Sequence[str]) -> list[str]:
+    """Some names from all over a folder, by their order."""
+    return sorted(names)[:: max(1, len(names) // _HEADS)][:_HEADS]
 
 
 def _is_number(token: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.whereabouts.lonely import stem_of
+from sanitizer.diagnosis.whereabouts.look import a_few
 from sanitizer.diagnosis.whereabouts.story import (
     NEARLY_ALL,
     Claimed,
@@ -16,6 +17,7 @@ from sanitizer.diagnosis.whereabouts.story import (
     word,
 )
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.images.header import PNG_START, png_depth_and_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,8 +32,6 @@ _FEWEST = 2
 _MASK_ENDS = ("", "_mask", "-mask", "_label", "_seg", "_gt", "_labels", "_labelIds", "_gtFine_labelIds")
 _HEADS = 5
 _HEAD_BYTES = 1 << 16
-_GREY_OR_PALETTE = (0, 3)
-"""Colour types of a PNG that a mask of class ids has."""
 
 Found = tuple["LonelyFolder", str, int]
 """(folder of the images, folder or file of their annotations, images that have one)."""
@@ -81,16 +81,16 @@ def _masks_of(look: Look, lonely: LonelyFolder) -> Found | None:
 
 
 def _are_masks(look: Look, folder: ListedFolder, names: Sequence[str]) -> bool:
-    """Whether PNG files have one channel of small numbers, by their headers."""
+    """Whether PNG files have one channel, grey or a palette, by their headers."""
     kinds = []
-    for name in sorted(names)[:: max(1, len(names) // _HEADS)][:_HEADS]:
+    for name in a_few(names):
         try:
             with look.evidence.dataset.storage.open(f"{folder.path}/{name}") as file:
                 head = file.read(26)
         except OSError:
             continue
-        kinds.append(head[25] if len(head) == 26 and head.startswith(b"\x89PNG") else -1)
-    return bool(kinds) and all(kind in _GREY_OR_PALETTE for kind in kinds)
+        kinds.append(png_depth_and_channels(head) if head.startswith(PNG_START) else None)
+    return bool(kinds) and all(kind is not None and kind[1] == 1 for kind in kinds)
 
 
 def _files_of(look: Look, lonely: LonelyFolder, extension: str) -> Found | None:
