@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sanitizer.dataset.listing import FOREIGN_IMAGES, IMAGE_EXTENSIONS
+from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,8 +82,9 @@ def find_rules(
     for kind, rule, of_image, of_label in _fixed_rules():
         _take(found, images, labels, rule, of_image, of_label, _FEWEST[kind])
     if len(images) >= _FEWEST["affix"] <= len(labels):
+        fewest = max(_FEWEST["affix"], int(NEARLY_ALL * len(labels)))
         for rule, of_image, of_label in _affix_rules(images, labels, paired):
-            if _take(found, images, labels, rule, of_image, of_label, max(3, int(0.9 * len(labels)))):
+            if _take(found, images, labels, rule, of_image, of_label, fewest):
                 break
     return found
 
