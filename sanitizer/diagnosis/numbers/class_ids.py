@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.parts import labelled_files
-from sanitizer.diagnosis.numbers.telling import as_sentence, fix_command
+from sanitizer.diagnosis.numbers.writing import as_sentence, fix_command
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.labels.readings.class_ids import COCO_FROM_ONE, COCO_FROM_ZERO
 from sanitizer.util.counting import cut_short, in_thousands

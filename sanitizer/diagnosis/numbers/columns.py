@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.label_sample import SampleRow
-from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.enough_rows import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS, ROW_BY_ROW
 from sanitizer.labels.readings.columns import TRACKING_COLUMNS, has_columns
 from sanitizer.labels.readings.coordinates import centre, whole

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import almost_all
+from sanitizer.diagnosis.numbers.enough_rows import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_with_rows
-from sanitizer.diagnosis.numbers.telling import Writing
+from sanitizer.diagnosis.numbers.writing import Writing
 from sanitizer.labels.readings.reading import is_normalised
 from sanitizer.labels.row_kinds import BOX_COLUMNS, TOLERANCE, pose_columns
 

@@ -7,9 +7,9 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import almost_all
+from sanitizer.diagnosis.numbers.enough_rows import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_with_rows
-from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import UNREADABLE, Writing
 from sanitizer.labels.readings.columns import has_columns
 from sanitizer.labels.readings.reading import numbers_of
 from sanitizer.labels.row_kinds import TOLERANCE

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.numbers.belief import MOST_AGAINST, almost_all
 from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.enough_rows import MOST_AGAINST, almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
 from sanitizer.diagnosis.numbers.units import UNITS, is_over_one
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings.coordinates import centre, whole
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
+from sanitizer.diagnosis.numbers.enough_rows import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS
 from sanitizer.labels.readings.columns import split_at_commas
 from sanitizer.labels.readings.oriented import DOTA_HEADERS, dota_name, is_dota_row

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import is_image_name
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
+from sanitizer.diagnosis.whereabouts.claims import NEARLY_ALL, Claimed, commands, place, some, word
 from sanitizer.diagnosis.whereabouts.stem_rules import common_start
-from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL, Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.paths import shown

@@ -7,7 +7,7 @@ import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.whereabouts.story import Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.claims import Claimed, commands, place, some, word
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown

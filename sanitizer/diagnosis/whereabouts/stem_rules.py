@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sanitizer.dataset.listing import FOREIGN_IMAGES, IMAGE_EXTENSIONS
-from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL
+from sanitizer.diagnosis.whereabouts.claims import NEARLY_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

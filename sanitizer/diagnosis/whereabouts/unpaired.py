@@ -17,7 +17,7 @@ MOST_NAMES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class LonelyFolder:
+class UnpairedFolder:
     """An image folder and the folder in which training looks for its labels, of one split.
 
     Attributes:
@@ -40,19 +40,19 @@ class LonelyFolder:
     paired: frozenset[str]
 
 
-def lonely_folders(dataset: Dataset) -> list[LonelyFolder]:
+def unpaired_folders(dataset: Dataset) -> list[UnpairedFolder]:
     """Every folder that has an image without label or a label without image."""
     return [folder for split in dataset.splits for folder in _of_split(split)]
 
 
-def _of_split(split: Split) -> list[LonelyFolder]:
-    lonely = split.has_image & ~split.has_label | ~split.has_image
-    if not lonely.any():
+def _of_split(split: Split) -> list[UnpairedFolder]:
+    unpaired = split.has_image & ~split.has_label | ~split.has_image
+    if not unpaired.any():
         return []
     numbers: dict[tuple[str, str], list[int]] = {}
     for d, key in enumerate(zip(split.image_dirs, split.label_dirs, strict=True)):
         numbers.setdefault(key, []).append(d)
-    touched = set(split.dir_index[lonely].tolist())
+    touched = set(split.dir_index[unpaired].tolist())
     found = []
     for (image_dir, label_dir), dirs in numbers.items():
         if not touched.isdisjoint(dirs):
@@ -66,7 +66,9 @@ def _of_split(split: Split) -> list[LonelyFolder]:
             n_images = int((here & split.has_image).sum())
             stems = frozenset(map(stem_of, names[2]))
             found.append(
-                LonelyFolder(split.name, image_dir, label_dir, n_images, len(bare), names[0], names[1], stems)
+                UnpairedFolder(
+                    split.name, image_dir, label_dir, n_images, len(bare), names[0], names[1], stems
+                )
             )
     return found
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
     from sanitizer.findings.finding import Finding
 
 NEARLY_ALL = 0.9
@@ -73,14 +73,14 @@ class Claimed:
         )
 
 
-def claim_bare(claimed: Claimed, folders: Sequence[LonelyFolder], all_of: Sequence[LonelyFolder]) -> None:
+def claim_bare(claimed: Claimed, folders: Sequence[UnpairedFolder], all_of: Sequence[UnpairedFolder]) -> None:
     """Claim what is said of these folders as a whole, and of a split where they hold all its images without label."""
     claimed.add_files(folder.image_dir for folder in folders)
     claim_splits(claimed, ((folder.split, folder.n_bare) for folder in folders), all_of)
 
 
 def claim_splits(
-    claimed: Claimed, explained: Iterable[tuple[str, int]], all_of: Sequence[LonelyFolder]
+    claimed: Claimed, explained: Iterable[tuple[str, int]], all_of: Sequence[UnpairedFolder]
 ) -> None:
     """Claim what is said of a split as a whole where nearly all its images without label are explained.
 
@@ -97,7 +97,7 @@ def claim_splits(
             claimed.add_split(name)
 
 
-def training_of(evidence: Evidence, folders: Sequence[LonelyFolder], n: int) -> str:
+def training_of(evidence: Evidence, folders: Sequence[UnpairedFolder], n: int) -> str:
     """What training does with n images of these folders, whose labels it does not find."""
     n_images = {split.name: int(split.has_image.sum()) for split in evidence.dataset.splits}
     bare = sum(folder.n_bare for folder in folders if folder.split == "train")
