@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _RENAMED = {"jfif": "jpg", "jpe": "jpg"}
 """Extensions of files that training reads under another name."""
-_NOT_CONVERTED = ("svg",)
 
 
 def foreign_images(look: Look) -> Iterator[Hypothesis]:

@@ -103,7 +103,7 @@ def _take(
     if len(pairs) < fewest:
         return False
     if rule == _REPLACED:
-        rule = _with_replaced(rule, pairs)
+        rule = _with_replaced(pairs)
     found.append(Mapped(rule, pairs, of_image, of_label))
     gone_images, gone_labels = {i for i, _ in pairs}, {label for _, label in pairs}
     images[:] = [stem for stem in images if stem not in gone_images]
@@ -197,8 +197,8 @@ def _fixed_rules() -> Iterator[tuple[str, StemRule, Key, Key]]:
     yield "loose", hashed, _clean, _without(_HASH_BEHIND, _clean)
 
 
-def _with_replaced(rule: StemRule, pairs: Sequence[tuple[str, str]]) -> StemRule:
-    """The rule with the characters that were replaced, where names differ in nothing else."""
+def _with_replaced(pairs: Sequence[tuple[str, str]]) -> StemRule:
+    """`_REPLACED` with the characters that were replaced, where names differ in nothing else."""
     characters: dict[str, None] = {}
     for image, label in pairs:
         if len(image) != len(label):
