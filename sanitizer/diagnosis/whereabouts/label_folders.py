@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.listing import image_folder, label_folder
@@ -107,9 +107,7 @@ def _find(look: Look, unpaired: UnpairedFolder) -> Elsewhere | None:
     for score, best in fitting:
         if look.holds_label_rows(best.found, list(best.stems)):
             equal = [e.found for s, e in fitting if s == score and e.found != best.found]
-            return Elsewhere(
-                unpaired, best.found, best.stems, best.n_found, equal[0] if equal else None, best.link
-            )
+            return replace(best, rival=equal[0]) if equal else best
     return None
 
 
