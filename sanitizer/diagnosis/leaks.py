@@ -79,8 +79,10 @@ def _in_splits(evidence: Evidence) -> Iterator[Hypothesis]:
     for copy in found_copies(survey) or ():
         split = survey.split_name(copy.index)
         image, original = survey.image_path(copy.index), survey.image_path(copy.original)
-        if split == survey.split_name(copy.original) and image and original and _is_altered(image, original):
-            sources.setdefault(split, Counter())[_source(original)] += 1
+        if split != survey.split_name(copy.original) or not image or not original:
+            continue
+        if (source := _source_of_altered(image, original)) is not None:
+            sources.setdefault(split, Counter())[source] += 1
             claimed.add(hash(dataset.relative(image)))
     copies = sum(sum(counts.values()) for counts in sources.values())
     if copies < FEWEST_COPIES:
@@ -106,10 +108,7 @@ def _in_splits(evidence: Evidence) -> Iterator[Hypothesis]:
     yield Hypothesis(cause, claims)
 
 
-def _is_altered(image: str, original: str) -> bool:
-    names = [copy_name(splitext(basename(path))[0]) for path in (image, original)]
-    return names[0].source == names[1].source and max(name.mark for name in names) == Mark.COPY
-
-
-def _source(path: str) -> str:
-    return copy_name(splitext(basename(path))[0]).source
+def _source_of_altered(image: str, original: str) -> str | None:
+    """What two names share without the mark of a copy; None where they do not tell of one picture."""
+    name, other = (copy_name(splitext(basename(path))[0]) for path in (image, original))
+    return name.source if name.source == other.source and max(name.mark, other.mark) == Mark.COPY else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.slips.keys import entries_at_top
 from sanitizer.findings.cause import Cause, Hypothesis
-from sanitizer.util.counting import in_thousands
+from sanitizer.util.counting import cut_short, in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,8 @@ def _names_outside(evidence: Evidence) -> Iterator[Hypothesis]:
         "Names that are not indented",
         f"{n_names} {stand} at the top level of data.yaml, outside of `names:`.",
         (
-            f"Rows with the ids of these names ({_listed(unknown)}): {n_rows:,} of {sum(counts.values()):,}.",
+            f"Rows with the ids of these names ({cut_short(sorted(unknown), 10)}): "
+            f"{n_rows:,} of {sum(counts.values()):,}.",
             "No row has an id that is neither there nor below `names:`.",
         ),
         f"Training knows {in_thousands(evidence.spec.nc, 'class')}, and leaves out the images with other class ids.",
@@ -52,10 +53,6 @@ def _names_outside(evidence: Evidence) -> Iterator[Hypothesis]:
         return finding.rule == "C001" or (finding.rule == "D003" and finding.line in lines)
 
     yield Hypothesis(cause, claims, advises=True)
-
-
-def _listed(ids: dict[int, int]) -> str:
-    return ", ".join(map(str, sorted(ids)[:10])) + ", …" * (len(ids) > 10)
 
 
 def _lines(lines: list[int]) -> str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.diagnosis.numbers.belief import MOST_MISFITS
+from sanitizer.diagnosis.numbers.enough_rows import MOST_MISFITS
 from sanitizer.fixes.apply import Change
 from sanitizer.fixes.claims import claims_of, is_claimed
 from sanitizer.fixes.decisions import Review, review

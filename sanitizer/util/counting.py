@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -25,3 +25,14 @@ def listed(names: Sequence[str], most: int) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def cut_short(values: Sequence[object], most: int) -> str:
+    """ "0, 1" or, where there are more than `most`, the first of them: "0, 1, …"."""
+    return ", ".join(map(str, values[:most])) + ", …" * (len(values) > most)
+
+
+def joined(names: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *some, last = names
+    return f"{', '.join(some)} and {last}" if some else last

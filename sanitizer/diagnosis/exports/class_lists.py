@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.chance import at_least_by_chance, expected_share
-from sanitizer.util.counting import in_thousands
+from sanitizer.util.counting import in_thousands, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
 
@@ -85,7 +85,7 @@ def _other_lists(tallies: Sequence[_Tally], nc: int) -> list[_Tally]:
 
 
 def _of_splits(evidence: Evidence, nc: int, others: Sequence[_Tally], known: Sequence[_Tally]) -> Hypothesis:
-    names, rest = _and(t.name for t in others), _and(t.name for t in known)
+    names, rest = joined(t.name for t in others), joined(t.name for t in known)
     verb, they = ("was", "its") if len(others) == 1 else ("were", "their")
     dropped = [s for s in evidence.survey.splits if s.name in {t.name for t in others}]
     counts = " and ".join(f"{s.dropped:,} of {in_thousands(s.images, 'image')} of {s.name}" for s in dropped)
@@ -157,17 +157,12 @@ def _ids(rows: Counter[int]) -> str:
     if len(ids) == ids[-1] - ids[0] + 1:
         return f"ids {ids[0]} to {ids[-1]}"
     if len(ids) <= 5:
-        return f"ids {_and(map(str, ids))}"
+        return f"ids {joined(map(str, ids))}"
     return f"{len(ids)} ids from {ids[0]} to {ids[-1]}"
 
 
 def _classes(nc: int) -> str:
     return "one class, 0" if nc == 1 else f"{nc} classes, 0 to {nc - 1}"
-
-
-def _and(names: Iterable[str]) -> str:
-    *some, last = names
-    return f"{', '.join(some)} and {last}" if some else last
 
 
 def _dropped(evidence: Evidence) -> int:

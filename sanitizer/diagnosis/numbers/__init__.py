@@ -1,7 +1,7 @@
 """How the numbers of label rows are written: units, layouts, columns too many, other tools' text, class ids.
 
-Each module asks one question of all rows at once. `boxes.py` places rows in their images, `belief.py` says how many
-rows it takes, `parts.py` tries all files, then splits, then folders, and `telling.py` makes the cause.
+Each module asks one question of all rows at once. `boxes.py` places rows in their images, `enough_rows.py` says how
+many rows it takes, `parts.py` tries all files, then splits, then folders, and `writing.py` makes the cause.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     for detector, rules in DETECTORS.items():
         if not evidence.count(*rules):
             continue
-        from sanitizer.diagnosis.numbers.telling import told
+        from sanitizer.diagnosis.numbers.writing import told
 
         files = [file for file in evidence.labels.files if file.label not in taken]
         for writing in import_module(f"{__name__}.{detector}").writings(files, evidence.spec):

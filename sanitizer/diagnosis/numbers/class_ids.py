@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.numbers.parts import labelled_files
-from sanitizer.diagnosis.numbers.telling import as_sentence, fix_command
+from sanitizer.diagnosis.numbers.writing import as_sentence, fix_command
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.labels.readings.class_ids import COCO_FROM_ONE, COCO_FROM_ZERO
+from sanitizer.util.counting import cut_short, in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,17 +41,17 @@ def _from_one(evidence: Evidence, counts: Mapping[int, int]) -> Iterator[Hypothe
     assert nc is not None
     if min(counts) != 1 or max(counts) != nc or 2 * len(counts) < nc:
         return
-    n_rows, rarest = sum(counts.values()), min(counts.values())
+    rows, rarest = in_thousands(sum(counts.values()), "row"), min(counts.values())
     is_sure = len(counts) == nc and rarest >= SURE_ROWS
     yield _hypothesis(
         evidence,
         "ids-from-one",
         "class ids counted from 1",
-        f"The class ids of {_rows(n_rows)} {'are' if is_sure else 'seem to be'} counted from 1: they go from 1 to "
+        f"The class ids of {rows} {'are' if is_sure else 'seem to be'} counted from 1: they go from 1 to "
         f"{nc}, and training counts {nc} class{'es' * (nc > 1)} from 0 to {nc - 1}",
         (
-            f"id 0 is never used, and {_rows(counts[nc])} have id {nc}, which does not exist",
-            f"{len(counts)} of the ids 1 to {nc} are used, the rarest by {_rows(rarest)}",
+            f"id 0 is never used, and {in_thousands(counts[nc], 'row')} have id {nc}, which does not exist",
+            f"{len(counts)} of the ids 1 to {nc} are used, the rarest by {in_thousands(rarest, 'row')}",
             *(() if is_sure else ("against it: few rows; a class may just be missing from data.yaml",)),
         ),
         f"images with id {nc} are left out, and every other row is learned as the class after its own",
@@ -69,7 +70,7 @@ def _coco(evidence: Evidence, counts: Mapping[int, int]) -> Iterator[Hypothesis]
             continue
         chance = (COCO_CLASSES / max(ids)) ** len(counts)
         is_sure = chance <= SURE_CHANCE
-        n_rows = sum(counts.values())
+        rows = in_thousands(sum(counts.values()), "row")
         known = (
             "COCO's category ids, 1 to 90 with gaps"
             if reading == "coco-ids"
@@ -79,7 +80,7 @@ def _coco(evidence: Evidence, counts: Mapping[int, int]) -> Iterator[Hypothesis]
             evidence,
             reading,
             "COCO's category ids",
-            f"The class ids of {_rows(n_rows)} {'are' if is_sure else 'seem to be'} {known}; training counts COCO's 80 "
+            f"The class ids of {rows} {'are' if is_sure else 'seem to be'} {known}; training counts COCO's 80 "
             "classes from 0 to 79",
             (
                 f"ids reach {max(counts)}, and none of the {len(counts)} ids in use is one that COCO leaves out",
@@ -113,7 +114,7 @@ def _names_from_one(evidence: Evidence, counts: Mapping[int, int]) -> Iterator[H
         "names-from-one",
         "Names counted from 1",
         f"The {n} names of data.yaml are counted from 1, {labels}.",
-        (f"Ids in use: {', '.join(map(str, sorted(counts)[:10]))}{', …' * (len(counts) > 10)}.",),
+        (f"Ids in use: {cut_short(sorted(counts), 10)}.",),
         "Training stops: ids of `names` must be 0 to one less than their number.",
         as_sentence(way_out),
         images=labelled_files(evidence),
@@ -145,7 +146,3 @@ def _hypothesis(
         images=labelled_files(evidence),
     )
     return Hypothesis(cause, lambda finding: finding.rule in ("C001", "C003"))
-
-
-def _rows(n: int) -> str:
-    return "1 row" if n == 1 else f"{n:,} rows"

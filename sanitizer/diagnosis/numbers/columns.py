@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sanitizer.diagnosis.label_sample import SampleRow
-from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.enough_rows import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS, ROW_BY_ROW
 from sanitizer.labels.readings.columns import TRACKING_COLUMNS, has_columns
 from sanitizer.labels.readings.coordinates import centre, whole
@@ -22,20 +22,10 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile
-    from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.diagnosis.numbers.parts import Part, Row
 
 MOST_ROWS, FIRST_LOOK = 50, 40
 """Rows of a file that are asked, and rows of all of which half must fit before the rest are looked at."""
-ASKED = (
-    "confidence",
-    "track-id",
-    "confidence-and-track-id",
-    "instance-id",
-    "second-confidence",
-    "class-names",
-    "comma-separated",
-    "decimal-commas",
-)
 _ARE = {
     "confidence": "end in a confidence (0 to 1), as prediction files do",
     "track-id": "end in a whole number, such as a track id or a flag",
@@ -46,6 +36,7 @@ _ARE = {
     "comma-separated": "have commas or semicolons between columns, where training splits at blanks",
     "decimal-commas": "are written with decimal commas",
 }
+"""Readings in the order in which they are asked, and what rows are by them."""
 _NAMES = {
     "confidence": "a confidence as last column",
     "track-id": "a track id as last column",
@@ -63,9 +54,6 @@ _WAYS_OUT = {
 }
 
 
-_Row = tuple["SampleFile", SampleRow]
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A reading of the rows of a part that training cannot read, and what speaks for it.
@@ -81,7 +69,7 @@ class _Found:
     """
 
     reading: str
-    rows: Sequence[_Row]
+    rows: Sequence[Row]
     fitting: Sequence[bool]
     rivals: Sequence[str]
     right_rows: int
@@ -119,7 +107,7 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
     rows = [(file, row) for file in part.files for row in _wrong_rows(file, spec)[:MOST_ROWS]]
     if spec.task == "obb" and any(len(row.tokens) == ANGLE_COLUMNS for _, row in rows):
         return None
-    asked = [name for name in ASKED if _may_be(name, rows, spec)]
+    asked = [name for name in _ARE if _may_be(name, rows, spec)]
     fits = {name: _fits(name, rows, spec) for name in asked}
     open_ = [name for name in asked if almost_all(sum(fits[name]), len(rows))]
     if not open_:
@@ -130,12 +118,14 @@ def _judge(spec: TaskSpec, is_other_task: bool, part: Part) -> Writing | None:
         open_.insert(0, "track-id")
     best, *rivals = open_
     enough = at_least(sum(fits[best]), len(rows)) >= SURE_SHARE_BY_COLUMNS
-    same = all(_converted(best, rows, spec) == _converted(rival, rows, spec) for rival in rivals)
-    is_sure = enough and same and not right_rows and not is_other_task
+    is_sure = enough and not right_rows and not is_other_task
+    if is_sure and rivals:
+        converted = _converted(best, rows, spec)
+        is_sure = all(_converted(rival, rows, spec) == converted for rival in rivals)
     return _writing(part, _Found(best, rows, fits[best], rivals, right_rows, is_sure, spec.task))
 
 
-def _may_be(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> bool:
+def _may_be(reading: str, rows: Sequence[Row], spec: TaskSpec) -> bool:
     """Whether a reading makes sense at all: what is left are the task's rows, and ids are no class ids."""
     polygons = any(len(row.tokens) > TRACKING_COLUMNS for _, row in rows)
     if reading in ("confidence", "second-confidence", "track-id"):
@@ -146,11 +136,11 @@ def _may_be(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> bool:
     return True
 
 
-def _converted(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[list[str] | None]:
+def _converted(reading: str, rows: Sequence[Row], spec: TaskSpec) -> list[list[str] | None]:
     return [READINGS[reading].convert(row.tokens, file.size_px, spec) for file, row in rows]
 
 
-def _fits(reading: str, rows: Sequence[_Row], spec: TaskSpec) -> list[bool]:
+def _fits(reading: str, rows: Sequence[Row], spec: TaskSpec) -> list[bool]:
     """Whether each row, without what is odd about it, is a good one that lies in its image."""
     fits = [tokens is not None for tokens in _converted(reading, rows[:FIRST_LOOK], spec)]
     if 2 * sum(fits) < len(fits):
@@ -195,8 +185,7 @@ def _writing(part: Part, found: _Found) -> Writing:
         else "seven columns are read as a triangle: images with a number over 1.01 are left out, others learn it",
         _WAYS_OUT.get(reading, "export the labels again without that column, or delete it")
         + _why_not(found, is_tracking),
-        UNREADABLE - {"C001", "C002"}
-        | (COORDINATES if n and len(found.rows[0][1].tokens) == 7 else frozenset()),
+        UNREADABLE - {"C001", "C002"} | (COORDINATES if is_tracking else frozenset()),
         reading if found.is_sure or (reading in ROW_BY_ROW and not found.rivals) else None,
         misfits={label: frozenset(lines) for label, lines in misfits.items()},
     )

@@ -7,27 +7,22 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import almost_all
-from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import Writing
+from sanitizer.diagnosis.numbers.enough_rows import almost_all
+from sanitizer.diagnosis.numbers.parts import parts_with_rows
+from sanitizer.diagnosis.numbers.writing import Writing
 from sanitizer.labels.readings.reading import is_normalised
 from sanitizer.labels.row_kinds import BOX_COLUMNS, TOLERANCE, pose_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
-    from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.diagnosis.numbers.parts import Part, Row
 
 VISIBILITIES = (0, 1, 2)
-MIN_ROWS = 2
-"""One row may be a slip of its own."""
 POINT = 0.03
 """Side of a box, in parts of the image, under which it may stand for a point."""
-
-
-_Rows = list[tuple["SampleFile", "SampleRow"]]
 
 
 def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
@@ -39,18 +34,7 @@ def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
         (_is_box, _judge_boxes),
         (_is_marked, _judge_marks),
     ):
-        of_kind = [f for f in files if any(has_it(row, spec) for row in f.rows)]
-        yield from parts_where(of_kind, partial(_judge, has_it, judge, spec))
-
-
-def _judge(
-    has_it: Callable[[SampleRow, TaskSpec], bool],
-    judge: Callable[[Part, _Rows, int, TaskSpec], Writing | None],
-    spec: TaskSpec,
-    part: Part,
-) -> Writing | None:
-    rows = [(file, row) for file in part.files for row in file.rows if has_it(row, spec)]
-    return judge(part, rows, sum(len(file.rows) for file in part.files), spec)
+        yield from parts_with_rows(files, partial(has_it, spec=spec), partial(judge, spec=spec))
 
 
 # Another number of columns.
@@ -60,10 +44,10 @@ def _is_other_count(row: SampleRow, spec: TaskSpec) -> bool:
     return len(row.tokens) not in (BOX_COLUMNS, pose_columns(spec))
 
 
-def _judge_count(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writing | None:
+def _judge_count(part: Part, rows: Sequence[Row], n_rows: int, spec: TaskSpec) -> Writing | None:
     counts = Counter(len(row.tokens) for _, row in rows)
     n_columns, n = counts.most_common(1)[0]
-    if not almost_all(n, n_rows) or len(rows) < MIN_ROWS:
+    if not almost_all(n, n_rows):
         return None
     of_count = [row for _, row in rows if len(row.tokens) == n_columns]
     if n_columns - pose_columns(spec) in (1, 2) and almost_all(
@@ -134,7 +118,7 @@ def _on_visibility(rows: Sequence[SampleRow], shapes: Sequence[tuple[int, int]])
         yield "all keypoint columns are coordinates from 0 to 1, none is a visibility"
 
 
-def _on_thin_boxes(rows: _Rows) -> Iterator[str]:
+def _on_thin_boxes(rows: Sequence[Row]) -> Iterator[str]:
     """Boxes that training cannot learn, which no rule has judged as the row could not be read."""
     thin = sum(
         file.size_px is not None
@@ -153,8 +137,8 @@ def _is_box(row: SampleRow, spec: TaskSpec) -> bool:
     return len(row.tokens) == BOX_COLUMNS
 
 
-def _judge_boxes(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writing | None:
-    if not almost_all(len(rows), n_rows) or len(rows) < MIN_ROWS:
+def _judge_boxes(part: Part, rows: Sequence[Row], n_rows: int, spec: TaskSpec) -> Writing | None:
+    if not almost_all(len(rows), n_rows):
         return None
     return Writing(
         "no-keypoints",
@@ -176,7 +160,7 @@ def _judge_boxes(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writin
     )
 
 
-def _on_points(rows: _Rows, spec: TaskSpec) -> Iterator[str]:
+def _on_points(rows: Sequence[Row], spec: TaskSpec) -> Iterator[str]:
     """Classes all of whose boxes are as small as points."""
     largest: dict[float, float] = {}
     for _, row in rows:
@@ -204,9 +188,7 @@ def _is_marked(row: SampleRow, spec: TaskSpec) -> bool:
     return bool(marked) and all(is_normalised(point) for point in xy if point[0] not in marked)
 
 
-def _judge_marks(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writing | None:
-    if len(rows) < 2:
-        return None
+def _judge_marks(part: Part, rows: Sequence[Row], n_rows: int, spec: TaskSpec) -> Writing:
     k, dimensions = spec.kpt_shape
     marks = sorted({v for _, row in rows for v in row.numbers[BOX_COLUMNS:] if v < -TOLERANCE})
     mark = f"{marks[0]:g} {marks[0]:g}"

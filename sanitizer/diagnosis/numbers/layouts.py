@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.numbers.belief import SURE_FILES, SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import box_columns, gather, place
+from sanitizer.diagnosis.numbers.enough_rows import MOST_AGAINST, SURE_FILES, SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings import coordinates
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ USUAL: dict[str, tuple[Layout, Unit]] = {
 MIN_DEEP, FEW_DEEP = 10, 3
 """Rows that must lie deep beyond an edge as they are read now, to be sure and to speak of it at all: objects that
 people draw beyond the border by a little are in every set."""
-MOST_AGAINST = 0.2
-"""A reading that is right settles the rows that are outside now: at most a fifth as many may be outside under it."""
 SURE_REACH = 0.9
 """Boxes of a right reading end near the image's far edge and never beyond: where none comes near it, nothing tells
 whether a shift to the right is the truth."""

@@ -7,44 +7,28 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import almost_all
-from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.enough_rows import almost_all
+from sanitizer.diagnosis.numbers.parts import parts_with_rows
+from sanitizer.diagnosis.numbers.writing import UNREADABLE, Writing
 from sanitizer.labels.readings.columns import has_columns
 from sanitizer.labels.readings.reading import numbers_of
 from sanitizer.labels.row_kinds import TOLERANCE
+from sanitizer.util.counting import cut_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
-    from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.diagnosis.numbers.parts import Part, Row
 
-MIN_ROWS = 2
-"""One row may be a slip of its own."""
 NAMES_SHOWN = 8
 
 
 def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
     """Rows whose first column is a word, and rows with another number of columns."""
     for is_odd, judge in ((_starts_with_name, _judge_names), (_has_other_columns, _judge_columns)):
-        of_kind = [f for f in files if any(is_odd(row, spec) for row in f.rows)]
-        yield from parts_where(of_kind, partial(_judge, is_odd, judge, spec))
-
-
-_Rows = list["SampleRow"]
-
-
-def _judge(
-    is_odd: Callable[[SampleRow, TaskSpec], bool],
-    judge: Callable[[Part, _Rows, int, TaskSpec], Writing | None],
-    spec: TaskSpec,
-    part: Part,
-) -> Writing | None:
-    rows = [row for file in part.files for row in file.rows if is_odd(row, spec)]
-    n_rows = sum(len(file.rows) for file in part.files)
-    return judge(part, rows, n_rows, spec) if len(rows) >= MIN_ROWS else None
+        yield from parts_with_rows(files, partial(is_odd, spec=spec), partial(judge, spec=spec))
 
 
 def _starts_with_name(row: SampleRow, spec: TaskSpec) -> bool:
@@ -57,11 +41,11 @@ def _starts_with_name(row: SampleRow, spec: TaskSpec) -> bool:
     )
 
 
-def _judge_names(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writing | None:
-    names = Counter(row.tokens[0] for row in rows)
+def _judge_names(part: Part, rows: Sequence[Row], n_rows: int, spec: TaskSpec) -> Writing | None:
+    names = Counter(row.tokens[0] for _, row in rows)
     known = {name.casefold() for name in spec.names.values()}
     strange = [name for name, _ in names.most_common() if name.casefold() not in known]
-    shown = ", ".join(name[:40] for name in strange[:NAMES_SHOWN]) + ", …" * (len(strange) > NAMES_SHOWN)
+    shown = cut_short([name[:40] for name in strange], NAMES_SHOWN)
     return Writing(
         "unknown-class-names",
         "class names for ids",
@@ -81,11 +65,11 @@ def _has_other_columns(row: SampleRow, spec: TaskSpec) -> bool:
     return not has_columns(len(row.tokens), spec) and numbers_of(row.tokens) is not None
 
 
-def _judge_columns(part: Part, rows: _Rows, n_rows: int, spec: TaskSpec) -> Writing | None:
-    n_columns, n = Counter(len(row.tokens) for row in rows).most_common(1)[0]
+def _judge_columns(part: Part, rows: Sequence[Row], n_rows: int, spec: TaskSpec) -> Writing | None:
+    n_columns, n = Counter(len(row.tokens) for _, row in rows).most_common(1)[0]
     if spec.task == "pose" or not almost_all(n, len(rows)):
         return None
-    of_count = [row.numbers for row in rows if len(row.tokens) == n_columns]
+    of_count = [row.numbers for _, row in rows if len(row.tokens) == n_columns]
     return Writing(
         "odd-columns",
         "rows with columns that no label has",

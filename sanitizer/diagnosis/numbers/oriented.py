@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.numbers.belief import almost_all
+from sanitizer.diagnosis.numbers.enough_rows import almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS
 from sanitizer.labels.readings.oriented import ANGLE_COLUMNS
 from sanitizer.labels.row_kinds import TOLERANCE

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.numbers.belief import almost_all
 from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.enough_rows import MOST_AGAINST, almost_all
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
 from sanitizer.diagnosis.numbers.units import UNITS, is_over_one
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings.coordinates import centre, whole
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ SIDES = (2048, 1536, 1280, 1024, 960, 800, 768, 736, 640, 608, 512, 416, 320)
 MIN_ROWS = 10
 MIN_REACH = 0.9
 """How far the furthest box must reach: by any larger side, boxes would leave their images."""
-MOST_AGAINST = 0.2
-"""Boxes that are outside under the right reading, to those that are outside now."""
 
 
 def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:

@@ -6,17 +6,17 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from sanitizer.util.spill import blocks
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.label_sample import SampleFile
+    from sanitizer.diagnosis.label_sample import SampleFile, SampleRow
 
 T = TypeVar("T")
+Row = tuple["SampleFile", "SampleRow"]
+"""A row with its file."""
+MIN_ROWS = 2
+"""One row may be a slip of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,28 @@ def parts_where(files: Sequence[SampleFile], judge: Callable[[Part], T | None]) 
                 yield found
 
 
+def parts_with_rows(
+    files: Sequence[SampleFile],
+    is_of_kind: Callable[[SampleRow], bool],
+    judge: Callable[[Part, list[Row], int], T | None],
+) -> Iterator[T]:
+    """What `judge` finds in the largest parts of the files that have a row of some kind.
+
+    Args:
+        files: Files that may have such rows.
+        is_of_kind: Whether a row is one.
+        judge: Takes a part, its rows of the kind (at least `MIN_ROWS`), and how many rows it has in all.
+    """
+
+    def judge_part(part: Part) -> T | None:
+        rows = [(file, row) for file in part.files for row in file.rows if is_of_kind(row)]
+        return (
+            judge(part, rows, sum(len(file.rows) for file in part.files)) if len(rows) >= MIN_ROWS else None
+        )
+
+    yield from parts_where([file for file in files if any(map(is_of_kind, file.rows))], judge_part)
+
+
 def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> dict[str, list[SampleFile]]:
     groups: dict[str, list[SampleFile]] = {}
     for file in files:
@@ -74,12 +96,5 @@ def _grouped(files: Sequence[SampleFile], key: Callable[[SampleFile], str]) -> d
 
 
 def labelled_files(evidence: Evidence, split: str | None = None) -> int:
-    """Number of label files that are not empty, of a split or of all, read or not."""
-    survey = evidence.survey
-    total = 0
-    for i, (start, stop) in enumerate(zip(survey.split_start[:-1], survey.split_start[1:], strict=True)):
-        if split is None or survey.dataset.splits[i].name == split:
-            for part in blocks(int(stop - start)):
-                digests = survey.label_digest[int(start) + part.start : int(start) + part.stop]
-                total += int(np.count_nonzero(digests))
-    return total
+    """Number of label files of a split or of all, read or not."""
+    return sum(sums.labels for sums in evidence.survey.splits if split in (None, sums.name))

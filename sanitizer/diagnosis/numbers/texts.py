@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.belief import SURE_SHARE_BY_COLUMNS, almost_all, at_least
+from sanitizer.diagnosis.numbers.enough_rows import SURE_SHARE_BY_COLUMNS, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, UNREADABLE, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, UNREADABLE, Writing
 from sanitizer.labels.readings import READINGS
 from sanitizer.labels.readings.columns import split_at_commas
 from sanitizer.labels.readings.oriented import DOTA_HEADERS, dota_name, is_dota_row
@@ -53,8 +53,10 @@ def _is_visdrone(tokens: Sequence[str]) -> bool:
 
 def _is_mot(tokens: Sequence[str]) -> bool:
     """frame, id, x, y, w, h in pixels, confidence, then class and visibility, or place in space, or VisDrone's."""
+    if "," not in "".join(tokens):
+        return False
     numbers = numbers_of(split_at_commas(tokens))
-    if numbers is None or len(numbers) not in (7, 9, 10) or "," not in "".join(tokens):
+    if numbers is None or len(numbers) not in (7, 9, 10):
         return False
     frame, track, _, _, w, h, conf = numbers[:7]
     return frame >= 1 and frame % 1 == 0 and track % 1 == 0 and track >= -1 and w > 1 and h > 1 and conf <= 1

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.diagnosis.numbers.belief import SURE_FILES, SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.boxes import gather, place
+from sanitizer.diagnosis.numbers.enough_rows import SURE_FILES, SURE_SHARE, almost_all, at_least
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES, Writing
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES, Writing
 from sanitizer.labels.readings import coordinates
 
 if TYPE_CHECKING:

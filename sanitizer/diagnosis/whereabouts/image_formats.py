@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.listing import FOREIGN_IMAGES
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL, Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.claims import NEARLY_ALL, Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.paths import shown
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _RENAMED = {"jfif": "jpg", "jpe": "jpg"}
 """Extensions of files that training reads under another name."""
-_NOT_CONVERTED = ("svg",)
 
 
 def foreign_images(look: Look) -> Iterator[Hypothesis]:
@@ -27,22 +26,22 @@ def foreign_images(look: Look) -> Iterator[Hypothesis]:
     evidence = look.evidence
     claimed = Claimed(evidence, "D007", "D002")
     extensions, folders, n, example = Counter[str](), dict[str, set[str]](), 0, ""
-    for lonely in look.lonely:
-        folder = look.folder(lonely.image_dir) if lonely.orphans else None
+    for unpaired in look.unpaired:
+        folder = look.folder(unpaired.image_dir) if unpaired.orphans else None
         if folder is None:
             continue
         pictures = {stem_of(name): name for name in folder.notable if _is_foreign(name)}
-        mine = [name for name in lonely.orphans if stem_of(name) in pictures]
-        claimed.add_files(f"{lonely.label_dir}/{name}" for name in mine)
-        if mine and len(mine) >= NEARLY_ALL * len(lonely.orphans):
-            claimed.add_files([lonely.label_dir])
+        mine = [name for name in unpaired.orphans if stem_of(name) in pictures]
+        claimed.add_files(f"{unpaired.label_dir}/{name}" for name in mine)
+        if mine and len(mine) >= NEARLY_ALL * len(unpaired.orphans):
+            claimed.add_files([unpaired.label_dir])
         n += len(mine)
         for name in mine:
             picture = pictures[stem_of(name)]
             example = example or picture
             extension = picture.rpartition(".")[2]
             extensions[extension] += 1
-            folders.setdefault(lonely.image_dir, set()).add(extension)
+            folders.setdefault(unpaired.image_dir, set()).add(extension)
     only = _folders_without_images(look, claimed)
     for path, of_folder in only.items():
         extensions += of_folder

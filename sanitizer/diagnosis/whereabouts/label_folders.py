@@ -5,31 +5,33 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.listing import image_folder, label_folder
 from sanitizer.dataset.split_paths import FOLDER_NAMES
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.story import (
+from sanitizer.diagnosis.whereabouts.claims import (
     NEARLY_ALL,
     Claimed,
     claim_bare,
+    claim_splits,
     commands,
     place,
     some,
     training_of,
     word,
 )
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.util.paths import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.listing import ListedFolder
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
     from sanitizer.diagnosis.whereabouts.look import Look
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
 
 _FEWEST = 2
 """Images of equal names that a folder must have: one may be a coincidence."""
@@ -40,7 +42,7 @@ class Elsewhere:
     """Images whose labels lie in another folder.
 
     Attributes:
-        lonely: Their folder.
+        unpaired: Their folder.
         found: Absolute folder that holds the labels.
         stems: Of the images that have a label there.
         n_found: Labels there that belong to no image where they lie.
@@ -48,7 +50,7 @@ class Elsewhere:
         link: The link by which the data.yaml names the image folder, where that is why; else None.
     """
 
-    lonely: LonelyFolder
+    unpaired: UnpairedFolder
     found: str
     stems: frozenset[str]
     n_found: int
@@ -58,7 +60,7 @@ class Elsewhere:
     @property
     def kind(self) -> str:
         """Id of the cause."""
-        image_dir, label_dir = self.lonely.image_dir, self.lonely.label_dir
+        image_dir, label_dir = self.unpaired.image_dir, self.unpaired.label_dir
         if self.link is not None:
             return "linked-images"
         if self.found == image_dir:
@@ -73,71 +75,71 @@ class Elsewhere:
 def labels_elsewhere(look: Look) -> Iterator[Hypothesis]:
     """A cause for each way in which labels lie elsewhere."""
     kinds: dict[str, list[Elsewhere]] = defaultdict(list)
-    for lonely in look.lonely:
-        if lonely.n_bare and (found := _find(look, lonely)) is not None:
+    for unpaired in look.unpaired:
+        if unpaired.n_bare and (found := _find(look, unpaired)) is not None:
             kinds[found.kind].append(found)
     for kind, of_kind in kinds.items():
         if sum(len(each.stems) for each in of_kind) >= _FEWEST:
-            yield _cause(look.evidence, kind, of_kind, look.lonely)
+            yield _cause(look.evidence, kind, of_kind, look.unpaired)
 
 
-def _find(look: Look, lonely: LonelyFolder) -> Elsewhere | None:
+def _find(look: Look, unpaired: UnpairedFolder) -> Elsewhere | None:
     """The folder that holds the labels of these images; None where none explains nearly all of them, or of itself."""
-    bare = frozenset(map(stem_of, lonely.bare))
+    bare = frozenset(map(stem_of, unpaired.bare))
     fitting: list[tuple[tuple[int, float], Elsewhere]] = []
-    beside = look.folder(lonely.image_dir)
+    beside = look.folder(unpaired.image_dir)
     for folder in [*([beside] if beside is not None else []), *look.near]:
-        if folder.path == lonely.label_dir or not folder.labels:
+        if folder.path == unpaired.label_dir or not folder.labels:
             continue
         free = look.free_labels(folder)
         both = bare & free
         if not both or len(both) < NEARLY_ALL * min(len(bare), len(free)):
             continue
-        if folder.path != lonely.image_dir and _has_own_images(look, lonely, folder, both):
+        if folder.path != unpaired.image_dir and _has_own_images(look, unpaired, folder, both):
             continue
         if len(both) < min(_FEWEST, len(bare)):
             continue
-        score = (_kinship(lonely, folder), len(both) / len(bare | free))
+        score = (_kinship(unpaired, folder), len(both) / len(bare | free))
         fitting.append(
-            (score, Elsewhere(lonely, folder.path, both, len(free), link=_link(look, lonely, folder)))
+            (score, Elsewhere(unpaired, folder.path, both, len(free), link=_link(look, unpaired, folder)))
         )
     fitting.sort(key=lambda each: each[0], reverse=True)
     for score, best in fitting:
         if look.holds_label_rows(best.found, list(best.stems)):
             equal = [e.found for s, e in fitting if s == score and e.found != best.found]
-            return Elsewhere(
-                lonely, best.found, best.stems, best.n_found, equal[0] if equal else None, best.link
-            )
+            return replace(best, rival=equal[0]) if equal else best
     return None
 
 
-def _has_own_images(look: Look, lonely: LonelyFolder, folder: ListedFolder, stems: frozenset[str]) -> bool:
+def _has_own_images(
+    look: Look, unpaired: UnpairedFolder, folder: ListedFolder, stems: frozenset[str]
+) -> bool:
     """Whether the labels belong to images of another set that lies near, where training would find them."""
     path = image_folder(folder.path)
-    if look.evidence.dataset.storage.realpath(path) == lonely.image_dir:
+    if look.evidence.dataset.storage.realpath(path) == unpaired.image_dir:
         return False
     images = folder if path == folder.path else look.folder(path)
     own = stems & set(map(stem_of, images.images)) if images is not None else ()
     return len(own) >= NEARLY_ALL * len(stems)
 
 
-def _kinship(lonely: LonelyFolder, folder: ListedFolder) -> int:
+def _kinship(unpaired: UnpairedFolder, folder: ListedFolder) -> int:
     """2 beside the images, 1 where the path names their split or their folder, -1 where it names another split."""
-    if folder.path == lonely.image_dir:
+    if folder.path == unpaired.image_dir:
         return 2
     path = folder.path.lower()
-    own = {lonely.split, *FOLDER_NAMES.get(lonely.split, ())} - {""}
-    others = {alias for name, aliases in FOLDER_NAMES.items() if name != lonely.split for alias in aliases}
+    own = {unpaired.split, *FOLDER_NAMES.get(unpaired.split, ())} - {""}
+    others = {alias for name, aliases in FOLDER_NAMES.items() if name != unpaired.split for alias in aliases}
     parts = [part for name in path.split("/") for part in name.replace("-", "_").split("_")]
     tail = parts[-4:]
     if own & set(tail):
         return 1
-    if lonely.split and others & set(tail):
+    if unpaired.split and others & set(tail):
         return -1
     return 0
 
 
-def _link(look: Look, lonely: LonelyFolder, folder: ListedFolder) -> str | None:
+def _link(look: Look, unpaired: UnpairedFolder, folder: ListedFolder) -> str | None:
     """The path of the data.yaml that leads to the images through a link, and whose own label folder is this one."""
     search = look.evidence.dataset.search
     if search is None or search.paths is None:
@@ -145,8 +147,8 @@ def _link(look: Look, lonely: LonelyFolder, folder: ListedFolder) -> str | None:
     for split in search.paths.resolved:
         for each in split.found:
             written = os.path.normpath(os.path.join(search.paths.bases[each.base], each.value))
-            inside = f"{lonely.image_dir}/".removeprefix(f"{each.path}/")
-            if written == each.path or inside == f"{lonely.image_dir}/":
+            inside = f"{unpaired.image_dir}/".removeprefix(f"{each.path}/")
+            if written == each.path or inside == f"{unpaired.image_dir}/":
                 continue
             if label_folder(f"{written}/{inside}".rstrip("/")) == folder.path:
                 return written
@@ -154,19 +156,19 @@ def _link(look: Look, lonely: LonelyFolder, folder: ListedFolder) -> str | None:
 
 
 def _cause(
-    evidence: Evidence, kind: str, found: Sequence[Elsewhere], lonely: Sequence[LonelyFolder]
+    evidence: Evidence, kind: str, found: Sequence[Elsewhere], unpaired: Sequence[UnpairedFolder]
 ) -> Hypothesis:
-    folders = [each.lonely for each in found]
+    folders = [each.unpaired for each in found]
     claimed = Claimed(evidence, "D006", "D007", "L009", *(["D005"] if kind == "linked-images" else []))
     for each in found:
-        names = [name for name in each.lonely.bare if stem_of(name) in each.stems]
-        claimed.add_files(f"{each.lonely.image_dir}/{name}" for name in names)
+        names = [name for name in each.unpaired.bare if stem_of(name) in each.stems]
+        claimed.add_files(f"{each.unpaired.image_dir}/{name}" for name in names)
         claimed.add_files(f"{each.found}/{stem}.txt" for stem in each.stems)
         if len(each.stems) >= NEARLY_ALL * each.n_found:
             claimed.add_files([each.found])
-        if len(each.stems) >= NEARLY_ALL * each.lonely.n_bare:
-            claim_bare(claimed, [each.lonely], lonely)
-    claim_splits(claimed, found, lonely)
+        if len(each.stems) >= NEARLY_ALL * each.unpaired.n_bare:
+            claim_bare(claimed, [each.unpaired], unpaired)
+    claim_splits(claimed, ((each.unpaired.split, len(each.stems)) for each in found), unpaired)
     n = sum(len(each.stems) for each in found)
     cause = Cause(
         kind,
@@ -180,14 +182,6 @@ def _cause(
     return Hypothesis(cause, claimed, advises=True)
 
 
-def claim_splits(claimed: Claimed, found: Sequence[Elsewhere], lonely: Sequence[LonelyFolder]) -> None:
-    """Claim what is said of a whole split where these explain nearly all its images without label."""
-    for name in {each.lonely.split for each in found}:
-        of_split = sum(folder.n_bare for folder in lonely if folder.split == name)
-        if sum(len(each.stems) for each in found if each.lonely.split == name) >= NEARLY_ALL * of_split:
-            claimed.add_split(name)
-
-
 _NAMES: Mapping[str, str] = {
     "linked-images": "images behind a link",
     "labels-beside-images": "labels beside the images",
@@ -199,8 +193,8 @@ _NAMES: Mapping[str, str] = {
 
 def _sentence(evidence: Evidence, kind: str, found: Sequence[Elsewhere], n: int) -> str:
     lie = some(place(evidence, each.found) for each in found)
-    sought = some(place(evidence, each.lonely.label_dir) for each in found)
-    images = some(place(evidence, each.lonely.image_dir) for each in found)
+    sought = some(place(evidence, each.unpaired.label_dir) for each in found)
+    images = some(place(evidence, each.unpaired.image_dir) for each in found)
     if kind == "linked-images":
         links = some(place(evidence, each.link or "") for each in found)
         return (
@@ -215,7 +209,7 @@ def _sentence(evidence: Evidence, kind: str, found: Sequence[Elsewhere], n: int)
         )
     if kind == "no-images-folder":
         why = "no folder above them is called images"
-        if "/images/" in f"{found[0].lonely.image_dir}/".lower():
+        if "/images/" in f"{found[0].unpaired.image_dir}/".lower():
             why = "their folder is not called images in small letters"
         beside = f"training looks beside the images in {sought}"
         return f"The labels of {n:,} images lie in {lie}, but {beside}, because {why}."
@@ -229,8 +223,8 @@ def _sentence(evidence: Evidence, kind: str, found: Sequence[Elsewhere], n: int)
 
 def _evidence(evidence: Evidence, each: Elsewhere) -> str:
     sentence = (
-        f"{len(each.stems):,} of the {each.lonely.n_bare:,} images without label in "
-        f"{place(evidence, each.lonely.image_dir)} have a label file of the same name in "
+        f"{len(each.stems):,} of the {each.unpaired.n_bare:,} images without label in "
+        f"{place(evidence, each.unpaired.image_dir)} have a label file of the same name in "
         f"{place(evidence, each.found)}, which holds {each.n_found:,} without an image of their own."
     )
     if each.rival is not None:
@@ -248,7 +242,7 @@ def _renamed_images(evidence: Evidence, found: Sequence[Elsewhere]) -> str | Non
     """Words to rename one folder to `images`, where training then finds all these labels; None where it would not."""
     renames: dict[tuple[str, str], None] = {}
     for each in found:
-        parts = each.lonely.image_dir.split("/")
+        parts = each.unpaired.image_dir.split("/")
         for k in range(len(parts) - 1, 0, -1):
             head, tail = "/".join(parts[:k]), parts[k + 1 :]
             if label_folder("/".join([head, "images", *tail])) == each.found:
@@ -285,16 +279,15 @@ def _lists(evidence: Evidence) -> Mapping[str, Sequence[str]]:
 
 def _moved(evidence: Evidence, each: Elsewhere, found: Sequence[Elsewhere]) -> list[str]:
     """Commands after which the labels lie where training looks."""
-    storage, source, target = evidence.dataset.storage, each.found, each.lonely.label_dir
-    if each.link is not None and _is_inside(each.lonely.image_dir, evidence.dataset.root):
-        return [
-            f"rm {word(evidence, each.link)} && mv {word(evidence, each.lonely.image_dir)} {word(evidence, each.link)}"
-        ]
+    storage, source, target = evidence.dataset.storage, each.found, each.unpaired.label_dir
+    if each.link is not None and is_inside(each.unpaired.image_dir, evidence.dataset.root):
+        images, link = word(evidence, each.unpaired.image_dir), word(evidence, each.link)
+        return [f"rm {link} && mv {images} {link}"]
     shared = sum(other.found == source for other in found) > 1
     if shared or len(each.stems) < NEARLY_ALL * each.n_found:
         return [_one_by_one(evidence, each)]
-    alone = source not in (each.lonely.image_dir, target) and each.link is None
-    if alone and not storage.exists(target) and not _is_inside(target, source):
+    alone = source not in (each.unpaired.image_dir, target) and each.link is None
+    if alone and not storage.exists(target) and not is_inside(target, source):
         old, new = source.split("/"), target.split("/")
         while old[-1] == new[-1] and not storage.exists("/".join(new[:-1])):
             old.pop()
@@ -311,13 +304,9 @@ def _moved(evidence: Evidence, each: Elsewhere, found: Sequence[Elsewhere]) -> l
 
 def _one_by_one(evidence: Evidence, each: Elsewhere) -> str:
     """A command that moves only the labels of these images, out of a folder that holds others too."""
-    images, source = word(evidence, each.lonely.image_dir), word(evidence, each.found)
-    target = word(evidence, each.lonely.label_dir)
+    images, source = word(evidence, each.unpaired.image_dir), word(evidence, each.found)
+    target = word(evidence, each.unpaired.label_dir)
     return (
         f'mkdir -p {target} && for i in {images}/*; do n=$(basename "${{i%.*}}").txt; '
         f'[ -e {source}/"$n" ] && mv -n {source}/"$n" {target}/; done'
     )
-
-
-def _is_inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")

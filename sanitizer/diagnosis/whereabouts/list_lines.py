@@ -12,9 +12,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import is_image_name
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
+from sanitizer.diagnosis.whereabouts.claims import NEARLY_ALL, Claimed, commands, place, some, word
 from sanitizer.diagnosis.whereabouts.stem_rules import common_start
-from sanitizer.diagnosis.whereabouts.story import NEARLY_ALL, Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.paths import shown
@@ -192,7 +192,7 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
         Cause(
             f"list-{fault}",
             "lines of an image list",
-            _sentence(look, fault, n, lists, groups[0].path, first),
+            _sentence(look, fault, n, lists, first),
             numbers,
             _training(fault, n, first.text),
             _way_out(look, fault, groups),
@@ -209,7 +209,7 @@ def _right(path: str, line: Line) -> str:
     return line.meant if inside.startswith("../") else f"./{inside}"
 
 
-def _sentence(look: Look, fault: LineFault, n: int, lists: str, path: str, line: Line) -> str:
+def _sentence(look: Look, fault: LineFault, n: int, lists: str, line: Line) -> str:
     lines = f"{in_thousands(n, 'line')} of {lists}"
     if fault == "url":
         what = "is a URL" if n == 1 else "are URLs"
@@ -289,7 +289,7 @@ def _swap(group: FaultyLines) -> str | None:
             swaps.add(f"s{{\\.{re.escape(old)}(\\s*)$}}{{.{new}$1}}")
             continue
         common = len(common_start([text[::-1], right[::-1]]))
-        k = _folder_border(text, right, common)
+        k = _folder_border(text, common)
         if text[:k] == right[: len(right) - len(text) + k]:
             swaps.add(before.rstrip("; "))
             continue
@@ -302,7 +302,7 @@ def _swap(group: FaultyLines) -> str | None:
     )
 
 
-def _folder_border(text: str, right: str, common: int) -> int:
+def _folder_border(text: str, common: int) -> int:
     """Where the end that both share begins with a whole name, counted in `text`."""
     start = len(text) - common
     while start < len(text) and start > 0 and text[start - 1] != "/":

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.places.neighbours import folders_near
-from sanitizer.diagnosis.whereabouts.lonely import lonely_folders, stem_of
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of, unpaired_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sanitizer.dataset.listing import ListedFolder
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
 
 _HEAD_BYTES = 4096
 _HEADS = 5
-"""Label files of a folder that are opened to see whether they hold label rows."""
+"""Files of a folder that are opened to see what all of them are."""
 
 
 class Look:
@@ -37,9 +37,9 @@ class Look:
         self.listing = search.listing if search is not None else Listing(evidence.dataset.storage)
 
     @cached_property
-    def lonely(self) -> Sequence[LonelyFolder]:
+    def unpaired(self) -> Sequence[UnpairedFolder]:
         """Folders with images without label or labels without image."""
-        return lonely_folders(self.evidence.dataset)
+        return unpaired_folders(self.evidence.dataset)
 
     @cached_property
     def roots(self) -> Sequence[str]:
@@ -70,7 +70,7 @@ class Look:
         found: dict[str, frozenset[str]] = {
             label_dir: frozenset() for split in self.evidence.dataset.splits for label_dir in split.label_dirs
         }
-        for folder in self.lonely:
+        for folder in self.unpaired:
             found[folder.label_dir] |= frozenset(map(stem_of, folder.orphans))
         return found
 
@@ -84,7 +84,7 @@ class Look:
         """Whether one of these text files begins with a row of numbers, as captions do not; or all are empty."""
         storage = self.evidence.dataset.storage
         empty = 0
-        chosen = sorted(stems)[:: max(1, len(stems) // _HEADS)][:_HEADS]
+        chosen = a_few(stems)
         for stem in chosen:
             try:
                 with storage.open(f"{folder}/{stem}.txt") as file:
@@ -96,6 +96,11 @@ class Look:
             if sum(map(_is_number, tokens)) >= 4:
                 return True
         return empty == len(chosen) > 0
+
+
+def a_few(names: Sequence[str]) -> list[str]:
+    """Some names from all over a folder, by their order."""
+    return sorted(names)[:: max(1, len(names) // _HEADS)][:_HEADS]
 
 
 def _is_number(token: str) -> bool:

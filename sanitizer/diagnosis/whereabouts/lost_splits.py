@@ -7,7 +7,7 @@ import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.whereabouts.story import Claimed, commands, place, some, word
+from sanitizer.diagnosis.whereabouts.claims import Claimed, commands, place, some, word
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import counted
 from sanitizer.util.paths import is_inside, shown
@@ -75,7 +75,7 @@ def _cause(
         "paths in the data.yaml that lead nowhere",
         sentence,
         numbers,
-        _training(evidence, [split for split, *_ in found]),
+        _training([split for split, *_ in found]),
         _lines(evidence, paths, [(split.name, lost, slip.path) for split, lost, slip in found]),
         images=sum(slip.count for *_, slip in found),
     )
@@ -92,7 +92,7 @@ def _claimed(evidence: Evidence, found: Sequence[tuple[ResolvedSplit, LostPath, 
     return claimed
 
 
-def _training(evidence: Evidence, splits: Sequence[ResolvedSplit]) -> str:
+def _training(splits: Sequence[ResolvedSplit]) -> str:
     needed = [split.name for split in splits if split.name in ("train", "val")]
     if needed:
         return f"Training stops before its first step: it does not find {some(needed)}."
@@ -134,7 +134,7 @@ def _archive_cause(evidence: Evidence, found: Sequence[tuple[ResolvedSplit, Lost
         f"{written} {'does' if one else 'do'} not exist, but {names} {'lies' if len(archives) == 1 else 'lie'} there "
         "and may hold what is missing.",
         ("No folder near has a name like that.",),
-        _training(evidence, [split for split, *_ in found]),
+        _training([split for split, *_ in found]),
         commands(evidence, [_unpacking(evidence, path) for path in archives]),
         images=1,
     )

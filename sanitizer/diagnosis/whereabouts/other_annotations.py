@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.story import (
+from sanitizer.diagnosis.whereabouts.claims import (
     NEARLY_ALL,
     Claimed,
     claim_bare,
@@ -15,7 +14,10 @@ from sanitizer.diagnosis.whereabouts.story import (
     training_of,
     word,
 )
+from sanitizer.diagnosis.whereabouts.look import a_few
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
+from sanitizer.images.header import PNG_START, png_depth_and_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,33 +25,35 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.listing import ListedFolder
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
     from sanitizer.diagnosis.whereabouts.look import Look
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
 
 _FEWEST = 2
 _MASK_ENDS = ("", "_mask", "-mask", "_label", "_seg", "_gt", "_labels", "_labelIds", "_gtFine_labelIds")
 _HEADS = 5
 _HEAD_BYTES = 1 << 16
-_GREY_OR_PALETTE = (0, 3)
-"""Colour types of a PNG that a mask of class ids has."""
 
-Found = tuple["LonelyFolder", str, int]
+Found = tuple["UnpairedFolder", str, int]
 """(folder of the images, folder or file of their annotations, images that have one)."""
 
 
 def other_annotations(look: Look) -> Iterator[Hypothesis]:
     """A cause for each kind of annotation that lies there in place of labels."""
-    bare = [lonely for lonely in look.lonely if lonely.n_bare == lonely.n_images >= 1 and not lonely.orphans]
-    if sum(lonely.n_bare for lonely in bare) < _FEWEST:
+    bare = [
+        unpaired
+        for unpaired in look.unpaired
+        if unpaired.n_bare == unpaired.n_images >= 1 and not unpaired.orphans
+    ]
+    if sum(unpaired.n_bare for unpaired in bare) < _FEWEST:
         return
-    masks = [found for lonely in bare if (found := _masks_of(look, lonely)) is not None]
+    masks = [found for unpaired in bare if (found := _masks_of(look, unpaired)) is not None]
     if masks:
         yield _cause(look, "masks-as-labels", "PNG masks in place of labels", masks)
     for extension, name, tool in (
         ("xml", "voc-as-labels", "Pascal VOC"),
         ("json", "labelme-as-labels", "LabelMe"),
     ):
-        files = [found for lonely in bare if (found := _files_of(look, lonely, extension)) is not None]
+        files = [found for unpaired in bare if (found := _files_of(look, unpaired, extension)) is not None]
         if files:
             yield _cause(look, name, f"{tool} files in place of labels", files)
     if coco := _coco_files(look):
@@ -58,11 +62,11 @@ def other_annotations(look: Look) -> Iterator[Hypothesis]:
         )
 
 
-def _masks_of(look: Look, lonely: LonelyFolder) -> Found | None:
+def _masks_of(look: Look, unpaired: UnpairedFolder) -> Found | None:
     """The folder of masks of these images: grey or palette PNGs of nearly all their names."""
     dataset = look.evidence.dataset
     taken = {path for split in dataset.splits for path in split.image_dirs}
-    stems = frozenset(map(stem_of, lonely.bare))
+    stems = frozenset(map(stem_of, unpaired.bare))
     best: tuple[float, Found] | None = None
     for folder in look.near:
         pngs = [name for name in folder.images if name.lower().endswith(".png")]
@@ -76,33 +80,33 @@ def _masks_of(look: Look, lonely: LonelyFolder) -> Found | None:
         if share < NEARLY_ALL or (best is not None and n / len(own) <= best[0]):
             continue
         if _are_masks(look, folder, [name for name in pngs if stem_of(name).endswith(end)]):
-            best = n / len(own), (lonely, folder.path, n)
+            best = n / len(own), (unpaired, folder.path, n)
     return best[1] if best is not None else None
 
 
 def _are_masks(look: Look, folder: ListedFolder, names: Sequence[str]) -> bool:
-    """Whether PNG files have one channel of small numbers, by their headers."""
+    """Whether PNG files have one channel, grey or a palette, by their headers."""
     kinds = []
-    for name in sorted(names)[:: max(1, len(names) // _HEADS)][:_HEADS]:
+    for name in a_few(names):
         try:
             with look.evidence.dataset.storage.open(f"{folder.path}/{name}") as file:
                 head = file.read(26)
         except OSError:
             continue
-        kinds.append(head[25] if len(head) == 26 and head.startswith(b"\x89PNG") else -1)
-    return bool(kinds) and all(kind in _GREY_OR_PALETTE for kind in kinds)
+        kinds.append(png_depth_and_channels(head) if head.startswith(PNG_START) else None)
+    return bool(kinds) and all(kind is not None and kind[1] == 1 for kind in kinds)
 
 
-def _files_of(look: Look, lonely: LonelyFolder, extension: str) -> Found | None:
+def _files_of(look: Look, unpaired: UnpairedFolder, extension: str) -> Found | None:
     """The folder that holds a file of this extension for nearly all of these images."""
-    stems = frozenset(map(stem_of, lonely.bare))
+    stems = frozenset(map(stem_of, unpaired.bare))
     beside = [
-        found for path in (lonely.image_dir, lonely.label_dir) if (found := look.folder(path)) is not None
+        found for path in (unpaired.image_dir, unpaired.label_dir) if (found := look.folder(path)) is not None
     ]
     for folder in [*beside, *look.near]:
         own = _stems_with(folder, extension)
         if own and len(stems & own) >= NEARLY_ALL * len(stems):
-            return lonely, folder.path, len(stems & own)
+            return unpaired, folder.path, len(stems & own)
     return None
 
 
@@ -135,17 +139,17 @@ def _is_coco(look: Look, path: str) -> bool:
 
 
 def _cause(look: Look, kind: str, name: str, found: Sequence[Found]) -> Hypothesis:
-    evidence, folders = look.evidence, [lonely for lonely, _, _ in found]
+    evidence, folders = look.evidence, [unpaired for unpaired, _, _ in found]
     claimed = Claimed(evidence, "D006")
-    claim_bare(claimed, folders, look.lonely)
-    for lonely in folders:
-        claimed.add_files(f"{lonely.image_dir}/{image}" for image in lonely.bare)
-    n = sum(lonely.n_bare for lonely in folders)
+    claim_bare(claimed, folders, look.unpaired)
+    for unpaired in folders:
+        claimed.add_files(f"{unpaired.image_dir}/{image}" for image in unpaired.bare)
+    n = sum(unpaired.n_bare for unpaired in folders)
     sentence, way_out = _words(evidence, kind, n, found)
     numbers = (
-        f"{n_of:,} of the {lonely.n_bare:,} images in {place(evidence, lonely.image_dir)} have one of the same name in "
-        f"{place(evidence, path)}."
-        for lonely, path, n_of in found[:6]
+        f"{n_of:,} of the {unpaired.n_bare:,} images in {place(evidence, unpaired.image_dir)} have one of the same "
+        f"name in {place(evidence, path)}."
+        for unpaired, path, n_of in found[:6]
         if n_of
     )
     training = training_of(evidence, folders, n)
@@ -156,7 +160,7 @@ def _cause(look: Look, kind: str, name: str, found: Sequence[Found]) -> Hypothes
 def _words(evidence: Evidence, kind: str, n: int, found: Sequence[Found]) -> tuple[str, str]:
     """(sentence, way out)."""
     where = some(place(evidence, path) for _, path, _ in found)
-    sought = some(place(evidence, lonely.label_dir) for lonely, _, _ in found)
+    sought = some(place(evidence, unpaired.label_dir) for unpaired, _, _ in found)
     folder = where.rpartition("/")[0] or "."
     if kind == "masks-as-labels":
         return (
@@ -180,7 +184,7 @@ def _words(evidence: Evidence, kind: str, n: int, found: Sequence[Found]) -> tup
 
 def _conversion(evidence: Evidence, found: Sequence[Found]) -> str:
     """A command that writes polygons of the masks where training looks for labels."""
-    pairs = [(word(evidence, path), word(evidence, lonely.label_dir)) for lonely, path, _ in found]
+    pairs = [(word(evidence, path), word(evidence, unpaired.label_dir)) for unpaired, path, _ in found]
     if any("'" in name for pair in pairs for name in pair):
         return "convert_segment_masks_to_yolo_seg in ultralytics.data.converter does that."
     folders = " ".join(dict.fromkeys(target for _, target in pairs))

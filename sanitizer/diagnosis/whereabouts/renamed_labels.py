@@ -7,9 +7,7 @@ import shlex
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.whereabouts.lonely import stem_of
-from sanitizer.diagnosis.whereabouts.stem_rules import Mapped, StemRule, find_rules
-from sanitizer.diagnosis.whereabouts.story import (
+from sanitizer.diagnosis.whereabouts.claims import (
     NEARLY_ALL,
     Claimed,
     claim_bare,
@@ -19,6 +17,8 @@ from sanitizer.diagnosis.whereabouts.story import (
     training_of,
     word,
 )
+from sanitizer.diagnosis.whereabouts.stem_rules import Mapped, StemRule, find_rules
+from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.paths import shown
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
     from sanitizer.diagnosis.whereabouts.look import Look
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
 
-    Renamed = tuple[LonelyFolder, Sequence[tuple[str, str]]]
+    Renamed = tuple[UnpairedFolder, Sequence[tuple[str, str]]]
 
 _BEFORE_RF = re.compile(r"_[^_]*\.rf\..*$")
 _FEW = 3
@@ -41,35 +41,35 @@ def renamed_labels(look: Look) -> Iterator[Hypothesis]:
     """A cause for each rule by which labels were named."""
     by_rule: dict[StemRule, list[Renamed]] = defaultdict(list)
     believed: list[Mapped] = []
-    for lonely in sorted(look.lonely, key=lambda folder: -len(folder.orphans)):
-        bare, orphans = [stem_of(name) for name in lonely.bare], _unread(look, lonely)
+    for unpaired in sorted(look.unpaired, key=lambda folder: -len(folder.orphans)):
+        bare, orphans = [stem_of(name) for name in unpaired.bare], _unread(look, unpaired)
         if not bare or not orphans:
             continue
-        mapped = find_rules(bare, orphans, lonely.paired, believed)
+        mapped = find_rules(bare, orphans, unpaired.paired, believed)
         explained = sum(len(each.pairs) for each in mapped)
         if explained >= NEARLY_ALL * len(orphans):
             for each in mapped:
-                by_rule[each.rule].append((lonely, each.pairs))
+                by_rule[each.rule].append((unpaired, each.pairs))
             believed += [each for each in mapped if each.rule not in {known.rule for known in believed}]
     for rule, found in by_rule.items():
-        yield _cause(look.evidence, rule, found, look.lonely)
+        yield _cause(look.evidence, rule, found, look.unpaired)
     yield from _other_case(look)
 
 
-def _unread(look: Look, lonely: LonelyFolder) -> list[str]:
+def _unread(look: Look, unpaired: UnpairedFolder) -> list[str]:
     """Stems of labels without image, those too that differ from an image in case only: D006 names these already."""
-    orphans = [stem_of(name) for name in lonely.orphans]
-    folder = look.folder(lonely.label_dir) if lonely.bare else None
+    orphans = [stem_of(name) for name in unpaired.orphans]
+    folder = look.folder(unpaired.label_dir) if unpaired.bare else None
     if folder is None:
         return orphans
-    known, bare = {*orphans, *lonely.paired}, {stem_of(name).lower() for name in lonely.bare}
+    known, bare = {*orphans, *unpaired.paired}, {stem_of(name).lower() for name in unpaired.bare}
     return orphans + [
         stem for name in folder.labels if (stem := stem_of(name)).lower() in bare and stem not in known
     ]
 
 
 def _cause(
-    evidence: Evidence, rule: StemRule, found: Sequence[Renamed], lonely: Sequence[LonelyFolder]
+    evidence: Evidence, rule: StemRule, found: Sequence[Renamed], unpaired: Sequence[UnpairedFolder]
 ) -> Hypothesis:
     claimed = Claimed(evidence, "D006", "D007")
     for folder, pairs in found:
@@ -79,7 +79,7 @@ def _cause(
         if len(pairs) >= NEARLY_ALL * len(folder.orphans):
             claimed.add_files([folder.label_dir])
         if len(pairs) >= NEARLY_ALL * folder.n_bare:
-            claim_bare(claimed, [folder], lonely)
+            claim_bare(claimed, [folder], unpaired)
     folder, pairs = found[0]
     image, label = pairs[0]
     name = next(name for name in folder.bare if stem_of(name) == image)
@@ -119,7 +119,7 @@ def _way_out(evidence: Evidence, rule: StemRule, found: Sequence[Renamed]) -> st
     return commands(evidence, [_loop(evidence, folder, pattern) for folder, _ in found])
 
 
-def _loop(evidence: Evidence, folder: LonelyFolder, pattern: str) -> str:
+def _loop(evidence: Evidence, folder: UnpairedFolder, pattern: str) -> str:
     images, labels = word(evidence, folder.image_dir), word(evidence, folder.label_dir)
     return (
         f"for i in {images}/*; do s=${{i##*/}}; s=${{s%.*}}; for f in {labels}/{pattern}.txt; do "
@@ -149,34 +149,34 @@ def _pattern(rule: StemRule, found: Sequence[Renamed]) -> str | None:
 def _other_case(look: Look) -> Iterator[Hypothesis]:
     """The cause of labels whose file extension is .TXT."""
     evidence = look.evidence
-    found: list[tuple[LonelyFolder, list[str]]] = []
-    for lonely in look.lonely:
-        folder = look.folder(lonely.label_dir) if lonely.bare else None
+    found: list[tuple[UnpairedFolder, list[str]]] = []
+    for unpaired in look.unpaired:
+        folder = look.folder(unpaired.label_dir) if unpaired.bare else None
         if folder is not None and folder.misspelt_labels:
-            bare = set(map(stem_of, lonely.bare))
+            bare = set(map(stem_of, unpaired.bare))
             names = [name for name in folder.misspelt_labels if stem_of(name) in bare]
             if names:
-                found.append((lonely, names))
+                found.append((unpaired, names))
     n = sum(len(names) for _, names in found)
     if n < 2:
         return
     claimed = Claimed(evidence, "L009", "D006")
-    for lonely, names in found:
-        claimed.add_files(f"{lonely.label_dir}/{name}" for name in names)
-        if len(names) >= NEARLY_ALL * lonely.n_bare:
-            claim_bare(claimed, [lonely], look.lonely)
+    for unpaired, names in found:
+        claimed.add_files(f"{unpaired.label_dir}/{name}" for name in names)
+        if len(names) >= NEARLY_ALL * unpaired.n_bare:
+            claim_bare(claimed, [unpaired], look.unpaired)
     extension = found[0][1][0].rpartition(".")[2]
-    where = some(place(evidence, lonely.label_dir) for lonely, _ in found)
+    where = some(place(evidence, unpaired.label_dir) for unpaired, _ in found)
     loops = [
-        f'for f in {word(evidence, lonely.label_dir)}/*.{shlex.quote(extension)}; do mv -n "$f" "${{f%.*}}.txt"; done'
-        for lonely, _ in found
+        f'for f in {word(evidence, unpaired.label_dir)}/*.{shlex.quote(extension)}; do mv -n "$f" "${{f%.*}}.txt"; done'
+        for unpaired, _ in found
     ]
     cause = Cause(
         "label-extension",
         "labels with another file extension",
         f"{in_thousands(n, 'label')} in {where} end in .{extension}, but training looks for .txt.",
         (f"Each belongs to an image of the same name, such as {shown(found[0][1][0])}.",),
-        training_of(evidence, [lonely for lonely, _ in found], n),
+        training_of(evidence, [unpaired for unpaired, _ in found], n),
         commands(evidence, loops),
         images=n,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sanitizer.dataset.listing import FOREIGN_IMAGES, IMAGE_EXTENSIONS
+from sanitizer.diagnosis.whereabouts.claims import NEARLY_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,11 +79,12 @@ def find_rules(
     images, labels, found = list(dict.fromkeys(bare)), list(dict.fromkeys(orphans)), list[Mapped]()
     for known in believed:
         _take(found, images, labels, known.rule, known.of_image, known.of_label, 1)
-    for kind, rule, of_image, of_label in [*_fixed_rules(images, labels)]:
+    for kind, rule, of_image, of_label in _fixed_rules():
         _take(found, images, labels, rule, of_image, of_label, _FEWEST[kind])
     if len(images) >= _FEWEST["affix"] <= len(labels):
+        fewest = max(_FEWEST["affix"], int(NEARLY_ALL * len(labels)))
         for rule, of_image, of_label in _affix_rules(images, labels, paired):
-            if _take(found, images, labels, rule, of_image, of_label, max(3, int(0.9 * len(labels)))):
+            if _take(found, images, labels, rule, of_image, of_label, fewest):
                 break
     return found
 
@@ -100,8 +102,8 @@ def _take(
     pairs = _pairs(images, labels, of_image, of_label)
     if len(pairs) < fewest:
         return False
-    if rule.id == "replaced" and rule.pattern is None and rule.words == _REPLACED.words:
-        rule = _with_replaced(rule, pairs)
+    if rule == _REPLACED:
+        rule = _with_replaced(pairs)
     found.append(Mapped(rule, pairs, of_image, of_label))
     gone_images, gone_labels = {i for i, _ in pairs}, {label for _, label in pairs}
     images[:] = [stem for stem in images if stem not in gone_images]
@@ -150,7 +152,7 @@ def _nfc(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
 
 
-def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple[str, StemRule, Key, Key]]:
+def _fixed_rules() -> Iterator[tuple[str, StemRule, Key, Key]]:
     """(kind, rule, key of an image stem, key of a label stem)."""
     case = StemRule("letter-case", "differ from their images in upper and lower case only")
     yield "exact", case, str.casefold, str.casefold
@@ -195,8 +197,8 @@ def _fixed_rules(images: Sequence[str], labels: Sequence[str]) -> Iterator[tuple
     yield "loose", hashed, _clean, _without(_HASH_BEHIND, _clean)
 
 
-def _with_replaced(rule: StemRule, pairs: Sequence[tuple[str, str]]) -> StemRule:
-    """The rule with the characters that were replaced, where names differ in nothing else."""
+def _with_replaced(pairs: Sequence[tuple[str, str]]) -> StemRule:
+    """`_REPLACED` with the characters that were replaced, where names differ in nothing else."""
     characters: dict[str, None] = {}
     for image, label in pairs:
         if len(image) != len(label):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sanitizer.diagnosis.numbers.telling import COORDINATES, SHAPES
+from sanitizer.diagnosis.numbers.writing import COORDINATES, SHAPES
 from sanitizer.findings.finding import Severity
 from sanitizer.fixes.repair.document import Step, with_tokens
 from sanitizer.fixes.repair.draft import place_of

@@ -9,7 +9,7 @@ from sanitizer.findings.finding import Severity, count_by_severity
 from sanitizer.reports.causes import tells_causes
 from sanitizer.reports.common import rules_of
 from sanitizer.reports.text.summary_counts import SummaryCounts
-from sanitizer.util.counting import in_thousands
+from sanitizer.util.counting import in_thousands, joined
 from sanitizer.util.escape import legible
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     lines = [
         *verdict,
         f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
-        f"Found {paint(_and(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
+        f"Found {paint(joined(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
         *_training(report, counts),
     ]
     return [*lines, next_step(report, counts, rules, paint)]
@@ -221,7 +221,3 @@ def _next_rule(counts: SummaryCounts, rules: Mapping[str, Rule], paint: Paint, b
     advice = f" {advice[0].upper()}{advice[1:]}." if advice else ""
     name, shown_code = legible(counts.tally.first[code].name), legible(code)
     return f"Next: {paint(f'{shown_code} {name}', '1')}.{advice} `sanitize rules {shown_code}` explains."
-
-
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.diagnosis.numbers.parts import labelled_files
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.labels.readings import READINGS, ROW_BY_ROW
+from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,10 +91,9 @@ def told(writing: Writing, evidence: Evidence) -> Hypothesis:
     return Hypothesis(cause, _claims(writing, evidence))
 
 
-def rows_of_files(writing: Writing) -> str:
+def _rows_of_files(writing: Writing) -> str:
     """ "All 24 rows of 8 files", "97 of 98 rows of 8 files"."""
-    rows = f"{writing.n_rows:,} row{'s' * (writing.n_rows != 1)}"
-    files = f"{len(writing.files):,} file{'s' * (len(writing.files) != 1)}"
+    rows, files = in_thousands(writing.n_rows, "row"), in_thousands(len(writing.files), "file")
     if writing.n_fitting < writing.n_rows:
         counted = f"{writing.n_fitting:,} of {rows}"
     else:
@@ -104,7 +104,7 @@ def rows_of_files(writing: Writing) -> str:
 def _sentence(writing: Writing, evidence: Evidence) -> str:
     is_all = evidence.labels.of_all and all(file.whole for file in writing.files)
     seen = "" if is_all else " (a sample of the dataset)"
-    return f"{rows_of_files(writing)}{seen} {writing.are}."
+    return f"{_rows_of_files(writing)}{seen} {writing.are}."
 
 
 def as_sentence(text: str, end: str = ".") -> str:

@@ -13,6 +13,8 @@ SURE_SHARE_BY_COLUMNS = 0.5
 """The same where the columns themselves tell and the coordinates stay what they are: three rows that all are so."""
 MOST_MISFITS = 0.03
 """Share of rows that may be wrong in themselves: published sets have one or two such rows in a hundred."""
+MOST_AGAINST = 0.2
+"""A reading that is right settles the rows that are outside now: at most a fifth as many may be outside under it."""
 _Z = 1.645
 """Of a one-sided interval of 95 %."""
 

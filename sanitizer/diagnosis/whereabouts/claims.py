@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from sanitizer.util.counting import in_thousands
+from sanitizer.util.counting import in_thousands, joined
 from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sanitizer.diagnosis.evidence import Evidence
-    from sanitizer.diagnosis.whereabouts.lonely import LonelyFolder
+    from sanitizer.diagnosis.whereabouts.unpaired import UnpairedFolder
     from sanitizer.findings.finding import Finding
 
 NEARLY_ALL = 0.9
@@ -72,18 +73,31 @@ class Claimed:
         )
 
 
-def claim_bare(claimed: Claimed, folders: Sequence[LonelyFolder], all_of: Sequence[LonelyFolder]) -> None:
+def claim_bare(claimed: Claimed, folders: Sequence[UnpairedFolder], all_of: Sequence[UnpairedFolder]) -> None:
     """Claim what is said of these folders as a whole, and of a split where they hold all its images without label."""
-    for folder in folders:
-        claimed.add_files([folder.image_dir])
-    for name in {folder.split for folder in folders}:
-        of_split = sum(folder.n_bare for folder in all_of if folder.split == name)
-        explained = sum(folder.n_bare for folder in folders if folder.split == name)
-        if explained >= NEARLY_ALL * of_split:
+    claimed.add_files(folder.image_dir for folder in folders)
+    claim_splits(claimed, ((folder.split, folder.n_bare) for folder in folders), all_of)
+
+
+def claim_splits(
+    claimed: Claimed, explained: Iterable[tuple[str, int]], all_of: Sequence[UnpairedFolder]
+) -> None:
+    """Claim what is said of a split as a whole where nearly all its images without label are explained.
+
+    Args:
+        claimed: Takes the splits.
+        explained: Splits, and how many of their images are explained; a split may come several times.
+        all_of: All folders with images without label.
+    """
+    of_split: Counter[str] = Counter()
+    for name, n in explained:
+        of_split[name] += n
+    for name, n in of_split.items():
+        if n >= NEARLY_ALL * sum(folder.n_bare for folder in all_of if folder.split == name):
             claimed.add_split(name)
 
 
-def training_of(evidence: Evidence, folders: Sequence[LonelyFolder], n: int) -> str:
+def training_of(evidence: Evidence, folders: Sequence[UnpairedFolder], n: int) -> str:
     """What training does with n images of these folders, whose labels it does not find."""
     n_images = {split.name: int(split.has_image.sum()) for split in evidence.dataset.splits}
     bare = sum(folder.n_bare for folder in folders if folder.split == "train")
@@ -112,8 +126,8 @@ def some(texts: Iterable[str], joint: str = ", ") -> str:
     """The first few of these texts, each once, and how many more there are."""
     unique = list(dict.fromkeys(texts))
     more = f" and {len(unique) - MOST_NAMED:,} more" if len(unique) > MOST_NAMED else ""
-    if not more and len(unique) > 1 and joint == ", ":
-        return f"{', '.join(unique[:-1])} and {unique[-1]}"
+    if unique and not more and joint == ", ":
+        return joined(unique)
     return joint.join(unique[:MOST_NAMED]) + more
 
 

@@ -17,7 +17,7 @@ MOST_NAMES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class LonelyFolder:
+class UnpairedFolder:
     """An image folder and the folder in which training looks for its labels, of one split.
 
     Attributes:
@@ -40,33 +40,35 @@ class LonelyFolder:
     paired: frozenset[str]
 
 
-def lonely_folders(dataset: Dataset) -> list[LonelyFolder]:
+def unpaired_folders(dataset: Dataset) -> list[UnpairedFolder]:
     """Every folder that has an image without label or a label without image."""
     return [folder for split in dataset.splits for folder in _of_split(split)]
 
 
-def _of_split(split: Split) -> list[LonelyFolder]:
-    lonely = split.has_image & ~split.has_label | ~split.has_image
-    if not lonely.any():
+def _of_split(split: Split) -> list[UnpairedFolder]:
+    if (split.has_image & split.has_label).all():
         return []
-    numbers: dict[tuple[str, str], list[int]] = {}
-    for d, key in enumerate(zip(split.image_dirs, split.label_dirs, strict=True)):
-        numbers.setdefault(key, []).append(d)
-    touched = set(split.dir_index[lonely].tolist())
+    numbers: dict[tuple[str, str], int] = {}
+    folder_of = [
+        numbers.setdefault(key, len(numbers)) for key in zip(split.image_dirs, split.label_dirs, strict=True)
+    ]
+    folder = np.array(folder_of, np.int64)[split.dir_index]
+    by_folder = np.argsort(folder, kind="stable")
+    starts = np.searchsorted(folder[by_folder], np.arange(1, len(numbers)))
     found = []
-    for (image_dir, label_dir), dirs in numbers.items():
-        if not touched.isdisjoint(dirs):
-            here = np.isin(split.dir_index, dirs)
-            bare = np.flatnonzero(here & split.has_image & ~split.has_label)
-            orphans = np.flatnonzero(here & ~split.has_image)
-            paired = np.flatnonzero(here & split.has_image & split.has_label)
+    for (image_dir, label_dir), here in zip(numbers, np.split(by_folder, starts), strict=True):
+        has_image, has_label = split.has_image[here], split.has_label[here]
+        bare, orphans, paired = here[has_image & ~has_label], here[~has_image], here[has_image & has_label]
+        if len(bare) or len(orphans):
             names = [
                 [split.file_name(i) for i in pairs[:MOST_NAMES].tolist()] for pairs in (bare, orphans, paired)
             ]
-            n_images = int((here & split.has_image).sum())
+            n_images = len(bare) + len(paired)
             stems = frozenset(map(stem_of, names[2]))
             found.append(
-                LonelyFolder(split.name, image_dir, label_dir, n_images, len(bare), names[0], names[1], stems)
+                UnpairedFolder(
+                    split.name, image_dir, label_dir, n_images, len(bare), names[0], names[1], stems
+                )
             )
     return found
 
