@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sanitizer.util.spill import blocks
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import TaskSpec
@@ -53,9 +47,3 @@ class Evidence:
         from sanitizer.diagnosis.label_sample import read_sample
 
         return read_sample(self.survey)
-
-    def pairs_where(self, column: str) -> NDArray[np.int64]:
-        """Numbers of the pairs for which a column of the survey is true or not 0, as `Survey` counts pairs."""
-        values = getattr(self.survey, column)
-        parts = [part.start + np.flatnonzero(values[part]) for part in blocks(len(self.survey))]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
