@@ -115,7 +115,9 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     document.faults.extend(
         _wrong_types(document, {key: v.start_mark.line + 1 for key, _, v in _entries(node)})
     )
-    document.faults.extend(line_faults(document, text.removeprefix("\ufeff").splitlines()))
+    document.faults.extend(
+        line_faults(path, text.removeprefix("\ufeff").splitlines(), document.data, document.line)
+    )
     return document
 
 
