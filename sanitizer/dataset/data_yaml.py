@@ -115,9 +115,11 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     document.faults.extend(
         _wrong_types(document, {key: v.start_mark.line + 1 for key, _, v in _entries(node)})
     )
-    document.faults.extend(
-        line_faults(path, text.removeprefix("\ufeff").splitlines(), document.data, document.line)
-    )
+    if "\\" in text or not text.isascii():
+        from sanitizer.dataset.slips.lines import line_faults
+
+        lines = text.removeprefix("\ufeff").splitlines()
+        document.faults.extend(line_faults(path, lines, document.data, document.line))
     return document
 
 

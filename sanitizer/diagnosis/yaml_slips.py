@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.slips.keys import entries_at_top
-from sanitizer.dataset.slips.values import codes_in, short
+from sanitizer.dataset.slips.shortened import short
+from sanitizer.dataset.slips.values import codes_in
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
 
