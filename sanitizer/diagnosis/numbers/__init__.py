@@ -16,6 +16,7 @@ from sanitizer.diagnosis.numbers import (
     odd_rows,
     oriented,
     other_sizes,
+    shifted,
     texts,
     units,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.findings.cause import Hypothesis
 
-DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts, other_sizes)
+DETECTORS = (texts, keypoints, oriented, columns, odd_rows, units, layouts, other_sizes, shifted)
 """In the order in which they are asked: each has `RULES`, without a finding of which there is nothing to ask, and
 `writings`."""
 
