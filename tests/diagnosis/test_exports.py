@@ -119,15 +119,15 @@ def test_the_usual_empty_files_are_no_failed_export(tmp_path: Path, val: list[li
 
 
 def test_one_class_for_every_object(tmp_path: Path) -> None:
-    report = report_of(tmp_path, {"train": [[1], [1, 1]] * 6, "val": [[1]] * 3}, nc=4)
+    report = report_of(tmp_path, {"train": [[1], [1, 1]] * 20, "val": [[1]] * 4}, nc=4)
     (cause,) = report.causes
     assert cause.sentence.startswith(
-        "All 21 rows have class 1 (name1), and data.yaml names 4 classes: the export "
+        "All 64 rows have class 1 (name1), and data.yaml names 4 classes: the export "
     )
     assert {f.cause for f in report.findings if f.rule == "C003"} == {"one-class-only"}
 
 
-@pytest.mark.parametrize(("labels", "nc"), [([[1]] * 12, 2), ([[1]] * 4, 4), ([[1]] * 12 + [[0]], 4)])
+@pytest.mark.parametrize(("labels", "nc"), [([[1]] * 44, 2), ([[1]] * 12, 4), ([[1]] * 44 + [[0]], 4)])
 def test_a_rare_class_or_a_few_files_are_no_such_export(tmp_path: Path, labels: Labels, nc: int) -> None:
     assert not causes_of(report_of(tmp_path, {"train": labels, "val": [[1]]}, nc=nc))
 

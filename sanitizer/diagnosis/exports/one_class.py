@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sanitizer.diagnosis.evidence import Evidence
 
 RULE = "C003"
-FEWEST_CLASSES, FEWEST_FILES = 3, 10
-"""Of two classes one may well be rare, and a few files may well show one class."""
+FEWEST_CLASSES, FEWEST_FILES = 3, 44
+"""Of two classes one may well be rare. A class that one file of ten holds is in none of 44 once in 100 sets."""
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
