@@ -218,6 +218,12 @@ IN_ORDER = json.dumps({"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name"
         ("obj.names", "dog\r\ncat\r\n", "class 0 is dog in obj.names, cat in data.yaml"),
         ("notes.json", NOTES, "class 0 is dog in notes.json, cat in data.yaml"),
         ("labels/_darknet.labels", "person\ncat\ndog\n", "class 1 is cat in labels/_darknet.labels"),
+        ("dataset.yaml", "names: {0: dog, 1: cat}\n", "class 0 is dog in dataset.yaml, cat in data.yaml"),
+        (
+            "labels/train/labels.txt",
+            "dog\ncat\n",
+            "class 0 is dog in labels/train/labels.txt, cat in data.yaml",
+        ),
         ("labels/classes.txt", "cat\ndog\nbird\n", "labels/classes.txt lists 3 classes, `names` 2"),
     ],
 )
@@ -233,6 +239,9 @@ def test_a_class_list_that_contradicts_the_data_yaml_is_named(
     [
         ("labels/train/classes.txt", "Cat\ndog \n\n"),
         ("labels/train/classes.txt", "cat\n"),
+        ("dataset.yaml", "names: [cat, dog, bird]\n"),
+        ("dataset.yaml", "names: obj.names\n"),
+        ("data.yml", "\t: ["),
         ("classes.txt", "Katze\nHund\n"),
         ("classes.txt", "0 0.5 0.5 0.1 0.1\n"),
         ("classes.txt", "0 " + "-1 " * 200 + "x\n"),
