@@ -11,6 +11,7 @@ import numpy as np
 from sanitizer.dataset.tables import DatasetFault
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.sources import looks
+from sanitizer.rules.checks.sources.lookalikes import lookalikes
 from sanitizer.rules.checks.sources.names import Mark
 from sanitizer.rules.checks.sources.tables import (
     copy_names,
@@ -102,8 +103,19 @@ def shared_sources(survey: Survey, params: Params) -> Iterable[DatasetFault]:
         if there in by_frame and here in by_frame:
             frames = _frames(survey, (there, by_frame[there]), (here, by_frame[here]))
         some = [neighbours for neighbours in (copies, frames) if neighbours is not None]
+        if not some and not unseen and (alike := _lookalikes(survey, there, here)) is not None:
+            some = [alike]
         if some:
             yield _fault(survey, there, here, some, copies=copies is not None)
+
+
+def _lookalikes(survey: Survey, there: int, here: int) -> _Neighbours | None:
+    """Images that look like one of the other split, whatever their names are."""
+    pairs, seen = lookalikes(survey, there, here)
+    if not len(pairs):
+        return None
+    words = f"{in_thousands(len(pairs), 'image')} of {seen:,} looked at that look alike, as frames of one video do"
+    return _Neighbours(pairs[:, 0], pairs[:, 1], words)
 
 
 def _copies_in(survey: Survey, splits: list[int]) -> bool:
