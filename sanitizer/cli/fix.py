@@ -37,6 +37,7 @@ hard links, or outside the dataset's folder, are not changed.
 
 --view writes nothing into the dataset. Images that training would drop are left out, and so are those whose finding
 (on the image, not on a row) has the decision drop; excluded.csv says why. An earlier view in FOLDER is replaced.
+--regroup puts all altered copies of one picture (by their names: .rf., _aug1, -flipped, …) into one of its splits.
 
 exit status: 0 done, 1 with --diff: there is something to do; else: something asked for was not done, 2 nothing was
 changed because of an error, 130 interrupted
@@ -71,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="leave the dataset as it is: write there a data.yaml to train on, with repaired copies of the labels",
     )
+    add(
+        "--regroup",
+        action="store_true",
+        help="with --view: put all copies of one picture into the split where most of them are (D012)",
+    )
     add_selection(add)
     add_config(add)
     add("--split", metavar="NAMES", type=comma_list, action="extend", help="only these splits: train,val")
@@ -86,6 +92,11 @@ def run(args: argparse.Namespace) -> int:
     config = with_selection(load_config(config_folder(args.paths), args.config), args)
     if args.view is not None:
         return _write_view(args, config)
+
+    if args.regroup:
+        raise UsageError(
+            "--regroup makes other splits in a view, and moves no file of the dataset: add --view FOLDER"
+        )
 
     from sanitizer.fixes.fixing import fix
 
@@ -129,6 +140,7 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
         task=args.task,
         unsafe=args.unsafe,
         decisions=args.decisions,
+        regrouped=args.regroup,
         progress=not args.quiet and sys.stderr.isatty(),
     )
     for sentence in view.refused:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import typed
 from sanitizer.dataset.input_shape import read_channels, read_kpt_shape
-from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool
+from sanitizer.dataset.slips.keys import entries_at_top, key_of_other_tool, parent_of
 from sanitizer.dataset.slips.texts import short_value
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
@@ -25,6 +25,7 @@ MAX_CLASSES = 100_000
 """Class ids beyond this are a typing error or an attack. A detector computes a score for every class at 8,400 anchors
 of an image of 640 px. So many classes need 3 GB for one image; the largest published sets have 21,841 classes.
 """
+_CURLY_QUOTES = "“”„‟‘’‚‛«»"
 _SCORE_BYTES_OF_A_CLASS = 8400 * 4
 _ERROR = "RuntimeError: Dataset … error …"
 _NO_CLASS = f"{_ERROR} 0-class dataset, at least one class name is required in your dataset YAML."
@@ -99,6 +100,10 @@ def _no_names(document: DataYaml) -> DatasetFault:
         line = document.line(other)
         detail = f"the key `names:` is missing (training does not read `{short_value(other)}:`)"
         advice = f"Write `names:` in place of `{short_value(other)}:` on line {line}."
+    elif (parent := parent_of(document.data, "names")) is not None:
+        line = document.line(parent)
+        detail = f"`names:` stands below `{short_value(parent)}:`, where training does not look for it"
+        advice = f"Delete line {line}, and take the indentation off the lines below it."
     stops_with = f"{_ERROR} either 'names' or 'nc' are required in all data YAMLs."
     return _fault(document, f"{detail}; training stops here", advice, line, stops_with=stops_with)
 
@@ -242,6 +247,9 @@ def _odd_name(document: DataYaml, key: object, number: int, value: object) -> It
             yield _fault(
                 document, f"class {number} has an empty name", "Give it a name.", line, Severity.WARNING
             )
+        elif len(value) > 2 and value[0] in _CURLY_QUOTES and value[-1] in _CURLY_QUOTES:
+            detail = f"class {number} is called {short_value(value)} with its quotes: YAML knows straight ones only"
+            yield _fault(document, detail, f'Write "{short_value(value[1:-1])}".', line, Severity.WARNING)
     elif value is None:
         detail = f"class {number} has no name; training calls it 'None'"
         yield _fault(document, detail, "Give it a name.", line, Severity.WARNING)

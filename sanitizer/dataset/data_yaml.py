@@ -21,7 +21,7 @@ from sanitizer.util import bounded_yaml
 from sanitizer.util.bounded_read import TooLargeError, read_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 
 MAX_BYTES = 5_000_000
@@ -115,7 +115,11 @@ def read_data_yaml(path: str, storage: Storage = LOCAL) -> DataYaml:
     document.faults.extend(
         _wrong_types(document, {key: v.start_mark.line + 1 for key, _, v in _entries(node)})
     )
-    document.faults.extend(_codes_in_paths(document, text.splitlines()))
+    if "\\" in text or not text.isascii():
+        from sanitizer.dataset.slips.lines import line_faults
+
+        lines = text.removeprefix("\ufeff").splitlines()
+        document.faults.extend(line_faults(path, lines, document.data, document.line))
     return document
 
 
@@ -278,23 +282,6 @@ def _wrong_types(document: DataYaml, lines: Mapping[str, int]) -> Iterator[Datas
                 file=document.path, line=lines.get(key) if meant else document.line(key),
                 stops_with=f"{_ERROR} '{key}' must be {' or '.join(t.__name__ for t in types)}",
             )  # fmt: skip
-
-
-def _codes_in_paths(document: DataYaml, lines: Sequence[str]) -> Iterator[DatasetFault]:
-    """Paths in double quotes whose backslashes YAML reads as codes: "data\\train" has a tab in it."""
-    for key in ("path", "train", "val", "test"):
-        value, line = document.data.get(key), document.line(key)
-        written = lines[line - 1] if line and line <= len(lines) else ""
-        if not isinstance(value, str) or '"' not in written or "\\" not in written:
-            continue
-        from sanitizer.dataset.slips.syntax import write_line
-        from sanitizer.dataset.slips.values import codes_in
-
-        if codes := codes_in(value):
-            read = " and ".join(codes)
-            detail = f"YAML reads {read} in the double quotes of `{key}:` as a code, so the path is another"
-            advice = write_line(line or 1, written.replace("\\", "/"))
-            yield dataset_fault("D001", detail, advice, Severity.WARNING, file=document.path, line=line)
 
 
 def typed(document: DataYaml, key: str) -> Any:

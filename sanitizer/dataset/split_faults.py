@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.slips.keys import key_of_other_tool
+from sanitizer.dataset.slips.keys import key_of_other_tool, parent_of
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
@@ -107,10 +107,15 @@ def _missing_fault(document: DataYaml, split: ResolvedSplit) -> DatasetFault:
     other = None if split.has_key else key_of_other_tool(document.data, name)
     if other is not None:
         detail = f"the key {key} is missing (training does not read `{shown(other)}:`); {_STOPS}"
+    parent = None if split.has_key or other else parent_of(document.data, name)
+    if parent is not None:
+        detail = f"{key} stands below `{shown(parent)}:`, where training does not look for it; {_STOPS}"
     if guess is not None:
         detail += _guess_words(guess, name)
         if guess.relative:
             advice = f"Write `{name}: {guess.relative}`."
+    if parent is not None:
+        advice = f"Delete line {document.line(parent)}, and take the indentation off the lines below it."
     if other is not None:
         advice = f"Write {key} in place of `{shown(other)}:` on line {document.line(other)}."
     if not split.has_key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from posixpath import basename, splitext
 from typing import TYPE_CHECKING
@@ -60,9 +61,15 @@ def _across_splits(evidence: Evidence) -> Iterator[Hypothesis]:
         f"Images of one source lie in two splits: {'; '.join(facts)}.",
         (),
         _training(splits),
-        "Split again by source: all copies of one picture and all frames of one video go into one split.",
+        "Split again by source: all copies of one picture and all frames of one video go into one split."
+        + (_regroup(evidence) if any(s.copies for s in shared) else ""),
     )
     yield Hypothesis(cause, lambda finding: finding.rule in ("D009", "D012") and finding.kind == "leak")
+
+
+def _regroup(evidence: Evidence) -> str:
+    data = shlex.quote(evidence.dataset.data)
+    return f" `sanitize fix {data} --view FOLDER --regroup` writes such splits for copies, by their names."
 
 
 def _training(splits: list[str]) -> str:

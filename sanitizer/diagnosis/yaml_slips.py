@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.slips.keys import entries_at_top
+from sanitizer.dataset.slips.texts import short
+from sanitizer.dataset.slips.values import codes_in
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import cut_short, in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.diagnosis.evidence import Evidence
     from sanitizer.findings.finding import Finding
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Causes of this family that the dataset shows."""
-    if evidence.count("D003") and evidence.count("C001"):
-        yield from _names_outside(evidence)
-
-
-def _names_outside(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Some names stand at the top level, and they are those of every class id that training does not know."""
-    dataset = evidence.dataset
-    if dataset.yaml_path is None or evidence.spec.nc is None:
+    if evidence.dataset.yaml_path is None or not evidence.count("C001", "D001"):
         return
-    document = read_data_yaml(dataset.yaml_path, dataset.storage)
+    document = read_data_yaml(evidence.dataset.yaml_path, evidence.dataset.storage)
+    if evidence.count("D003") and evidence.count("C001"):
+        yield from _names_outside(evidence, document)
+    if evidence.count("C001"):
+        yield from _names_in_one(evidence, document)
+    if evidence.count("D001") and evidence.count("D002"):
+        yield from _codes_in_paths(evidence, document)
+
+
+def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
+    """Some names stand at the top level, and they are those of every class id that training does not know."""
+    if evidence.spec.nc is None:
+        return
     outside = entries_at_top(document.data)
     counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
     unknown = {c: n for c, n in counts.items() if not 0 <= c < evidence.spec.nc}
@@ -51,6 +60,66 @@ def _names_outside(evidence: Evidence) -> Iterator[Hypothesis]:
 
     def claims(finding: Finding) -> bool:
         return finding.rule == "C001" or (finding.rule == "D003" and finding.line in lines)
+
+    yield Hypothesis(cause, claims, advises=True)
+
+
+def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
+    """One name that is a list without commas: it falls into as many names as the labels have ids."""
+    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    if evidence.spec.nc != 1 or len(evidence.dataset.names) != 1 or not counts or min(counts) < 0:
+        return
+    (name,) = evidence.dataset.names.values()
+    parted = (re.split(separator, name) for separator in _SEPARATORS)
+    found = next((parts for parts in parted if len(parts) == max(counts) + 1), None)
+    if found is None or not all(part.strip() for part in found):
+        return
+    line = document.line("names", 0) or document.line("names")
+    n_rows = sum(counts.values())
+    cause = Cause(
+        "names-without-commas",
+        "Names that are not separated by commas",
+        f"`names:` of data.yaml is one name, '{short(name)}', and seems to be meant as {len(found)}.",
+        (
+            f"{n_rows - counts.get(0, 0):,} of {in_thousands(n_rows, 'row')} have ids from 1 to {max(counts)}.",
+            f"The name falls into {len(found)} parts, one for each id from 0 to {max(counts)}.",
+        ),
+        "Training knows one class, and leaves out the images with other class ids.",
+        f"Write `names: [{short(', '.join(part.strip() for part in found))}]`"
+        + (f" on line {line}." if line else "."),
+        images=sum(split.dropped for split in evidence.survey.splits),
+    )
+    yield Hypothesis(cause, lambda finding: finding.rule == "C001", advises=True)
+
+
+_SEPARATORS = (r"[;|/\u3001\uff0c]\s*", r"\s+-\s*|^-\s*", r"\s+")
+
+
+def _codes_in_paths(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
+    """Paths that are not found because double quotes made a tab or the like of their backslashes."""
+    keys = [key for key in ("path", "train", "val", "test") if codes_in(str(document.data.get(key) or ""))]
+    lines = [line for key in keys if (line := document.line(key)) is not None]
+    if not keys or len(lines) < len(keys):
+        return
+    splits = [split.name for split in evidence.dataset.splits] if "path" in keys else keys
+    lost = [name for name in splits if evidence.counts.get(("D002", name))]
+    if not lost:
+        return
+    codes = dict.fromkeys(code for key in keys for code in codes_in(str(document.data[key])))
+    cause = Cause(
+        "codes-in-paths",
+        "Backslashes in double quotes",
+        f"YAML reads {' and '.join(codes)} in the double quotes of {' and '.join(f'`{key}:`' for key in keys)} "
+        "as codes, so the paths are others than those written.",
+        ("Each of these codes is a control character, which hardly any path has in it.",),
+        f"Training does not find {' and '.join(lost)}.",
+        f"Write / for each backslash on {_lines(lines)} of data.yaml.",
+    )
+
+    def claims(finding: Finding) -> bool:
+        return (finding.rule == "D002" and finding.split in lost) or (
+            finding.rule == "D001" and finding.line in lines
+        )
 
     yield Hypothesis(cause, claims, advises=True)
 

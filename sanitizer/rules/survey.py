@@ -77,6 +77,7 @@ class SplitSums:
     """One split in numbers, as `sanitizer.findings.report.SplitCounts` tells them, and what decides whether it trains.
 
     `found`, `boxed` and `loaded` count images: `loaded` those that training keeps, by their number of channels.
+    `class_rows` counts label rows by class id.
     """
 
     name: str
@@ -89,6 +90,7 @@ class SplitSums:
     found: int = 0
     boxed: int = 0
     loaded: Counter[int] = field(default_factory=Counter)
+    class_rows: Counter[int] = field(default_factory=Counter)
 
     def add(self, chunk: ChunkSummary, pairs: slice, has_image: NDArray[np.bool_]) -> None:
         """Count these pairs of a chunk; `has_image` bool (pairs,)."""
@@ -287,6 +289,8 @@ class _SplitCounter:
         if pairs is None:
             start = 0
             for name, has_image in self._next_listed(n):
+                if not start:  # a chunk lies in one split
+                    self._of(name).class_rows.update(chunk.class_counts)
                 self._of(name).add(chunk, slice(start, start + len(has_image)), has_image)
                 start += len(has_image)
             return
@@ -298,6 +302,7 @@ class _SplitCounter:
             self.found[pairs.name] = SplitBuilder(pairs.name)
         self.found[pairs.name].add(pairs)
         self._of(pairs.name).add(chunk, slice(0, n), pairs.has_image)
+        self._of(pairs.name).class_rows.update(chunk.class_counts)
 
     def spill(self) -> None:
         for builder in self.found.values():

@@ -44,6 +44,9 @@ def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool =
             f"{in_thousands(view.copied, 'image')} copied rather than linked, as training would rewrite"
             f" {'it' if view.copied == 1 else 'them'} on disk."
         )
+    if view.moved:
+        n = in_thousands(view.moved, "image")
+        lines.append(f"{n} moved into the split where most copies of the same picture are, by their names.")
     if view.excluded:
         n = in_thousands(len(view.excluded), "image")
         lines.append(f"{n} left out: {os.path.join(shown_as, 'excluded.csv')} says why.")

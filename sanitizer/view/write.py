@@ -36,6 +36,7 @@ from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
+from sanitizer.view.regroup import ViewImage, regroup
 from sanitizer.view.yaml_ import view_yaml
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class View:
         files: The repairs in these files.
         outcomes: What was done about each cause of findings on label rows.
         copied: Number of images that are copies and not links, because training would rewrite them.
+        moved: Number of images that are in another split than in the dataset, beside copies of their picture.
         refused: Sentences on requested repairs that were not made.
         notes: Further sentences for the user.
     """
@@ -87,6 +89,7 @@ class View:
     files: Sequence[FixedFile] = ()
     outcomes: Sequence[CauseOutcome] = ()
     copied: int = 0
+    moved: int = 0
     refused: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -104,6 +107,7 @@ def fix_into_view(
     unsafe: bool = False,
     decisions: str | None = None,
     exclude: Mapping[str, str] | None = None,
+    regrouped: bool = False,
     progress: bool = False,
 ) -> View:
     """Write a view of a dataset, with the same repairs of labels that `fix` makes. The dataset is only read.
@@ -114,6 +118,7 @@ def fix_into_view(
         config, task, unsafe, decisions, progress: As for `fix`. If a decision drops a finding about a whole image,
             that image is left out.
         exclude: Path of each further image to leave out, as findings write it, to the reason.
+        regrouped: All copies of one picture go into the split where most of them are.
 
     Raises:
         DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
@@ -128,6 +133,7 @@ def fix_into_view(
         unsafe=unsafe,
         decisions=decisions,
         exclude=exclude,
+        regrouped=regrouped,
         progress=progress,
     )
 
@@ -141,6 +147,7 @@ def fix_dataset_into_view(
     unsafe: bool = False,
     decisions: str | None = None,
     exclude: Mapping[str, str] | None = None,
+    regrouped: bool = False,
     progress: bool = False,
 ) -> View:
     """As `fix_into_view`, for a dataset that `find_loose_dataset` returned."""
@@ -158,7 +165,7 @@ def fix_dataset_into_view(
         changed[os.path.normpath(os.path.join(root, change.path))] = change.after
         changed[os.path.normpath(os.path.join(dataset.root, file.new_path))] = change.after
     left_out = {**(exclude or {}), **plan.excluded}
-    view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out)
+    view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out, regrouped=regrouped)
     view.files = [
         f for f in plan.files if os.path.normpath(os.path.join(dataset.root, f.new_path)) in view.changed
     ]
@@ -175,6 +182,7 @@ def write_view(
     *,
     changed: Mapping[str, bytes] | None = None,
     exclude: Mapping[str, str] | None = None,
+    regrouped: bool = False,
 ) -> View:
     """Write a view of a dataset without the images that training would drop.
 
@@ -184,6 +192,7 @@ def write_view(
         out: As for `fix_into_view`.
         changed: Absolute path of a label file (where training looks for it, or with links resolved) to its new bytes.
         exclude: Path of each image to leave out, as findings write it, to the reason.
+        regrouped: As for `fix_into_view`.
 
     Raises:
         ViewError: The view cannot be written, or not into this folder.
@@ -192,7 +201,7 @@ def write_view(
     try:
         with replacing_folder(final_folder, dataset.yaml_path or dataset.root) as folder:
             writer = _Writer(dataset, dataset.task_spec(task), folder, changed or {}, exclude or {})
-            return writer.write(final_folder)
+            return writer.write(final_folder, regrouped=regrouped)
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else out
         raise ViewError(f"{where}: {error.strerror or error}; no view was written") from error
@@ -212,17 +221,24 @@ class _Writer:
     _highest_class: int = -1
     _folders: set[str] = field(default_factory=set)
 
-    def write(self, final_folder: str) -> View:
+    def write(self, final_folder: str, *, regrouped: bool) -> View:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
         view = self.view
         view.folder = final_folder
+        splits = {
+            name: self._write_split(split, name)
+            for split in self.dataset.splits
+            for name in [split.name or _NAME_OF_NAMELESS]
+        }
+        if regrouped:
+            splits, view.moved = regroup(splits)
+        view.images = {name: len(images) for name, images in splits.items()}
+        view.boxes = {name: sum(image.boxes for image in images) for name, images in splits.items()}
         lists = {}
-        for split in self.dataset.splits:
-            name = split.name or _NAME_OF_NAMELESS
-            lines = self._write_split(split, name)
-            if lines:
+        for name, images in splits.items():
+            if images:
                 lists[name] = f"{name}.txt"
-                self._write(lists[name], "".join(f"./images/{name}/{line}\n" for line in lines).encode())
+                self._write(lists[name], "".join(f"./{image.path}\n" for image in images).encode())
         self._write("data.yaml", view_yaml(self.dataset, final_folder, lists, self._highest_class).encode())
         self._write("excluded.csv", _excluded_csv(view.excluded).encode())
         lost = [name for name in ("train", "val") if name not in lists]
@@ -232,23 +248,20 @@ class _Writer:
         ]
         return view
 
-    def _write_split(self, split: Split, name: str) -> list[str]:
-        """Write one split. Returns the paths of its images below the split's folder."""
-        self.view.images[name] = self.view.boxes[name] = 0
+    def _write_split(self, split: Split, name: str) -> list[ViewImage]:
+        """Write the images and labels of one split."""
         with_images = np.flatnonzero(split.has_image)
         used = np.unique(split.dir_index[with_images]).tolist()
         numbers = {folder: number for number, folder in enumerate(used)}
         names = ViewNames.of([split.image_dirs[folder] for folder in used])
-        lines: list[str] = []
+        images: list[ViewImage] = []
         for start in range(0, len(split), _PAIRS_AT_ONCE):
             for pair in self._kept(split, start, min(start + _PAIRS_AT_ONCE, len(split))):
                 folder, file_name = numbers[int(split.dir_index[pair.number])], os.path.basename(pair.image)
                 line = names.path_in_view(folder, file_name, pair.label)
-                lines.append(line)
-                self.view.images[name] += 1
-                self.view.boxes[name] += pair.boxes
+                images.append(ViewImage(f"images/{name}/{line}", pair.boxes))
                 self._write_pair(pair, name, line)
-        return lines
+        return images
 
     def _kept(self, split: Split, start: int, stop: int) -> Iterator[_ViewPair]:
         """The pairs start to stop of a split that have an image and are not left out."""

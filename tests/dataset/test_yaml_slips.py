@@ -46,6 +46,16 @@ NO_YAML = [
     (SPLITS + "names: [@home, b]\n", 3, "begins with @", 'line 3 as `names: ["@home", b]`'),
     (SPLITS + "names:\n  0: *star\n", 4, "begins with *", 'line 4 as `  0: "*star"`'),
     (SPLITS + "names: [a, b\nnc: 2\n", 3, "opens a [ that is not closed", "Add ]"),
+    ("train：images/train\nval: b\n", 1, "full-width colon (：)", "line 1 as `train: images/train`"),
+    (SPLITS + "names: [a #1, b #2]\n", 3, "# in its list", 'line 3 as `names: ["a #1", "b #2"]`'),
+    (
+        "train: a,\nval: b,\nnames: [a, b],\n",
+        3,
+        "ends with a comma",
+        "line 3 as `names: [a, b]`. Take the commas",
+    ),
+    (SPLITS + "names: [a]\n---\nx: 1\n", 4, "a second document", "Delete line 4"),
+    ("```yaml\n" + SPLITS + "names: [a]\n```\n", 1, "a piece of code in a chat", "begin with ```"),
     (SPLITS + "<<<<<<< HEAD\nnames: [a]\n=======\nnames: [b]\n>>>>>>> x\n", 3, "merge conflict", "Keep one"),
 ]
 """Text, line of the slip, words of the message, words of the advice."""
@@ -78,6 +88,12 @@ STOPS = [
         "`val=True` is an argument of train",
     ),
     (SPLITS + "names:\n  1: cat\n  2: dog\n", 4, "counts from 1 (cat) to 2", "`0: cat` in place of `1: cat`"),
+    (
+        SPLITS + "info:\n  names: [a, b]\n",
+        3,
+        "`names:` stands below `info:`",
+        "Delete line 3, and take the indentation",
+    ),
     (SPLITS + "classes: [a, b]\n", 3, "training does not read `classes:`", "Write `names:` in place of"),
 ]
 
@@ -85,6 +101,8 @@ GOES_ON = [
     (SPLITS + "names:\n  0: a\n1: b\n", 5, "`names:` is not whole: its entry 1: b", "line 5 as `  1: b`"),
     (SPLITS + "nc: 1\nnames:\n0: a\n", 5, "training calls the class class_0", "line 5 as `  0: a`"),
     (SPLITS + "names:\n  0: yes\n", 4, "reads the name `yes` of class 0 as True", 'in quotes: "yes"'),
+    (SPLITS + "names: [“a”, b]\n", 3, "is called “a” with the quotes", 'Write "a"'),
+    (SPLITS + "names: [a]\nx:\n\u00a0 y: 1\n", 5, "blanks that are none for YAML", "line 5 as `  y: 1`"),
     (SPLITS + "names:\n  0: 012\n", 4, "reads the name `012` of class 0 as 10", 'in quotes: "012"'),
     (SPLITS + "val: more\nnames: [a]\n", 3, "line 2 (images/val) and again on line 3 (more)", "Keep one"),
     (
@@ -115,6 +133,8 @@ QUIET = [
     "path: C:\\sets\\ships\n" + SPLITS + "names: [a]\n",
     "path: 'C:\\sets\\train'\n" + SPLITS + "names: [a]\nval_dir: x\n",
     SPLITS + "names: {0: a, 1: 12}\n",
+    "\ufeff" + SPLITS + "names: ['a #1', b] # c, d\n",
+    SPLITS + "names: [a, 9“ screen]\nroboflow:\n  version: 3\n",
 ]
 
 
@@ -158,6 +178,15 @@ def test_a_key_of_another_tool_is_named(tmp_path: Path, key: str) -> None:
     assert f"training does not read `{key}:`" in str(fault.values["detail"])
 
 
+def test_keys_below_another_key_are_found_there(tmp_path: Path) -> None:
+    (tmp_path / "images/train").mkdir(parents=True)
+    (tmp_path / "data.yaml").write_text("data:\n  train: images/train\n  val: images/val\n  names: [a]\n")
+    faults = [f for f in find_dataset([str(tmp_path / "data.yaml")]).faults if f.rule in ("D002", "D003")]
+    assert len(faults) == 3
+    assert all("stands below `data:`" in str(f.values["detail"]) for f in faults)
+    assert all(str(f.suggestion).startswith("Delete line 1, and take the indentation off") for f in faults)
+
+
 def set_with(folder: Path, files: dict[str, str]) -> list[str]:
     """Details of D003 of a set of two classes, cat and dog, with other files in it."""
     for split in ("train", "val"):
@@ -189,6 +218,12 @@ IN_ORDER = json.dumps({"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name"
         ("obj.names", "dog\r\ncat\r\n", "class 0 is dog in obj.names, cat in data.yaml"),
         ("notes.json", NOTES, "class 0 is dog in notes.json, cat in data.yaml"),
         ("labels/_darknet.labels", "person\ncat\ndog\n", "class 1 is cat in labels/_darknet.labels"),
+        ("dataset.yaml", "names: {0: dog, 1: cat}\n", "class 0 is dog in dataset.yaml, cat in data.yaml"),
+        (
+            "labels/train/labels.txt",
+            "dog\ncat\n",
+            "class 0 is dog in labels/train/labels.txt, cat in data.yaml",
+        ),
         ("labels/classes.txt", "cat\ndog\nbird\n", "labels/classes.txt lists 3 classes, `names` 2"),
     ],
 )
@@ -204,6 +239,9 @@ def test_a_class_list_that_contradicts_the_data_yaml_is_named(
     [
         ("labels/train/classes.txt", "Cat\ndog \n\n"),
         ("labels/train/classes.txt", "cat\n"),
+        ("dataset.yaml", "names: [cat, dog, bird]\n"),
+        ("dataset.yaml", "names: obj.names\n"),
+        ("data.yml", "\t: ["),
         ("classes.txt", "Katze\nHund\n"),
         ("classes.txt", "0 0.5 0.5 0.1 0.1\n"),
         ("classes.txt", "0 " + "-1 " * 200 + "x\n"),

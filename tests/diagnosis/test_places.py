@@ -319,7 +319,7 @@ def test_a_url_in_a_list_is_told_once(tmp_path: Path) -> None:
 
 YAML_PATHS = {
     "a stray quote": ("./images/train'", "./images/val'", "lost-path-quote", "stray quote"),
-    "a blank": ('"images/train "', '"images/val "', "lost-path-blank", "blank at their end"),
+    "a blank": ('"images/train "', '"images/val "', "lost-path-blank", "blank at one end"),
     "backslashes": (".\\images\\train\\", ".\\images\\val\\", "lost-path-backslashes", "on Windows only"),
     "paths of other machines": (
         "/kaggle/input/x/images/train",

@@ -31,7 +31,7 @@ CODES = {
     **{f"K{n:03}": "keypoints" for n in range(1, 5)},
     **{f"O{n:03}": "oriented boxes" for n in range(1, 3)},
     **{f"I{n:03}": "images" for n in range(1, 9)},
-    **{f"D{n:03}": "the dataset" for n in range(1, 13)},
+    **{f"D{n:03}": "the dataset" for n in range(1, 14)},
     **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 26)},
     **{f"F{n:03}": "folders of classes" for n in range(1, 9)},
     **{f"M{n:03}": "masks" for n in range(1, 9)},

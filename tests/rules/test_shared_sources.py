@@ -114,6 +114,27 @@ def test_frames_of_one_video_in_both_splits(tmp_path: Path) -> None:
     assert "frames that look alike and follow one another by their numbers" in message
 
 
+def renamed(frames: Mapping[str, Picture]) -> dict[str, Picture]:
+    """Under names that tell nothing of their order."""
+    return {f"{hash((1, i)) % 10**9:x}q": image for i, image in enumerate(frames.values())}
+
+
+def test_frames_whose_names_tell_nothing_look_alike(tmp_path: Path) -> None:
+    frames = {f"{c}_{i}": image for c in range(8) for i, image in enumerate(video(c, 12, 1))}
+    (message,) = leaks(report_of(tmp_path, halves(renamed(frames))))
+    assert "24 looked at that look alike, as frames of one video do; such as" in message
+
+
+def test_images_of_one_still_camera_all_look_alike(tmp_path: Path) -> None:
+    scene = picture(1)
+    frames = {}
+    for i in range(60):
+        image = scene.copy()
+        image.paste(picture(100 + i).resize((40, 40)), (i % 50, i % 30))
+        frames[f"{i}"] = image
+    assert not leaks(report_of(tmp_path, halves(renamed(frames))))
+
+
 def test_a_video_that_is_split_by_clip_is_right(tmp_path: Path) -> None:
     clips = {
         split: {f"video{c}_{i:04d}": image for c in seeds for i, image in enumerate(video(c, 20))}
@@ -131,8 +152,16 @@ def test_a_video_that_is_split_by_clip_is_right(tmp_path: Path) -> None:
         [f"{'cat' if i % 2 else 'dog'}_{i}" for i in range(60)],
         [f"image ({i})" for i in range(1, 61)],
         [f"maxresdefault_jpg.rf.{i:032x}" for i in range(60)],
+        [f"{i * 7919 % 997:x}q" for i in range(60)],
     ],
-    ids=["ids", "camera numbers", "class and number", "renamed at once", "a name that sites give"],
+    ids=[
+        "ids",
+        "camera numbers",
+        "class and number",
+        "renamed at once",
+        "a name that sites give",
+        "no order",
+    ],
 )
 def test_still_photographs_are_no_neighbours(tmp_path: Path, stems: list[str], images: str) -> None:
     assert not leaks(report_of(tmp_path, halves({s: picture(i) for i, s in enumerate(stems)}), images))

@@ -563,3 +563,35 @@ def test_options_that_exclude_each_other(
 def test_single_files_make_no_view(dataset: Callable[..., Path], out: Path) -> None:
     with pytest.raises(ViewError, match="a view is made of a whole dataset"):
         fix_into_view(dataset() / "labels/train/example.txt", out=str(out))
+
+
+def test_regrouped_splits_have_all_copies_of_a_picture_in_one(
+    dataset: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files: dict[str, object] = {}
+    for split, stems in (
+        ("train", ["sea_jpg.rf.0123456789", "sea_jpg.rf.0123456788", "pier", "lake (1)"]),
+        ("val", ["sea_jpg.rf.0123456787", "pier_aug1", "pier-flipped", "lake (2)", "hill"]),
+    ):
+        for stem in stems:
+            files[f"images/{split}/{stem}.jpg"] = {"image": f"64x48 seed={len(files)}"}
+            files[f"labels/{split}/{stem}.txt"] = {"rows": GOOD}
+    folder, out = dataset(files=files), tmp_path / "view"
+    before = tree(folder)
+    assert main(["fix", str(folder / "data.yaml"), "--view", str(out), "--regroup"]) == 0
+    assert (
+        "2 images moved into the split where most copies of the same picture are" in capsys.readouterr().err
+    )
+    train, val = lines(out, "train"), lines(out, "val")
+    assert "./images/val/sea_jpg.rf.0123456787.jpg" in train
+    assert "./images/train/pier.jpg" in val
+    assert "./images/train/lake (1).jpg" in train
+    assert "./images/val/lake (2).jpg" in val
+    assert tree(folder) == before
+    report = scan(out / "data.yaml", cache=False)
+    assert not [f for f in report.findings if f.rule in ("D006", "D012", "I001")]
+
+
+def test_regroup_needs_a_view(dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fix", str(dataset() / "data.yaml"), "--regroup"]) == 2
+    assert "add --view FOLDER" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from sanitizer.dataset.data_yaml import read_data_yaml, typed
 from sanitizer.dataset.slips.texts import cut, plain_name
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import DatasetFault
 
-_FILES = ("classes.txt", "obj.names", "data.names", "_darknet.labels", "notes.json")
-"""As LabelImg, Label Studio, darknet, CVAT and Roboflow name them."""
+_YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_FILES = (
+    *("classes.txt", "class_names.txt", "names.txt", "labels.txt"),
+    *("obj.names", "data.names", "classes.names", "_darknet.labels", "notes.json"),
+    *_YAMLS,
+)
+"""As LabelImg, Label Studio, darknet, CVAT and Roboflow name them, and a data.yaml beside the one in use."""
 _MAX_BYTES = 1_000_000
 _MAX_FOLDERS = 20
 """Folders of labels that are looked at; a tool writes the same list to each."""
@@ -59,12 +65,12 @@ def class_list_faults(
 def _paths(document: DataYaml, dataset: Dataset) -> Iterator[str]:
     """Files of such a name beside the data.yaml, in the dataset's folder and labels/, and beside the labels."""
     top = dict.fromkeys([os.path.dirname(document.path), dataset.root])
-    folders = dict.fromkeys([*top, *(f"{folder}/labels" for folder in top)])
+    folders = dict.fromkeys([*top, *(f"{folder}/{name}" for folder in top for name in ("labels", "data"))])
     for split in dataset.splits:
         for folder in list(split.label_dirs)[:_MAX_FOLDERS]:
             folders.setdefault(folder)
             folders.setdefault(os.path.dirname(folder))
-    seen = set()
+    seen = {dataset.storage.realpath(document.path)}
     for folder in list(folders)[: 3 * _MAX_FOLDERS]:
         for name in _FILES:
             path = f"{folder}/{name}"
@@ -76,6 +82,10 @@ def _paths(document: DataYaml, dataset: Dataset) -> Iterator[str]:
 
 def _read(path: str, dataset: Dataset) -> dict[int, str]:
     """Class id to name as a file lists them; empty where it is no such list."""
+    if path.endswith(_YAMLS):
+        names = typed(read_data_yaml(path, dataset.storage), "names")
+        entries = enumerate(names) if isinstance(names, list) else (names or {}).items()
+        return {number: name for number, name in entries if isinstance(number, int) and isinstance(name, str)}
     try:
         with dataset.storage.open(path) as file:
             text = read_stream(file, _MAX_BYTES, path).decode("utf-8-sig", "replace")
@@ -122,6 +132,8 @@ def _contradiction(
         others = f"; {len(moved)} classes differ" if len(moved) > 1 else ""
         return f"class {number} is {_short(listed[number])} in {path}, {_short(names[number])} in {data_yaml}{others}"
     count, own = max(listed) + 1, max(names) + 1
+    if path.endswith(_YAMLS):  # one of fewer classes may be made on purpose
+        return None
     if count > own and any(plain_name(name) in ids for name in listed.values()):
         extra = _short(listed[max(listed)])
         return f"{path} lists {count} classes, `names` {own}: class {max(listed)} is {extra} there, unknown to training"

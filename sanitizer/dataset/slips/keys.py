@@ -30,3 +30,8 @@ def entries_at_top(data: Mapping[Any, Any]) -> dict[int, str]:
     return {
         key: str(value) for key, value in found.items() if not isinstance(value, (list, dict, type(None)))
     }
+
+
+def parent_of(data: Mapping[Any, Any], key: str) -> str | None:
+    """The key below which one stands that training looks for at the top level."""
+    return next((str(k) for k, value in data.items() if isinstance(value, dict) and value.get(key)), None)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from sanitizer.dataset.slips.texts import cut
+from sanitizer.dataset.slips import strays
+from sanitizer.dataset.slips.place import Place, Slip, code_of, quoted, write_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import yaml
 
 _KEY = re.compile(r"(\s*(?:- )?)([\w.-]+):(?=[^\s/\\:])(.*)")
@@ -31,20 +30,6 @@ _CONFLICT = "<<<<<<< "
 _CLOSES_WITH = {"[": "]", "{": "}"}
 
 
-class Slip(NamedTuple):
-    """What somebody did by mistake.
-
-    Attributes:
-        words: A clause on the line, such as "this line is indented with a tab".
-        advice: The edit, with the line to write where it is known.
-        line: 1-based line of the mistake, which may lie far above the one where the parser gave up.
-    """
-
-    words: str
-    advice: str
-    line: int
-
-
 def find_slip(text: str, error: yaml.MarkedYAMLError) -> Slip | None:
     """The likeliest slip, or None where nothing usual fits."""
     lines = _LINE_BREAK.split(text)
@@ -53,13 +38,8 @@ def find_slip(text: str, error: yaml.MarkedYAMLError) -> Slip | None:
     last = min(error.problem_mark.line, len(lines) - 1)
     first = min(error.context_mark.line, last) if error.context_mark else last
     why = f"{error.context}: {error.problem}"
-    place = _Place(lines, first, last, error.problem_mark.column, why)
+    place = Place(lines, first, last, error.problem_mark.column, why)
     return next((slip for look in _LOOKS if (slip := look(place)) is not None), None)
-
-
-def write_line(number: int, text: str) -> str:
-    """The sentence that says what to write on a line."""
-    return f"Write line {number} as `{_short(text)}`."
 
 
 def with_blank_after_colon(line: str) -> str | None:
@@ -70,21 +50,7 @@ def with_blank_after_colon(line: str) -> str | None:
     return f"{found[1]}{found[2]}: {found[3]}"
 
 
-class _Place(NamedTuple):
-    """Where a parser gave up: `first` to `last` are the 0-based lines of what it was reading."""
-
-    lines: Sequence[str]
-    first: int
-    last: int
-    column: int
-    why: str
-
-    def upwards(self) -> Iterator[int]:
-        """Numbers of the lines that it was reading and of a few above, the last one first."""
-        yield from range(self.last, max(-1, min(self.first, self.last - 100) - 3), -1)
-
-
-def _conflict(place: _Place) -> Slip | None:
+def _conflict(place: Place) -> Slip | None:
     found = next((i for i, line in enumerate(place.lines) if line.startswith(_CONFLICT)), None)
     if found is None:
         return None
@@ -96,7 +62,7 @@ def _conflict(place: _Place) -> Slip | None:
     )
 
 
-def _tab(place: _Place) -> Slip | None:
+def _tab(place: Place) -> Slip | None:
     for i in dict.fromkeys((place.last, place.first)):
         line = place.lines[i]
         indent = line[: len(line) - len(line.lstrip())]
@@ -107,7 +73,7 @@ def _tab(place: _Place) -> Slip | None:
     return None
 
 
-def _backslash(place: _Place) -> Slip | None:
+def _backslash(place: Place) -> Slip | None:
     if "escape character" not in place.why and not re.search("hexa?dec", place.why):
         return None
     line = place.lines[place.last]
@@ -119,11 +85,11 @@ def _backslash(place: _Place) -> Slip | None:
         "this line has a backslash in double quotes, where YAML takes it for the start of a code such as \\n"
     )
     advice = write_line(number, line.replace("\\", "/"))
-    advice += f" Or write it in single quotes, in which backslashes stay as they are: `{_short(single)}`."
+    advice += f" Or write it in single quotes, in which backslashes stay as they are: `{quoted(single)}`."
     return Slip(words, advice, number)
 
 
-def _colon(place: _Place) -> Slip | None:
+def _colon(place: Place) -> Slip | None:
     for i in place.upwards():
         line = with_blank_after_colon(place.lines[i])
         if line is not None:
@@ -133,7 +99,7 @@ def _colon(place: _Place) -> Slip | None:
     return None
 
 
-def _quote(place: _Place) -> Slip | None:
+def _quote(place: Place) -> Slip | None:
     for i in range(place.first, place.last + 1):
         problem = _quote_problem(place.lines[i])
         if problem is None:
@@ -172,7 +138,7 @@ def _quote_problem(line: str) -> tuple[str, bool] | None:
     return None
 
 
-def _bracket(place: _Place) -> Slip | None:
+def _bracket(place: Place) -> Slip | None:
     if "flow" not in place.why:
         return None
     line = place.lines[place.first]
@@ -183,25 +149,25 @@ def _bracket(place: _Place) -> Slip | None:
     return Slip(words, f"Add {_CLOSES_WITH[bracket]} where the list ends.", place.first + 1)
 
 
-def _indentation(place: _Place) -> Slip | None:
+def _indentation(place: Place) -> Slip | None:
     if place.last == 0 or "flow" in place.why or "quoted" in place.why:
         return None
     line = place.lines[place.last]
-    above = next((i for i in range(place.last - 1, -1, -1) if _code(place.lines[i])), None)
-    if above is None or not _code(line):
+    above = next((i for i in range(place.last - 1, -1, -1) if code_of(place.lines[i])), None)
+    if above is None or not code_of(line):
         return None
     here, there = _indent(line), _indent(place.lines[above])
-    if here > there and not _code(place.lines[above]).endswith(":"):
+    if here > there and not code_of(place.lines[above]).endswith(":"):
         words = f"this line begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
         return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
-    levels = {_indent(other) for other in place.lines[: place.last] if _code(other)}
+    levels = {_indent(other) for other in place.lines[: place.last] if code_of(other)}
     if here < there and here not in levels:
         words = f"this line begins {_blanks(here)}, and line {above + 1} above it {_blanks(there)}"
         return Slip(words, write_line(place.last + 1, " " * there + line.strip()), place.last + 1)
     return None
 
 
-def _second_colon(place: _Place) -> Slip | None:
+def _second_colon(place: Place) -> Slip | None:
     if "mapping values are not allowed" not in place.why:
         return None
     line = place.lines[place.last]
@@ -213,22 +179,22 @@ def _second_colon(place: _Place) -> Slip | None:
     return Slip(words, write_line(place.last + 1, f"{key}: {quote}{value.strip()}{quote}"), place.last + 1)
 
 
-def _no_colon(place: _Place) -> Slip | None:
+def _no_colon(place: Place) -> Slip | None:
     if "could not find expected ':'" not in place.why and "mapping values are not allowed" not in place.why:
         return None
     for i in dict.fromkeys((place.first, place.last, max(0, place.last - 1))):
-        code, above = _code(place.lines[i]), place.lines[max(0, i - 1)]
+        code, above = code_of(place.lines[i]), place.lines[max(0, i - 1)]
         if code and ":" not in code and above.lstrip().startswith("- "):
             indent = above[: _indent(above)]
             return Slip("this line has no dash", write_line(i + 1, f"{indent}- {code}"), i + 1)
         if code and ":" not in code and not code.startswith("- "):
             key, _, value = code.replace("=", " ").partition(" ")
-            words = f"this line has no colon after `{_short(key)}`"
+            words = f"this line has no colon after `{quoted(key)}`"
             return Slip(words, write_line(i + 1, f"{key}: {value.strip()}"), i + 1)
     return None
 
 
-def _own_character(place: _Place) -> Slip | None:
+def _own_character(place: Place) -> Slip | None:
     if "cannot start any token" not in place.why and "alias" not in place.why and "anchor" not in place.why:
         return None
     line = place.lines[place.last]
@@ -243,14 +209,10 @@ def _own_character(place: _Place) -> Slip | None:
 
 
 _LOOKS = (
-    _conflict, _tab, _backslash, _colon, _quote, _own_character, _indentation, _second_colon, _no_colon, _bracket
+    _conflict, strays.fence, strays.second_document, strays.full_width_colon, _tab, _backslash, _colon, _quote,
+    _own_character, strays.comment_in_list, strays.comma_at_end, _indentation, _second_colon, _no_colon, _bracket,
 )  # fmt: skip
 """In this order: what is beyond doubt first."""
-
-
-def _code(line: str) -> str:
-    """A line without its comment and the blanks around it."""
-    return re.sub(r"(^|\s)#.*", "", line).strip()
 
 
 def _indent(line: str) -> int:
@@ -259,7 +221,3 @@ def _indent(line: str) -> int:
 
 def _blanks(count: int) -> str:
     return "without a blank" if count == 0 else f"with {count} blank{'' if count == 1 else 's'}"
-
-
-def _short(text: str) -> str:
-    return cut(text.rstrip(), 120)

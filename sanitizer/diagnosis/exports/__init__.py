@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import LABEL_TASKS
-from sanitizer.diagnosis.exports import class_lists, empty_labels, partners
+from sanitizer.diagnosis.exports import class_lists, empty_labels, one_class, partners, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,3 +21,5 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     yield from class_lists.hypotheses(evidence)
     yield from empty_labels.hypotheses(evidence)
     yield from partners.hypotheses(evidence)
+    yield from one_class.hypotheses(evidence)
+    yield from rotated.hypotheses(evidence)

@@ -24,6 +24,7 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "units": ("B003", "B011", "S004", "K003", "O002", "B002"),
     "layouts": ("B003", "B004", "B010", "B011"),
     "other_sizes": ("B003", "B004", "B010", "B011"),
+    "shifted": ("B003", "B004"),
 }
 """Modules with `writings`, in the order in which they are asked, each with the rules without a finding of which it has
 nothing to say. Only those that are asked are imported."""

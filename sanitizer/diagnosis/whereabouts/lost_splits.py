@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _WHY: Mapping[SlipKind, tuple[str, str]] = {
     "quote": ("has a stray quote or comma at its end", "have a stray quote or comma at their end"),
-    "blank": ("has a blank at its end", "have a blank at their end"),
+    "blank": ("has a blank at one end", "have a blank at one end"),
     "backslashes": (
         "is written with backslashes, which separate folders on Windows only",
         "are written with backslashes, which separate folders on Windows only",

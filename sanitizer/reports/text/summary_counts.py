@@ -36,8 +36,8 @@ class SummaryCounts:
         background: Images that training reads as background.
         left_out: Rows that training leaves out.
         doubtful: Rows that training learns from although a finding names them.
-        advice: Code to the suggestion of its first finding.
-        agreed: Code to whether all its findings suggest the same.
+        advice: Code to the suggestion of the first of its gravest findings.
+        agreed: Code to whether all of these suggest the same.
         gravest: Code to the worst severity of its findings.
         worst_explained, worst_unexplained: Worst severity of findings with a cause, and without; -1 for none.
         cause_of: Code to the cause of its first finding with one.
@@ -92,11 +92,11 @@ class SummaryCounts:
         else:
             self.cause_of.setdefault(f.rule, f.cause)
             self.worst_explained = max(self.worst_explained, f.severity)
-        if f.rule not in self.gravest:
+        if f.severity > self.gravest.get(f.rule, -1):
             self.gravest[f.rule], self.advice[f.rule], self.agreed[f.rule] = f.severity, f.suggestion, True
             return
-        self.gravest[f.rule] = max(self.gravest[f.rule], f.severity)
-        self.agreed[f.rule] &= self.advice[f.rule] == f.suggestion
+        if f.severity == self.gravest[f.rule]:
+            self.agreed[f.rule] &= self.advice[f.rule] == f.suggestion
 
     def _number(self, what: str, f: Finding) -> int:
         return self._names.setdefault((what, f.rule, f.name), len(self._names))

@@ -50,6 +50,7 @@ MODULES: dict[str, str] = {
     "duplicate-images": "duplicates",
     "conflicting-duplicates": "duplicates",
     "shared-sources": "sources.shared_sources",
+    "split-classes": "sources.split_classes",
     "mixed-rows": "labels",
     "row-kind-fits-task": "labels",
     "no-size": "boxes",

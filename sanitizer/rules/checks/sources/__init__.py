@@ -1,1 +1,1 @@
-"""Which images come from one source: copies that a tool altered, frames of one video."""
+"""Which images and splits come from one source: copies that a tool altered, frames of one video, another export."""

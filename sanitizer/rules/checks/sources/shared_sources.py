@@ -11,6 +11,7 @@ import numpy as np
 from sanitizer.dataset.tables import DatasetFault
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.sources import looks
+from sanitizer.rules.checks.sources.lookalikes import lookalikes
 from sanitizer.rules.checks.sources.names import Mark
 from sanitizer.rules.checks.sources.tables import (
     copy_names,
@@ -68,12 +69,14 @@ class Shared:
         there, here: Names of the splits; `there` is train if one of them is.
         neighbours: Images of `here` that have a neighbour in `there`.
         images: All images of `here`.
+        copies: Whether some of them are altered copies by their names.
     """
 
     there: str
     here: str
     neighbours: int
     images: int
+    copies: bool
 
 
 def shared_by_splits(survey: Survey) -> tuple[Shared, ...]:
@@ -94,21 +97,32 @@ def shared_sources(survey: Survey, params: Params) -> Iterable[DatasetFault]:
     series = [i for i in splits if may_be_series(survey.dataset.splits[i], of_video=unseen)]
     by_frame = {i: frame_names(survey.dataset.splits[i]) for i in series} if len(series) > 1 else {}
     for there, here in combinations(splits, 2):
-        found = []
+        copies = frames = None
         if by_copy:
-            found.append(_copies(survey, (there, by_copy[there]), (here, by_copy[here])))
+            copies = _copies(survey, (there, by_copy[there]), (here, by_copy[here]))
         if there in by_frame and here in by_frame:
-            found.append(_frames(survey, (there, by_frame[there]), (here, by_frame[here])))
-        some = [neighbours for neighbours in found if neighbours is not None]
+            frames = _frames(survey, (there, by_frame[there]), (here, by_frame[here]))
+        some = [neighbours for neighbours in (copies, frames) if neighbours is not None]
+        if not some and not unseen and (alike := _lookalikes(survey, there, here)) is not None:
+            some = [alike]
         if some:
-            yield _fault(survey, there, here, some)
+            yield _fault(survey, there, here, some, copies=copies is not None)
+
+
+def _lookalikes(survey: Survey, there: int, here: int) -> _Neighbours | None:
+    """Images that look like one of the other split, whatever their names are."""
+    pairs, seen = lookalikes(survey, there, here)
+    if not len(pairs):
+        return None
+    words = f"{in_thousands(len(pairs), 'image')} of {seen:,} looked at that look alike, as frames of one video do"
+    return _Neighbours(pairs[:, 0], pairs[:, 1], words)
 
 
 def _copies_in(survey: Survey, splits: list[int]) -> bool:
     return any(may_hold_copies(survey.dataset.splits[i]) for i in splits)
 
 
-def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> DatasetFault:
+def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours], *, copies: bool) -> DatasetFault:
     mine = np.unique(np.concatenate([neighbours.mine for neighbours in found]))
     largest = max(found, key=lambda neighbours: len(neighbours.mine))
     example, other = int(largest.mine[0]), int(largest.other[0])
@@ -120,7 +134,10 @@ def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours]) -> D
         f"have a neighbour in {names[0]}: {' and '.join(neighbours.words for neighbours in found)}; "
         f"such as {shown[0]} and {shown[1]}"
     )
-    survey.answers[Shared] = (*shared_by_splits(survey), Shared(names[0], names[1], len(mine), images))
+    survey.answers[Shared] = (
+        *shared_by_splits(survey),
+        Shared(names[0], names[1], len(mine), images, copies),
+    )
     image = survey.image_path(example)
     return DatasetFault(
         "D012",

@@ -1,4 +1,4 @@
-"""Names outside of `names:` explain class ids that training does not know, if they explain all of them."""
+"""Slips in the data.yaml that explain class ids which training does not know, and paths that it does not find."""
 
 from __future__ import annotations
 
@@ -46,3 +46,31 @@ def test_names_that_are_not_indented_explain_unknown_ids(tmp_path: Path) -> None
 )
 def test_ids_that_no_such_name_has_are_not_explained_by_it(tmp_path: Path, names: str) -> None:
     assert "names-not-indented" not in {cause.id for cause in report_of(tmp_path, names).causes}
+
+
+@pytest.mark.parametrize("names", ["[cat; dog; bird]", "[cat dog bird]", "\n- cat\n  - dog\n  - bird"])
+def test_one_name_that_was_meant_as_three(tmp_path: Path, names: str) -> None:
+    report = report_of(tmp_path, f"names: {names}\n")
+    (cause,) = report.causes
+    assert cause.id == "names-without-commas"
+    assert "seems to be meant as 3." in cause.sentence
+    assert cause.way_out.startswith("Write `names: [cat, dog, bird]` on line ")
+    assert all(f.suggestion == cause.way_out for f in report.findings if f.rule == "C001")
+
+
+@pytest.mark.parametrize("names", ["[cat dog]", "[traffic light]", "[cat]"])
+def test_one_name_that_is_another_number_of_words_stays_one(tmp_path: Path, names: str) -> None:
+    assert "names-without-commas" not in {
+        cause.id for cause in report_of(tmp_path, f"names: {names}\n").causes
+    }
+
+
+def test_backslashes_in_double_quotes_explain_lost_paths(tmp_path: Path) -> None:
+    report_of(tmp_path, "names: [a, b, c]\n")
+    (tmp_path / "data.yaml").write_text('train: "images\\train"\nval: "images\\val"\nnames: [a, b, c]\n')
+    report = scan(tmp_path / "data.yaml", cache=False)
+    (cause,) = report.causes
+    assert cause.id == "codes-in-paths"
+    assert "YAML reads \\t and \\v in the double quotes of `train:` and `val:`" in cause.sentence
+    assert cause.way_out == "Write / for each backslash on lines 1 to 2 of data.yaml."
+    assert {f.cause for f in report.findings if f.rule in ("D001", "D002")} == {cause.id}
