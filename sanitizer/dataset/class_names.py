@@ -248,7 +248,7 @@ def _odd_name(document: DataYaml, key: object, number: int, value: object) -> It
                 document, f"class {number} has an empty name", "Give it a name.", line, Severity.WARNING
             )
         elif len(value) > 2 and value[0] in _CURLY_QUOTES and value[-1] in _CURLY_QUOTES:
-            detail = f"class {number} is called {short_value(value)} with its quotes: YAML knows straight ones only"
+            detail = f"class {number} is called {short_value(value)} with the quotes: YAML knows straight ones only"
             yield _fault(document, detail, f'Write "{short_value(value[1:-1])}".', line, Severity.WARNING)
     elif value is None:
         detail = f"class {number} has no name; training calls it 'None'"
