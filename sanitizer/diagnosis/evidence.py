@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -36,6 +38,12 @@ class Evidence:
     def spec(self) -> TaskSpec:
         """What rows were judged as."""
         return self.survey.spec
+
+    @property
+    def shown_path(self) -> str:
+        """What to type for the dataset in its folder, as for a shell: a report does not depend on where it lies."""
+        yaml_path = self.dataset.yaml_path
+        return shlex.quote(os.path.basename(yaml_path)) if yaml_path else "."
 
     def count(self, *rules: str) -> int:
         """Number of findings of these rules."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from posixpath import basename, splitext
 from typing import TYPE_CHECKING
@@ -48,8 +47,12 @@ def _across_splits(evidence: Evidence) -> Iterator[Hypothesis]:
         for (a, b), n in leaks.items()
     ]
     facts += [
-        f"{s.neighbours:,} of {in_thousands(s.images, 'image')} of {s.here} have a neighbour in {s.there}: an altered "
-        "copy of the same picture or a frame of the same video"
+        f"{s.neighbours:,} of {in_thousands(s.images, 'image')} of {s.here} "
+        + (
+            f"look like an image of {s.there}, as frames of one video do"
+            if s.looks_only
+            else f"have a neighbour in {s.there}: an altered copy of the same picture or a frame of the same video"
+        )
         for s in shared
     ]
     splits = sorted(
@@ -68,8 +71,10 @@ def _across_splits(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _regroup(evidence: Evidence) -> str:
-    data = shlex.quote(evidence.dataset.data)
-    return f" `sanitize fix {data} --view FOLDER --regroup` writes such splits for copies, by their names."
+    if evidence.dataset.storage.remote or evidence.survey.packed_files is not None:
+        return ""  # of which no view is made
+    command = f"sanitize fix {evidence.shown_path} --view FOLDER --regroup"
+    return f" `{command}` writes such splits for copies, by their names."
 
 
 def _training(splits: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.slips.keys import entries_at_top
-from sanitizer.dataset.slips.texts import short
+from sanitizer.dataset.slips.texts import cut, short
 from sanitizer.dataset.slips.values import codes_in
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import cut_short, in_thousands
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Causes of this family that the dataset shows."""
-    if evidence.dataset.yaml_path is None or not evidence.count("C001", "D001"):
+    yaml_path = evidence.dataset.yaml_path
+    outside = evidence.count("D003") and evidence.count("C001")
+    one = evidence.count("C001") and evidence.spec.nc == 1
+    codes = evidence.count("D001") and evidence.count("D002")
+    if yaml_path is None or not (outside or one or codes):
         return
-    document = read_data_yaml(evidence.dataset.yaml_path, evidence.dataset.storage)
-    if evidence.count("D003") and evidence.count("C001"):
+    document = read_data_yaml(yaml_path, evidence.dataset.storage)
+    if outside:
         yield from _names_outside(evidence, document)
-    if evidence.count("C001"):
+    if one:
         yield from _names_in_one(evidence, document)
-    if evidence.count("D001") and evidence.count("D002"):
+    if codes:
         yield from _codes_in_paths(evidence, document)
 
 
@@ -67,12 +71,11 @@ def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesi
 def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
     """One name that is a list without commas: it falls into as many names as the labels have ids."""
     counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
-    if evidence.spec.nc != 1 or len(evidence.dataset.names) != 1 or not counts or min(counts) < 0:
+    if len(evidence.dataset.names) != 1 or not counts or min(counts) < 0:
         return
     (name,) = evidence.dataset.names.values()
-    parted = (re.split(separator, name) for separator in _SEPARATORS)
-    found = next((parts for parts in parted if len(parts) == max(counts) + 1), None)
-    if found is None or not all(part.strip() for part in found):
+    found = next((parts for parts in _parted(name) if len(parts) == max(counts) + 1), None)
+    if found is None:
         return
     line = document.line("names", 0) or document.line("names")
     n_rows = sum(counts.values())
@@ -85,14 +88,21 @@ def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis
             f"The name falls into {len(found)} parts, one for each id from 0 to {max(counts)}.",
         ),
         "Training knows one class, and leaves out the images with other class ids.",
-        f"Write `names: [{short(', '.join(part.strip() for part in found))}]`"
-        + (f" on line {line}." if line else "."),
+        f"Write `names: [{cut(', '.join(found), 500)}]`" + (f" on line {line}." if line else "."),
         images=sum(split.dropped for split in evidence.survey.splits),
     )
     yield Hypothesis(cause, lambda finding: finding.rule == "C001", advises=True)
 
 
-_SEPARATORS = (r"[;|/\u3001\uff0c]\s*", r"\s+-\s*|^-\s*", r"\s+")
+_SEPARATORS = (r"[;|/\u3001\uff0c]", r"(?:^|\s)-")
+
+
+def _parted(name: str) -> Iterator[list[str]]:
+    """The names that one text may have been meant as. Two words are one name as often as two."""
+    for separator in _SEPARATORS:
+        yield [part.strip() for part in re.split(separator, name) if part.strip()]
+    if len(words := name.split()) > 2:
+        yield words
 
 
 def _codes_in_paths(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:

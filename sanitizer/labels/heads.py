@@ -35,3 +35,8 @@ def keeps_head(path: str | None, stride: int) -> bool:
 def head_of(content: bytes) -> bytes:
     """What a label file leaves of its bytes."""
     return content[:HEAD_BYTES]
+
+
+def whole_lines(head: bytes) -> bytes:
+    """The lines of a head that are whole."""
+    return head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1]

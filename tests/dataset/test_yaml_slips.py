@@ -47,6 +47,7 @@ NO_YAML = [
     (SPLITS + "names:\n  0: *star\n", 4, "begins with *", 'line 4 as `  0: "*star"`'),
     (SPLITS + "names: [a, b\nnc: 2\n", 3, "opens a [ that is not closed", "Add ]"),
     ("train：images/train\nval: b\n", 1, "full-width colon (：)", "line 1 as `train: images/train`"),
+    (SPLITS + "names:\n  0: 甲：乙\n  1:wolf\n", 5, "blank after the colon of `1:`", "line 5 as `  1: wolf`"),
     (SPLITS + "names: [a #1, b #2]\n", 3, "# in its list", 'line 3 as `names: ["a #1", "b #2"]`'),
     (
         "train: a,\nval: b,\nnames: [a, b],\n",
@@ -218,7 +219,11 @@ IN_ORDER = json.dumps({"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name"
         ("obj.names", "dog\r\ncat\r\n", "class 0 is dog in obj.names, cat in data.yaml"),
         ("notes.json", NOTES, "class 0 is dog in notes.json, cat in data.yaml"),
         ("labels/_darknet.labels", "person\ncat\ndog\n", "class 1 is cat in labels/_darknet.labels"),
-        ("dataset.yaml", "names: {0: dog, 1: cat}\n", "class 0 is dog in dataset.yaml, cat in data.yaml"),
+        (
+            "labels/train/data.yaml",
+            "names: {0: dog, 1: cat}\n",
+            "class 0 is dog in labels/train/data.yaml, cat in",
+        ),
         (
             "labels/train/labels.txt",
             "dog\ncat\n",
@@ -239,9 +244,11 @@ def test_a_class_list_that_contradicts_the_data_yaml_is_named(
     [
         ("labels/train/classes.txt", "Cat\ndog \n\n"),
         ("labels/train/classes.txt", "cat\n"),
-        ("dataset.yaml", "names: [cat, dog, bird]\n"),
-        ("dataset.yaml", "names: obj.names\n"),
-        ("data.yml", "\t: ["),
+        ("labels/dataset.yaml", "names: [cat, dog, bird]\n"),
+        ("labels/dataset.yaml", "names: obj.names\n"),
+        ("labels/data.yml", "\t: ["),
+        ("dataset.yaml", "names: [dog, cat]\n"),
+        ("labels.txt", "__ignore__\n_background_\ncat\ndog\n"),
         ("classes.txt", "Katze\nHund\n"),
         ("classes.txt", "0 0.5 0.5 0.1 0.1\n"),
         ("classes.txt", "0 " + "-1 " * 200 + "x\n"),

@@ -43,7 +43,7 @@ def test_copies_and_altered_copies_across_splits_are_one_cause(tmp_path: Path) -
     assert cause.id == "one-source-in-two-splits"
     assert "3 images of val are copies of images of train" in cause.sentence
     assert "5 of 8 images of val have a neighbour in train" in cause.sentence
-    assert " --view FOLDER --regroup` writes such splits for copies" in cause.way_out
+    assert "`sanitize fix data.yaml --view FOLDER --regroup` writes such splits" in cause.way_out
     assert {f.rule for f in report.findings if f.cause} == {"D009", "D012"}
     assert all(f.cause for f in report.findings if f.kind == "leak")
 

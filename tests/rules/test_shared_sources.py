@@ -122,7 +122,7 @@ def renamed(frames: Mapping[str, Picture]) -> dict[str, Picture]:
 def test_frames_whose_names_tell_nothing_look_alike(tmp_path: Path) -> None:
     frames = {f"{c}_{i}": image for c in range(8) for i, image in enumerate(video(c, 12, 1))}
     (message,) = leaks(report_of(tmp_path, halves(renamed(frames))))
-    assert "24 looked at that look alike, as frames of one video do; such as" in message
+    assert "24 images that look alike, as frames of one video do; such as" in message
 
 
 def test_images_of_one_still_camera_all_look_alike(tmp_path: Path) -> None:

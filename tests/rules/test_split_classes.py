@@ -57,7 +57,7 @@ def test_val_in_another_order(tmp_path: Path) -> None:
     (message,) = findings(tmp_path, val_ids=(2, 0, 3, 1, 4))
     assert message.startswith(
         "the class ids of val look like those of another class list: 0 looks like 1 (car), 1 looks like 3 (sign), "
-        "2 looks like 0 (truck), 3 looks like 2 (bike); read so, each class is in about as many "
+        "2 looks like 0 (truck), 3 looks like 2 (bike); read so, the shares of label files that hold "
     )
 
 

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import DatasetFault
 
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_FILES = (
+_LISTS = (
     *("classes.txt", "class_names.txt", "names.txt", "labels.txt"),
     *("obj.names", "data.names", "classes.names", "_darknet.labels", "notes.json"),
-    *_YAMLS,
 )
-"""As LabelImg, Label Studio, darknet, CVAT and Roboflow name them, and a data.yaml beside the one in use."""
+"""As LabelImg, Label Studio, darknet, CVAT and Roboflow name them."""
+_FILES = (*_LISTS, *_YAMLS)
+"""Beside labels the data.yaml of their export counts, too. One beside the data.yaml in use may be of another dataset,
+or hold other names on purpose."""
+_NO_CLASS = "_background_"
+"""In the labels.txt of labelme, whose ids count otherwise."""
 _MAX_BYTES = 1_000_000
 _MAX_FOLDERS = 20
 """Folders of labels that are looked at; a tool writes the same list to each."""
@@ -57,7 +61,7 @@ def class_list_faults(
         more = f" ({files} such files hold the same list)" if files > 1 else ""
         advice = (
             "Look at some images of these classes; where the file beside the labels is right, write `names:` in its"
-            " order, or else delete the file: training does not read it."
+            " order, or else delete that file: training does not read it."
         )
         yield dataset_fault("D003", words + more, advice, Severity.WARNING, file=document.path, line=line)
 
@@ -65,14 +69,15 @@ def class_list_faults(
 def _paths(document: DataYaml, dataset: Dataset) -> Iterator[str]:
     """Files of such a name beside the data.yaml, in the dataset's folder and labels/, and beside the labels."""
     top = dict.fromkeys([os.path.dirname(document.path), dataset.root])
-    folders = dict.fromkeys([*top, *(f"{folder}/{name}" for folder in top for name in ("labels", "data"))])
+    around = [*top, *(f"{folder}/data" for folder in top)]
+    folders = dict.fromkeys([*around, *(f"{folder}/labels" for folder in top)])
     for split in dataset.splits:
         for folder in list(split.label_dirs)[:_MAX_FOLDERS]:
             folders.setdefault(folder)
             folders.setdefault(os.path.dirname(folder))
     seen = {dataset.storage.realpath(document.path)}
     for folder in list(folders)[: 3 * _MAX_FOLDERS]:
-        for name in _FILES:
+        for name in _LISTS if folder in around else _FILES:
             path = f"{folder}/{name}"
             real = dataset.storage.realpath(path) if dataset.storage.isfile(path) else None
             if real is not None and real not in seen:
@@ -94,7 +99,7 @@ def _read(path: str, dataset: Dataset) -> dict[int, str]:
     if path.endswith(".json"):
         return _in_json(text)
     lines = text.rstrip().splitlines()
-    if len(lines) > _MAX_NAMES or any(_is_label_row(line) for line in lines[:20]):
+    if len(lines) > _MAX_NAMES or any(_is_label_row(line) for line in lines[:20]) or _NO_CLASS in lines[:2]:
         return {}
     return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
 

@@ -8,6 +8,8 @@ from sanitizer.dataset.slips.place import Place, Slip, code_of, write_line
 
 _FENCE = "```"
 _FULL_WIDTH = "："
+_KEY = re.compile(rf"[^:{_FULL_WIDTH}]+{_FULL_WIDTH}")
+"""What a line begins with whose first colon is such a one."""
 
 
 def fence(place: Place) -> Slip | None:
@@ -34,7 +36,7 @@ def second_document(place: Place) -> Slip | None:
 def full_width_colon(place: Place) -> Slip | None:
     """The colon of a Chinese or Japanese keyboard."""
     for i in place.upwards():
-        if _FULL_WIDTH in code_of(place.lines[i]):
+        if _KEY.match(code_of(place.lines[i])):
             words = f"this line has a full-width colon ({_FULL_WIDTH}) in place of `:` and a blank"
             edited = re.sub(rf"{_FULL_WIDTH}[ \u3000]*", ": ", place.lines[i], count=1)
             return Slip(words, write_line(i + 1, edited), i + 1)

@@ -72,7 +72,12 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _witnesses(evidence: Evidence) -> tuple[int, int]:
-    """(label files whose boxes fit the upright frame better, the stored one better) by the shapes of other images."""
+    """(label files whose boxes fit the upright frame better, the stored one better) by the shapes of other images.
+
+    None of images that are not on this disk: each would cost a request.
+    """
+    if evidence.dataset.storage.remote:
+        return 0, 0
     files = [file for file in evidence.labels.files if file.size_px is not None]
     table = read_images([evidence.survey.image_path(file.pair) for file in files], "header")
     turned = [file for file, o in zip(files, table.orientation.tolist(), strict=True) if o >= TURNED_SIDEWAYS]

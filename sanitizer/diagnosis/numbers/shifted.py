@@ -11,7 +11,7 @@ import numpy as np
 
 from sanitizer.diagnosis.numbers.boxes import gather, place
 from sanitizer.diagnosis.numbers.parts import parts_where
-from sanitizer.diagnosis.numbers.writing import COORDINATES, Writing
+from sanitizer.diagnosis.numbers.writing import Writing
 from sanitizer.labels.readings.coordinates import centre, whole
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.diagnosis.label_sample import SampleFile
     from sanitizer.diagnosis.numbers.parts import Part
+    from sanitizer.findings.finding import Finding
 
 FEWEST_OUTSIDE = 8
 """Boxes that leave the image on one side, and none on the other: by chance once in 2 ** 7 sets."""
@@ -61,8 +62,9 @@ def writings(files: Sequence[SampleFile], spec: TaskSpec) -> Iterator[Writing]:
 
 def _judge(spec: TaskSpec, part: Part) -> Writing | None:
     boxes = gather(part.files, spec)
-    xyxy = place(boxes, centre, whole).xyxy[boxes.is_box]
-    size_px = boxes.size_px[boxes.is_box]
+    xyxy, size_px = place(boxes, centre, whole).xyxy, boxes.size_px
+    if not boxes.is_box.all():
+        return None
     shifts = [shift for axis in (0, 1) if (shift := _along(axis, xyxy, size_px)) is not None]
     if not shifts:
         return None
@@ -88,8 +90,18 @@ def _judge(spec: TaskSpec, part: Part) -> Writing | None:
         "boxes in the wrong place are learned; images with a centre over 1.01 are left out",
         "look at some images; where the boxes lie beside their objects, export the labels again, and look for an "
         "offset, a margin or a crop in the export",
-        COORDINATES,
+        frozenset({"B003", "B004"}),
+        claims=partial(_leaves, frozenset(shift.side for shift in shifts)),
     )
+
+
+def _leaves(sides: frozenset[str], finding: Finding) -> bool:
+    """Whether the box of a finding lies beyond one of these edges."""
+    x, y, w, h = finding.x_center, finding.y_center, finding.width, finding.height
+    if x is None or y is None or w is None or h is None:
+        return False
+    beyond = {"left": w / 2 - x, "right": x + w / 2 - 1, "top": h / 2 - y, "bottom": y + h / 2 - 1}
+    return any(beyond[side] > 0 for side in sides)
 
 
 def _along(axis: int, xyxy: NDArray[np.float64], size_px: NDArray[np.float64]) -> _Shift | None:

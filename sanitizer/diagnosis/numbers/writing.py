@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -113,9 +111,8 @@ def as_sentence(text: str, end: str = ".") -> str:
 
 
 def fix_command(evidence: Evidence) -> str:
-    """What to type in the dataset's folder for a fix: a report does not depend on where the dataset lies."""
-    yaml_path = evidence.dataset.yaml_path
-    return f"`sanitize fix --unsafe {shlex.quote(os.path.basename(yaml_path)) if yaml_path else '.'}`"
+    """What to type in the dataset's folder for a fix."""
+    return f"`sanitize fix --unsafe {evidence.shown_path}`"
 
 
 def _way_out(writing: Writing, evidence: Evidence) -> str:

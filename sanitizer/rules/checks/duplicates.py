@@ -116,7 +116,7 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
     for copy in copies:
         for i in (copy.index, copy.original):
             files.setdefault(survey.label_path(i), len(files))
-    table = read_label_rows(survey, list(files))
+    table = _read_labels(survey, list(files))
     not_judged = (FileStatus.UNREADABLE, FileStatus.TOO_LARGE)
     unread = set(np.flatnonzero(np.isin(table.status, not_judged)).tolist())
     boxes = _boxes_by_file(table)
@@ -144,8 +144,7 @@ def _conflicts(survey: Survey, copies: Sequence[Copy], params: Params) -> Iterat
         )
 
 
-def read_label_rows(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
-    """These label files of a dataset, read again; a path that is None has no file."""
+def _read_labels(survey: Survey, paths: Sequence[str | None]) -> LabelTable:
     from sanitizer.labels.label_files import parse_labels, read_labels
 
     storage = survey.dataset.storage

@@ -11,7 +11,6 @@ import numpy as np
 from sanitizer.dataset.tables import DatasetFault
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.checks.sources import looks
-from sanitizer.rules.checks.sources.lookalikes import lookalikes
 from sanitizer.rules.checks.sources.names import Mark
 from sanitizer.rules.checks.sources.tables import (
     copy_names,
@@ -68,8 +67,9 @@ class Shared:
     Attributes:
         there, here: Names of the splits; `there` is train if one of them is.
         neighbours: Images of `here` that have a neighbour in `there`.
-        images: All images of `here`.
+        images: Images of `here` that were looked at.
         copies: Whether some of them are altered copies by their names.
+        looks_only: Whether nothing but their looks speaks for it.
     """
 
     there: str
@@ -77,6 +77,7 @@ class Shared:
     neighbours: int
     images: int
     copies: bool
+    looks_only: bool
 
 
 def shared_by_splits(survey: Survey) -> tuple[Shared, ...]:
@@ -103,49 +104,65 @@ def shared_sources(survey: Survey, params: Params) -> Iterable[DatasetFault]:
         if there in by_frame and here in by_frame:
             frames = _frames(survey, (there, by_frame[there]), (here, by_frame[here]))
         some = [neighbours for neighbours in (copies, frames) if neighbours is not None]
-        if not some and not unseen and (alike := _lookalikes(survey, there, here)) is not None:
-            some = [alike]
+        images, looks_only = survey.splits[here].images, not some and not unseen
+        if looks_only:
+            alike, images = _lookalikes(survey, there, here)
+            some = [alike] if alike is not None else []
         if some:
-            yield _fault(survey, there, here, some, copies=copies is not None)
+            shared = _shared(
+                survey, there, here, some, images, copies=copies is not None, looks_only=looks_only
+            )
+            survey.answers[Shared] = (*shared_by_splits(survey), shared)
+            yield _fault(survey, shared, some)
 
 
-def _lookalikes(survey: Survey, there: int, here: int) -> _Neighbours | None:
-    """Images that look like one of the other split, whatever their names are."""
+def _lookalikes(survey: Survey, there: int, here: int) -> tuple[_Neighbours | None, int]:
+    """(images that look like one of the other split, whatever their names are; images that were looked at)."""
+    from sanitizer.rules.checks.sources.lookalikes import lookalikes
+
     pairs, seen = lookalikes(survey, there, here)
     if not len(pairs):
-        return None
-    words = f"{in_thousands(len(pairs), 'image')} of {seen:,} looked at that look alike, as frames of one video do"
-    return _Neighbours(pairs[:, 0], pairs[:, 1], words)
+        return None, seen
+    words = f"{in_thousands(len(pairs), 'image')} that look alike, as frames of one video do"
+    return _Neighbours(pairs[:, 0], pairs[:, 1], words), seen
 
 
 def _copies_in(survey: Survey, splits: list[int]) -> bool:
     return any(may_hold_copies(survey.dataset.splits[i]) for i in splits)
 
 
-def _fault(survey: Survey, there: int, here: int, found: list[_Neighbours], *, copies: bool) -> DatasetFault:
-    mine = np.unique(np.concatenate([neighbours.mine for neighbours in found]))
+def _shared(
+    survey: Survey,
+    there: int,
+    here: int,
+    found: list[_Neighbours],
+    images: int,
+    *,
+    copies: bool,
+    looks_only: bool,
+) -> Shared:
+    neighbours = len(np.unique(np.concatenate([some.mine for some in found])))
+    names = [survey.dataset.splits[i].name for i in (there, here)]
+    return Shared(names[0], names[1], neighbours, images, copies, looks_only)
+
+
+def _fault(survey: Survey, shared: Shared, found: list[_Neighbours]) -> DatasetFault:
     largest = max(found, key=lambda neighbours: len(neighbours.mine))
     example, other = int(largest.mine[0]), int(largest.other[0])
-    names = [survey.dataset.splits[i].name for i in (there, here)]
-    images = survey.splits[here].images
+    image = survey.image_path(example)
     shown = [survey.dataset.relative(survey.image_path(i)) for i in (example, other)]
     detail = (
-        f"leak between {names[0]} and {names[1]}: {len(mine):,} of {in_thousands(images, 'image')} of {names[1]} "
-        f"have a neighbour in {names[0]}: {' and '.join(neighbours.words for neighbours in found)}; "
-        f"such as {shown[0]} and {shown[1]}"
+        f"leak between {shared.there} and {shared.here}: {shared.neighbours:,} of "
+        f"{in_thousands(shared.images, 'image')} of {shared.here} have a neighbour in {shared.there}: "
+        f"{' and '.join(neighbours.words for neighbours in found)}; such as {shown[0]} and {shown[1]}"
     )
-    survey.answers[Shared] = (
-        *shared_by_splits(survey),
-        Shared(names[0], names[1], len(mine), images, copies),
-    )
-    image = survey.image_path(example)
     return DatasetFault(
         "D012",
         file=image,
         image=image,
         label=survey.label_path(example),
-        split=names[1],
-        values={"detail": detail, "value": len(mine)},
+        split=shared.here,
+        values={"detail": detail, "value": shared.neighbours},
         kind="leak",
         twin=survey.image_path(other),
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.dataset.tables import DatasetFault, RowKind
+from sanitizer.labels.heads import whole_lines
 from sanitizer.rules.checks import dataset_check
-from sanitizer.rules.checks.duplicates import read_label_rows
 from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands, listed
 from sanitizer.util.robust import MAD_TO_SIGMA
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sanitizer.rules.hits import Params
     from sanitizer.rules.survey import SplitSums, Survey
 
-MOST_FILES, MOST_REMOTE_FILES = 300, 60
-"""Label files of a split that are read, evenly from all of it."""
+MOST_FILES = 300
+"""Label files of a split that are read, evenly from all of it. Of remote ones the first bytes were kept."""
 MOST_PERMUTED = 6
 """Classes of which every order is tried; of more, the orders that tools are known to make."""
 WORTH_READING = 0.1
@@ -77,19 +77,21 @@ class _Order:
 
 @dataset_check("split-classes")
 def split_classes(survey: Survey, params: Params) -> Iterator[DatasetFault]:
-    """D013: at most one finding for each split beside train."""
+    """D013: at most one finding for each split beside train; none for packed files, which are not read again."""
     nc = survey.spec.nc
     numbers = {split.name: i for i, split in enumerate(survey.splits) if split.class_rows}
-    if not nc or nc < 2 or "train" not in numbers:
+    if not nc or nc < 2 or "train" not in numbers or survey.packed_files is not None:
         return
     train = survey.splits[numbers["train"]]
+    train_rows: _Rows | None = None
     for name, i in numbers.items():
         here = survey.splits[i]
         unseen = [c for c in here.class_rows if 0 <= c < nc and c not in train.class_rows]
         if name == "train" or not (unseen or _differ(train, here) >= WORTH_READING):
             continue
         rows = _read(survey, i)
-        order = _other_order(survey, _read(survey, numbers["train"]), rows) if rows.n_files else None
+        train_rows = train_rows or _read(survey, numbers["train"])
+        order = _other_order(survey, train_rows, rows)
         if order is not None:
             yield _fault(survey, name, _order_words(survey, name, order), _ORDER_ADVICE, order.files)
         elif unseen:
@@ -110,24 +112,36 @@ def _differ(a: SplitSums, b: SplitSums) -> float:
 
 
 def _read(survey: Survey, split: int) -> _Rows:
+    from sanitizer.labels.label_files import parse_labels, read_labels
+
+    pairs = _chosen_pairs(survey, split)
+    if survey.dataset.storage.remote:
+        table = parse_labels([whole_lines(survey.label_heads[i]) for i in pairs], survey.spec)
+    else:
+        table = read_labels([survey.label_path(i) for i in pairs], survey.spec)
+    ids, sides = table.class_id, table.xywh[:, 2:4]
+    nc = survey.spec.nc or 0
+    good = (table.kind != RowKind.FAULTY) & (ids >= 0) & (ids < nc) & (ids == np.floor(ids))
+    good &= np.all((sides > 0) & (sides <= 1), axis=1)
+    size = np.array([[survey.width[i], survey.height[i]] for i in pairs], np.float64).reshape(-1, 2)
+    size[np.any(size <= 0, axis=1)] = 1
+    file = table.file[good].astype(np.int64)
+    return _Rows(ids[good].astype(np.int64), file, np.log2(sides[good] * size[file]), len(np.unique(file)))
+
+
+def _chosen_pairs(survey: Survey, split: int) -> list[int]:
+    """Pairs with rows, evenly from all of a split."""
     start, stop = survey.split_start[split : split + 2].tolist()
+    if survey.dataset.storage.remote:
+        return sorted(i for i in survey.label_heads if start <= i < stop)
     has_rows = [
         start + part.start + np.flatnonzero(survey.n_rows[start + part.start : start + part.stop])
         for part in blocks(stop - start)
     ]
     pairs = np.concatenate([np.zeros(0, np.int64), *has_rows])
-    most = MOST_REMOTE_FILES if survey.dataset.storage.remote else MOST_FILES
-    if len(pairs) > most:
-        pairs = pairs[np.linspace(0, len(pairs) - 1, most).astype(np.int64)]
-    table = read_label_rows(survey, [survey.label_path(i) for i in pairs.tolist()])
-    ids, sides = table.class_id, table.xywh[:, 2:4]
-    nc = survey.spec.nc or 0
-    good = (table.kind != RowKind.FAULTY) & (ids >= 0) & (ids < nc) & (ids == np.floor(ids))
-    good &= np.all((sides > 0) & (sides <= 1), axis=1)
-    size = np.array([[survey.width[i], survey.height[i]] for i in pairs.tolist()], np.float64).reshape(-1, 2)
-    size[np.any(size <= 0, axis=1)] = 1
-    file = table.file[good].astype(np.int64)
-    return _Rows(ids[good].astype(np.int64), file, np.log2(sides[good] * size[file]), len(np.unique(file)))
+    if len(pairs) > MOST_FILES:
+        pairs = pairs[np.linspace(0, len(pairs) - 1, MOST_FILES).astype(np.int64)]
+    return [int(i) for i in pairs]
 
 
 def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
@@ -147,12 +161,14 @@ def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
     own = fit(np.arange(nc))
     # Under the order of data.yaml, a likelihood is so many times higher by chance in one of so many sets at most.
     better = [means for means in orders if own - fit(means) <= math.log(limit)]
-    scores = _shape_scores(train, here, nc) if better else None
+    if not better:
+        return None
+    shapes = _usual_shapes(train, nc)
+    as_named = _shape_scores(here, shapes, np.arange(nc))
     found: list[tuple[float, _Order]] = []
-    rows, in_file = np.arange(len(here.class_id)), np.maximum(1, np.bincount(here.file))
+    in_file = np.maximum(1, np.bincount(here.file))
     for means in better:
-        assert scores is not None
-        gain = scores[rows, means[here.class_id]] - scores[rows, here.class_id]
+        gain = _shape_scores(here, shapes, means) - as_named
         # Boxes of one image are no independent witnesses: each file counts once.
         per_file = np.bincount(here.file, gain) / in_file
         order = _Order(means, int(np.count_nonzero(per_file > 0)), int(np.count_nonzero(per_file)))
@@ -177,17 +193,30 @@ def _orders(nc: int, names: Mapping[int, str]) -> list[NDArray[np.int64]]:
     return list(kept.values())
 
 
-def _shape_scores(train: _Rows, here: _Rows, nc: int) -> NDArray[np.float64]:
-    """float64 (R, nc): log density of the shape of each row of a split among those of each class of train."""
-    scores = np.zeros((len(here.class_id), nc))
+def _usual_shapes(train: _Rows, nc: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(medians, spreads), each float64 (nc, 2): of the shapes of each class of train."""
+    middles, spreads = np.zeros((nc, 2)), np.zeros((nc, 2))
     for c in range(nc):
         shape = train.shape[train.class_id == c]
         if len(shape) < 2:
             shape = train.shape  # nothing is known of this class
-        middle = np.median(shape, axis=0)
-        spread = np.maximum(LEAST_SPREAD, MAD_TO_SIGMA * np.median(np.abs(shape - middle), axis=0))
-        # A Laplace density: far outliers weigh no more than by their distance.
-        scores[:, c] = -np.sum(np.abs(here.shape - middle) / spread + np.log(spread), axis=1)
+        middles[c] = np.median(shape, axis=0)
+        spreads[c] = np.maximum(LEAST_SPREAD, MAD_TO_SIGMA * np.median(np.abs(shape - middles[c]), axis=0))
+    return middles, spreads
+
+
+def _shape_scores(
+    here: _Rows, shapes: tuple[NDArray[np.float64], NDArray[np.float64]], means: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """float64 (R,): log density of the shape of each row among those of the class of train that its id means.
+
+    All boxes of a split may be larger or smaller than those of train, as other cameras make them: that tells nothing.
+    """
+    middles, spreads = (of_class[means[here.class_id]] for of_class in shapes)
+    apart = here.shape - middles
+    apart -= np.median(apart, axis=0)
+    # A Laplace density: far outliers weigh no more than by their distance.
+    scores: NDArray[np.float64] = -np.sum(np.abs(apart) / spreads + np.log(spreads), axis=1)
     return scores
 
 
@@ -198,7 +227,7 @@ def _order_words(survey: Survey, name: str, order: _Order) -> str:
     known = _known_order(order.means, names)
     return (
         f"the class ids of {name} look like those of another class list{known}: {listed(pairs, NAMES_SHOWN)}; read so, "
-        "each class is in about as many files as in train, and boxes of "
+        "the shares of label files that hold each class are more like those of train, and boxes of "
         f"{order.fitting} of {in_thousands(order.files, 'label file')} are shaped more like those of train"
     )
 
