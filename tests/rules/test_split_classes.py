@@ -23,11 +23,12 @@ def rows_of(
     rng: np.random.Generator,
     ids: Sequence[int],
     shares: Sequence[float],
+    scale: float = 1.0,
 ) -> str:
     """Three objects; class c is written as `ids[c]`."""
     text = ""
     for c in rng.choice(len(SHAPES), 3, p=shares).tolist():
-        w, h = np.array(SHAPES[c]) * np.exp(rng.normal(0, 0.25, 2))
+        w, h = np.array(SHAPES[c]) * np.exp(rng.normal(0, 0.25, 2)) * scale
         x, y = rng.uniform(0.35, 0.65, 2)
         text += f"{ids[c]} {x:.4f} {y:.4f} {min(w, 0.6):.4f} {min(h, 0.6):.4f}\n"
     return text
@@ -39,6 +40,7 @@ def findings(
     val_shares: Sequence[float] = SHARES,
     n: tuple[int, int] = (80, 30),
     names: Sequence[str] = NAMES,
+    val_scale: float = 1.0,
 ) -> list[str]:
     rng = np.random.default_rng(3)
     for split, count in zip(("train", "val"), n, strict=True):
@@ -47,7 +49,7 @@ def findings(
         for i in range(count):
             pixels = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"images/{split}/{split}{i}x.png")
-            own = (val_ids, val_shares) if split == "val" else (range(5), SHARES)
+            own = (val_ids, val_shares, val_scale) if split == "val" else (range(5), SHARES)
             (folder / f"labels/{split}/{split}{i}x.txt").write_text(rows_of(rng, *own))
     (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: {list(names)}\n")
     return [f.message for f in scan(folder / "data.yaml", cache=False).findings if f.rule == "D013"]
@@ -80,6 +82,11 @@ def test_many_classes_in_an_order_that_tools_make(tmp_path: Path) -> None:
 )
 def test_another_mix_of_classes_is_no_other_list(tmp_path: Path, val_shares: Sequence[float]) -> None:
     assert not findings(tmp_path, val_shares=val_shares)
+
+
+@pytest.mark.parametrize("val_scale", [0.5, 0.7, 1.5])
+def test_other_scenes_by_another_camera_are_no_other_list(tmp_path: Path, val_scale: float) -> None:
+    assert not findings(tmp_path, val_shares=(0.15, 0.4, 0.4, 0.05, 0), val_scale=val_scale)
 
 
 def test_a_class_that_train_never_has(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ WORTH_READING = 0.1
 """Share of the rows that must be of another class than in train before any file is read: less hides no other order."""
 CHANCE = 0.001
 """How likely each kind of evidence may be by chance, over all orders that are tried."""
+SIGMAS = 4.0
+"""How far the share of files with a class may be from that of train in the right order, in standard deviations."""
 LEAST_SPREAD = 0.05
 """In octaves of a side: boxes of one class are never more alike than they can be drawn."""
 NAMES_SHOWN = 5
@@ -153,6 +155,7 @@ def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
     expected = np.array([(train.files_with.get(c, 0) + 1) / (train.n_files + 2) for c in range(nc)])
     held = np.array([here.files_with.get(c, 0) for c in range(nc)])
     limit = CHANCE / len(orders)
+    margin = SIGMAS * np.sqrt(expected * (1 - expected) * (1 / train.n_files + 1 / here.n_files))
 
     def fit(means: NDArray[np.int64]) -> float:
         p = expected[means]
@@ -161,6 +164,10 @@ def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
     own = fit(np.arange(nc))
     # Under the order of data.yaml, a likelihood is so many times higher by chance in one of so many sets at most.
     better = [means for means in orders if own - fit(means) <= math.log(limit)]
+    # A split of other scenes fits no order: the right one must leave nothing to explain.
+    better = [
+        means for means in better if np.all(np.abs(held / here.n_files - expected[means]) <= margin[means])
+    ]
     if not better:
         return None
     shapes = _usual_shapes(train, nc)
