@@ -53,6 +53,7 @@ def test_boxes_that_were_all_moved_by_a_share(tmp_path: Path) -> None:
     assert "seem to be shifted by 5.0% of the image to the right." in cause.sentence
     assert "and none at the left edge" in cause.evidence[0]
     assert {f.cause for f in report.findings if f.rule == "B004"} == {cause.id}
+    assert not [f for f in report.findings if f.rule not in ("B003", "B004") and f.cause == cause.id]
     assert cause.fix is None
 
 
