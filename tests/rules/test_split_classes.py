@@ -96,3 +96,27 @@ def test_a_class_that_train_never_has(tmp_path: Path) -> None:
 
 def test_small_splits_say_nothing(tmp_path: Path) -> None:
     assert not findings(tmp_path, val_shares=(0.2, 0.2, 0, 0, 0.6), n=(4, 4), names=[*NAMES, "pole"])
+
+
+def test_elsewhere_no_label_file_is_asked_for_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    ids = (2, 0, 3, 1, 4)
+    (here,) = findings(tmp_path, val_ids=ids)
+    memory.put(str(tmp_path), "/otherlist", recursive=True)
+    asked: list[str] = []
+    real = type(memory).cat_file
+
+    def counted(self: object, path: str, *args: object, **kwargs: object) -> bytes:
+        asked.append(path)
+        return bytes(real(self, path, *args, **kwargs))
+
+    monkeypatch.setattr(type(memory), "cat_file", counted)
+    try:
+        report = scan("memory://otherlist/data.yaml", cache=False, jobs=1)
+    finally:
+        memory.rm("/otherlist", recursive=True)
+    (there,) = [f.message for f in report.findings if f.rule == "D013"]
+    assert there == here
+    labels = [path for path in asked if path.endswith("x.txt")]
+    assert len(labels) == len(set(labels)) == 110
