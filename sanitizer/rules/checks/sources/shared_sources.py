@@ -17,6 +17,7 @@ from sanitizer.rules.checks.sources.tables import (
     frame_names,
     may_be_series,
     may_hold_copies,
+    nearest_frame,
 )
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.spill import blocks
@@ -137,7 +138,6 @@ def _shared(
     here: int,
     found: list[_Neighbours],
     images: int,
-    *,
     copies: bool,
     looks_only: bool,
 ) -> Shared:
@@ -213,7 +213,7 @@ def _frames(
 ) -> _Neighbours | None:
     """Images that the other split has the next frame of."""
     theirs, mine = there[1], here[1]
-    nearest, gap = _nearest_frame(theirs, mine)
+    nearest, gap = nearest_frame(theirs, mine)
     known = np.flatnonzero((nearest >= 0) & (gap > 0))
     if not len(known):
         return None
@@ -255,23 +255,6 @@ def _frames_by_name(
     if near.sum() < FEWEST_FRAMES:
         return None
     return _firsts(pairs[near], f"{in_thousands(int(near.sum()), 'frame')} of one video by their names")
-
-
-def _nearest_frame(theirs: FrameNames, mine: FrameNames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(their frame of the same clip with the nearest number, -1 without one; how far the number is) of each frame."""
-    nearest, gap = np.full(len(mine.image), -1), np.full(len(mine.image), np.iinfo(np.int64).max)
-    if not len(theirs.clip):
-        return nearest, gap
-    # Complex numbers are ordered by their real part, then by their imaginary one: clip, then number.
-    clips = np.unique(np.concatenate([theirs.clip, mine.clip]))
-    known, wanted = (np.searchsorted(clips, t.clip) + 1j * t.number for t in (theirs, mine))
-    after = np.searchsorted(known, wanted)
-    for candidate in (after, after - 1):
-        t = np.clip(candidate, 0, len(known) - 1)
-        far = np.abs(theirs.number[t] - mine.number)
-        better = (theirs.clip[t] == mine.clip) & (far < gap)
-        nearest[better], gap[better] = t[better], far[better]
-    return nearest, gap
 
 
 def _same_clip_pairs(

@@ -105,6 +105,23 @@ def frame_names(split: Split) -> FrameNames:
     return FrameNames(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
+def nearest_frame(theirs: FrameNames, mine: FrameNames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(their frame of the same clip with the nearest number, -1 without one; how far the number is) of each frame."""
+    nearest, gap = np.full(len(mine.image), -1), np.full(len(mine.image), np.iinfo(np.int64).max)
+    if not len(theirs.clip):
+        return nearest, gap
+    # Complex numbers are ordered by their real part, then by their imaginary one: clip, then number.
+    clips = np.unique(np.concatenate([theirs.clip, mine.clip]))
+    known, wanted = (np.searchsorted(clips, t.clip) + 1j * t.number for t in (theirs, mine))
+    after = np.searchsorted(known, wanted)
+    for candidate in (after, after - 1):
+        t = np.clip(candidate, 0, len(known) - 1)
+        far = np.abs(theirs.number[t] - mine.number)
+        better = (theirs.clip[t] == mine.clip) & (far < gap)
+        nearest[better], gap[better] = t[better], far[better]
+    return nearest, gap
+
+
 _CLIPS_KNOWN = 10_000
 
 
