@@ -5,6 +5,7 @@ Needs PyTorch and Ultralytics: pip install 'sanitize-yolo[probe]'. The dataset i
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -25,8 +26,6 @@ from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
 
 if TYPE_CHECKING:
-    import argparse
-
     from sanitizer.probe.result import ProbeResult
 
 USAGE = "sanitize probe data.yaml --model MODEL [k=v …] [options]"
@@ -52,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
     add("--budget", metavar="B", default="2m", help="2m, 90s, 200 (steps), 4epochs (default 2m)")
+    add("--fdr", type=_share, metavar="F", default=0.2,
+        help="share of the named lines that may be fine; less gives a shorter list (default 0.2)")  # fmt: skip
     add("--device", metavar="D", default="auto", help="auto, cpu, 0 or 0,1 (default auto)")
     add("--engine", type=one_of(ENGINES), default="local", metavar="NAME",
         help="local, or ray: measure on the GPUs of a Ray cluster, as in scan; the warm-up stays here")  # fmt: skip
@@ -67,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_rule_options(parser)
     add_report_options(parser)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give a number over 0 and under 1")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         progress=wants_bar(args),
         engine=args.engine,
+        fdr=args.fdr,
     )
     status = finish(result.report, args, config.fail_on, result.judgement.dataset)
     if args.format == "text" and not args.quiet:

@@ -56,6 +56,7 @@ class Finding:
     `file` is what an editor should open: the label, else the image, else the data.yaml; of a finding about an image
     the image first. `n_more` is set where a finding stands for that many further rows of its file: `line` is the
     first of them, and no other finding names any. `cause` is the id of the cause (`Report.causes`) that explains it.
+    `p` is the probability that a label is wrong, from a gradient probe.
     `twin` is the other image of a finding about two, such as the one that `image` is a copy of.
     """
 
@@ -85,6 +86,7 @@ class Finding:
     fingerprint: str = ""
     cause: str | None = None
     twin: str | None = None
+    p: float | None = None
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order of a report: by file, then place, then rule."""
@@ -113,6 +115,7 @@ COLUMNS: tuple[str, ...] = (
     "fix",
     "fingerprint",
     "cause",
+    "p",
 )
 """Report columns, in the order that JSON and CSV write them."""
 JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more", "twin")
@@ -120,7 +123,7 @@ JSON_FIELDS: tuple[str, ...] = (*COLUMNS, "file", "about", "kind", "n_more", "tw
 
 
 WHOLE_COLUMNS = ("line", "column", "class_id")
-REAL_COLUMNS = ("x_center", "y_center", "width", "height", "value", "threshold")
+REAL_COLUMNS = ("x_center", "y_center", "width", "height", "value", "threshold", "p")
 
 
 def finite(number: float | None) -> float | None:

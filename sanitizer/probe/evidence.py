@@ -1,8 +1,9 @@
 """Turns measurements into scores: how suspicious each label row, each unlabelled object and each image is.
 
-There are no thresholds that were fitted to known answers. Every number is compared with the same number elsewhere in
-the dataset, by robust statistics, and with rows of the same class where classes differ. A gradient norm is compared
-with the norms of images that have about as many boxes.
+There are no thresholds that were fitted to known answers. How likely a row is wrong is learnt from errors that are put
+into the set's own labels (`doubt/`). Everything else is compared with the same number elsewhere in the dataset, by
+robust statistics: with rows of the same class where classes differ, with images of about as many boxes, and with images
+that look alike.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe.gradients.signals import UNMATCHED_IOU
-from sanitizer.util.robust import against_count, logistic_fit, logit, robust_z
+from sanitizer.probe.doubt.alike import Alike
+from sanitizer.probe.doubt.calibrate import calibrate
+from sanitizer.probe.doubt.missing import missing_probability, unlabelled, unlabelled_share
+from sanitizer.util.robust import against_count, logit, robust_z
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from sanitizer.probe.doubt.calibrate import Doubt
     from sanitizer.probe.gradients.measure import Measured
     from sanitizer.ultra.samples import Sample
 
@@ -27,14 +31,19 @@ _HIGHEST_Z = 8.0
 """Upper limit of a z-score in an image's score, so that no single kind of evidence decides alone."""
 _SWAP_FLOOR = 0.01
 """Added to two probabilities before their ratio is taken, because differences between tiny probabilities are noise."""
+_CALIBRATED_WEIGHT = 2.0
+"""Weight of the evidence that is calibrated by twins in an image's score; every other kind has the weight 1."""
 
 EVIDENCE_KINDS = {
+    "rows": "its labels look more like wrong ones than like right ones",
     "row_max": "the model does not stand behind line {line}",
     "row_sum": "the model stands behind few of its labels",
     "swap_max": "the model prefers another class on line {line}",
     "box_max": "no predicted box fits line {line}",
     "unlabelled_count": "more objects without label than elsewhere",
     "unlabelled_sum": "objects without label that the model is sure of",
+    "unlabelled_max": "an object without label that the model is sure of",
+    "loss": "its loss is far over that of other images",
 }
 """Kinds of evidence, which an image's score adds up, and the text for each; {line} is a line of the label file."""
 
@@ -45,28 +54,35 @@ class Evidence:
 
     Attributes:
         row_image, row_number: int64 (R,) number of the measured image, and number of the row in that image.
+        row_p: float64 (R,) probability that the row is wrong (`doubt/calibrate.py`); 0 where nothing could be learnt.
         row_z: float64 (R,) how far the row's support is below the support of its class's rows.
         swap_z: float64 (R,) how much more than on its class's other rows the model prefers another class.
         box_z: float64 (R,) how much worse than for its class's other rows the closest predicted box fits.
         object_image, object_number: int64 (P,) number of the measured image, and of the predicted object in it.
-        surprise: float64 (P,) -log of the share of objects of the same class and probability that match no label; 0
-            for an object that matches a label.
+        object_p: float64 (P,) probability that the object lacks a label (`doubt/missing.py`); 0 for one on a label.
+        object_share: float64 (P,) of the objects of its class and probability, the share that lies on no label.
         norm_z: float64 (N,) log gradient norm, compared with images of about as many boxes.
         parts: Each key of `EVIDENCE_KINDS` to float64 (N,), its z-scores over the images.
-        score: float64 (N,) sum of `parts`, each limited to 0 to 8.
+        score: float64 (N,) weighted sum of `parts`, each limited to 0 to 8.
+        alone: bool (N,) images that look like no others.
+        doubt: What was learnt from twins.
     """
 
     row_image: NDArray[np.int64]
     row_number: NDArray[np.int64]
+    row_p: NDArray[np.float64]
     row_z: NDArray[np.float64]
     swap_z: NDArray[np.float64]
     box_z: NDArray[np.float64]
     object_image: NDArray[np.int64]
     object_number: NDArray[np.int64]
-    surprise: NDArray[np.float64]
+    object_p: NDArray[np.float64]
+    object_share: NDArray[np.float64]
     norm_z: NDArray[np.float64]
     parts: dict[str, NDArray[np.float64]]
     score: NDArray[np.float64]
+    alone: NDArray[np.bool_]
+    doubt: Doubt
 
     def worst_row(self, part: str, image: int) -> int | None:
         """Number of the image's row with the largest z of a kind of evidence; None if the kind is not about a row."""
@@ -76,14 +92,16 @@ class Evidence:
             return None
         return int(self.row_number[rows[np.nanargmax(z[rows])]])
 
-    def most_surprising(self, image: int) -> int | None:
-        """Number of the image's predicted object that most likely has no label but needs one; None without any."""
-        objects = np.flatnonzero((self.object_image == image) & (self.surprise > 0))
-        return int(self.object_number[objects[self.surprise[objects].argmax()]]) if len(objects) else None
+    def likeliest_object(self, image: int) -> int | None:
+        """Number of the image's predicted object that most likely lacks a label; None without any."""
+        objects = np.flatnonzero((self.object_image == image) & (self.object_p > 0))
+        return int(self.object_number[objects[self.object_p[objects].argmax()]]) if len(objects) else None
 
     def row_score(self) -> NDArray[np.float64]:
-        """float64 (R,): the largest of `row_z`, `swap_z` and `box_z` of each row, 0 if one of them is NaN."""
-        return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)
+        """float64 (R,): log-odds of being wrong before the prior, from twins; else the largest z of each row."""
+        if not self.doubt.usable:
+            return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)
+        return np.asarray(logit(self.row_p, 1e-9))
 
 
 def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: int) -> Evidence:
@@ -116,42 +134,85 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     preference = np.log(
         (gathered("other_probability") + _SWAP_FLOOR) / (gathered("own_probability") + _SWAP_FLOOR)
     )
-    swap_z = robust_z(preference, class_of_row)
+    # With one class there is no other to prefer, and this would be the own probability once more.
+    swap_z = robust_z(preference, class_of_row) if n_classes > 1 else np.zeros(len(preference))
     box_z = robust_z(-logit(gathered("best_iou")), class_of_row)
 
-    unmatched = gathered("object_iou") < UNMATCHED_IOU
-    expected = _usual_share(
-        gathered("object_score"), gathered("object_class").astype(np.int64), unmatched, n_classes
-    )
-    surprise = np.where(unmatched, -np.log(expected + 1e-3), 0.0)
+    on_label, on_none = unlabelled(gathered("object_iou"), gathered("object_touch"))
+    score, object_class = gathered("object_score"), gathered("object_class").astype(np.int64)
+    share = unlabelled_share(score, object_class, on_label, on_none, n_classes)
+    object_p = missing_probability(object_image, score, object_class, on_label, on_none, share, n_classes)
+    surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
+    expected = np.where(on_label | on_none, share, 0.0)
     count, usual, spread, total, seen = (
         np.bincount(object_image, weights, n)
-        for weights in (unmatched, expected, expected * (1 - expected), surprise, None)
+        for weights in (on_none, expected, expected * (1 - expected), surprise, None)
     )
-    parts = {
+    likeliest = np.zeros(n)
+    np.maximum.at(likeliest, object_image, object_p)
+
+    alike = Alike(_looks(measured))
+    doubt = calibrate([m.features for m in measured], alike)
+    losses = np.array([sum(m.loss.values()) if m.loss else np.nan for m in measured])
+    known = np.array([s is not None for s in signals])
+    values = {
+        "rows": doubt.image_log_ratio if doubt.usable else np.full(n, np.nan),
         "row_max": _over_images(np.max, row_z, row_image, n),
         "row_sum": _over_images(_stouffer, row_z, row_image, n),
         "swap_max": _over_images(np.max, swap_z, row_image, n),
         "box_max": _over_images(np.max, box_z, row_image, n),
         "unlabelled_count": (count - usual) / np.sqrt(spread + 0.25),
         "unlabelled_sum": total / np.sqrt(seen + 1),
+        "unlabelled_max": logit(likeliest, 1e-3),
+        "loss": np.log(np.maximum(losses, 1e-12)),
     }
-    known = np.array([s is not None for s in signals])
-    standard = {name: robust_z(np.where(known, values, np.nan)) for name, values in parts.items()}
+    parts = {}
+    for name, value in values.items():
+        value = np.where(known & np.isfinite(value), value, np.nan)
+        # The calibrated evidence is compared with images that look alike already.
+        parts[name] = robust_z(value if name == "rows" else value - alike.excess(value))
     norms = np.array([m.grad_norm for m in measured])
     return Evidence(
         row_image=row_image,
         row_number=row_number,
+        row_p=_placed(doubt, row_image, row_number),
         row_z=row_z,
         swap_z=swap_z,
         box_z=box_z,
         object_image=object_image,
         object_number=object_number,
-        surprise=surprise,
+        object_p=object_p,
+        object_share=share,
         norm_z=robust_z(against_count(norms, [len(samples[m.index]) for m in measured])),
-        parts=standard,
-        score=np.sum([np.clip(np.nan_to_num(z), 0, _HIGHEST_Z) for z in standard.values()], axis=0),
+        parts=parts,
+        score=np.sum(
+            [
+                np.clip(np.nan_to_num(z), 0, _HIGHEST_Z) * (_CALIBRATED_WEIGHT if name == "rows" else 1)
+                for name, z in parts.items()
+            ],
+            axis=0,
+        ),
+        alone=alike.alone,
+        doubt=doubt,
     )
+
+
+def _looks(measured: Sequence[Measured]) -> NDArray[np.float64]:
+    """float64 (N, F): the images' looks; a row of NaN for an image without one."""
+    width = max((len(m.look) for m in measured), default=0)
+    looks = np.full((len(measured), width), np.nan)
+    for n, m in enumerate(measured):
+        if len(m.look) == width:
+            looks[n] = m.look
+    return looks
+
+
+def _placed(doubt: Doubt, row_image: NDArray[np.int64], row_number: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 (R,): the probability of each row; 0 for rows that the loss did not use."""
+    first = np.searchsorted(row_image, doubt.image)
+    p = np.zeros(len(row_number))
+    p[first + doubt.row] = doubt.p
+    return p
 
 
 def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -159,17 +220,6 @@ def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int6
     group = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
     return group, np.arange(len(group)) - np.repeat(starts, counts).astype(np.int64)
-
-
-def _usual_share(
-    score: NDArray[np.float64], class_id: NDArray[np.int64], unmatched: NDArray[np.bool_], n_classes: int
-) -> NDArray[np.float64]:
-    """float64 (P,): for each object, the share of objects of its class and probability that match no label.
-
-    The shares come from a logistic regression over all objects.
-    """
-    columns = np.concatenate([logit(score)[:, None], np.eye(n_classes)[class_id]], axis=1)
-    return logistic_fit(columns, unmatched)
 
 
 def _over_images(

@@ -17,7 +17,7 @@ from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.gradients.measure import Measured, on_common_scale
-from sanitizer.probe.judge import Judgement, scan_codes
+from sanitizer.probe.judge import DEFAULT_FDR, Judgement, scan_codes
 from sanitizer.probe.measuring_pass import MeasurerSettings, measure_here, measure_on_ray
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
@@ -69,6 +69,7 @@ def probe(
     progress: bool = False,
     known: KnownDataset | None = None,
     engine: Engine = "local",
+    fdr: float = DEFAULT_FDR,
 ) -> ProbeResult:
     """Find the images and label lines that cause loss spikes, by a short training run. The dataset is only read.
 
@@ -89,6 +90,7 @@ def probe(
         known: Dataset, scan and samples, if an earlier stage has them already; None reads them here.
         engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster (its cores, if
             it has no free GPU). The warm-up runs on this machine in both cases.
+        fdr: Share of the named label lines that may be fine, over 0 and under 1.
 
     Returns:
         The findings of the scan and of the probe, and all measurements.
@@ -151,6 +153,7 @@ def probe(
         evidence,
         *scan_codes(scanned.findings),
         settings["imgsz"],
+        fdr,
     )
     elapsed = time.perf_counter() - started
     report = _with_findings(scanned, judgement, baseline or config.baseline, elapsed, run)

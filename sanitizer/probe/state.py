@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from sanitizer.probe.doubt.features import FEATURES, RowFeatures
 from sanitizer.probe.gradients.measure import Measured
 from sanitizer.probe.gradients.signals import ImageSignals
 from sanitizer.train.clipped_step import StepRecord
@@ -228,9 +229,11 @@ def _step(line: bytes) -> StepRecord:
 def _plain(m: Measured) -> dict[str, Any]:
     """A measurement as plain values, for JSON; `_measured` reads them back."""
     record = asdict(m)
-    record["row_share"] = m.row_share.tolist()
+    record["row_share"], record["look"] = m.row_share.tolist(), m.look.tolist()
     if m.signals is not None:
         record["signals"] = {f.name: getattr(m.signals, f.name).tolist() for f in fields(ImageSignals)}
+    if m.features is not None:
+        record["features"] = {f.name: getattr(m.features, f.name).tolist() for f in fields(RowFeatures)}
     return record
 
 
@@ -243,6 +246,18 @@ def _measured(record: dict[str, Any]) -> Measured:
         }
         arrays["object_xywh"] = arrays["object_xywh"].reshape(-1, 4)
         record["signals"] = ImageSignals(**arrays)
+    if record["features"] is not None:
+        record["features"] = _features(record["features"])
+    record["look"] = np.array(record["look"], np.float64)
     record["row_share"] = np.array(record["row_share"], np.float64)
     record["place"] = tuple(record["place"]) if record["place"] else None
     return Measured(**record)
+
+
+def _features(record: dict[str, Any]) -> RowFeatures:
+    """Features from plain values. Raises ValueError for arrays that do not belong together."""
+    kind, row, class_id = (np.array(record[name], np.int64) for name in ("kind", "row", "class_id"))
+    values = np.array(record["values"], np.float64).reshape(len(kind), len(FEATURES))
+    if not len(row) == len(class_id) == len(kind) or (class_id < 0).any():
+        raise ValueError("features of different lengths")
+    return RowFeatures(kind, row, class_id, values)

@@ -63,7 +63,7 @@ def images_table(result: ProbeResult) -> list[dict[str, Any]]:
     for n in np.argsort(-combined, kind="stable").tolist():
         m = result.measured[n]
         sample = result.samples[m.index]
-        unlabelled = evidence.most_surprising(n)
+        unlabelled = evidence.likeliest_object(n)
         x, y = (
             (None, None)
             if unlabelled is None or m.signals is None
@@ -108,6 +108,7 @@ def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
                 "label": judgement.dataset.relative(sample.label),
                 "line": int(sample.lines[row]),
                 "class_id": int(sample.class_id[row, 0]),
+                "p": float(evidence.row_p[k]),
                 "score": float(row_score[k]),
                 "share": float(m.row_share[row]),
                 "weight": float(s.weight[row]),

@@ -61,20 +61,43 @@ def logit(probability: ArrayLike, floor: float = 1e-4) -> NDArray[np.float64]:
 
 
 def logistic_fit(
-    x: NDArray[np.float64], truth: NDArray[np.bool_], ridge: float = 1.0, rounds: int = 50
+    x: NDArray[np.float64],
+    truth: NDArray[np.bool_] | NDArray[np.float64],
+    ridge: float = 1.0,
+    rounds: int = 50,
 ) -> NDArray[np.float64]:
     """Fitted probabilities (N,) of a ridge logistic regression on columns x (N, K), by Newton's method."""
+    return _sigmoid(x @ logistic_weights(x, truth, ridge, rounds))
+
+
+def logistic_weights(
+    x: NDArray[np.float64],
+    truth: NDArray[np.bool_] | NDArray[np.float64],
+    ridge: float = 1.0,
+    rounds: int = 50,
+    sample_weight: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Weights (K,) of a ridge logistic regression on columns x (N, K), by Newton's method.
+
+    Args:
+        x: float64 (N, K).
+        truth: bool (N,), or the probability that it is true.
+        ridge: Strength of the penalty on the squared weights.
+        rounds: Most steps.
+        sample_weight: float64 (N,) weight of each sample, 1 if not given.
+    """
     weights = np.zeros(x.shape[1])
     y = truth.astype(np.float64)
+    each = np.ones(len(x)) if sample_weight is None else sample_weight
     for _ in range(rounds):
         p = _sigmoid(x @ weights)
-        gradient = x.T @ (p - y) + ridge * weights
-        hessian = (x * (p * (1 - p) + 1e-9)[:, None]).T @ x + ridge * np.eye(x.shape[1])
+        gradient = x.T @ (each * (p - y)) + ridge * weights
+        hessian = (x * (each * (p * (1 - p) + 1e-9))[:, None]).T @ x + ridge * np.eye(x.shape[1])
         step = np.linalg.solve(hessian, gradient)
         weights -= step
         if np.abs(step).max() < 1e-8:
             break
-    return _sigmoid(x @ weights)
+    return weights
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

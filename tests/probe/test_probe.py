@@ -308,13 +308,16 @@ def test_findings_name_lines_and_say_what_the_scan_found_there(
     missing.write_text("\n".join(missing.read_text().splitlines()[1:]) + "\n")
     truth = find_dataset([str(squares / "data.yaml")])
     samples = read_samples(truth, truth.task_spec("detect"), "train")
-    monkeypatch.setattr("sanitizer.probe.gradients.measure.image_signals", _sees_the_truth(samples))
+    monkeypatch.setattr("sanitizer.probe.gradients.measure.Measurer._outputs", _sees_the_truth(samples))
     result = probe(folder / "data.yaml", "yolov8n.yaml", budget="1", device="cpu", overrides=SMALL)
-    found = {(f.rule, f.label, f.line): f for f in result.report.findings if f.rule in ("G002", "G005")}
+    found = {
+        (f.rule, f.label, f.line): f for f in result.report.findings if f.rule in ("G002", "G005", "G007")
+    }
     line = found["G002", "labels/train/03.txt", 2]
     assert "takes this" in line.message
+    assert all(f.p is not None and f.p >= 0.5 for f in found.values())
     assert (line.class_id, line.x_center) == (int(wrong[0]), pytest.approx(float(wrong.split()[1])))
-    whole = found["G002", "labels/train/03.txt", len(rows) + 1]
+    whole = found["G007", "labels/train/03.txt", len(rows) + 1]
     assert "fires here too" in whole.message
     place = found["G005", "labels/train/05.txt", None]
     assert [place.x_center, place.y_center] == pytest.approx([float(v) for v in gone.split()[1:3]], abs=0.02)
@@ -328,33 +331,27 @@ def test_findings_name_lines_and_say_what_the_scan_found_there(
 
 
 def _sees_the_truth(samples: Any) -> Callable[..., Any]:
-    from sanitizer.probe.gradients.outputs import Assignment
-    from sanitizer.probe.gradients.signals import image_signals
+    """Outputs in which one anchor sees each true square: probability 75 to 95 %, overlap about 90 %."""
+    from sanitizer.probe.gradients.signals import Letterbox
 
-    rng = np.random.default_rng(7)
+    true_of = {Path(s.image).name: s for s in samples}
 
-    def signals(_p: Any, assignment: Any, index: int, class_id: Any, gt_boxes: Any, letterbox: Any) -> Any:
-        number = signals.order.pop(0)
-        true = samples[number]
-        xywh = torch.from_numpy(true.xywh)
-        size = torch.tensor([letterbox.width, letterbox.height])
-        centre, half = xywh[:, :2] * size, xywh[:, 2:] * size / 2
-        offset = torch.tensor([letterbox.left, letterbox.top])
-        boxes = torch.cat([centre - half + offset, centre + half + offset], 1).float()
-        n = len(boxes)
-        probabilities = torch.full((n, 2), 0.02)
-        sure = torch.from_numpy(rng.uniform(0.75, 0.95, n)).float()
-        probabilities[torch.arange(n), torch.from_numpy(true.class_id[:, 0]).long()] = sure
-        told = Assignment(
-            torch.zeros(1, n, dtype=torch.bool), torch.zeros(1, n, dtype=torch.long), torch.zeros(1, n, 2),
-            torch.zeros(n, 2), boxes[None], assignment.gt_boxes[index : index + 1],
-        )  # fmt: skip
-        return image_signals(probabilities, told, 0, class_id, gt_boxes, letterbox)
+    def outputs(measurer: Any, scores: Any, assignment: Any, batch: Any) -> Any:
+        probabilities = torch.full_like(scores.transpose(1, 2), 0.002)
+        boxes = assignment.predicted_boxes.float().clone()
+        for k, image in enumerate(batch["im_file"]):
+            true = true_of[Path(image).name]
+            rng = np.random.default_rng(len(image) + sum(map(ord, Path(image).name)))
+            letterbox = Letterbox.of(true.width, true.height, measurer.dataset.imgsz)
+            size = np.array([letterbox.width, letterbox.height])
+            centre, half = true.xywh[:, :2] * size, true.xywh[:, 2:] * size / 2
+            centre = centre + [letterbox.left, letterbox.top] + rng.normal(0, 0.05, centre.shape) * half
+            for a, (c, h) in enumerate(zip(centre, half, strict=True)):
+                boxes[k, a] = torch.from_numpy(np.r_[c - h, c + h])
+                probabilities[k, a, int(true.class_id[a, 0])] = rng.uniform(0.75, 0.95)
+        return probabilities, boxes, np.zeros((len(scores), 0))
 
-    # Batches come in the order of measuring; timing a batch takes the first ones.
-    order = np.random.default_rng(0).permutation(N_IMAGES).tolist()
-    signals.order = [0, *range(8), *order]  # type: ignore[attr-defined]
-    return signals
+    return outputs
 
 
 def test_tables_and_plot_are_written(

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from sanitizer.probe.doubt.features import RowFeatures, row_features
+from sanitizer.probe.doubt.mirror import mirror_average
+from sanitizer.probe.doubt.twins import make_candidates
 from sanitizer.probe.gradients.attribution import attribute
 from sanitizer.probe.gradients.folding import fold
-from sanitizer.probe.gradients.outputs import branches, freeze_batchnorm
-from sanitizer.probe.gradients.signals import ImageSignals, Letterbox, image_signals
+from sanitizer.probe.gradients.outputs import branches, features_of, freeze_batchnorm, predictions
+from sanitizer.probe.gradients.signals import ImageSignals, Letterbox, different_objects, image_signals
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sanitizer.probe.gradients.attribution import BatchAttribution
+    from sanitizer.probe.gradients.outputs import Assignment
 
 
 @dataclass(slots=True)
@@ -39,6 +43,8 @@ class Measured:
         background_share: The part of `share` from anchors of no row.
         place: (x, y), normalised, of the background anchor with the largest share, or None.
         signals: What the model's outputs say about the rows; None if they are not finite.
+        features: The rows and their twins, compared with the outputs; None as for `signals`.
+        look: float64 (F,) means of the head's feature maps, to find images that look alike; empty if not measured.
         not_finite: "loss" or "gradient" if that is not finite in float32, else "".
         amp_only: The loss is finite in float32 and not finite under autocast.
         bad_row: Number of the row without which the loss is finite, or None.
@@ -55,6 +61,8 @@ class Measured:
     background_share: float = float("nan")
     place: tuple[float, float] | None = None
     signals: ImageSignals | None = None
+    features: RowFeatures | None = None
+    look: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     not_finite: str = ""
     amp_only: bool = False
     bad_row: int | None = None
@@ -173,7 +181,7 @@ class Measurer:
         """Copy a batch's attribution into the measurements of its images, with rows in the order of training."""
         main = branches(self.criterion)[0].name
         assignment = found.loss.assignments[main]
-        probabilities = found.scores[main].sigmoid().transpose(1, 2)
+        probabilities, predicted, looks = self._outputs(found.scores[main], assignment, batch)
         # The batch's loss is divided by its label weight, and so is each image's part of the gradient.
         per_weight = len(results) / float(assignment.target_scores.sum().clamp(min=1))
         for k, result in enumerate(results):
@@ -182,10 +190,22 @@ class Measurer:
             order = (batch["row"][k].cpu() - int(self.dataset.first_row[result.index])).numpy()
             order = order[self._trained_rows(batch, k)]
             classes = torch.from_numpy(sample.class_id[order, 0]).long().to(self.device)
+            objects = different_objects(probabilities[k], predicted[k])
+            boxes = assignment.gt_boxes[k, : len(order)]
             signals = image_signals(
-                probabilities[k], assignment, k, classes, assignment.gt_boxes[k, : len(order)], letterbox
+                probabilities[k], predicted[k], objects, assignment, k, classes, boxes, letterbox
             )
             result.signals = signals.placed(order, len(sample))
+            candidates = make_candidates(
+                classes.cpu().numpy(),
+                boxes.double().cpu().numpy(),
+                probabilities.shape[2],
+                letterbox.area,
+                np.random.default_rng((0, result.index)),
+            )
+            values = row_features(probabilities[k], predicted[k], objects, candidates)
+            result.features = RowFeatures(candidates.kind, order[candidates.row], candidates.class_id, values)
+            result.look = looks[k]
             result.row_share = np.zeros(len(sample))
             result.row_share[order] = found.row_share[k, : len(order)].cpu().numpy()
             result.grad_norm, result.per_weight = float(found.image_norm[k]) / per_weight, per_weight
@@ -193,6 +213,22 @@ class Measurer:
             result.background_share = float(found.background_share[k])
             background = torch.where(assignment.foreground[k], -torch.inf, found.anchor_share[main][k])
             result.place = letterbox.point(*assignment.anchors[int(background.argmax())].tolist())
+
+    def _outputs(
+        self, scores: torch.Tensor, assignment: Assignment, batch: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float64]]:
+        """Class probabilities (B, A, nc) and boxes (B, A, 4 or 5), averaged with the mirrored images'; looks (B, F)."""
+        with torch.no_grad():
+            preds = self.folded(batch["img"].flip(3))
+        maps = [m.mean((2, 3)) for m in features_of(preds)] or [scores.new_zeros(len(scores), 0)]
+        probabilities, boxes = mirror_average(
+            scores.sigmoid().transpose(1, 2),
+            assignment.predicted_boxes.float(),
+            *predictions(self.criterion, preds, batch),
+            assignment.anchors,
+            batch["img"].shape[3],
+        )
+        return probabilities, boxes, torch.cat(maps, 1).double().cpu().numpy()
 
     def _trained_rows(self, batch: Mapping[str, Any], image: int) -> NDArray[np.bool_]:
         """bool (R,): rows that the loss uses; for oriented boxes, it leaves out boxes with a side under 2 px."""

@@ -150,6 +150,36 @@ def loss_at_outputs(criterion: Any, preds: Mapping[str, Any], batch: Mapping[str
     )
 
 
+def predictions(
+    criterion: Any, preds: Mapping[str, Any], batch: Mapping[str, Any]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class probabilities (B, A, nc) and decoded boxes (B, A, 4 or 5), input pixels, of the head's first branch.
+
+    Args:
+        criterion: As in `loss_at_outputs`; it decodes the boxes on the way to its assigner.
+        preds: Outputs of the head in training mode.
+        batch: Any batch of as many images.
+    """
+    parts = branches(criterion)
+    name = parts[0].name
+    with _AssignmentRecorder(parts) as recorder, torch.no_grad():
+        criterion(preds, batch)
+    scores = named_outputs(preds)[f"{name}.scores" if name else "scores"]
+    return scores.sigmoid().transpose(1, 2), recorder.assignments[name].predicted_boxes.float()
+
+
+def features_of(preds: Any) -> Sequence[torch.Tensor]:
+    """The feature maps (B, C, H, W) that the head's outputs hold; none if it keeps none."""
+    if isinstance(preds, dict):
+        if "feats" in preds:
+            maps: Sequence[torch.Tensor] = preds["feats"]
+            return maps
+        preds = list(preds.values())
+    if isinstance(preds, tuple | list):
+        return next((found for part in preds if (found := features_of(part))), ())
+    return ()
+
+
 class _AssignmentRecorder:
     """Inside the `with` block, records the result of every branch's assigner: `assignments`, by branch name."""
 

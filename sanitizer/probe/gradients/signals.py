@@ -56,6 +56,11 @@ class Letterbox:
         height = min(math.ceil(image_height * scale), imgsz)
         return cls(round((imgsz - width) / 2 - 0.1), round((imgsz - height) / 2 - 0.1), width, height)
 
+    @property
+    def area(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the image in the input, pixels."""
+        return self.left, self.top, self.left + self.width, self.top + self.height
+
     def normalised(self, xyxy: torch.Tensor) -> torch.Tensor:
         """Convert boxes (N, 4), xyxy in input pixels, to (N, 4) xywh, normalised in the image and cut at its edges."""
         low = torch.tensor([self.left, self.top, self.left, self.top], device=xyxy.device)
@@ -86,6 +91,7 @@ class ImageSignals:
         object_score: (P,) class probability of each predicted object, after non-maximum suppression.
         object_class: int64 (P,) class of each predicted object.
         object_iou: (P,) IoU with the closest label row.
+        object_touch: (P,) largest share of an object, or of a label row, that lies in the other one of the two.
         object_xywh: (P, 4) centre and size, normalised in the image.
     """
 
@@ -98,6 +104,7 @@ class ImageSignals:
     object_score: NDArray[np.float64]
     object_class: NDArray[np.int64]
     object_iou: NDArray[np.float64]
+    object_touch: NDArray[np.float64]
     object_xywh: NDArray[np.float64]
 
     def placed(self, order: NDArray[np.int64], n_rows: int) -> ImageSignals:
@@ -124,6 +131,8 @@ class ImageSignals:
 
 def image_signals(
     probabilities: torch.Tensor,
+    predicted: torch.Tensor,
+    objects: torch.Tensor,
     assignment: Assignment,
     index: int,
     class_id: torch.Tensor,
@@ -134,13 +143,14 @@ def image_signals(
 
     Args:
         probabilities: float (A, nc) class probabilities at every anchor.
+        predicted: float (A, 4 or 5) predicted boxes, input pixels, in the form of `gt_boxes`.
+        objects: int64 (P,) anchors of different objects (`different_objects`).
         assignment: The assigner's result for the batch.
         index: Number of the image in the batch.
         class_id: int64 (R,) classes of the rows.
         gt_boxes: float (R, 4) xyxy, or (R, 5) xywh and angle of oriented boxes, input pixels.
         letterbox: Where the image is in the input.
     """
-    predicted = assignment.predicted_boxes[index].float()
     iou = overlaps(predicted, gt_boxes.float())  # (A, R)
     n_rows = len(class_id)
     own = probabilities[:, class_id]  # (A, R)
@@ -154,7 +164,6 @@ def image_signals(
     there = there[:n_rows]
     others = there.scatter(1, class_id[:, None], -1.0)
     other_probability, other_class = others.max(1) if n_rows else (support, class_id)
-    objects = _suppressed(probabilities, predicted)
     score, classes = probabilities[objects].max(1)
     object_iou = iou[objects].amax(1) if n_rows else torch.zeros_like(score)
     return ImageSignals(
@@ -167,6 +176,7 @@ def image_signals(
         object_score=_array(score),
         object_class=classes.cpu().numpy(),
         object_iou=_array(object_iou),
+        object_touch=_array(_touch(corners(predicted[objects]), corners(gt_boxes.float()))),
         object_xywh=_array(letterbox.normalised(corners(predicted[objects]))),
     )
 
@@ -199,7 +209,7 @@ def _largest(probabilities: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return probabilities[chosen].amax(0) if bool(chosen.any()) else torch.zeros_like(probabilities[0])
 
 
-def _suppressed(probabilities: torch.Tensor, predicted: torch.Tensor, most: int = 300) -> torch.Tensor:
+def different_objects(probabilities: torch.Tensor, predicted: torch.Tensor, most: int = 300) -> torch.Tensor:
     """int64 (P,) anchors of different objects, most probable first: greedy non-maximum suppression over all classes."""
     scores = probabilities.amax(1)
     order = scores.argsort(descending=True)[: most * 10]
@@ -213,6 +223,22 @@ def _suppressed(probabilities: torch.Tensor, predicted: torch.Tensor, most: int 
             kept.append(i)
             alive &= ~near[i]
     return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
+
+
+def _touch(objects: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """float (P,): for each object, the largest share of the smaller box of object and row in the larger one."""
+    if not len(rows):
+        return objects.new_zeros(len(objects))
+    inter, object_area, row_area = intersections(objects, rows)
+    return (inter / torch.minimum(object_area[:, None], row_area).clamp_min(1e-9)).amax(1)
+
+
+def intersections(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Areas of the intersections (N, M) of upright boxes, and the boxes' own areas (N,) and (M,), square pixels."""
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    inter = (high - low).clamp_min(0).prod(2)
+    return inter, (a[:, 2:] - a[:, :2]).clamp_min(0).prod(1), (b[:, 2:] - b[:, :2]).clamp_min(0).prod(1)
 
 
 def _weights(assignment: Assignment, index: int, n_rows: int) -> torch.Tensor:

@@ -1,0 +1,237 @@
+"""Learns, from a dataset's own rows and their twins, how likely each row is wrong.
+
+A logistic regression tells twins, which are wrong by construction, from rows. Its odds estimate the ratio of densities
+r = h/f of wrong rows h and all rows f, for rows with such features. If a share π of the rows is wrong,
+f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong with probability π r.
+
+* Every row is judged by a regression that did not see its image (cross-fitting).
+* The images that look alike are compared with one another (`alike.py`).
+* π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
+  bound, Blanchard, Lee and Scott 2010, Semi-Supervised Novelty Detection, JMLR 11).
+* Errors come together: an image with wrong rows has a larger π. Each image's own π has a beta prior around the set's,
+  with the weight of `_PRIOR_ROWS` rows (empirical Bayes, by expectation maximisation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sanitizer.probe.doubt.features import FEATURES
+from sanitizer.probe.doubt.twins import LABEL
+from sanitizer.util.robust import logistic_weights, logit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sanitizer.probe.doubt.alike import Alike
+    from sanitizer.probe.doubt.features import RowFeatures
+
+FEWEST_ROWS = 50
+"""With fewer rows or twins nothing is learnt."""
+_FOLDS = 5
+_ROWS_OF_IMAGE = 15
+"""An image's rows together weigh at most so much, so that a crowded image does not teach alone."""
+_PRIOR_ROWS = 8.0
+_ROUNDS = 30
+_FLOOR = 1e-3
+"""Probabilities and overlaps are kept so far from 0 and 1 before their log-odds are taken."""
+_SHARES = (0.02, 0.1, 0.3)
+"""Shares of wrong rows over which an image's evidence is averaged."""
+_PROBABILITIES = tuple(name for name in FEATURES if name not in ("size", "image_support"))
+_WITH_SIZE = (
+    "support", "support_any", "best_iou", "own", "free_product", "mean_iou", "rival", "second_inside", "covering",
+    "preference",
+)  # fmt: skip
+"""Columns whose meaning changes with the size of the box: nothing fits a box of 2 px well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What calibration says about N images with R rows together.
+
+    Attributes:
+        image, row: int64 (R,) number of the image, and of the row in its sample.
+        log_ratio: float64 (R,) log of r, compared with images that look alike.
+        p: float64 (R,) probability that the row is wrong.
+        image_log_ratio: float64 (N,) log of the mean, over `_SHARES`, of the ratio of an image with such a share of
+            wrong rows to one without; NaN without rows.
+        auroc: How well twins are told from rows of images that the regression did not see; 0.5 is chance.
+        share: Upper bound of the share of wrong rows.
+        usable: Whether twins are told from rows better than by chance; else `p` is 0.
+    """
+
+    image: NDArray[np.int64]
+    row: NDArray[np.int64]
+    log_ratio: NDArray[np.float64]
+    p: NDArray[np.float64]
+    image_log_ratio: NDArray[np.float64]
+    auroc: float
+    share: float
+    usable: bool
+
+
+def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
+    """Learn from all measured images how likely each of their rows is wrong.
+
+    Args:
+        features: Of N images; None for an image without features.
+        alike: Which of these images look alike.
+    """
+    n = len(features)
+    known = [(i, f) for i, f in enumerate(features) if f is not None and len(f.row)]
+    image = np.concatenate([np.full(len(f.row), i) for i, f in known] or [np.zeros(0, np.int64)])
+    row = np.concatenate([f.row for _, f in known] or [np.zeros(0, np.int64)])
+    kind = np.concatenate([f.kind for _, f in known] or [np.zeros(0, np.int64)])
+    label = kind == LABEL
+    if label.sum() < FEWEST_ROWS or (~label).sum() < FEWEST_ROWS or len(known) < _FOLDS:
+        nothing = np.zeros(int(label.sum()))
+        return Doubt(image[label], row[label], nothing, nothing, np.full(n, np.nan), 0.5, 0.0, False)
+    columns = _columns(
+        np.concatenate([f.values for _, f in known]),
+        np.concatenate([f.class_id for _, f in known]),
+        label,
+    )
+    weight = _weights(kind, image, n)
+    log_ratio = _cross_fitted(columns, image, label, weight, n)
+    auroc = _auroc(log_ratio[~label], log_ratio[label])
+    log_ratio -= alike.excess(_high_of_images(log_ratio[label], image[label], n))[image]
+    of_rows, rows_image = log_ratio[label], image[label]
+    share = _upper_share(of_rows, weight[label], log_ratio[~label], weight[~label])
+    # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
+    error = np.sqrt((len(label) + 1) / (12 * label.sum() * (~label).sum()))
+    usable = auroc > 0.5 + 3 * error
+    p = _posterior(of_rows, rows_image, n, share) if usable else np.zeros(len(of_rows))
+    return Doubt(
+        rows_image, row[label], of_rows, p, _image_ratio(of_rows, rows_image, n), auroc, share, usable
+    )
+
+
+def _columns(
+    values: NDArray[np.float64], class_id: NDArray[np.int64], label: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """float64 (C, K): log-odds of the features, differences from class and image, and products with the size."""
+    by_name = dict(zip(FEATURES, values.T, strict=True))
+    columns = {name: logit(np.clip(by_name[name], 0, 1), _FLOOR) for name in _PROBABILITIES}
+    columns["preference"] = np.log((by_name["other"] + 0.01) / (by_name["own"] + 0.01))
+    if not by_name["other"].any():  # with one class, nothing but the own probability would be in it
+        del columns["preference"]
+    support = columns["support"]
+    of_class = np.zeros(int(class_id.max()) + 1)
+    for c in np.unique(class_id):
+        rows = label & (class_id == c)
+        of_class[c] = np.median(support[rows if rows.any() else label])
+    columns["against_class"] = support - of_class[class_id]
+    around = by_name["image_support"]
+    around = np.where(np.isfinite(around), around, np.nanmedian(around) if np.isfinite(around).any() else 0.5)
+    columns["against_image"] = support - logit(around, _FLOOR)
+    size = _standard(np.log(np.maximum(by_name["size"], 1e-3)), label)
+    with_size = {
+        f"{name}*size": _standard(columns[name], label) * size for name in _WITH_SIZE if name in columns
+    }
+    return np.stack([*columns.values(), size, *with_size.values()], 1)
+
+
+def _standard(values: NDArray[np.float64], label: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Distances from the rows' median in their standard deviations, limited to -3 to 3."""
+    spread = float(values[label].std())
+    return np.clip((values - np.median(values[label])) / (spread + 1e-9), -3, 3)
+
+
+def _weights(kind: NDArray[np.int64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Weights (C,): crowded images are limited, and each kind of twin weighs the same, together as much as the rows."""
+    label = kind == LABEL
+    count = np.bincount(image[label], minlength=n)
+    weight = np.minimum(1.0, _ROWS_OF_IMAGE / np.maximum(count[image], 1))
+    kinds = np.unique(kind[~label])
+    for k in kinds:
+        twins = kind == k
+        weight[twins] = weight[label].sum() / len(kinds) / twins.sum()
+    return weight
+
+
+def _cross_fitted(
+    columns: NDArray[np.float64],
+    image: NDArray[np.int64],
+    label: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    n: int,
+) -> NDArray[np.float64]:
+    """Log-odds (C,) of being a twin, each by a regression on the images of the other folds."""
+    fold = np.random.default_rng(0).permutation(n)[image] % _FOLDS
+    found = np.zeros(len(image))
+    for k in range(_FOLDS):
+        mine = fold == k
+        train = ~mine
+        if not (mine.any() and label[train].any() and (~label[train]).any()):
+            continue
+        mean = np.average(columns[train], axis=0, weights=weight[train])
+        spread = np.sqrt(np.average((columns[train] - mean) ** 2, axis=0, weights=weight[train])) + 1e-9
+        x = np.concatenate([np.ones((len(columns), 1)), (columns - mean) / spread], 1)
+        found[mine] = x[mine] @ logistic_weights(x[train], ~label[train], sample_weight=weight[train])
+    return found
+
+
+def _high_of_images(values: NDArray[np.float64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """float64 (N,): the 90 % quantile of each image's values; NaN without any."""
+    found = np.full(n, np.nan)
+    order = np.argsort(image, kind="stable")
+    starts = np.flatnonzero(np.diff(image[order], prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        found[image[order[start]]] = np.quantile(values[order[start:stop]], 0.9)
+    return found
+
+
+def _upper_share(
+    rows: NDArray[np.float64],
+    row_weight: NDArray[np.float64],
+    twins: NDArray[np.float64],
+    twin_weight: NDArray[np.float64],
+) -> float:
+    """The smallest ratio of P(row ≥ t), its upper limit at 95 %, and P(twin ≥ t), over thresholds t among the twins."""
+    least = 1.0
+    for t in np.quantile(twins, np.linspace(0.05, 0.95, 37)).tolist():
+        above = float(row_weight[rows >= t].sum() / row_weight.sum())
+        limit = above + 1.645 * np.sqrt(max(above, 1 / len(rows)) * (1 - above) / len(rows))
+        reached = float(twin_weight[twins >= t].sum() / twin_weight.sum())
+        least = min(least, limit / reached if reached > 0 else 1.0)
+    return float(least)
+
+
+def _posterior(
+    log_ratio: NDArray[np.float64], image: NDArray[np.int64], n: int, share: float
+) -> NDArray[np.float64]:
+    """Probability (R,) that each row is wrong, given its features and the other rows of its image.
+
+    r = h/f goes over into h/g = r (1 - π) / (1 - π r), the ratio to right rows.
+    """
+    r = np.exp(np.clip(log_ratio, -30, np.log(0.98 / share)))
+    ratio = r * (1 - share) / (1 - share * r)
+    rows = np.bincount(image, minlength=n)
+    of_image = np.full(n, share)
+    p = np.zeros(len(ratio))
+    for _ in range(_ROUNDS):
+        prior = of_image[image]
+        p = prior * ratio / (1 - prior + prior * ratio)
+        of_image = (np.bincount(image, p, n) + _PRIOR_ROWS * share) / (rows + _PRIOR_ROWS)
+    return p
+
+
+def _image_ratio(log_ratio: NDArray[np.float64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """float64 (N,): as `Doubt.image_log_ratio`: log of the mean over π of Π (1 - π + π r)."""
+    r = np.exp(np.clip(log_ratio, -30, 30))
+    logs = np.stack([np.bincount(image, np.log1p(share * (r - 1)), n) for share in _SHARES])
+    highest = logs.max(0)
+    found = highest + np.log(np.exp(logs - highest).mean(0))
+    return np.where(np.bincount(image, minlength=n) > 0, found, np.nan)
+
+
+def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """Chance that one of `higher` is over one of `lower`; ties count half."""
+    ordered = np.sort(lower)
+    below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
+    return float(below.mean() / (2 * len(lower)))
