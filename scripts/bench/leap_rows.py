@@ -117,7 +117,10 @@ def moved(row: Row, across: float, down: float, grid: float) -> Row:
     """
     x, y = row.w / 2 + across * (SIDE - row.w), row.h / 2 + down * (SIDE - row.h)
     if grid < 0.5:
-        x, y = (round(v / MASK_STEP) * MASK_STEP if side < MASK_STEP else v for v, side in ((x, row.w), (y, row.h)))
+        x, y = (
+            round(v / MASK_STEP) * MASK_STEP if side < MASK_STEP else v
+            for v, side in ((x, row.w), (y, row.h))
+        )
     return replace(row, x=x, y=y)
 
 
@@ -128,7 +131,7 @@ def sample_of(image: str, rows: Sequence[Row], task: str) -> Sample:
     if segments:
         low = np.array([s.min(0) for s in segments])
         high = np.array([s.max(0) for s in segments])
-        xywh = np.concatenate([(low + high) / 2, high - low], 1)
+        xywh = np.concatenate([(low + high) / 2, high - low], 1).astype(np.float32)
     points = np.array([_keypoints(r) for r in rows], np.float32) if task == "pose" else None
     n = len(rows)
     lines, classes = np.arange(1, n + 1, dtype=np.int32), np.zeros((n, 1), np.float32)
@@ -146,7 +149,7 @@ def _corners(row: Row, task: str) -> NDArray[np.float32]:
     if task == "obb":
         c, s = np.cos(np.radians(row.angle)), np.sin(np.radians(row.angle))
         corners = corners @ np.array([[c, s], [-s, c]])
-    return np.asarray(np.clip((corners + (row.x, row.y)) / SIDE, 0, 1), np.float32)
+    return np.asarray(np.clip((corners + np.array([row.x, row.y])) / SIDE, 0, 1), np.float32)
 
 
 def _keypoints(row: Row) -> NDArray[np.float32]:

@@ -14,7 +14,6 @@ Weights: fresh, or trained for some steps on the made pictures, or published one
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import json
 import os
@@ -28,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from leap_rows import KEYPOINTS, MEDIAN, OTHERS, SIDE, Row, moved, named_rows, paint, row_of, sample_of
-from measure import command_line, machine, versions
+from leap_table import LEAP, PATHS, document
+from measure import command_line
 
 from sanitizer.dataset.tables import TaskSpec
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 ENDINGS = {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb"}
-PATHS = ("mosaic", "closed", "val")
-LEAP = 1.5
-"""Factor from which the table counts a row as one that raises the loss or the gradient."""
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -69,7 +66,9 @@ class Outcome:
 class Bench:
     """One network on one path: the loss of a picture for any row in the place of the median one."""
 
-    def __init__(self, network: nn.Module, pictures: list[str], task: str, path: str, precision: str, draw: int) -> None:
+    def __init__(
+        self, network: nn.Module, pictures: list[str], task: str, path: str, precision: str, draw: int
+    ) -> None:
         self.network, self.pictures, self.task, self.path, self.draw = network, pictures, task, path, draw
         self.amp = PRECISIONS[precision]
         self.hyp = settings_of(task, mosaic=1.0 if path == "mosaic" else 0.0)
@@ -105,10 +104,14 @@ class Bench:
         return torch.autocast("cpu", dtype=self.amp or torch.bfloat16, enabled=self.amp is not None)
 
     def _batch(self, row: Row) -> dict[str, Any]:
-        samples = [sample_of(p, [*OTHERS, row if not i else MEDIAN], self.task) for i, p in enumerate(self.pictures)]
+        samples = [
+            sample_of(p, [*OTHERS, row if not i else MEDIAN], self.task) for i, p in enumerate(self.pictures)
+        ]
         data = data_of(2)
         augment = self.path != "val"
-        dataset = ReadOnlyDataset(samples, data=data, task=self.task, imgsz=SIDE, augment=augment, hyp=self.hyp)
+        dataset = ReadOnlyDataset(
+            samples, data=data, task=self.task, imgsz=SIDE, augment=augment, hyp=self.hyp
+        )
         dataset.buffer = list(range(len(samples)))
         random.seed(self.draw)
         np.random.seed(self.draw)
@@ -130,7 +133,7 @@ def main() -> None:
     """Search every combination and keep what was found; or print the table of what was kept."""
     args = arguments()
     if args.table:
-        print(document(args))
+        print(document(Path(args.table), args.commands))
         return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, silent_ultralytics(), Path(args.out).open("a") as out:
@@ -153,7 +156,9 @@ def networks(args: argparse.Namespace, pictures: list[str]) -> Iterator[tuple[st
             yield task, name, "fresh", network
             yield task, name, "trained", trained(network, pictures, task, args.steps)
         for published in args.published:
-            if Path(published).stem.endswith(ENDINGS[task]) and ("-" in Path(published).stem) == bool(ENDINGS[task]):
+            if Path(published).stem.endswith(ENDINGS[task]) and ("-" in Path(published).stem) == bool(
+                ENDINGS[task]
+            ):
                 yield task, Path(published).stem, "published", network_of(published, task)
 
 
@@ -260,50 +265,12 @@ def worst(row: Row, benches: list[Bench]) -> dict[str, Any]:
 def factors(got: Outcome, median: Outcome) -> dict[str, Any]:
     """How much more the loss, its parts and the gradient are than with the median row."""
     parts = {k: v / max(median.items[k], 1e-3) for k, v in got.items.items()}
-    finite = {k: v if np.isfinite(v) else float("inf") for k, v in parts.items()}
-    part = max(finite, key=lambda k: finite[k] if got.items[k] > 0.05 * median.loss or not np.isfinite(got.items[k]) else 0)
+    heavy = [k for k, v in got.items.items() if not v <= 0.05 * median.loss] or list(parts)  # NaN is heavy
+    part = max(heavy, key=lambda k: parts[k] if np.isfinite(parts[k]) else np.inf)
     return {
         "loss": got.loss / median.loss, "norm": got.norm / median.norm, "part": part, "part_factor": parts[part],
         "before": [median.loss, median.norm], "after": [got.loss, got.norm],
     }  # fmt: skip
-
-
-def document(args: argparse.Namespace) -> str:
-    """The results file: one table a path."""
-    records = [json.loads(line) for line in Path(args.table).read_text().splitlines()]
-    lines = ["# Which label rows make the loss leap", "", *args.commands]
-    lines += ["", f"{datetime.date.today()}; {machine()}; {versions('torch', 'ultralytics')}; 1 thread, CPU", ""]
-    for path in PATHS:
-        of_path = [r for r in records if r["path"] == path]
-        if of_path:
-            lines += [f"## {path}", "", *table_of(of_path, path), ""]
-    return "\n".join(lines)
-
-
-def table_of(records: list[dict[str, Any]], path: str) -> Iterator[str]:
-    """One line for each head and weights: factors of loss and gradient, of each precision."""
-    yield "| task | head | weights | row | over 1.5 at places | loss × | gradient × | part × | bf16 | fp16 |"
-    yield "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    key = "loss" if path == "val" else "norm"
-    for r in records:
-        plain = r["float32"]
-        row = r["words"] if r["kind"] == "found" else f"{r['kind']} ({r['words']})"
-        if not plain["reached"]:
-            yield f"| {r['task']} | {r['head']} | {r['weights']} | {row} | removed | – | – | – | – | – |"
-            continue
-        yield (
-            f"| {r['task']} | {r['head']} | {r['weights']} | {row} | {r['often']:.0%} | {number(plain['loss'])} "
-            f"| {'–' if path == 'val' else number(plain['norm'])} "
-            f"| {plain['part'].removesuffix('_loss')} {number(plain['part_factor'])} "
-            f"| {' | '.join(number(r[p][key]) if p in r else '' for p in ('bfloat16', 'float16'))} |"
-        )
-
-
-def number(value: float) -> str:
-    """Two decimals, none from a hundred on."""
-    if not np.isfinite(value):
-        return "not finite"
-    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def arguments() -> argparse.Namespace:
@@ -320,7 +287,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--guided", type=int, default=60, help="rows of the climbs")
     parser.add_argument("--out", default=os.devnull, help="file that records are added to, JSON a line")
     parser.add_argument("--table", metavar="FILE", help="print the document of these records")
-    parser.add_argument("--commands", nargs="*", default=[f"`{command_line()}`"], help="lines on how it was made")
+    parser.add_argument(
+        "--commands", nargs="*", default=[f"`{command_line()}`"], help="lines on how it was made"
+    )
     return parser.parse_args()
 
 
