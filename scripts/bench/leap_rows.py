@@ -126,12 +126,11 @@ def moved(row: Row, across: float, down: float, grid: float) -> Row:
 
 def sample_of(image: str, rows: Sequence[Row], task: str) -> Sample:
     """One picture with these label rows, as the label reader would give them."""
-    xywh = np.array([(r.x, r.y, r.w, r.h) for r in rows], np.float32) / SIDE
+    xywh = np.array([(r.x / SIDE, r.y / SIDE, r.w / SIDE, r.h / SIDE) for r in rows], np.float32)
     segments = [_corners(r, task) for r in rows] if task in ("segment", "obb") else []
     if segments:
-        low = np.array([s.min(0) for s in segments])
-        high = np.array([s.max(0) for s in segments])
-        xywh = np.concatenate([(low + high) / 2, high - low], 1).astype(np.float32)
+        low, high = (np.array([edge(s, axis=0) for s in segments], np.float32) for edge in (np.min, np.max))
+        xywh = np.concatenate([(low + high) / np.float32(2), high - low], 1)
     points = np.array([_keypoints(r) for r in rows], np.float32) if task == "pose" else None
     n = len(rows)
     lines, classes = np.arange(1, n + 1, dtype=np.int32), np.zeros((n, 1), np.float32)

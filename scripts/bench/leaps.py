@@ -150,7 +150,7 @@ def main() -> None:
 def networks(args: argparse.Namespace, pictures: list[str]) -> Iterator[tuple[str, str, str, nn.Module]]:
     """(task, head, weights, network) of every combination."""
     for task in args.tasks:
-        for head in args.heads:
+        for head in filter(None, args.heads):
             name = f"yolo{head}n{ENDINGS[task]}"
             network = network_of(f"{name}.yaml", task)
             yield task, name, "fresh", network
