@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATHS = ("mosaic", "closed", "val")
+TASKS = ("detect", "segment", "pose", "obb")
 LEAP = 1.5
 """Factor from which the table counts a row as one that raises the loss or the gradient."""
 
 
 def document(path: Path, commands: Sequence[str]) -> str:
     """The results file: one table a path."""
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+    lines_of = [json.loads(line) for line in path.read_text().splitlines()]
+    order = sorted(lines_of, key=lambda r: (TASKS.index(r["task"]), r["head"], r["weights"]))
+    records = list({_key(r): r for r in order}.values())  # of rows that were tried in two runs, the later one
     lines = ["# Which label rows make the loss leap", "", *commands]
     lines += [
         "",
@@ -32,6 +35,11 @@ def document(path: Path, commands: Sequence[str]) -> str:
         if of_path:
             lines += [f"## {name}", "", *table_of(of_path, name), ""]
     return "\n".join(lines)
+
+
+def _key(record: dict[str, Any]) -> tuple[str, ...]:
+    which = record["words"] if record["kind"] == "found" else record["kind"]
+    return (record["task"], record["head"], record["weights"], record["path"], which)
 
 
 def table_of(records: list[dict[str, Any]], path: str) -> Iterator[str]:
