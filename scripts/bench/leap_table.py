@@ -22,8 +22,11 @@ LEAP = 1.5
 def document(path: Path, commands: Sequence[str]) -> str:
     """The results file: one table a path."""
     lines_of = [json.loads(line) for line in path.read_text().splitlines()]
-    order = sorted(lines_of, key=lambda r: (TASKS.index(r["task"]), r["head"], r["weights"]))
-    records = list({_key(r): r for r in order}.values())  # of rows that were tried in two runs, the later one
+    worst = {_key(r): r for r in sorted(lines_of, key=_factor)}  # of a row that two runs tried, the worse one
+    order = {kind: i for i, kind in enumerate(dict.fromkeys(r["kind"] for r in lines_of))}
+    records = sorted(
+        worst.values(), key=lambda r: (TASKS.index(r["task"]), r["head"], r["weights"], order[r["kind"]])
+    )
     lines = ["# Which label rows make the loss leap", "", *commands]
     lines += [
         "",
@@ -35,6 +38,11 @@ def document(path: Path, commands: Sequence[str]) -> str:
         if of_path:
             lines += [f"## {name}", "", *table_of(of_path, name), ""]
     return "\n".join(lines)
+
+
+def _factor(record: dict[str, Any]) -> float:
+    factor = float(record["float32"].get("loss" if record["path"] == "val" else "norm", 0))
+    return factor if np.isfinite(factor) else np.inf
 
 
 def _key(record: dict[str, Any]) -> tuple[str, ...]:
