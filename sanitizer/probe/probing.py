@@ -128,6 +128,11 @@ def probe(
         raise ProbeError(
             f"{data}: training would keep no image of the train split, so there is nothing to probe"
         )
+    if spec.task in ("segment", "obb") and not all(len(s.segments) == len(s) for s in samples):
+        raise ProbeError(
+            f"{data}: some label rows are boxes, where the task {spec.task} wants polygons, and training stops with a "
+            "ValueError: `sanitize scan` names these rows (L006)"
+        )
     devices = pick_devices(device)
     torch.manual_seed(int(settings.get("seed", 0)))  # a model built from a yaml gets random weights
     with silent_ultralytics():

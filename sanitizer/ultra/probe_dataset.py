@@ -45,14 +45,19 @@ class ReadOnlyDataset(YOLODataset):
         return [s.image for s in self.samples]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The samples' label rows in Ultralytics' form. `cls` holds row numbers; `__getitem__` puts in the classes."""
+        """The samples' label rows in Ultralytics' form. `cls` holds row numbers; `__getitem__` puts in the classes.
+
+        If some rows are boxes and others polygons, no row keeps its polygon, as in training: mosaic wants as many
+        polygons as boxes. Source: `YOLODataset.verify_labels`, version 8.4.
+        """
+        mixed = sum(len(s.segments) for s in self.samples) != sum(len(s) for s in self.samples)
         return [
             {
                 "im_file": s.image,
                 "shape": (s.height, s.width),
                 "cls": np.arange(first, first + len(s), dtype=np.float64)[:, None],
                 "bboxes": s.xywh,
-                "segments": list(s.segments),
+                "segments": [] if mixed else list(s.segments),
                 "keypoints": s.keypoints,
                 "normalized": True,
                 "bbox_format": "xywh",

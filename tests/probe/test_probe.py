@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from tiny_sets import tiny_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
@@ -440,6 +441,14 @@ def test_published_weights_are_loaded_without_trust(shared_data: Path, squares: 
     assert not torch.equal(fresh.state_dict()["model.0.conv.weight"], published)
     with pytest.raises(ModelError, match="was made for segment, and the dataset is for detect"):
         build_model(str(shared_data / "weights" / "yolov8n-seg.pt"), spec)
+
+
+@pytest.mark.parametrize("rows", ["0 0.5 0.5 0.4 0.4", "0 0.5 0.5 0.4 0.4\n1 0.4 0.4 0.2 0.2"])
+def test_boxes_where_the_task_wants_polygons_are_refused(tmp_path: Path, rows: str) -> None:
+    data = tiny_set(tmp_path, "segment")
+    (tmp_path / "labels/train/0.txt").write_text(rows)
+    with pytest.raises(probing.ProbeError, match=r"some label rows are boxes.*\(L006\)"):
+        probe(data, "yolov8n-seg.yaml", task="segment", device="cpu")
 
 
 def test_a_set_without_images_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ TRIANGLE = "0 0.1 0.1 0.5 0.1 0.5 0.6"
         ("0 0.3 0.3 0.3 0.3 0.3 0.3", ["S001"]),
         ("0 0.1 0.1 0.2 0.2 0.4 0.4", ["S002"]),
         ("0 0.1 0.5 0.5 0.5 0.9 0.500001", ["S002"]),
-        ("0 0.1 0.5 0.9 0.5 0.9 0.5005 0.1 0.5005", ["B001", "B005"]),  # thin, but with an area
+        ("0 0.1 0.5 0.9 0.5 0.9 0.5005 0.1 0.5005", ["B001", "B005", "S005"]),  # thin, but with an area
         ("0 0.1 0.1 0.5 0.5 0.5 0.1 0.1 0.5", ["S003"]),  # its signed area is zero
         ("0 0.1 0.1 0.3 0.3 0.5 0.1 0.5 0.5 0.3 0.3 0.1 0.5", []),  # touches itself in a vertex
         ("0 0.1 0.1 0.5 0.1 0.5 0.5 0.3 0.1 0.1 0.5", []),  # a vertex on an edge
@@ -56,6 +56,55 @@ def test_findings_point_at_the_vertex() -> None:
 
 def test_polygons_in_a_detection_set_are_not_judged_as_outlines() -> None:
     assert codes("0 0.1 0.1 0.5 0.5 0.5 0.1 0.1 0.5") == []
+
+
+def rectangle(w_px: float, h_px: float, side: int = 640) -> str:
+    """A polygon in the middle of a square image, where a pixel of the mask begins."""
+    x1, x2, y1, y2 = (0.5 + half / side for half in (-w_px / 2, w_px / 2, -h_px / 2, h_px / 2))
+    return f"0 {x1:.8f} {y1:.8f} {x2:.8f} {y1:.8f} {x2:.8f} {y2:.8f} {x1:.8f} {y2:.8f}"
+
+
+@pytest.mark.parametrize(
+    ("w_px", "h_px", "expected"),
+    [
+        (1, 1, ["1 B005", "1 S005"]),
+        (0.7, 80, ["1 B005", "1 S005"]),
+        (1.5, 1.5, ["1 B005", "1 S005"]),
+        (1.9, 80, ["1 B005", "1 S005"]),
+        (2.5, 2.5, ["1 S005"]),
+        (2.5, 80, []),
+        (3, 3, []),
+        (0, 80, ["1 S001"]),
+    ],
+)
+def test_a_polygon_under_a_pixel_of_the_mask_is_heavy(w_px: float, h_px: float, expected: list[str]) -> None:
+    found = codes(rectangle(w_px, h_px), SEGMENT, size=(640, 640))
+    assert [c for c in found if "B001" not in c] == expected
+
+
+def test_a_polygon_is_heavy_by_its_size_in_the_networks_input() -> None:
+    crumb = rectangle(3, 3, side=2560)  # 0.75 px once the image is resized to 640
+    (found,) = findings(crumb, SEGMENT, size=(2560, 2560), select=["S005"])
+    assert found.value == pytest.approx((4 / 0.75) ** 2, rel=1e-3)
+    assert "0.75 × 0.75 px at imgsz 640" in found.message
+    assert not findings(crumb, SEGMENT, size=None, select=["S005"])
+
+
+@pytest.mark.ultralytics
+@pytest.mark.parametrize(("w_px", "h_px"), [(1, 1), (0.7, 80), (0.1, 0.4), (0.7, 2.5)])
+def test_the_factor_of_a_heavy_mask_is_that_of_the_real_loss(w_px: float, h_px: float) -> None:
+    torch = pytest.importorskip("torch")
+    loss = pytest.importorskip("ultralytics.utils.loss").v8SegmentationLoss.single_mask_loss
+    (found,) = findings(rectangle(w_px, h_px), SEGMENT, size=(640, 640), select=["S005"])
+
+    def of(w: float, h: float) -> float:
+        box = torch.tensor([[320 - w / 2, 320 - h / 2, 320 + w / 2, 320 + h / 2]])
+        area = torch.tensor([w * h / 640**2])
+        return float(
+            loss(torch.zeros(1, 160, 160), torch.zeros(1, 32), torch.zeros(32, 160, 160), box / 4, area)
+        )
+
+    assert found.value == pytest.approx(of(w_px, h_px) / of(80, 80), rel=1e-3)
 
 
 def crosses(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

@@ -27,7 +27,7 @@ CODES = {
     **{f"L{n:03}": "label files" for n in range(1, 11)},
     **{f"B{n:03}": "boxes" for n in range(1, 13)},
     **{f"C{n:03}": "classes" for n in range(1, 4)},
-    **{f"S{n:03}": "polygons" for n in range(1, 5)},
+    **{f"S{n:03}": "polygons" for n in range(1, 6)},
     **{f"K{n:03}": "keypoints" for n in range(1, 5)},
     **{f"O{n:03}": "oriented boxes" for n in range(1, 3)},
     **{f"I{n:03}": "images" for n in range(1, 9)},
