@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import INTERRUPTED, UsageError
-from sanitizer.cli.arguments import one_of
+from sanitizer.cli.arguments import comma_list, one_of
 from sanitizer.cli.options import (
     ENGINES,
     add_label_task,
@@ -38,6 +38,7 @@ examples:
   sanitize probe data.yaml --model yolov8n.pt
   sanitize probe data.yaml --model yolo11n.yaml --budget 4epochs imgsz=320 --out probe
   sanitize probe data.yaml --model yolov8n.pt --select G --output findings.csv
+  sanitize probe data.yaml --model best.pt --split val,test --budget 0steps
 """
 SHOWN = 10
 GIVEN_ELSEWHERE = {"model": "--model", "data": "the first argument", "device": "--device", "task": "--task"}
@@ -50,7 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to run")
     add = group.add_argument
     add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
-    add("--budget", metavar="B", default="2m", help="2m, 90s, 200 (steps), 4epochs (default 2m)")
+    add(
+        "--budget",
+        metavar="B",
+        default="2m",
+        help="2m, 90s, 200 (steps), 4epochs, 0steps for finished weights (default 2m)",
+    )
+    add("--split", metavar="NAMES", type=comma_list, action="extend",
+        help="measure these splits: val,test (default train)")  # fmt: skip
     add("--fdr", type=_share, metavar="F", default=0.2,
         help="share of the named lines that may be fine; less gives a shorter list (default 0.2)")  # fmt: skip
     add("--device", metavar="D", default="auto", help="auto, cpu, 0 or 0,1 (default auto)")
@@ -106,13 +114,14 @@ def run(args: argparse.Namespace) -> int:
         config=config,
         out=args.out,
         resume=args.resume,
-        progress=wants_bar(args),
+        progress=wants_bar(args) or ("lines" if not args.quiet else False),
         engine=args.engine,
         fdr=args.fdr,
+        splits=tuple(dict.fromkeys(args.split or ("train",))),
     )
-    status = finish(result.report, args, config.fail_on, result.judgement.dataset)
     if args.format == "text" and not args.quiet:
-        print(ranking(result))
+        print(ranking(result) + "\n")
+    status = finish(result.report, args, config.fail_on, result.judgement.dataset)
     if args.out:
         _keep(result, args)
     return INTERRUPTED if result.interrupted else status
@@ -120,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 def ranking(result: ProbeResult) -> str:
     """The images most worth a look, as text: what was measured, and why each stands where it does."""
+    from sanitizer.probe.probing import measured_images
     from sanitizer.probe.tables import images_table
     from sanitizer.util.escape import legible
 
@@ -127,8 +137,8 @@ def ranking(result: ProbeResult) -> str:
     steps = result.steps
     norms = sorted(s.grad_norm for s in steps)
     lines = [
-        "",
-        f"Probed {len(result.measured):,} of {len(result.samples):,} training images at {result.imgsz} px"
+        f"Probed {len(result.measured):,} of {len(result.samples):,} {measured_images(result.samples)} at "
+        f"{result.imgsz} px"
         + (
             f" after {len(steps):,} training steps (median gradient norm {norms[len(norms) // 2]:.3g})"
             if steps

@@ -24,7 +24,7 @@ class Budget:
 
     Attributes:
         seconds: Time for the warm-up and for measuring; as many images are measured as fit.
-        steps: Optimizer steps of the warm-up; all images are measured.
+        steps: Optimizer steps of the warm-up, 0 for none; all images are measured.
         epochs: Epochs of the warm-up, also fractions such as 0.5; all images are measured.
     """
 
@@ -37,14 +37,16 @@ def parse_budget(text: str) -> Budget:
     """The budget in a text. A number without a unit means steps if it is whole ("200"), else epochs ("0.5").
 
     Raises:
-        BudgetError: The text does not have this form, or its number is 0.
+        BudgetError: The text does not have this form, or it is a time of 0.
     """
     match = _FORM.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
+    if match is None or (float(match[1]) == 0 and match[2].lower() in _SECONDS):
         raise BudgetError(
             f"{text!r} is no budget: write a time (2m, 90s), steps (200) or epochs (0.5, 4epochs)"
         )
     number, unit = float(match[1]), match[2].lower()
+    if number == 0:
+        return Budget(steps=0)
     if unit in _SECONDS:
         return Budget(seconds=number * _SECONDS[unit])
     if unit.startswith("e") or (not unit and "." in match[1]):

@@ -113,11 +113,16 @@ class Judgement:
         """How to read the lists of lines and places, and what they leave out."""
         evidence, said = self.evidence, []
         n_lines = len(self._named_lines)
-        if not evidence.doubt.usable:
+        if np.isnan(evidence.doubt.auroc):
             said.append(
-                "no label line is named: errors put into these labels on paper look no different from the labels to "
-                f"this model ({_told_apart(evidence.doubt.auroc)}); start from trained weights, or give a larger "
-                "--budget"
+                f"no label line is named: {_counted(len(evidence.row_image), 'label line')} are too few to learn what "
+                "an error looks like"
+            )
+        elif not evidence.doubt.usable:
+            said.append(
+                "no label line is named: to this model, errors put into these labels on paper look no different from "
+                f"the labels (told apart in {evidence.doubt.auroc:.0%} of pairs, where 50% is chance); start from "
+                "trained weights, or give a larger --budget"
             )
         if n_lines:
             said.append(
@@ -419,10 +424,6 @@ def _one_in(share: float) -> str:
     words = {2: "two", 3: "three", 4: "four", 5: "five", 10: "ten", 20: "twenty"}
     whole = round(1 / share) if share > 0 else 0
     return f"one in {words[whole]}" if whole in words and abs(1 / whole - share) < 0.005 else f"{share:.0%}"
-
-
-def _told_apart(auroc: float) -> str:
-    return f"told apart in {auroc:.0%} of pairs, where 50% is chance"
 
 
 def _boxes(n: int) -> str:

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -66,10 +66,11 @@ def probe(
     baseline: str | None = None,
     out: str | None = None,
     resume: bool = False,
-    progress: bool = False,
+    progress: bool | Literal["lines"] = False,
     known: KnownDataset | None = None,
     engine: Engine = "local",
     fdr: float = DEFAULT_FDR,
+    splits: Sequence[str] = ("train",),
 ) -> ProbeResult:
     """Find the images and label lines that cause loss spikes, by a short training run. The dataset is only read.
 
@@ -86,11 +87,13 @@ def probe(
         baseline: File of known findings to leave out.
         out: Folder that keeps the state of the probe, so that the probe can be resumed.
         resume: Continue from that state.
-        progress: Show a progress bar on stderr.
+        progress: Show a progress bar on stderr; "lines" writes a line now and then, where stderr is no terminal.
         known: Dataset, scan and samples, if an earlier stage has them already; None reads them here.
         engine: Where images are scanned and measured: "local", or "ray" for the GPUs of a Ray cluster (its cores, if
             it has no free GPU). The warm-up runs on this machine in both cases.
         fdr: Share of the named label lines that may be fine, over 0 and under 1.
+        splits: Names of the splits whose images are measured. The warm-up trains on the train split in any case; with
+            a budget of 0 steps there is none, and finished weights judge the labels as they are.
 
     Returns:
         The findings of the scan and of the probe, and all measurements.
@@ -116,19 +119,29 @@ def probe(
             dataset,
             config=replace(config, select=None, ignore=(), baseline=None),
             task=task,
-            progress=progress,
+            progress=progress is True,
             engine=engine,
         )
     )
     spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
     if spec.nc is None:
         spec = replace(spec, nc=max(scanned.class_counts, default=0) + 1)
-    samples = known.samples if known else read_samples(dataset, spec, "train")
-    if not samples:
+    of_split = {name: read_samples(dataset, spec, name) for name in splits if not (known and name == "train")}
+    if known and "train" in splits:
+        of_split["train"] = list(known.samples)
+    for name in splits:
+        if not of_split[name]:
+            raise ProbeError(
+                f"{data}: training would keep no image of the {name} split, so there is nothing to probe"
+            )
+    samples = [sample for name in splits for sample in of_split[name]]
+    lessons = () if budget.steps == 0 else of_split.get("train") or read_samples(dataset, spec, "train")
+    if not lessons and budget.steps != 0:
         raise ProbeError(
-            f"{data}: training would keep no image of the train split, so there is nothing to probe"
+            f"{data}: training would keep no image of the train split to learn from: with finished weights, "
+            "--budget 0steps leaves the training out"
         )
-    if spec.task in ("segment", "obb") and not all(len(s.segments) == len(s) for s in samples):
+    if spec.task in ("segment", "obb") and not all(len(s.segments) == len(s) for s in [*samples, *lessons]):
         raise ProbeError(
             f"{data}: some label rows are boxes, where the task {spec.task} wants polygons, and training stops with a "
             "ValueError: `sanitize scan` names these rows (L006)"
@@ -140,8 +153,8 @@ def probe(
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
     arguments = {**vars(network.args), "max_grad_norm": max_grad_norm}
-    state = ProbeState(out, run_key(network, arguments, spec, samples), resume, len(samples))
-    run = _ProbeRun(samples, spec, settings, devices, max_grad_norm, budget, show, state, engine)
+    state = ProbeState(out, run_key(network, arguments, spec, [*samples, *lessons]), resume, len(samples))
+    run = _ProbeRun(samples, lessons, spec, settings, devices, max_grad_norm, budget, show, state, engine)
     with silent_ultralytics():
         network = run.train(network)
         measured = run.measure_all(network)
@@ -205,6 +218,7 @@ class _ProbeRun:
     def __init__(
         self,
         samples: Sequence[Sample],
+        lessons: Sequence[Sample],
         spec: TaskSpec,
         settings: dict[str, Any],
         devices: Sequence[torch.device],
@@ -215,7 +229,8 @@ class _ProbeRun:
         engine: Engine,
     ) -> None:
         self.measurer_settings, self.engine = MeasurerSettings(samples, spec, settings), engine
-        self.samples, self.spec, self.settings, self.devices = samples, spec, settings, devices
+        self.samples, self.lessons, self.spec = samples, lessons, spec
+        self.settings, self.devices = settings, devices
         self.max_grad_norm, self.budget, self.show, self.state = max_grad_norm, budget, show, state
         self.steps: list[StepRecord] = []
         self.notes: list[str] = []
@@ -228,6 +243,9 @@ class _ProbeRun:
         if self.state.load_weights(network):
             self.steps = self.state.steps()
             self.notes.append("weights of the earlier warm-up taken up again")
+            self.plan = ProbePlan(0, 0, len(self.samples))
+            return network
+        if self.budget.steps == 0:
             self.plan = ProbePlan(0, 0, len(self.samples))
             return network
         attribution_s = self._time_attribution(network)
@@ -251,7 +269,7 @@ class _ProbeRun:
         self.show.begin("warm-up", target)
         try:
             network = warm_up(
-                network, self.samples, self.spec, overrides, self.max_grad_norm, listen, keep_on
+                network, self.lessons, self.spec, overrides, self.max_grad_norm, listen, keep_on
             )
         finally:
             self.show.end()
@@ -296,8 +314,8 @@ class _ProbeRun:
                 )
         if len(measured) < len(self.samples):
             self.notes.append(
-                f"{len(measured):,} of {len(self.samples):,} training images were measured: a larger --budget "
-                "measures more"
+                f"{len(measured):,} of {len(self.samples):,} {measured_images(self.samples)} were measured: a larger "
+                "--budget measures more"
             )
         return measured
 
@@ -312,6 +330,12 @@ class _ProbeRun:
                 yield from measure_on_ray(ray, self.measurer_settings, network, batches)
         else:
             yield from measure_here(self.measurer_settings, network, self.devices, batches)
+
+
+def measured_images(samples: Sequence[Sample]) -> str:
+    """What was measured, in words: "training images", or "images of val, test"."""
+    names = list(dict.fromkeys(sample.split or "train" for sample in samples))
+    return "training images" if names == ["train"] else f"images of {', '.join(names)}"
 
 
 def _for_trainer(device: torch.device) -> str:

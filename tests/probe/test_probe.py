@@ -331,6 +331,40 @@ def test_findings_name_lines_and_say_what_the_scan_found_there(
     assert any("line" in reason for reason in result.judgement.reasons(3))
 
 
+def test_finished_weights_judge_other_splits_without_training(
+    squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_training(*_args: object, **_settings: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("sanitizer.probe.probing.warm_up", no_training)
+    before = files_of(squares)
+    result = probe(
+        squares / "data.yaml",
+        "yolov8n.yaml",
+        budget="0steps",
+        device="cpu",
+        overrides=SMALL,
+        splits=("val", "train"),
+    )
+    n_val = len(list((squares / "images/val").iterdir()))
+    assert not result.steps
+    assert [s.split for s in result.samples] == ["val"] * n_val + ["train"] * N_IMAGES
+    assert len(result.measured) == n_val + N_IMAGES
+    assert files_of(squares) == before
+    with pytest.raises(probing.ProbeError, match="no image of the test split"):
+        probe(squares / "data.yaml", "yolov8n.yaml", budget="0", overrides=SMALL, splits=("test",))
+
+
+def test_other_splits_are_measured_after_training_on_train(squares: Path) -> None:
+    result = probe(
+        squares / "data.yaml", "yolov8n.yaml", budget="1", device="cpu", overrides=SMALL, splits=("val",)
+    )
+    assert len(result.steps) == 1
+    assert all("/train/" in image for image in result.steps[0].images)
+    assert {s.split for s in result.samples} == {"val"}
+
+
 def _sees_the_truth(samples: Any) -> Callable[..., Any]:
     """Outputs in which one anchor sees each true square: probability 75 to 95 %, overlap about 90 %."""
     from sanitizer.probe.gradients.signals import Letterbox

@@ -84,13 +84,16 @@ def test_a_norm_is_judged_by_its_number_of_boxes() -> None:
         ("0.5", Budget(epochs=0.5)),
         ("4epochs", Budget(epochs=4)),
         ("1e", Budget(epochs=1)),
+        ("0", Budget(steps=0)),
+        ("0steps", Budget(steps=0)),
+        ("0epochs", Budget(steps=0)),
     ],
 )
 def test_budgets_are_read_as_people_write_them(text: str, budget: Budget) -> None:
     assert parse_budget(text) == budget
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-2m", "0", "2 weeks", "1.5steps", "2m 30s"])
+@pytest.mark.parametrize("text", ["", "fast", "-2m", "0s", "0m", "2 weeks", "1.5steps", "2m 30s"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(BudgetError):
         parse_budget(text)

@@ -60,7 +60,8 @@ class Doubt:
         p: float64 (R,) probability that the row is wrong.
         image_log_ratio: float64 (N,) log of the mean, over `_SHARES`, of the ratio of an image with such a share of
             wrong rows to one without; NaN without rows.
-        auroc: How well twins are told from rows of images that the regression did not see; 0.5 is chance.
+        auroc: How well twins are told from rows of images that the regression did not see; 0.5 is chance, and NaN
+            that there are too few rows to learn from.
         share: Upper bound of the share of wrong rows.
         usable: Whether twins are told from rows better than by chance; else `p` is 0.
     """
@@ -90,7 +91,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
     label = kind == LABEL
     if label.sum() < FEWEST_ROWS or (~label).sum() < FEWEST_ROWS or len(known) < _FOLDS:
         nothing = np.zeros(int(label.sum()))
-        return Doubt(image[label], row[label], nothing, nothing, np.full(n, np.nan), 0.5, 0.0, False)
+        return Doubt(image[label], row[label], nothing, nothing, np.full(n, np.nan), np.nan, 0.0, False)
     columns = _columns(
         np.concatenate([f.values for _, f in known]),
         np.concatenate([f.class_id for _, f in known]),
