@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 USAGE = "sanitize preflight data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
 k=v are Ultralytics train arguments, as `yolo train` spells them: imgsz=640 batch=16 lr0=0.01 device=0; and
-max_grad_norm=1, the clip limit of `sanitize train`, which Ultralytics alone fixes at 10
+max_grad_norm=auto, the clip limit of `sanitize train` (auto: 10 under SGD and MuSGD, 1 under Adam and its like), which
+Ultralytics alone fixes at 10
 
 exit status: 0 go (nothing at or above --fail-on), 1 no-go, 2 wrong usage or nothing readable, 130 interrupted
 
@@ -158,7 +159,7 @@ def fix_recipe(args: argparse.Namespace, overrides: dict[str, Any], config: Conf
     if not args.quiet:
         for finding in recipe.findings():
             print(legible(f"{finding.rule} {finding.suggestion}: {finding.message}"), file=sys.stderr)
-    command = train_command(args.data, args.model, recipe.for_clipped_trainer())
+    command = train_command(args.data, args.model, recipe.corrected())
     if args.trust_weights:
         command += " --trust-weights"
     print(command)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 USAGE = "sanitize train data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
 k=v are Ultralytics train arguments, as `yolo train` spells them, and those of the clipped trainer:
-  max_grad_norm=1.0         clip gradients at this norm (default 1; Ultralytics alone clips at 10)
+  max_grad_norm=auto        clip gradients at this norm (auto: 10 under SGD and MuSGD, 1 under Adam and its like;
+                            Ultralytics alone always clips at 10)
   adaptive_percentile=90    or at this percentile of the norms so far (for optimizers of the Adam family)
 
 Images that training would drop are left out, safe repairs are made, and images of --exclude are left out, all in a
@@ -91,18 +92,17 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
     from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.cli.fix import tally_of
     from sanitizer.preflight.flight import as_trained, read_recipe
-    from sanitizer.train.clipping import DEFAULTS
     from sanitizer.train.running import prepare_run
     from sanitizer.ultra.silence import silent_ultralytics
     from sanitizer.view.text import view_summary
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
-        dataset = as_trained(find_loose_dataset([args.data]), {**DEFAULTS, **overrides})
+        dataset = as_trained(find_loose_dataset([args.data]), overrides)
         recipe, _, _, spec = read_recipe(
             dataset,
             args.model,
-            {**DEFAULTS, **overrides},
+            overrides,
             task=args.task,
             trust_weights=args.trust_weights,
             config=config,

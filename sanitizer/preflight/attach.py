@@ -22,7 +22,7 @@ from sanitizer.findings.finding import Severity
 from sanitizer.train.clipped_step import StepRecord, images_of, weight_lr
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
-from sanitizer.ultra.arguments import OWN_ARGUMENTS, default_arguments
+from sanitizer.ultra.arguments import ULTRALYTICS_LIMIT, default_arguments
 from sanitizer.ultra.library import RANK
 from sanitizer.util.escape import legible
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Model = TypeVar("Model")
-
-ULTRALYTICS_LIMIT = float(OWN_ARGUMENTS["max_grad_norm"] or 0)
 
 
 class NoGoError(Exception):
@@ -78,7 +76,7 @@ def _fly(model: Any, arguments: dict[str, Any], stop: bool, options: dict[str, A
     from sanitizer.ultra.silence import silent_ultralytics
 
     # As `Model.train` puts them together: what the model remembers, then what is asked for.
-    overrides = {**_remembered(model), **arguments}
+    overrides = {"max_grad_norm": ULTRALYTICS_LIMIT, **_remembered(model), **arguments}
     data = overrides.pop("data", None)
     for key in ("trainer", "model", "mode", "task"):
         overrides.pop(key, None)
