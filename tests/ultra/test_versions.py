@@ -97,6 +97,30 @@ def test_a_scan_says_which_version_and_remembers_each_by_itself(
     assert "is no version of Ultralytics" in capsys.readouterr().err
 
 
+def test_findings_name_what_an_old_version_drops_and_what_it_keeps(tmp_path: Path) -> None:
+    data = tiny_set(tmp_path / "set", train=5)
+    labels = tmp_path / "set/labels/train"
+    texts = [
+        "0 1.005 0.5 0.2 0.2\n",
+        "2 0.5 0.5 0.2 0.2\n",
+        "0.5 0.5 0.5 0.2 0.2\n",
+        (ROW + TRIANGLE).decode(),
+    ]
+    for number, text in enumerate(texts):
+        (labels / f"{number}.txt").write_text(text)
+    report = scan(data, ultralytics="8.3.40", cache=False)
+    said = {f.label: f.message for f in report.findings if f.rule in ("B003", "C001", "C002", "L005")}
+    assert report.summary.images_dropped_by_training == 1
+    assert said == {
+        "labels/train/0.txt": "x centre is 1.005, outside 0 to 1; training drops the whole image",
+        "labels/train/1.txt": "class 2 does not exist: data.yaml names 2 classes, 0 to 1; "
+        "training keeps the row, and may stop at it",
+        "labels/train/2.txt": "class 0.5 is no whole number; training cuts it to a whole number",
+        "labels/train/3.txt": "box rows (1) and polygon rows (1) in one file; "
+        "training reads each box as a polygon of two points",
+    }
+
+
 @pytest.mark.ultralytics
 @pytest.mark.slow
 def test_what_we_say_of_label_files_is_what_three_versions_do() -> None:
