@@ -201,10 +201,15 @@ def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:
     """(whether anything may be written for later scans, why not): never inside the dataset."""
     from sanitizer.scanner.cache import cache_root, lies_in  # not worth its time for a handful of files
 
-    if not lies_in(dataset):
+    root = cache_root()
+    if root is None:
+        return False, (
+            "nothing was kept for a quick rescan: this user has no home folder (HOME, or SANITIZE_CACHE_DIR, names one)"
+        )
+    if not lies_in(root, dataset):
         return True, None
     return False, (
-        f"nothing was kept for a quick rescan: the cache folder {cache_root()} lies inside the dataset, where a scan "
+        f"nothing was kept for a quick rescan: the cache folder {root} lies inside the dataset, where a scan "
         "never writes (SANITIZE_CACHE_DIR names another folder)"
     )
 

@@ -37,7 +37,7 @@ _BEFORE: tuple[tuple[Version, Mapping[str, Any]], ...] = (
     ((8, 4, 85), {"needs_labels": False}),
     ((8, 4, 83), {"needs_polygons": False}),
     ((8, 4, 82), {"refused_formats": ()}),
-    ((8, 4, 15), {"refused_formats": ("heif", "jpeg2000")}),
+    ((8, 4, 15), {"refused_formats": ("heif",)}),
     ((8, 4, 7), {"refused_formats": ("avif", "heif", "jpeg2000")}),
     ((8, 3, 163), {"tolerance": 0.0}),
     ((8, 3, 133), {"names_empty_split": False}),
