@@ -62,10 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_report_options(parser)
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser, model_is_required: bool = True) -> None:
     """The options that say what is trained, for every command that knows a recipe."""
     add = parser.add_argument_group("what to train").add_argument
-    add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
+    add(
+        "--model",
+        metavar="MODEL",
+        required=model_is_required,
+        help="weights (.pt) to start from, or a model .yaml",
+    )
     add(
         "--device",
         metavar="D",

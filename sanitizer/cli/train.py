@@ -37,6 +37,7 @@ exit status: 0 trained, 2 wrong usage, or the run could not be saved, 130 interr
 
 examples:
   sanitize train data.yaml --model yolov8n.pt optimizer=SGD lr0=0.01 epochs=100
+  sanitize train data=data.yaml model=yolov8n.pt epochs=100
   sanitize train data.yaml --model yolov8n.pt --decisions reviewed.csv --exclude bad_images.txt
   sanitize train --model runs/detect/train/weights/last.pt resume=True
 """
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sanitize train`."""
     parser.add_argument("data", metavar="data.yaml", nargs="?", help="a data.yaml or a dataset folder")
     parser.add_argument("overrides", metavar="k=v", nargs="*", help="train arguments")
-    add_run_options(parser)
+    add_run_options(parser, model_is_required=False)
     add = parser.add_argument_group("what to train on").add_argument
     add(
         "--exclude",
@@ -65,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the view, train, say what came of it, and return the exit status."""
-    if args.data and "=" in args.data and not os.path.exists(args.data):
-        args.data, args.overrides = None, [args.data, *args.overrides]
+    _read_as_yolo_spells(args)
     if args.unsafe and args.decisions:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     need_torch("training")
@@ -83,6 +83,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"logs: {', '.join(os.path.join(outcome.save_dir, name) for name in logs)}")
         print(outcome.sentence)
     return OK
+
+
+def _read_as_yolo_spells(args: argparse.Namespace) -> None:
+    """Take data=, model= and task= for what the first argument, --model and --task say."""
+    if args.data and "=" in args.data and not os.path.exists(args.data):
+        args.data, args.overrides = None, [args.data, *args.overrides]
+    rest = []
+    for text in args.overrides:
+        key, _, value = text.partition("=")
+        if key not in ("data", "model", "task") or not value:
+            rest.append(text)
+        elif getattr(args, key) not in (None, "auto"):
+            raise UsageError(f"{text}: {key} is named twice")
+        else:
+            setattr(args, key, value)
+    args.overrides = rest
+    if args.model is None:
+        raise UsageError("name what to train: --model yolov8n.pt, or model=yolov8n.pt")
 
 
 def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun:

@@ -156,6 +156,12 @@ class Report:
             "findings": [to_json_record(f) for f in self.findings],
         }
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows in place of the object."""
+        from sanitizer.findings.notebook import as_html
+
+        return as_html(self)
+
     def head(self) -> dict[str, Any]:
         """The report as the JSON format writes it, without what may be very long: `dropped` is None."""
         from sanitizer import __version__

@@ -20,6 +20,7 @@ import torch
 
 from sanitizer.findings.finding import Severity
 from sanitizer.train.clipped_step import StepRecord, images_of, weight_lr
+from sanitizer.train.epoch_metrics import EVENT, EpochMetrics
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
 from sanitizer.ultra.arguments import ULTRALYTICS_LIMIT, default_arguments
@@ -114,6 +115,7 @@ class _NormLog:
         self.trainer = trainer
         self.log = StepLog(trainer.save_dir, trainer.start_epoch if trainer.resume else None)
         self.spikes = SpikeDetector()
+        self.epoch = EpochMetrics()
         self.step = self.log.next_step
         for norm in self.log.norms:
             self.spikes.judge(norm)
@@ -130,13 +132,17 @@ class _NormLog:
             return preprocess(batch)
 
         trainer.preprocess_batch = noted
+        trainer.callbacks[EVENT].insert(0, self.epoch.show)
+        trainer.add_callback(EVENT, self.epoch.hide)
         trainer.add_callback("teardown", lambda _trainer: self.log.close())
 
     def _before(self, optimizer_step: Callable[[], None]) -> Callable[[], None]:
         def logged_step() -> None:
             record = self._record()
             optimizer_step()
-            self.log.write(record, self.spikes.judge(record.grad_norm))
+            spike = self.spikes.judge(record.grad_norm)
+            self.epoch.add(record, spike is not None)
+            self.log.write(record, spike)
             self.step, self.images = self.step + 1, []
 
         return logged_step

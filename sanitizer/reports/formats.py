@@ -28,6 +28,8 @@ FORMATS: dict[str, str] = {
     "github": "github",
     "gitlab": "gitlab",
     "junit": "junit",
+    "rdjson": "rdjson",
+    "azure": "azure",
 }
 """What `--format` offers, and the module whose `pieces` write it."""
 

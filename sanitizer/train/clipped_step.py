@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         amp: bool
         device: torch.device
         epoch: int
+        metrics: Any
         start_epoch: int
         resume: bool
         save_dir: Path

@@ -24,6 +24,7 @@ from sanitizer.train.adaptive_clip import AdaptiveClip
 from sanitizer.train.clipped_step import ClippedStep, GatheredStep, images_of
 from sanitizer.train.clipping import AUTO, checked_limit, clip_limit, keep_clipping, reason_of_limit
 from sanitizer.train.culprits import not_finite_alone, single_images
+from sanitizer.train.epoch_metrics import EVENT, EpochMetrics
 from sanitizer.train.failures import Failures
 from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_ranks
 from sanitizer.train.snapshot import Snapshot, is_finite
@@ -139,6 +140,7 @@ class ClippedTrainer(ClippedStep):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.spikes = SpikeDetector()
         self.log: StepLog | None = None
+        self.epoch_metrics = EpochMetrics()
         self.rollbacks = 0
         self._failures = Failures()
         self._snapshots: list[Snapshot] = []
@@ -167,7 +169,12 @@ class ClippedTrainer(ClippedStep):
             self._explain_spikes()
         elif event == "teardown" and self.log:
             self.log.close()
+        if event != EVENT:
+            super().run_callbacks(event)
+            return
+        self.epoch_metrics.show(self)
         super().run_callbacks(event)
+        self.epoch_metrics.hide(self)
 
     def _settle_limit(self) -> None:
         """Turn `auto` into a number now that the optimizer is known, and say it with its reason."""
@@ -227,6 +234,7 @@ class ClippedTrainer(ClippedStep):
         spike = self.spikes.judge(
             record.grad_norm
         )  # the norm, and so the result, is the same on every process
+        self.epoch_metrics.add(record, spike is not None)
         if spike:
             record = replace(record, images=_of_all_ranks(record.images))
         suspects = _files(self._failures.suspects)

@@ -139,6 +139,23 @@ def test_the_optimizer_chooses_the_clip_limit_unless_a_person_sets_it(
     }  # fmt: skip
 
 
+def test_data_and_model_may_be_spelled_as_yolo_spells_them(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = data.parents[1] / "runs"
+    more = [*SHORT, "epochs=1", f"project={project}", "name=run"]
+    assert main(["train", f"data={data}", f"model={MODEL}", "task=detect", *more]) == 0
+    assert (project / "run" / "grad_norms.csv").exists()
+    for slip in (
+        ["model=a.pt", "--model", "b.pt"],
+        [str(data), f"data={data}", f"model={MODEL}"],
+        [str(data)],
+    ):
+        assert main(["train", *slip, *more]) == 2
+    err = capsys.readouterr().err
+    assert "model is named twice" in err and "data is named twice" in err and "name what to train" in err
+
+
 def test_a_second_run_of_one_name_gets_its_own_folder_and_view(data: Path) -> None:
     assert run(data, "epochs=1")[0] == run(data, "epochs=1")[0] == 0
     runs = data.parents[1] / "runs"
