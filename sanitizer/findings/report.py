@@ -160,7 +160,10 @@ class Report:
         """What a notebook shows in place of the object."""
         from sanitizer.findings.notebook import as_html
 
-        return as_html(self)
+        s = self.summary
+        numbers = f"{s.images:,} images, {s.labels:,} labels; images that training drops: {s.images_dropped_by_training:,}"
+        stops_with = self.training.stops_with if self.training else None
+        return as_html(self.data, numbers, stops_with, self.causes, self.findings)
 
     def head(self) -> dict[str, Any]:
         """The report as the JSON format writes it, without what may be very long: `dropped` is None."""
