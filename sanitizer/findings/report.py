@@ -161,8 +161,10 @@ class Report:
         from sanitizer.findings.notebook import as_html
 
         s = self.summary
-        numbers = f"{s.images:,} images, {s.labels:,} labels; images that training drops: {s.images_dropped_by_training:,}"
         stops_with = self.training.stops_with if self.training else None
+        numbers = (
+            f"{s.images:,} images, {s.labels:,} labels, {s.images_dropped_by_training:,} dropped by training"
+        )
         return as_html(self.data, numbers, stops_with, self.causes, self.findings)
 
     def head(self) -> dict[str, Any]:
