@@ -248,7 +248,7 @@ def test_a_bare_scan_leaves_every_choice_to_the_scan(sanitize: Callable[..., Run
     assert paths == ("a", "b")
     assert options == {
         "config": Config(), "task": "auto", "images": "auto", "splits": None, "jobs": None,
-        "engine": "local", "cache": True, "progress": False,
+        "engine": "local", "cache": True, "progress": False, "ultralytics": None,
     }  # fmt: skip
 
 
