@@ -56,6 +56,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1, 2 or 130."""
+    _open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments and arguments[0] in COMMANDS else None
     who = f"sanitize {command}" if command else "sanitize"
@@ -77,6 +78,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             silence_stdout()
         return _fail(_sentence(error), who)
     return status
+
+
+def _open_closed_streams() -> None:
+    """Give what is written to a closed stdout or stderr to nobody; else a file that is opened would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                free = os.open(os.devnull, os.O_RDWR)
+                if free != number:
+                    os.dup2(free, number)
+                    os.close(free)
+                stream = os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
+                setattr(sys, name, stream)
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 USAGE = "sanitize preflight data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
 k=v are Ultralytics train arguments, as `yolo train` spells them: imgsz=640 batch=16 lr0=0.01 device=0; and
-max_grad_norm=1, the clip limit of `sanitize train`, which Ultralytics alone fixes at 10
+max_grad_norm=auto, the clip limit of `sanitize train` (auto: 10 under SGD and MuSGD, 1 under Adam and its like), which
+Ultralytics alone fixes at 10
 
 exit status: 0 go (nothing at or above --fail-on), 1 no-go, 2 wrong usage or nothing readable, 130 interrupted
 
@@ -61,10 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_report_options(parser)
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser, model_is_required: bool = True) -> None:
     """The options that say what is trained, for every command that knows a recipe."""
     add = parser.add_argument_group("what to train").add_argument
-    add("--model", metavar="MODEL", required=True, help="weights (.pt) to start from, or a model .yaml")
+    add(
+        "--model",
+        metavar="MODEL",
+        required=model_is_required,
+        help="weights (.pt) to start from, or a model .yaml",
+    )
     add(
         "--device",
         metavar="D",
@@ -158,7 +164,7 @@ def fix_recipe(args: argparse.Namespace, overrides: dict[str, Any], config: Conf
     if not args.quiet:
         for finding in recipe.findings():
             print(legible(f"{finding.rule} {finding.suggestion}: {finding.message}"), file=sys.stderr)
-    command = train_command(args.data, args.model, recipe.for_clipped_trainer())
+    command = train_command(args.data, args.model, recipe.corrected())
     if args.trust_weights:
         command += " --trust-weights"
     print(command)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
-from typing import TYPE_CHECKING
 
 from sanitizer.cli.arguments import comma_list, one_of, positive_int
 from sanitizer.cli.options import (
@@ -17,9 +17,6 @@ from sanitizer.cli.options import (
     nearest_config,
 )
 from sanitizer.cli.output import finish, say_note, say_nothing, wants_bar
-
-if TYPE_CHECKING:
-    import argparse
 
 IMAGE_MODES = ("auto", "header", "decode", "none")
 
@@ -57,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default auto)",
     )
+    add(
+        "--ultralytics",
+        metavar="VERSION",
+        type=_version,
+        help="judge as this version of Ultralytics reads the dataset: 8.3.200 (default: the installed one, or else "
+        "the newest known)",
+    )
     add("--imgsz", type=positive_int, metavar="PX", help="training image size (default 640)")
     add("--images", type=one_of(IMAGE_MODES), default="auto", metavar="HOW",
         help="header, decode (slow, finds hidden damage and near-duplicates), none, or auto by size")  # fmt: skip
@@ -77,6 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     add_report_options(parser)
+
+
+def _version(text: str) -> str:
+    from sanitizer.ultra.versions import VersionError, behaviour_of
+
+    try:
+        return behaviour_of(text).version
+    except VersionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         engine=args.engine,
         cache=not args.no_cache,
         progress=wants_bar(args),
+        ultralytics=args.ultralytics,
         started=started,
     )
     return finish(report, args, config.fail_on, dataset)

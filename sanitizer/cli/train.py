@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 USAGE = "sanitize train data.yaml --model MODEL [k=v …] [options]"
 EPILOG = """\
 k=v are Ultralytics train arguments, as `yolo train` spells them, and those of the clipped trainer:
-  max_grad_norm=1.0         clip gradients at this norm (default 1; Ultralytics alone clips at 10)
+  max_grad_norm=auto        clip gradients at this norm (auto: 10 under SGD and MuSGD, 1 under Adam and its like;
+                            Ultralytics alone always clips at 10)
   adaptive_percentile=90    or at this percentile of the norms so far (for optimizers of the Adam family)
 
 Images that training would drop are left out, safe repairs are made, and images of --exclude are left out, all in a
@@ -36,6 +37,7 @@ exit status: 0 trained, 2 wrong usage, or the run could not be saved, 130 interr
 
 examples:
   sanitize train data.yaml --model yolov8n.pt optimizer=SGD lr0=0.01 epochs=100
+  sanitize train data=data.yaml model=yolov8n.pt epochs=100
   sanitize train data.yaml --model yolov8n.pt --decisions reviewed.csv --exclude bad_images.txt
   sanitize train --model runs/detect/train/weights/last.pt resume=True
 """
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sanitize train`."""
     parser.add_argument("data", metavar="data.yaml", nargs="?", help="a data.yaml or a dataset folder")
     parser.add_argument("overrides", metavar="k=v", nargs="*", help="train arguments")
-    add_run_options(parser)
+    add_run_options(parser, model_is_required=False)
     add = parser.add_argument_group("what to train on").add_argument
     add(
         "--exclude",
@@ -64,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the view, train, say what came of it, and return the exit status."""
-    if args.data and "=" in args.data and not os.path.exists(args.data):
-        args.data, args.overrides = None, [args.data, *args.overrides]
+    _read_as_yolo_spells(args)
     if args.unsafe and args.decisions:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     need_torch("training")
@@ -84,6 +85,24 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
+def _read_as_yolo_spells(args: argparse.Namespace) -> None:
+    """Take data=, model= and task= for what the first argument, --model and --task say."""
+    if args.data and "=" in args.data and not os.path.exists(args.data):
+        args.data, args.overrides = None, [args.data, *args.overrides]
+    rest = []
+    for text in args.overrides:
+        key, _, value = text.partition("=")
+        if key not in ("data", "model", "task") or not value:
+            rest.append(text)
+        elif getattr(args, key) not in (None, "auto"):
+            raise UsageError(f"{text}: {key} is named twice")
+        else:
+            setattr(args, key, value)
+    args.overrides = rest
+    if args.model is None:
+        raise UsageError("name what to train: --model yolov8n.pt, or model=yolov8n.pt")
+
+
 def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun:
     """A new run; what it leaves out and what its recipe risks is said on stderr."""
     if not args.data:
@@ -91,18 +110,17 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
     from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.cli.fix import tally_of
     from sanitizer.preflight.flight import as_trained, read_recipe
-    from sanitizer.train.clipping import DEFAULTS
     from sanitizer.train.running import prepare_run
     from sanitizer.ultra.silence import silent_ultralytics
     from sanitizer.view.text import view_summary
 
     config = load_config(config_folder([args.data]), args.config)
     with silent_ultralytics():
-        dataset = as_trained(find_loose_dataset([args.data]), {**DEFAULTS, **overrides})
+        dataset = as_trained(find_loose_dataset([args.data]), overrides)
         recipe, _, _, spec = read_recipe(
             dataset,
             args.model,
-            {**DEFAULTS, **overrides},
+            overrides,
             task=args.task,
             trust_weights=args.trust_weights,
             config=config,

@@ -245,8 +245,12 @@ def _is_virtual(identity: Hashable) -> bool:
 def is_everything(path: str) -> bool:
     """Whether a path is the whole disk, a folder of the kernel's, or a user's home, and so no split of a dataset."""
     real = os.path.realpath(path)
-    home = os.path.realpath(os.path.expanduser("~"))
-    return real in ("/proc", "/sys", "/dev", home, os.path.dirname(home)) or os.path.dirname(real) == real
+    places = ["/proc", "/sys", "/dev"]
+    home = os.path.expanduser("~")
+    if os.path.isabs(home):  # a user without HOME who is not in the list of users has none
+        home = os.path.realpath(home)
+        places += [home, os.path.dirname(home)]
+    return real in places or os.path.dirname(real) == real
 
 
 class Listing:

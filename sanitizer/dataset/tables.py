@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from sanitizer.dataset.tasks.behaviour import NEWEST, Behaviour
 from sanitizer.util import limits
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class FileStatus(IntEnum):
     """A git-lfs pointer in place of labels."""
     TOO_LARGE = 6
     """Larger than the limit, so not read. We do not know what training makes of the file."""
+    MISREAD = 7
+    """The version of Ultralytics at hand reads no numbers in it: `Behaviour` says why. Its rows are in the table."""
 
 
 class ImageStatus(IntEnum):
@@ -98,6 +101,7 @@ class TaskSpec:
         label_mapping: Id in a mask to the class id that training makes of it (semantic); ids not named stay.
         channels: Channels that the model takes, `channels:` of the data.yaml.
         single_cls: Training takes every class for one; `nc` is None then, as any id will do.
+        behaviour: What the version of Ultralytics that rows are judged by does.
         max_label_bytes: The largest label file that is read.
         max_table_bytes: The most memory that one table of several label files may take; None for any.
     """
@@ -109,6 +113,7 @@ class TaskSpec:
     label_mapping: Mapping[int, int] = field(default_factory=dict)
     channels: int = 3
     single_cls: bool = False
+    behaviour: Behaviour = NEWEST
     max_label_bytes: int = limits.LABEL_BYTES
     max_table_bytes: int | None = None
 

@@ -156,6 +156,17 @@ class Report:
             "findings": [to_json_record(f) for f in self.findings],
         }
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows in place of the object."""
+        from sanitizer.findings.notebook import as_html
+
+        s = self.summary
+        stops_with = self.training.stops_with if self.training else None
+        numbers = (
+            f"{s.images:,} images, {s.labels:,} labels, {s.images_dropped_by_training:,} dropped by training"
+        )
+        return as_html(self.data, numbers, stops_with, self.causes, self.findings)
+
     def head(self) -> dict[str, Any]:
         """The report as the JSON format writes it, without what may be very long: `dropped` is None."""
         from sanitizer import __version__

@@ -21,6 +21,7 @@ from sanitizer.labels.readings import ROW_BY_ROW
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.run import nearby_config, scan_dataset
+from sanitizer.ultra.versions import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +131,7 @@ def plan_fix(
     targets, unreadable = find_targets(images, misnamed, dataset.root, os.path.realpath(dataset.root))
     # A repair may lead to any finding: all rules judge it, whichever were selected.
     every_rule = RuleSet.build(rules, replace(config, select=None, ignore=()))
-    spec = dataset.task_spec(report.task)  # type: ignore[arg-type]
+    spec = spec_of(dataset, report.task)  # type: ignore[arg-type]
     withheld: dict[str, str] = {}
     while True:
         planned = Planned(

@@ -28,6 +28,10 @@ _SIGNATURES = (
     (b"%PDF", "a PDF"),
 )
 _NUL_SAMPLE_BYTES = 4096
+_BLANK_LINE = re.compile(
+    rb"[\n\r\x0b\x0c\x1c-\x1e\x80-\xff][ \t\x1f\x80-\xff]+[\n\r\x0b\x0c\x1c-\x1e\x80-\xff]"
+)
+"""Bytes that may be a line of blanks; those over 0x7F may be Unicode blanks or line ends."""
 _ODD_BLANK = re.compile("[\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
@@ -85,10 +89,38 @@ def _bad_byte_fault(data: bytes, file: int, offset: int) -> Fault:
     )
 
 
-def mark_fault(file: int) -> Fault:
-    """The L009 fault of a file that starts with a UTF-8 byte-order mark."""
-    problem = "starts with a UTF-8 byte-order mark: Ultralytics skips it, other loaders take it for part of the class"
-    return Fault("L009", file, 1, None, {"problem": problem}, "save as UTF-8 without BOM", Severity.INFO)
+def mark_fault(file: int, is_skipped: bool) -> Fault:
+    """The L009 fault of a file that starts with a UTF-8 byte-order mark, which training may skip or not."""
+    fate = "Ultralytics skips it, other loaders take it for part of the class"
+    if not is_skipped:
+        fate = "it is taken for part of the class, so training drops the image"
+    severity = Severity.INFO if is_skipped else Severity.ERROR
+    problem = f"starts with a UTF-8 byte-order mark: {fate}"
+    return Fault("L009", file, 1, None, {"problem": problem}, "save as UTF-8 without BOM", severity)
+
+
+def blank_line_within(data: bytes) -> int | None:
+    """Number of the first line that holds blanks alone and lies between rows; None where there is none."""
+    if not _BLANK_LINE.search(data):
+        return None
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    first_row = len(text) - len(text.lstrip())
+    at, last_row = 0, len(text.rstrip())
+    for line in text.splitlines(keepends=True):
+        if (
+            first_row < at < last_row
+            and line.strip("\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+            and not line.strip()
+        ):
+            return text.count("\n", 0, at) + 1
+        at += len(line)
+    return None
+
+
+def blank_line_fault(file: int, line: int) -> Fault:
+    """The L009 fault of a file with a line of blanks between rows, which training reads as a row without numbers."""
+    problem = "a line of blanks alone: it is read as a row without numbers, so training drops the image"
+    return Fault("L009", file, line, None, {"problem": problem}, "delete the line", Severity.ERROR)
 
 
 def carriage_return_fault(data: bytes, file: int) -> Fault | None:

@@ -179,6 +179,8 @@ class _TableBuilder:
         self._size[files] = np.fromiter(map(len, parts), np.int64, count)
         adler = np.fromiter(map(adler32, parts), np.uint64, count)
         self._digest[files] = adler << np.uint64(32) | np.fromiter(map(crc32, parts), np.uint64, count)
+        if not self._spec.behaviour.skips_blank_lines:
+            self._note_blank_lines(files, parts)
         if b"\r" in b"".join(parts):
             found = map(encodings.carriage_return_fault, parts, files)
             self._faults += [fault for fault in found if fault]
@@ -191,6 +193,14 @@ class _TableBuilder:
             self._add_one_by_one(files, parts)
         else:
             self._keep(rows)
+
+    def _note_blank_lines(self, files: list[int], parts: list[bytes]) -> None:
+        """Note files with a line of blanks between rows, for versions of Ultralytics that drop their images."""
+        for file, part in zip(files, parts, strict=True):
+            line = encodings.blank_line_within(part)
+            if line is not None:
+                self._status[file] = FileStatus.MISREAD
+                self._faults.append(encodings.blank_line_fault(file, line))
 
     def _add_one_by_one(self, files: list[int], parts: list[bytes]) -> None:
         """Parse each file that is no plain text exactly, and each run of plain files between them fast."""
@@ -249,15 +259,24 @@ class _TableBuilder:
         if data.isascii() and b"\0" not in data:
             return data
         if encodings.UTF8_MARK.startswith(data):
+            if not self._spec.behaviour.skips_mark:
+                self._note_mark(file)
             return b""  # part of a byte-order mark and nothing else: Python reads this as empty text
         fault = encodings.not_text_fault(data, file)
         if fault:
             self._refuse(fault, FileStatus.NOT_TEXT)
             return None
         if data.startswith(encodings.UTF8_MARK):
-            self._faults.append(encodings.mark_fault(file))
+            self._note_mark(file)
             return data[len(encodings.UTF8_MARK) :]
         return data
+
+    def _note_mark(self, file: int) -> None:
+        """Note a byte-order mark, and that the version of Ultralytics at hand drops the image for it, if it does."""
+        skipped = self._spec.behaviour.skips_mark
+        self._faults.append(encodings.mark_fault(file, skipped))
+        if not skipped:
+            self._status[file] = FileStatus.MISREAD
 
     def _add_exactly(self, file: int, data: bytes, first_line: int) -> None:
         """Parse one file, or one piece of it, as Python reads it."""

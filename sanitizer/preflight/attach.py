@@ -20,9 +20,10 @@ import torch
 
 from sanitizer.findings.finding import Severity
 from sanitizer.train.clipped_step import StepRecord, images_of, weight_lr
+from sanitizer.train.epoch_metrics import EVENT, EpochMetrics
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
-from sanitizer.ultra.arguments import OWN_ARGUMENTS, default_arguments
+from sanitizer.ultra.arguments import ULTRALYTICS_LIMIT, default_arguments
 from sanitizer.ultra.library import RANK
 from sanitizer.util.escape import legible
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Model = TypeVar("Model")
-
-ULTRALYTICS_LIMIT = float(OWN_ARGUMENTS["max_grad_norm"] or 0)
 
 
 class NoGoError(Exception):
@@ -78,7 +77,7 @@ def _fly(model: Any, arguments: dict[str, Any], stop: bool, options: dict[str, A
     from sanitizer.ultra.silence import silent_ultralytics
 
     # As `Model.train` puts them together: what the model remembers, then what is asked for.
-    overrides = {**_remembered(model), **arguments}
+    overrides = {"max_grad_norm": ULTRALYTICS_LIMIT, **_remembered(model), **arguments}
     data = overrides.pop("data", None)
     for key in ("trainer", "model", "mode", "task"):
         overrides.pop(key, None)
@@ -116,6 +115,7 @@ class _NormLog:
         self.trainer = trainer
         self.log = StepLog(trainer.save_dir, trainer.start_epoch if trainer.resume else None)
         self.spikes = SpikeDetector()
+        self.epoch = EpochMetrics()
         self.step = self.log.next_step
         for norm in self.log.norms:
             self.spikes.judge(norm)
@@ -132,13 +132,17 @@ class _NormLog:
             return preprocess(batch)
 
         trainer.preprocess_batch = noted
+        trainer.callbacks[EVENT].insert(0, self.epoch.show)
+        trainer.add_callback(EVENT, self.epoch.hide)
         trainer.add_callback("teardown", lambda _trainer: self.log.close())
 
     def _before(self, optimizer_step: Callable[[], None]) -> Callable[[], None]:
         def logged_step() -> None:
             record = self._record()
             optimizer_step()
-            self.log.write(record, self.spikes.judge(record.grad_norm))
+            spike = self.spikes.judge(record.grad_norm)
+            self.epoch.add(record, spike is not None)
+            self.log.write(record, spike)
             self.step, self.images = self.step + 1, []
 
         return logged_step

@@ -89,7 +89,8 @@ def _line(area: str, looked_at: str, findings: Sequence[Finding], flight: Prefli
 def recipe_words(facts: RecipeFacts) -> str:
     """The recipe in force, in a line."""
     warm_up = f"{facts.warmup_epochs:g} epochs of warm-up" if facts.warmup_epochs > 0 else "no warm-up"
-    clip = "adaptive clipping" if math.isnan(facts.max_grad_norm) else f"clipped at {facts.max_grad_norm:g}"
+    limit = f"clipped at {facts.max_grad_norm:g}" + ("" if facts.is_clip_set else " (auto)")
+    clip = "adaptive clipping" if facts.is_clip_adaptive else limit
     batch = "batch by memory" if math.isnan(facts.batch) else f"batch {facts.batch:g}"
     epochs = "" if math.isnan(facts.epochs) else f", {facts.epochs:g} epochs"
     chosen = " (auto)" if facts.is_auto else ""
@@ -133,7 +134,7 @@ def checklist(flight: Preflight, fail_on: Severity | None, paint: Paint) -> str:
     lines += ["", *_things(ranked, paint)]
     lines += ["", "The run would", *(f"  • {legible(text)}" for text in run_words(flight))]
     corrected = flight.recipe.corrected()
-    command = train_command(flight.report.data, flight.model, flight.recipe.for_clipped_trainer())
+    command = train_command(flight.report.data, flight.model, corrected)
     lead = "Start it with" if is_go(flight, fail_on) else "Once that is settled"
     lead = "Corrected" if corrected != dict(flight.recipe.overrides) else lead
     lines += ["", f"{lead}: {paint(legible(command), '1')}"]
@@ -194,7 +195,7 @@ def preflight_record(flight: Preflight, fail_on: Severity | None) -> dict[str, A
             for name in ("steps", "not_finite", "clipped", "first_loss", "last_loss", "median_norm", "imgsz")
         },
         "corrected": corrected,
-        "command": train_command(flight.report.data, flight.model, flight.recipe.for_clipped_trainer()),
+        "command": train_command(flight.report.data, flight.model, corrected),
     }  # fmt: skip
 
 

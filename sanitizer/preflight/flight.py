@@ -20,10 +20,11 @@ from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanner.run import nearby_config, scan_dataset
 from sanitizer.scanner.task import infer_task
-from sanitizer.train.clipping import DEFAULTS
+from sanitizer.train.clipping import checked_limit, clip_limit
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, default_arguments, resolve_arguments
 from sanitizer.ultra.model import build_model, trained_imgsz
 from sanitizer.ultra.silence import silent_ultralytics
+from sanitizer.ultra.versions import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,12 +98,6 @@ class Recipe:
         """The overrides with every suggestion taken."""
         return correct_recipe(self.overrides, self.findings)
 
-    def for_clipped_trainer(self) -> dict[str, Any]:
-        """The corrected overrides, and the clip limit where the clipped trainer's own does not suit them."""
-        corrected = self.corrected()
-        clipped = correct_recipe({**DEFAULTS, **corrected}, self.findings)
-        return corrected | {k: v for k, v in clipped.items() if k not in DEFAULTS or v != DEFAULTS[k]}
-
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
@@ -165,7 +160,7 @@ def read_recipe(
         dataset, overrides
     ).without_repeats()  # says a slip in an argument before any label is read
     config = config or nearby_config(dataset)
-    spec = dataset.task_spec(infer_task(dataset)[0] if task == "auto" else task)
+    spec = spec_of(dataset, infer_task(dataset)[0] if task == "auto" else task)
     with silent_ultralytics():
         network = build_model(model, replace(spec, nc=spec.nc or 1), trust_weights=trust_weights)
     is_trained = model.endswith(".pt")
@@ -289,7 +284,7 @@ class _Run:
             samples,
             self.spec,
             self._rehearsal_arguments(pick_devices(self.device)[0]),
-            float(self._settings["max_grad_norm"]),
+            clip_limit(checked_limit(self._settings["max_grad_norm"]), self.recipe.resolved().optimizer),
             60.0 if remaining is None else remaining * REHEARSAL_SHARE,
         )
 

@@ -16,6 +16,7 @@ from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.recipe import run_recipe
 from sanitizer.rules.recipe_facts import NAN, RecipeFacts
 from sanitizer.rules.ruleset import RuleSet
+from sanitizer.train.clipping import AUTO, checked_limit, clip_limit
 from sanitizer.ultra.arguments import ArgumentError, number, resolve_arguments
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def check_recipe(
     """What a recipe risks, worst first; each finding suggests `k=v` arguments.
 
     Args:
-        overrides: Train arguments that differ from Ultralytics' defaults; `max_grad_norm` too, which without the
-            clipped trainer is 10.
+        overrides: Train arguments that differ from Ultralytics' defaults; those of the clipped trainer too.
         dataset: Numbers of the training split; None where unknown, and what depends on it is not judged.
         model: None stands for trained weights of an Ultralytics model.
         device: None stands for the CPU.
@@ -75,6 +75,7 @@ def resolve_recipe(
     epochs = number(arguments, "epochs") if not arguments["time"] else NAN  # measured once training runs
     imgsz = _image_size(arguments if "imgsz" in overrides or not model.imgsz else {"imgsz": model.imgsz})
     batches = _batches(arguments, dataset, epochs, device.n_devices)
+    optimizer = _optimizer(arguments, overrides, dataset, batches, epochs)
     amp = str(arguments["amp"]).lower()
     is_amp = amp not in ("false", "fp32") and (device.is_gpu or amp == "bf16") and device.name != "mps"
     return RecipeFacts(
@@ -87,10 +88,6 @@ def resolve_recipe(
         close_mosaic=number(arguments, "close_mosaic"),
         save_period=number(arguments, "save_period"),
         workers=number(arguments, "workers"),
-        is_clip_adaptive=arguments["adaptive_percentile"] is not None,
-        max_grad_norm=NAN
-        if arguments["adaptive_percentile"] is not None
-        else number(arguments, "max_grad_norm"),
         stride=model.stride,
         is_gpu=device.is_gpu,
         is_amp=is_amp,
@@ -106,7 +103,8 @@ def resolve_recipe(
         odd_init_names=_named(model.odd_inits),
         custom_modules=float(len(model.custom_modules)),
         custom_module_names=_named(model.custom_modules),
-        **_optimizer(arguments, overrides, dataset, batches, epochs),
+        **optimizer,
+        **_clipping(arguments, optimizer["optimizer"]),
         **batches,
         **_box_sizes(dataset, model.stride, imgsz),
     )
@@ -146,6 +144,17 @@ def _optimizer(
         "lr0_asked": number(arguments, "lr0") if "lr0" in overrides else NAN,
         "momentum": momentum,
         "warmup_bias_lr": bias_lr,
+    }
+
+
+def _clipping(arguments: Mapping[str, Any], optimizer: str) -> dict[str, Any]:
+    """The clip limit in force, and whether a person set it."""
+    limit = checked_limit(arguments["max_grad_norm"])
+    is_adaptive = arguments["adaptive_percentile"] is not None
+    return {
+        "is_clip_adaptive": is_adaptive,
+        "is_clip_set": limit != AUTO,
+        "max_grad_norm": NAN if is_adaptive else clip_limit(limit, optimizer),
     }
 
 

@@ -28,11 +28,13 @@ from sanitizer.rules.language.pack import load_rules
 from sanitizer.rules.ruleset import RuleSet
 from sanitizer.scanner.engines.ray_ import connected
 from sanitizer.scanner.run import nearby_config, scan_dataset
-from sanitizer.ultra.arguments import OWN_ARGUMENTS, check_keys
+from sanitizer.train.clipping import checked_limit
+from sanitizer.ultra.arguments import OWN_ARGUMENTS, ULTRALYTICS_LIMIT, check_keys
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.model import ModelError, build_model, check_model_file
 from sanitizer.ultra.samples import read_samples
 from sanitizer.ultra.silence import silent_ultralytics
+from sanitizer.ultra.versions import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +111,7 @@ def probe(
     check_model_file(model, trust_weights)  # before the scan, which can take long
     config = config or nearby_config(dataset)
     settings = _settings(overrides, config)
-    max_grad_norm = float(settings.pop("max_grad_norm", OWN_ARGUMENTS["max_grad_norm"]))
+    max_grad_norm = checked_limit(settings.pop("max_grad_norm", ULTRALYTICS_LIMIT))
     config = replace(config, imgsz=settings["imgsz"])
     # All rules of the scan take part, also those whose findings the user does not want to read.
     scanned = (
@@ -123,7 +125,7 @@ def probe(
             engine=engine,
         )
     )
-    spec = dataset.task_spec(scanned.task)  # type: ignore[arg-type]
+    spec = spec_of(dataset, scanned.task)  # type: ignore[arg-type]
     if spec.nc is None:
         spec = replace(spec, nc=max(scanned.class_counts, default=0) + 1)
     of_split = {name: read_samples(dataset, spec, name) for name in splits if not (known and name == "train")}
@@ -222,7 +224,7 @@ class _ProbeRun:
         spec: TaskSpec,
         settings: dict[str, Any],
         devices: Sequence[torch.device],
-        max_grad_norm: float,
+        max_grad_norm: float | str,
         budget: Budget,
         show: Progress,
         state: ProbeState,

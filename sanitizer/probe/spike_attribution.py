@@ -18,6 +18,7 @@ from sanitizer.train.spikes import SpikeShare
 from sanitizer.ultra.library import img2label_paths, unwrap_model
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 from sanitizer.ultra.samples import read_chunk, samples_of
+from sanitizer.ultra.versions import behaviour_to_judge_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,11 @@ def _samples(trainer: Any, images: Mapping[str, object]) -> list[Sample]:
     data, single = trainer.data, bool(trainer.args.single_cls)
     names = {int(k): str(v) for k, v in data["names"].items()}
     spec = TaskSpec(
-        trainer.args.task, None if single else data["nc"], names, tuple(data.get("kpt_shape") or (0, 0))
+        trainer.args.task,
+        None if single else data["nc"],
+        names,
+        tuple(data.get("kpt_shape") or (0, 0)),
+        behaviour=behaviour_to_judge_by(),
     )
     files: list[Any] = list(images)
     samples = list(samples_of(read_chunk(Chunk("train", files, img2label_paths(files)), spec), spec))

@@ -92,7 +92,7 @@ def warm_up(
     samples: Sequence[Sample],
     spec: TaskSpec,
     overrides: Mapping[str, Any],
-    max_grad_norm: float,
+    max_grad_norm: float | str,
     listen: Callable[[StepRecord], None],
     keep_on: Callable[[int], bool],
 ) -> nn.Module:
@@ -103,7 +103,7 @@ def warm_up(
         samples: The training images.
         spec: Task, classes and keypoints.
         overrides: Ultralytics train arguments, with `epochs`.
-        max_grad_norm: Clip limit.
+        max_grad_norm: Clip limit, or "auto".
         listen: Called with the record of every optimizer step.
         keep_on: Called after every batch, with the number of batches so far; if it returns False, the warm-up ends.
 

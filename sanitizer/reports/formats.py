@@ -25,9 +25,11 @@ FORMATS: dict[str, str] = {
     "jsonl": "jsonl",
     "csv": "csv_",
     "sarif": "sarif",
-    "github": "github",
-    "gitlab": "gitlab",
+    "github": "ci.github",
+    "gitlab": "ci.gitlab",
     "junit": "junit",
+    "rdjson": "ci.rdjson",
+    "azure": "ci.azure",
 }
 """What `--format` offers, and the module whose `pieces` write it."""
 

@@ -37,6 +37,7 @@ class RecipeFacts:
         steps: Optimizer steps of the whole run.
         ema_decay: Decay that the weight average reaches at the end: 0 is no averaging.
         max_grad_norm: Clip limit; NaN where the limit follows the norms.
+        is_clip_set: A person set the limit; else it is what `auto` stands for.
         is_clip_adaptive: The limit is a percentile of the norms so far.
         stride: Pixels of one cell of the model's finest grid.
         small_share: Share of training boxes with a side under `stride`, once the image is resized to imgsz.
@@ -80,6 +81,7 @@ class RecipeFacts:
     steps: float = NAN
     ema_decay: float = NAN
     max_grad_norm: float = NAN
+    is_clip_set: bool = False
     is_clip_adaptive: bool = False
     stride: float = NAN
     small_share: float = NAN

@@ -52,21 +52,25 @@ _ENTRY = re.compile(r"[0-9a-f]{24}-[0-9a-f]{24}")
 """A folder, and an entry: its split and its chunk. Nothing else in the cache is ever thrown away."""
 
 
-def cache_root() -> str:
-    """The user's cache folder for sanitize; SANITIZE_CACHE_DIR overrides it."""
+def cache_root() -> str | None:
+    """The user's cache folder for sanitize; SANITIZE_CACHE_DIR overrides it. None for a user without a home."""
     override = os.environ.get("SANITIZE_CACHE_DIR")
     if override:
         return override
     from platformdirs import user_cache_dir
 
-    return user_cache_dir("sanitize", appauthor=False)
+    try:
+        folder = user_cache_dir("sanitize", appauthor=False)
+    except RuntimeError:  # new versions of platformdirs, of a user without a home
+        return None
+    return folder if os.path.isabs(folder) else None  # old ones: ~ would be a folder of the current one
 
 
-def lies_in(dataset: Dataset) -> bool:
-    """Whether the cache folder lies inside a dataset on this disk, where a scan never writes."""
+def lies_in(root: str, dataset: Dataset) -> bool:
+    """Whether a cache folder lies inside a dataset on this disk, where a scan never writes."""
     if dataset.storage.remote:
         return False
-    above, path = set[object](), os.path.realpath(cache_root())
+    above, path = set[object](), os.path.realpath(root)
     while True:
         above.add(dataset.storage.identity(path))
         parent = os.path.dirname(path)
@@ -113,7 +117,7 @@ class ChunkCache:
         programs = (__version__, _source_state(), sys.version, sys.byteorder, np.__version__, pillow_version)
         opens_heif = str(find_spec("pi_heif") is not None)
         described = _name(*programs, opens_heif, *depends_on)
-        folder = os.path.join(cache_root(), "scan", _name(dataset), described)
+        folder = os.path.join(cache_root() or "", "scan", _name(dataset), described)
         return cls(folder, codes)
 
     def key(self, split: Split, start: int, stop: int) -> Key:

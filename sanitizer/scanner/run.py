@@ -18,6 +18,7 @@ from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
 from sanitizer.scanner.task import infer_task, require_layout
 from sanitizer.scanner.training import training_of
+from sanitizer.ultra.versions import note_on, spec_of
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def scan(
     cache: bool = True,
     progress: bool = False,
     baseline: str | None = None,
+    ultralytics: str | None = None,
 ) -> Report:
     """Find everything in a dataset that training would drop, misread or choke on. Reads only.
 
@@ -66,6 +68,8 @@ def scan(
         cache: Keep what was found per file state in the user's cache folder, so that a rescan is quick.
         progress: Show a bar on stderr.
         baseline: File of known findings to leave out; None takes the configuration's.
+        ultralytics: Version of Ultralytics to judge by, such as "8.3.200"; None takes the installed one, or else the
+            newest that is known.
 
     Returns:
         A Report.
@@ -75,6 +79,7 @@ def scan(
         StorageError: A place elsewhere cannot be reached.
         SpillError: What is large does not fit into a temporary file.
         ConfigError, PackError: The configuration or a rule pack is wrong.
+        VersionError: `ultralytics` is no version.
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
     started = time.perf_counter()
@@ -88,6 +93,7 @@ def scan(
         cache=cache,
         progress=progress,
         baseline=baseline,
+        ultralytics=ultralytics,
         started=started,
     )
 
@@ -103,6 +109,7 @@ def scan_dataset(
     cache: bool = True,
     progress: bool = False,
     baseline: str | None = None,
+    ultralytics: str | None = None,
     started: float | None = None,
 ) -> Report:
     """`scan` of a dataset that was found already: what it returns and raises, and its other arguments, are the same.
@@ -131,7 +138,9 @@ def scan_dataset(
 
     keeps, why = _may_keep(dataset) if cache and not dataset.files_only else (False, None)
     notes += [why] if why else []
-    spec = ruleset.task_spec(dataset.task_spec(task))
+    spec = ruleset.task_spec(spec_of(dataset, task, ultralytics))
+    newer = note_on(spec.behaviour)
+    notes += [newer] if newer else []
     job = Job(dataset, spec, ruleset, mode, keeps, _head_strides(dataset))
     notes += ruleset.unknown_classes(job.spec)
     known = _known(baseline or config.baseline)
@@ -192,10 +201,15 @@ def _may_keep(dataset: Dataset) -> tuple[bool, str | None]:
     """(whether anything may be written for later scans, why not): never inside the dataset."""
     from sanitizer.scanner.cache import cache_root, lies_in  # not worth its time for a handful of files
 
-    if not lies_in(dataset):
+    root = cache_root()
+    if root is None:
+        return False, (
+            "nothing was kept for a quick rescan: this user has no home folder (HOME, or SANITIZE_CACHE_DIR, names one)"
+        )
+    if not lies_in(root, dataset):
         return True, None
     return False, (
-        f"nothing was kept for a quick rescan: the cache folder {cache_root()} lies inside the dataset, where a scan "
+        f"nothing was kept for a quick rescan: the cache folder {root} lies inside the dataset, where a scan "
         "never writes (SANITIZE_CACHE_DIR names another folder)"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.report import Training
-from sanitizer.ultra.run_verdict import RunFacts, SplitFacts, Stop, verdict, version
+from sanitizer.ultra.run_verdict import RunFacts, SplitFacts, Stop, name_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def training_of(survey: Survey, mode: ImageMode, more_stops: list[Stop]) -> Trai
     is_packed = any(pack.kind != "ndjson" for pack in dataset.packs)
     needs_yaml = survey.spec.task != "classify"
     if dataset.files_only or (dataset.yaml_path is None and needs_yaml) or is_packed:
-        return Training(None, None, version())
+        return Training(None, None, name_of(survey.spec.behaviour))
     splits = list(_splits(survey))
     fetches = any(fault.rule == "D004" for fault in dataset.faults) and len(splits) < 2
     is_whole = len(splits) == 2 and (mode != "none" or bool(dataset.packs)) and not dataset.unread
@@ -39,6 +39,7 @@ def training_of(survey: Survey, mode: ImageMode, more_stops: list[Stop]) -> Trai
             survey.spec.channels,
             has_keypoints=survey.spec.kpt_shape != (0, 0),
             splits=splits,
+            behaviour=survey.spec.behaviour,
             stops=[*_layout_stops(survey), *more_stops],
             is_whole=is_whole and not fetches,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed as dist
 
+from sanitizer.train.clipping import AUTO, clip_limit
 from sanitizer.train.ranks import of_each_rank, several_ranks
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         amp: bool
         device: torch.device
         epoch: int
+        metrics: Any
         start_epoch: int
         resume: bool
         save_dir: Path
@@ -105,13 +107,13 @@ class ClippedStep(_Trainer):
     gradients, the mixin does not change a single bit of the training.
 
     Attributes:
-        max_grad_norm: Clip limit; Ultralytics fixes it at 10.
+        max_grad_norm: Clip limit, or "auto": see `clip_limit`. Ultralytics fixes it at 10.
         adaptive_clip: If set, gives the clip limit from past norms, once it knows enough of them.
         step_listeners: Functions that get the record of every step, on every process.
         steps_done: Number of the next step.
     """
 
-    max_grad_norm: float = 1.0
+    max_grad_norm: float | str = AUTO
     adaptive_clip: AdaptiveClip | None = None
     step_listeners: list[Callable[[StepRecord], None]]
 
@@ -126,7 +128,9 @@ class ClippedStep(_Trainer):
         """Make one optimizer step, or skip it if the gradient is not finite; then call the listeners."""
         assert self.optimizer is not None
         amp_scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
-        max_norm = self.adaptive_clip.limit(self.max_grad_norm) if self.adaptive_clip else self.max_grad_norm
+        max_norm = clip_limit(self.max_grad_norm, type(self.optimizer).__name__)
+        if self.adaptive_clip:
+            max_norm = self.adaptive_clip.limit(max_norm)
         # Unscale first: scaled gradients are `amp_scale` times too large, and clipping them would almost stop training.
         self.scaler.unscale_(self.optimizer)
         norm, loss, loss_items = self._numbers(self._clip(max_norm))

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import read_data_yaml
-from sanitizer.train.clipping import DEFAULTS, kept_clipping
+from sanitizer.train.clipping import kept_clipping
 from sanitizer.train.exclusions import read_exclusions
 from sanitizer.train.step_log import NORMS, SPIKES
-from sanitizer.ultra.arguments import ArgumentError, resolve_arguments
+from sanitizer.ultra.arguments import OWN_ARGUMENTS, ArgumentError, resolve_arguments
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 from sanitizer.view.write import fix_dataset_into_view
@@ -153,8 +153,8 @@ def split_arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
         ArgumentError: There is no such argument.
     """
     resolve_arguments(overrides)
-    clipping = {key: overrides.get(key, default) for key, default in DEFAULTS.items()}
-    return {k: v for k, v in overrides.items() if k not in DEFAULTS}, clipping
+    clipping = {key: overrides.get(key, default) for key, default in OWN_ARGUMENTS.items()}
+    return {k: v for k, v in overrides.items() if k not in OWN_ARGUMENTS}, clipping
 
 
 def _folder_of_run(arguments: Mapping[str, Any], task: str) -> str:

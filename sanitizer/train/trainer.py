@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sanitizer.train.adaptive_clip import AdaptiveClip
 from sanitizer.train.clipped_step import ClippedStep, GatheredStep, images_of
-from sanitizer.train.clipping import DEFAULTS, keep_clipping
+from sanitizer.train.clipping import AUTO, checked_limit, clip_limit, keep_clipping, reason_of_limit
 from sanitizer.train.culprits import not_finite_alone, single_images
+from sanitizer.train.epoch_metrics import EVENT, EpochMetrics
 from sanitizer.train.failures import Failures
 from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_ranks
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.arguments import OWN_ARGUMENTS
 from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
@@ -83,7 +85,7 @@ class ClippedTrainer(ClippedStep):
     def configured(
         cls,
         *,
-        max_grad_norm: float = 1.0,
+        max_grad_norm: float | str = AUTO,
         adaptive_percentile: float | None = None,
         bad_steps: int = 3,
         lr_factor: float = 0.5,
@@ -95,8 +97,7 @@ class ClippedTrainer(ClippedStep):
         Raises:
             ValueError: A setting is out of its range.
         """
-        if not max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm is {max_grad_norm}: it must be over 0")
+        max_grad_norm = checked_limit(max_grad_norm)
         if adaptive_percentile is not None:
             AdaptiveClip(adaptive_percentile)  # raises here, and not only once training starts
         if bad_steps < 1 or max_rollbacks < 0 or not 0 < lr_factor <= 1:
@@ -139,6 +140,7 @@ class ClippedTrainer(ClippedStep):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.spikes = SpikeDetector()
         self.log: StepLog | None = None
+        self.epoch_metrics = EpochMetrics()
         self.rollbacks = 0
         self._failures = Failures()
         self._snapshots: list[Snapshot] = []
@@ -158,6 +160,7 @@ class ClippedTrainer(ClippedStep):
         of several GPUs.
         """
         if event == "on_train_start":
+            self._settle_limit()
             self._start_log()
         elif event == "on_train_epoch_start":
             self._take_snapshot()
@@ -166,13 +169,28 @@ class ClippedTrainer(ClippedStep):
             self._explain_spikes()
         elif event == "teardown" and self.log:
             self.log.close()
+        if event != EVENT:
+            super().run_callbacks(event)
+            return
+        self.epoch_metrics.show(self)
         super().run_callbacks(event)
+        self.epoch_metrics.hide(self)
+
+    def _settle_limit(self) -> None:
+        """Turn `auto` into a number now that the optimizer is known, and say it with its reason."""
+        asked, optimizer = self.max_grad_norm, type(self.optimizer).__name__
+        self.max_grad_norm = clip_limit(asked, optimizer)
+        if RANK in (-1, 0):
+            where = f"a norm of {self.max_grad_norm:g}"
+            if self.adaptive_percentile is not None:
+                where = f"the {self.adaptive_percentile:g}th percentile of the norms so far; at first {where}"
+            LOGGER.info(f"Gradients are clipped at {where} ({reason_of_limit(asked, optimizer)})")
 
     def _start_log(self) -> None:
         """Open the log. A resumed run continues its step numbers and norms, and leaves out the same images again."""
         if RANK in (-1, 0):
             self.log = StepLog(self.save_dir, self.start_epoch if self.resume else None)
-            keep_clipping(self.save_dir, {key: getattr(self, key) for key in DEFAULTS})
+            keep_clipping(self.save_dir, {key: getattr(self, key) for key in OWN_ARGUMENTS})
         norms, self.steps_done = from_rank_0((self.log.norms, self.log.next_step) if self.log else None)
         for norm in norms:
             self.spikes.judge(norm)
@@ -216,6 +234,7 @@ class ClippedTrainer(ClippedStep):
         spike = self.spikes.judge(
             record.grad_norm
         )  # the norm, and so the result, is the same on every process
+        self.epoch_metrics.add(record, spike is not None)
         if spike:
             record = replace(record, images=_of_all_ranks(record.images))
         suspects = _files(self._failures.suspects)

@@ -17,8 +17,11 @@ from sanitizer.util.suggest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OWN_ARGUMENTS = {"max_grad_norm": 10.0, "adaptive_percentile": None}
-"""Further arguments, of the clipped trainer; the values are what Ultralytics, without these arguments, does."""
+OWN_ARGUMENTS: Mapping[str, Any] = {"max_grad_norm": "auto", "adaptive_percentile": None}
+"""Further arguments, which only the clipped trainer has, with their defaults."""
+
+ULTRALYTICS_LIMIT = 10.0
+"""Gradient norm at which Ultralytics' own trainer clips; it has no argument for this."""
 
 _STILL_ACCEPTED = {
     *("augmentations", "save_dir"),

@@ -1,8 +1,8 @@
 """Which images Ultralytics would drop: its label check, for thousands of files at a time.
 
-Source: `verify_image_label` in ultralytics/data/utils.py, version 8.4. It drops an image if a single row of its label
+Source: `verify_image_label` in ultralytics/data/utils.py, by version. It drops an image if a single row of its label
 file is bad. So each row can be checked alone, with one exception: a row of more than six columns makes all rows of its
-file polygons.
+file polygons. How versions differ stands in `TaskSpec.behaviour`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import FileStatus, ImageStatus
+from sanitizer.dataset.tables import IMAGE_FORMATS, FileStatus, ImageStatus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.tables import ImageTable, LabelTable, TaskSpec
+    from sanitizer.dataset.tasks.behaviour import Behaviour
 
 BOX_COLUMNS = 5
 LONGEST_BOX_COLUMNS = 6
 """A row with more columns than this is read as a polygon."""
 
-UPPER_LIMIT = np.float32(1.01)
-LOWER_LIMIT = np.float32(-0.01)
-LOWEST_XYWH = np.array([LOWER_LIMIT, LOWER_LIMIT, 0, 0], np.float32)
-
 # The loader cannot read numbers from these files, so it drops the image.
-_DROPPED_STATUS = (FileStatus.UNREADABLE, FileStatus.NOT_TEXT, FileStatus.LFS_POINTER)
+_DROPPED_STATUS = (FileStatus.UNREADABLE, FileStatus.NOT_TEXT, FileStatus.LFS_POINTER, FileStatus.MISREAD)
 _BACKGROUND_STATUS = (FileStatus.MISSING, FileStatus.EMPTY)
 
 
@@ -60,7 +57,7 @@ def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts
         images: The F images.
         spec: Task, classes and keypoints.
     """
-    bad_image = images.dropped & (images.status != ImageStatus.NOT_READ)
+    bad_image = refused_images(images, spec.behaviour)
     dropped = bad_image.copy()
     dropped |= np.isin(labels.status, _DROPPED_STATUS)
     if spec.task == "pose" and not all(spec.kpt_shape):
@@ -76,6 +73,14 @@ def verdicts(labels: LabelTable, images: ImageTable, spec: TaskSpec) -> Verdicts
     )
 
 
+def refused_images(images: ImageTable, known: Behaviour) -> NDArray[np.bool_]:
+    """bool (F,): images that were read and that training drops for what they are."""
+    bad: NDArray[np.bool_] = images.dropped & (images.status != ImageStatus.NOT_READ)
+    if known.refused_formats:
+        bad |= np.isin(images.format, [IMAGE_FORMATS.index(name) for name in known.refused_formats])
+    return bad
+
+
 def _boxed(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     """bool (F,): files with rows that the loader reads as boxes, where the task wants polygons."""
     boxed = np.zeros(labels.n_files, np.bool_)
@@ -88,7 +93,7 @@ def _boxed(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
 def _columns_without_keypoints(labels: LabelTable, spec: TaskSpec) -> NDArray[np.int32]:
     """int32 (R,): number of columns of each row, once the loader cut keypoints off that the task does not use."""
     keypoint_columns = spec.kpt_shape[0] * spec.kpt_shape[1]
-    if not keypoint_columns:
+    if not keypoint_columns or not spec.behaviour.cuts_keypoints:
         return labels.n_columns
     whole = labels.n_columns == BOX_COLUMNS + keypoint_columns
     return np.where(whole, BOX_COLUMNS, labels.n_columns).astype(np.int32)
@@ -102,17 +107,21 @@ def _fatal_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     both cases.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        fatal = _bad_classes(labels.class_id.astype(np.float32), spec.nc)
+        fatal = _bad_classes(labels.class_id.astype(np.float32), spec)
         fatal |= _bad_pose_rows(labels, spec) if spec.task == "pose" else _bad_other_rows(labels, spec)
     return fatal
 
 
-def _bad_classes(class_id: NDArray[np.float32], nc: int | None) -> NDArray[np.bool_]:
+def _bad_classes(class_id: NDArray[np.float32], spec: TaskSpec) -> NDArray[np.bool_]:
     """bool (R,): the class id is not an integer, is negative, or is not a class of the dataset."""
-    bad: NDArray[np.bool_] = class_id % 1 != 0  # also NaN and infinity, whose remainder is NaN
-    bad |= ~(class_id >= 0)
+    known, nc = spec.behaviour, spec.nc
+    if known.takes_fractional_class:
+        bad: NDArray[np.bool_] = ~(class_id >= lower_limit(known))
+    else:
+        bad = class_id % 1 != 0  # also NaN and infinity, whose remainder is NaN
+        bad |= ~(class_id >= 0)
     if nc is not None:
-        bad |= ~(class_id < np.float32(nc))
+        bad |= ~(class_id <= np.float32(nc)) if known.takes_nc_as_class else ~(class_id < np.float32(nc))
     return bad
 
 
@@ -122,7 +131,7 @@ def _bad_pose_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     bad: NDArray[np.bool_] = labels.n_columns != n_columns
     rows = np.flatnonzero(~bad)
     if len(rows):
-        bad[rows] = _bad_poses(_matrix(labels, rows, n_columns), spec.kpt_shape[1])
+        bad[rows] = _bad_poses(_matrix(labels, rows, n_columns), spec)
     return bad
 
 
@@ -131,12 +140,14 @@ def _bad_other_rows(labels: LabelTable, spec: TaskSpec) -> NDArray[np.bool_]:
     columns = _columns_without_keypoints(labels, spec)
     in_polygon_file = _in_polygon_file(labels, columns)
     # A polygon needs one vertex or more, with x and y. A row of five columns has two, but the loader reads it as a box.
-    bad_polygon = (columns % 2 == 0) | (columns == 1) | (columns == BOX_COLUMNS)
+    bad_polygon = (columns % 2 == 0) | (columns == 1)
+    if not spec.behaviour.mixes_kinds:
+        bad_polygon |= columns == BOX_COLUMNS
     bad: NDArray[np.bool_] = np.where(in_polygon_file, bad_polygon, columns != BOX_COLUMNS)
     rows = np.flatnonzero(~bad & ~in_polygon_file)
-    bad[rows] = _bad_boxes(_matrix(labels, rows, BOX_COLUMNS)[:, 1:])
+    bad[rows] = _bad_boxes(_matrix(labels, rows, BOX_COLUMNS)[:, 1:], spec.behaviour)
     rows = np.flatnonzero(~bad & in_polygon_file)
-    bad[rows] = _bad_boxes(_polygon_boxes(labels, rows))
+    bad[rows] = _bad_boxes(_polygon_boxes(labels, rows), spec.behaviour)
     return bad
 
 
@@ -158,19 +169,38 @@ def _matrix(labels: LabelTable, rows: NDArray[np.intp], n_columns: int) -> NDArr
     return np.asarray(labels.tokens[where], np.float32)
 
 
-def _bad_boxes(xywh: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """bool (K,): centre or size over 1.01 or under -0.01, or a negative size."""
-    if not len(xywh) or (xywh.min() >= 0 and xywh.max() <= UPPER_LIMIT):
+def upper_limit(known: Behaviour) -> np.float32:
+    """The largest coordinate that training takes."""
+    return np.float32(1 + known.tolerance)
+
+
+def lower_limit(known: Behaviour) -> np.float32:
+    """The smallest coordinate that training takes."""
+    return np.float32(-known.tolerance)
+
+
+def _bad_boxes(xywh: NDArray[np.float32], known: Behaviour) -> NDArray[np.bool_]:
+    """bool (K,): centre or size outside 0 to 1 by more than the tolerance, or a negative size that is not taken."""
+    highest, lowest = upper_limit(known), lower_limit(known)
+    if not len(xywh) or (xywh.min() >= 0 and xywh.max() <= highest):
         return np.zeros(len(xywh), np.bool_)
-    ok: NDArray[np.bool_] = np.logical_and.reduce((xywh <= UPPER_LIMIT) & (xywh >= LOWEST_XYWH), axis=1)
+    smallest_size = lowest if known.takes_small_negative_size else np.float32(0)
+    lowest_xywh = np.array([lowest, lowest, smallest_size, smallest_size], np.float32)
+    ok: NDArray[np.bool_] = np.logical_and.reduce((xywh <= highest) & (xywh >= lowest_xywh), axis=1)
     return ~ok
 
 
-def _bad_poses(rows: NDArray[np.float32], dimensions: int) -> NDArray[np.bool_]:
-    """bool (K,): a keypoint over 1.01, any column under -0.01, or a negative size. A box over 1.01 passes."""
-    keypoints = rows[:, BOX_COLUMNS:].reshape(len(rows), -1, dimensions)[:, :, :2]
-    ok: NDArray[np.bool_] = np.logical_and.reduce(keypoints <= UPPER_LIMIT, axis=(1, 2))
-    ok &= (rows >= LOWER_LIMIT).all(1) & (rows[:, 3:5] >= 0).all(1)
+def _bad_poses(rows: NDArray[np.float32], spec: TaskSpec) -> NDArray[np.bool_]:
+    """bool (K,): a keypoint that is too large, any column that is too small, or a negative size that is not taken.
+
+    A box over the upper limit passes.
+    """
+    known = spec.behaviour
+    keypoints = rows[:, BOX_COLUMNS:].reshape(len(rows), -1, spec.kpt_shape[1])[:, :, :2]
+    ok: NDArray[np.bool_] = np.logical_and.reduce(keypoints <= upper_limit(known), axis=(1, 2))
+    ok &= (rows >= lower_limit(known)).all(1)
+    if not known.takes_small_negative_size:
+        ok &= (rows[:, 3:5] >= 0).all(1)
     return ~ok
 
 

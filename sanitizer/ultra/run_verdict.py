@@ -7,13 +7,11 @@ facts of its own as `stops`. Source: `BaseTrainer`, `YOLODataset` and `v8_transf
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import RunStage
+from sanitizer.dataset.tasks.behaviour import NEWEST, Behaviour
 from sanitizer.findings.report import Training
 from sanitizer.ultra.image_loading import CANNOT_OPEN, UNKNOWN
 
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set
 
     from sanitizer.dataset.tables import Task
-
-NEWEST_KNOWN = "8.4.190"
-"""The version that this model of the run was measured on."""
 
 _SETS = {"segment": "Segment", "obb": "OBB"}
 
@@ -74,6 +69,7 @@ class RunFacts:
         has_keypoints: The data.yaml has a kpt_shape that can be used.
         splits: train and val, as far as they were read.
         stops: What is known to stop the run before any of it.
+        behaviour: What the version of Ultralytics that is to train does.
         is_whole: Everything that decides was looked at; else a run that nothing stops is not known to start.
     """
 
@@ -82,16 +78,34 @@ class RunFacts:
     has_keypoints: bool = False
     splits: Sequence[SplitFacts] = ()
     stops: Sequence[Stop] = ()
+    behaviour: Behaviour = NEWEST
     is_whole: bool = True
 
 
 def verdict(facts: RunFacts) -> Training:
     """What becomes of a run; the reason that it meets first, where there are several."""
     stops = sorted([*facts.stops, *_stops(facts)], key=lambda stop: stop.stage)
+    as_ = name_of(facts.behaviour)
     if not stops:
-        return Training(True if facts.is_whole else None, None, version())
+        return Training(True if facts.is_whole and not _is_unsure(facts) else None, None, as_)
     first = stops[0]
-    return Training(False, first.sentence, version(), tuple(first.rules))
+    return Training(False, first.sentence, as_, tuple(first.rules))
+
+
+def name_of(known: Behaviour) -> str:
+    """As in "Ultralytics 8.4.190"."""
+    return f"Ultralytics {known.version}"
+
+
+def _is_unsure(facts: RunFacts) -> bool:
+    """Whether a version goes on where later ones stop with a sentence: it may stop later, or train on nothing."""
+    known = facts.behaviour
+    return any(
+        (not split.kept and not known.names_empty_split)
+        or (not split.found and split.name == "train" and not known.needs_labels)
+        or (bool(split.boxed) and facts.task in _SETS and not known.needs_polygons)
+        for split in facts.splits
+    )
 
 
 def _stops(facts: RunFacts) -> Iterator[Stop]:
@@ -103,14 +117,16 @@ def _stops(facts: RunFacts) -> Iterator[Stop]:
 
 
 def _stops_of_split(split: SplitFacts, facts: RunFacts) -> Iterator[Stop]:
-    stage = RunStage.TRAIN if split.name == "train" else RunStage.VAL
+    stage, known = RunStage.TRAIN if split.name == "train" else RunStage.VAL, facts.behaviour
     if not split.images:
         yield Stop(stage, "FileNotFoundError: … Error loading data from", ("D002",))
+    elif not split.kept and not known.names_empty_split:
+        return
     elif not split.kept:
         yield Stop(stage, f"RuntimeError: No valid images found (split {split.name})", ())
-    elif not split.found and stage is RunStage.TRAIN:
+    elif not split.found and stage is RunStage.TRAIN and known.needs_labels:
         yield Stop(stage, "ValueError: … No labels found in", ("D006",))
-    elif split.boxed and facts.task in _SETS:
+    elif split.boxed and facts.task in _SETS and known.needs_polygons:
         words = f"{_SETS[facts.task]} dataset requires equal numbers of boxes and segments"
         yield Stop(stage, f"ValueError: {words}", ("L006",))
 
@@ -128,15 +144,3 @@ def _stops_of_pictures(facts: RunFacts) -> Iterator[Stop]:
         words = ", ".join(map(str, others))
         sentence = f"ValueError or RuntimeError (images of {words} channels for a model of {facts.channels})"
         yield Stop(RunStage.BATCH, sentence, ("I007",))
-
-
-@functools.cache
-def version() -> str:
-    """As in "Ultralytics 8.4.190": the installed version, else the newest that is known. Runs no code of it."""
-    spec = importlib.util.find_spec("ultralytics")
-    try:
-        with open(spec.origin if spec and spec.origin else "", encoding="utf-8") as file:
-            found = re.search(r'^__version__ = "([^"]+)"', file.read(4096), re.MULTILINE)
-    except (OSError, ValueError):
-        found = None
-    return f"Ultralytics {found[1] if found else NEWEST_KNOWN}"

@@ -115,7 +115,7 @@ def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
         )
     ]
     n_keypoints, dimensions = spec.kpt_shape
-    if spec.task != "pose" and n_keypoints:  # a task without keypoints cuts the keypoint columns off
+    if spec.task != "pose" and n_keypoints and spec.behaviour.cuts_keypoints:
         whole = BOX_COLUMNS + n_keypoints * dimensions
         tokens = [t[:BOX_COLUMNS] if len(t) == whole else t for t in tokens]
     segments: list[NDArray[np.float32]] = []
@@ -127,7 +127,7 @@ def _rows(labels: LabelTable, rows: slice, spec: TaskSpec) -> _Rows:
     table = np.concatenate([class_id, boxes], 1)
     if spec.task == "pose":
         table = np.array(tokens, np.float32).reshape(-1, BOX_COLUMNS + n_keypoints * dimensions)
-    kept = _without_duplicates(table, segments)
+    kept = _without_duplicates(table, segments if spec.behaviour.compares_polygons else [])
     keypoints = _keypoints(table[kept], spec) if spec.task == "pose" else None
     if spec.single_cls:  # after the search for duplicates, as in training
         class_id = np.zeros_like(class_id)

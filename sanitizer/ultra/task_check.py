@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.dataset.tables import ImageStatus
 from sanitizer.dataset.tasks.mask_table import IGNORED_ID, MASK_IDS, MaskStatus
-from sanitizer.ultra.label_check import Verdicts
+from sanitizer.ultra.label_check import Verdicts, refused_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +25,7 @@ def task_verdicts(tables: ChunkTables, spec: TaskSpec) -> Verdicts:
     for us.
     """
     images = tables.images
-    dropped: NDArray[np.bool_] = images.dropped & (images.status != ImageStatus.NOT_READ)
+    dropped = refused_images(images, spec.behaviour)
     if tables.masks is not None:
         dropped |= _bad_masks(tables.masks, images, spec)
     elif tables.chunk.classes is not None and spec.nc is not None:

@@ -32,6 +32,7 @@ from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.ultra.label_check import verdicts
+from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
@@ -200,7 +201,7 @@ def write_view(
     final_folder = checked_folder(out, dataset)
     try:
         with replacing_folder(final_folder, dataset.yaml_path or dataset.root) as folder:
-            writer = _Writer(dataset, dataset.task_spec(task), folder, changed or {}, exclude or {})
+            writer = _Writer(dataset, spec_of(dataset, task), folder, changed or {}, exclude or {})
             return writer.write(final_folder, regrouped=regrouped)
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else out

@@ -248,14 +248,15 @@ def test_a_bare_scan_leaves_every_choice_to_the_scan(sanitize: Callable[..., Run
     assert paths == ("a", "b")
     assert options == {
         "config": Config(), "task": "auto", "images": "auto", "splits": None, "jobs": None,
-        "engine": "local", "cache": True, "progress": False,
+        "engine": "local", "cache": True, "progress": False, "ultralytics": None,
     }  # fmt: skip
 
 
 def test_options_reach_the_scan(sanitize: Callable[..., Run]) -> None:
     run = sanitize(
         "scan", "x", "--task", "obb", "--images", "none", "--split", "train,val", "--split", "test", "--jobs", "3",
-        "--no-cache", "--select", "B001, C", "--select", "L", "--ignore", "B0", "--imgsz", "1280",
+        "--no-cache", "--ultralytics", "8.3.40",
+        "--select", "B001, C", "--select", "L", "--ignore", "B0", "--imgsz", "1280",
         "--set", "B001.max_ratio=80", "--set", "B001.max_ratio.crack=2000", "--set=B001.max_ratio.3=-1",
         "--baseline", "known.json", "--engine", "ray",
     )  # fmt: skip
@@ -269,6 +270,7 @@ def test_options_reach_the_scan(sanitize: Callable[..., Run]) -> None:
             imgsz=1280,
         ),
         "task": "obb", "images": "none", "splits": ["train", "val", "test"], "jobs": 3, "cache": False,
+        "ultralytics": "8.3.40",
         "engine": "ray", "progress": False,
     }  # fmt: skip
 

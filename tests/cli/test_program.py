@@ -154,3 +154,40 @@ def test_names_that_are_no_text_are_printed_escaped(capsys: pytest.CaptureFixtur
     err = capsys.readouterr().err
     assert "\\x1b.yaml" in err and "dcff" in err
     assert err.rstrip("\n").isprintable()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("options", ["", "--format json --output out.json"])
+def test_closed_streams_leave_the_exit_status_as_it_is(
+    demo_data: Path, tmp_path: Path, closing: str, options: str
+) -> None:
+    program_text = f"{sys.executable} -m sanitizer scan {demo_data} {options} --images none {closing}"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(
+        ["sh", "-c", program_text], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 1, run.stderr
+    assert "defect" not in run.stderr and "Traceback" not in run.stderr
+    if "out.json" in options:
+        assert json.loads((tmp_path / "out.json").read_text())["schema"] == 1
+
+
+def test_a_user_without_a_home_scans_the_current_folder(
+    demo_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pwd = pytest.importorskip("pwd")
+
+    def nobody(_: object) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "SANITIZE_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(demo_data.parent)
+    before = sorted(os.listdir())
+    assert main(["scan", ".", "--images", "none"]) == 1
+    out, err = capsys.readouterr()
+    assert "28 images" in out
+    assert "this user has no home folder" in err
+    assert sorted(os.listdir()) == before, "no folder named ~"

@@ -44,6 +44,14 @@ def test_ci_runs_on_every_python_that_the_package_supports() -> None:
     assert PYPROJECT["tool"]["ruff"]["target-version"] == "py" + supported[0].replace(".", "")
 
 
+def test_the_action_pastes_no_input_into_a_script() -> None:
+    action = _load(GITHUB / "actions" / "sanitize" / "action.yml")
+    assert action["runs"]["using"] == "composite"
+    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    assert any("sanitize scan --format github" in script for script in scripts)
+    assert not any("${{" in script for script in scripts)
+
+
 def test_ci_runs_what_people_run() -> None:
     steps = _load(GITHUB / "workflows" / "ci.yml")["jobs"]["test"]["steps"]
     assert any(step.get("run") == "./.ci/run" for step in steps)

@@ -44,16 +44,27 @@ def train(model: Any, data: Path, project: Path, **arguments: Any) -> Any:
 
 def test_norms_are_logged_and_training_is_as_without(data: Path, tmp_path: Path) -> None:
     plain = train(YOLO("yolov8n.yaml"), data, tmp_path, name="plain")
-    watched = train(sanitizer.attach(YOLO("yolov8n.yaml"), preflight=False), data, tmp_path, name="watched")
+    shown: list[dict[str, float]] = []
+    model = sanitizer.attach(YOLO("yolov8n.yaml"), preflight=False)
+    model.add_callback("on_fit_epoch_end", lambda trainer: shown.append(dict(trainer.metrics)))
+    watched = train(model, data, tmp_path, name="watched")
     for name, tensor in plain.model.state_dict().items():
         assert torch.equal(tensor, watched.model.state_dict()[name]), name
     clipped = YOLO("yolov8n.yaml")
+    clipped.add_callback("on_fit_epoch_end", lambda trainer: shown.append(dict(trainer.metrics)))
     clipped.train(
         trainer=ClippedTrainer.configured(max_grad_norm=10.0), data=str(data), project=str(tmp_path), name="clipped",
         **SHORT,
     )  # fmt: skip
     seen, expected = (rows(t.save_dir / "grad_norms.csv") for t in (watched, clipped.trainer))
     assert len(seen) == 16
+    means = [metrics["grad/norm_mean"] for metrics in shown if "grad/norm_mean" in metrics]
+    n_epochs = 1 + max(int(row["epoch"]) for row in seen)
+    assert means[:n_epochs] == pytest.approx(means[n_epochs:], rel=1e-4) and len(means) == 2 * n_epochs
+    assert not any(key.startswith("grad/") for key in watched.metrics), (
+        "neither in results.csv nor in checkpoints"
+    )
+    assert "grad/" not in (clipped.trainer.save_dir / "results.csv").read_text()
     for ours, theirs in zip(seen, expected, strict=True):
         assert float(ours["grad_norm"]) == pytest.approx(float(theirs["grad_norm"]), rel=1e-4)
         for column in ("step", "epoch", "loss", "max_grad_norm", "lr", "skipped", "box_loss"):

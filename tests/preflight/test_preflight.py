@@ -295,7 +295,7 @@ def test_fix_recipe_prints_the_command_alone(flawed: Path, capsys: pytest.Captur
     out, err = capsys.readouterr()
     (command,) = out.splitlines()
     assert parse_arguments(shlex.split(command)[5:]) == {
-        "optimizer": "SGD", "lr0": 0.02, "warmup_epochs": 3, "imgsz": 64, "max_grad_norm": 5, "nbs": 16,
+        "optimizer": "SGD", "lr0": 0.02, "warmup_epochs": 3, "imgsz": 64, "nbs": 16,
     }  # fmt: skip
     assert "T001 lr0=0.02: lr0=0.5 is over" in err
 

@@ -19,6 +19,7 @@ from sanitizer import scan
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config, ConfigError
 from sanitizer.dataset.model import DatasetError
+from sanitizer.preflight.checklist import recipe_words
 from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
 from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
@@ -256,6 +257,35 @@ def test_a_cfg_file_that_would_fill_the_memory_is_refused(tmp_path: Path, text: 
     (tmp_path / "mine.yaml").write_bytes(text.encode("latin-1"))
     with within(5), pytest.raises(ArgumentError):
         resolve_arguments({"cfg": str(tmp_path / "mine.yaml")})
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "is_set"),
+    [
+        ("", 1.0, False),
+        ("optimizer=SGD", 10.0, False),
+        ("optimizer=musgd max_grad_norm=auto", 10.0, False),
+        ("optimizer=RMSprop", 1.0, False),
+        ("optimizer=SGD max_grad_norm=1", 1.0, True),
+    ],
+)
+def test_the_clip_limit_follows_the_optimizer_where_nobody_sets_it(
+    asked: str, limit: float, is_set: bool
+) -> None:
+    facts = resolve_recipe(parse_arguments(asked.split()), DatasetFacts(), ModelFacts(), DeviceFacts())
+    assert (facts.max_grad_norm, facts.is_clip_set) == (limit, is_set)
+    assert "(auto)" in recipe_words(facts) or is_set
+
+
+def test_a_long_run_is_clipped_as_musgd_which_ultralytics_then_chooses() -> None:
+    facts = resolve_recipe({}, DatasetFacts(n_images=100_000), ModelFacts(), DeviceFacts())
+    assert (facts.optimizer, facts.max_grad_norm) == ("MuSGD", 10.0)
+
+
+@pytest.mark.parametrize("limit", ["high", True, None, 0, -1])
+def test_a_clip_limit_that_is_none_is_refused(limit: object) -> None:
+    with pytest.raises(ArgumentError, match="max_grad_norm"):
+        check_recipe({"max_grad_norm": limit})
 
 
 def test_what_nobody_knows_is_not_judged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -26,6 +27,8 @@ def known_rules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_writes_its_format(ending: str, tmp_path: Path) -> None:
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow (the parquet extra)")
     path = tmp_path / f"out{ending.upper()}"
     write(flawed(), str(path))
     if ending == ".html":  # its pictures are beside it
@@ -41,6 +44,19 @@ def test_every_ending_writes_its_format(ending: str, tmp_path: Path) -> None:
 def test_other_endings_are_refused_with_those_there_are(path: str) -> None:
     with pytest.raises(ReportError, match=r"there are \.json, \.jsonl"):
         format_of(path)
+
+
+def test_a_disk_that_is_full_of_pictures_is_told_by_the_name_of_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sanitizer.reports.html.build._page", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write(flawed(), str(tmp_path / "page.html"))
+    assert raised.value.filename == str(tmp_path / "page_files")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,10 +23,10 @@ from spoilt_trainers import AllBad, OneBadImage  # noqa: E402
 
 from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
-from sanitizer.train.clipping import DEFAULTS  # noqa: E402
 from sanitizer.train.exclusions import ExclusionError, read_exclusions  # noqa: E402
 from sanitizer.train.running import Outcome, outcome  # noqa: E402
 from sanitizer.train.trainer import ClippedTrainer  # noqa: E402
+from sanitizer.ultra.library import LOGGER  # noqa: E402
 
 pytestmark = [pytest.mark.probe, pytest.mark.ultralytics]
 
@@ -101,19 +103,57 @@ def test_training_does_not_touch_the_dataset(
     assert (folder / "weights" / "last.pt").exists()
 
 
-def test_clipping_is_at_one_unless_something_else_is_asked_for(data: Path) -> None:
-    assert run(data)[0] == 0
-    assert run(data, "max_grad_norm=10", name="ten")[0] == 0
-    assert run(data, "adaptive_percentile=50", name="adaptive")[0] == 0
+def test_the_optimizer_chooses_the_clip_limit_unless_a_person_sets_it(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said, log = {}, io.StringIO()
+    handler = logging.StreamHandler(log)
+    LOGGER.addHandler(handler)
+    for name, asked in {
+        "adam": ["optimizer=auto"],
+        "sgd": ["max_grad_norm=auto"],
+        "three": ["max_grad_norm=3"],
+        "adaptive": ["adaptive_percentile=50"],
+    }.items():
+        assert run(data, "epochs=1", *asked, name=name)[0] == 0
+        said[name] = capsys.readouterr().err + log.getvalue()
+        log.truncate(0)
+    LOGGER.removeHandler(handler)
+    assert "clipped at a norm of 1 (auto: AdamW divides by" in said["adam"], (
+        "Ultralytics' choice for a short run"
+    )
+    assert "clipped at a norm of 10 (auto: the learning rates of SGD" in said["sgd"]
+    assert "clipped at a norm of 3 (as set)" in said["three"]
+    assert "clipped at the 50th percentile of the norms so far" in said["adaptive"]
+    assert {name: "T025" in err for name, err in said.items() if name != "adaptive"} == {
+        "adam": False, "sgd": False, "three": True,
+    }  # fmt: skip
     runs = data.parents[1] / "runs"
     limits = {
-        name: {r["max_grad_norm"] for r in rows(runs / name / "grad_norms.csv")} for name in ("run", "ten")
+        name: {r["max_grad_norm"] for r in rows(runs / name / "grad_norms.csv")}
+        for name in ("adam", "sgd", "three")
     }
-    assert limits == {"run": {"1"}, "ten": {"10"}}
+    assert limits == {"adam": {"1"}, "sgd": {"10"}, "three": {"3"}}
     assert json.loads((runs / "adaptive" / "clipping.json").read_text()) == {
-        "max_grad_norm": 1.0, "adaptive_percentile": 50,
+        "max_grad_norm": 10.0, "adaptive_percentile": 50,
     }  # fmt: skip
-    assert DEFAULTS["max_grad_norm"] == 1.0
+
+
+def test_data_and_model_may_be_spelled_as_yolo_spells_them(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = data.parents[1] / "runs"
+    more = [*SHORT, "epochs=1", f"project={project}", "name=run"]
+    assert main(["train", f"data={data}", f"model={MODEL}", "task=detect", *more]) == 0
+    assert (project / "run" / "grad_norms.csv").exists()
+    for slip in (
+        ["model=a.pt", "--model", "b.pt"],
+        [str(data), f"data={data}", f"model={MODEL}"],
+        [str(data)],
+    ):
+        assert main(["train", *slip, *more]) == 2
+    err = capsys.readouterr().err
+    assert "model is named twice" in err and "data is named twice" in err and "name what to train" in err
 
 
 def test_a_second_run_of_one_name_gets_its_own_folder_and_view(data: Path) -> None:

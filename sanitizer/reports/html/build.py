@@ -111,8 +111,10 @@ def write_page(
         reach = reach or Reach.everywhere(report)
         content, data, notes = _page(report, dataset, page, run, progress, jobs, reach)
         write_atomically(page, content)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(run if had_assets else assets, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:  # such as a full disk
+            raise OSError(error.errno, error.strerror, assets) from error
         raise
     _delete_other_runs(assets, run)
     return PageNotes(page, len(data["findings"]["rule"]), _pictures(data), len(content), notes)

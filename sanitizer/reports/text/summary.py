@@ -41,7 +41,7 @@ def summary_lines(report: Report, paint: Paint) -> list[str]:
     counts = SummaryCounts(report, rules)
     lines = [
         *verdict,
-        f"{_name(report)}: {_size(report)}{task}, {_elapsed(report)}",
+        f"{_name(report)}: {_size(report)}{task}{_as_read(report)}, {_elapsed(report)}",
         f"Found {paint(joined(by_severity), '1')} under {in_thousands(len(counts.gravest), 'rule')}{_known(report)}.",
         *_training(report, counts),
     ]
@@ -71,7 +71,7 @@ def _without_findings(report: Report, paint: Paint) -> list[str]:
     elif unused:
         lead, tail = "No findings under the selected rules", ""
     else:
-        lead, tail = "All good", "; training will use every one" if s.images else ""
+        lead, tail = "All good", f"; training will use every one{_as_read(report)}" if s.images else ""
     return [
         f"{paint(lead, '1;32')}: {_size(report)}{tail} ({_elapsed(report)}).",
         *_training(report, SummaryCounts(report, {})),
@@ -128,6 +128,11 @@ def _training(report: Report, counts: SummaryCounts) -> list[str]:
     for consequence, reasons in consequences(report, counts):
         lines += [f"  • {consequence}", *([f"      {reasons}"] if reasons else [])]
     return ["Training (Ultralytics) would", *lines] if lines else []
+
+
+def _as_read(report: Report) -> str:
+    """As in ", as Ultralytics 8.3.200 reads it"; empty for a report that does not say."""
+    return f", as {legible(report.training.as_)} reads it" if report.training else ""
 
 
 def consequences(report: Report, counts: SummaryCounts) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from sanitizer.dataset.tables import RowKind
 from sanitizer.rules.checks import row_check
-from sanitizer.rules.checks.geometry import TRAINING_HIGH, TRAINING_LOW, no_hits, row_image_size
+from sanitizer.rules.checks.geometry import no_hits, row_image_size
 from sanitizer.rules.hits import Hits
+from sanitizer.ultra.label_check import lower_limit, upper_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,9 @@ def no_size(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     size = size[index]
     worst = np.argmin(size, axis=1)
     value = size[np.arange(len(index)), worst]
-    dropped = (size.astype(np.float32) < 0).any(axis=1)
+    known = spec.behaviour
+    smallest = lower_limit(known) if known.takes_small_negative_size else np.float32(0)
+    dropped = (size.astype(np.float32) < smallest).any(axis=1)
     fate = np.where(dropped, DROPS, "training keeps the row but can learn nothing from it")
     return Hits(index, value, np.zeros(len(index)), {"what": _named(worst + 2), "fate": fate})
 
@@ -50,9 +53,10 @@ def out_of_range(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     """
     with np.errstate(over="ignore"):
         xywh = tables.labels.xywh.astype(np.float32)
-    over = xywh > TRAINING_HIGH
+    highest, lowest = upper_limit(spec.behaviour), lower_limit(spec.behaviour)
+    over = xywh > highest
     beyond = over.copy()
-    beyond[:, :2] |= xywh[:, :2] < TRAINING_LOW
+    beyond[:, :2] |= xywh[:, :2] < lowest
     index = np.flatnonzero(beyond.any(axis=1))
     if not len(index):
         return no_hits()
@@ -60,10 +64,15 @@ def out_of_range(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     excess = np.where(beyond[index], np.maximum(written - 1, -written), -np.inf)
     worst = np.argmax(excess, axis=1)
     value = written[np.arange(len(index)), worst]
-    threshold = np.where(value > 0, float(TRAINING_HIGH), float(TRAINING_LOW)).round(2)
-    kept = (spec.task == "pose") & ~(xywh[index, :2] < TRAINING_LOW).any(axis=1)
+    threshold = np.where(value > 0, float(highest), float(lowest)).round(2) + 0.0
+    kept = (spec.task == "pose") & ~(xywh[index, :2] < lowest).any(axis=1)
+    margin = (
+        f" by more than {spec.behaviour.tolerance:.0%}".replace("%", " %") if spec.behaviour.tolerance else ""
+    )
     fate = np.where(kept, "a pose set is trained on such a box as it stands", DROPS)
-    return Hits(index, value, threshold, {"what": _named(worst), "fate": fate})
+    return Hits(
+        index, value, threshold, {"what": _named(worst), "margin": [margin] * len(index), "fate": fate}
+    )
 
 
 def _named(columns: NDArray[np.int64]) -> list[str]:

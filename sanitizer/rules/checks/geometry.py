@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import ChunkTables, LabelTable
 
-TRAINING_HIGH = np.float32(1.01)
-TRAINING_LOW = np.float32(-0.01)
-"""What Ultralytics' verify_image_label lets pass, compared in float32 as it does."""
-
 
 def no_hits() -> Hits:
     """The check found nothing."""

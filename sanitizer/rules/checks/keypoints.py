@@ -11,8 +11,9 @@ from sanitizer.dataset.tables import RowKind
 from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import row_check
 from sanitizer.rules.checks.boxes import DROPS
-from sanitizer.rules.checks.geometry import TRAINING_HIGH, TRAINING_LOW, no_hits
+from sanitizer.rules.checks.geometry import no_hits
 from sanitizer.rules.hits import Hits
+from sanitizer.ultra.label_check import lower_limit, upper_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def visibility_flag(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits
     if not len(which):
         return no_hits()
     # Training refuses the file for a negative number; any other that is not 0 it reads as visible.
-    low: NDArray[np.bool_] = flags[which].astype(np.float32) < TRAINING_LOW
+    low: NDArray[np.bool_] = flags[which].astype(np.float32) < lower_limit(spec.behaviour)
     keypoint = np.argmax(np.where(low.any(axis=1, keepdims=True), low, wrong[which]), axis=1)
     fate = np.where(low.any(axis=1), DROPS, "training takes the point as visible")
     return Hits(
@@ -86,7 +87,9 @@ def keypoint_outside(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hit
     xy = k.points[:, :, :2]
     outside = (np.abs(xy - 0.5) - 0.5).max(axis=2)
     as_float32 = xy.astype(np.float32)
-    refused = np.any((as_float32 > TRAINING_HIGH) | (as_float32 < TRAINING_LOW), axis=2)
+    refused = np.any(
+        (as_float32 > upper_limit(spec.behaviour)) | (as_float32 < lower_limit(spec.behaviour)), axis=2
+    )
     wrong = np.asarray(refused | (k.labelled & (outside > params["tolerance"])))
     which = np.flatnonzero(wrong.any(axis=1))
     if not len(which):
@@ -96,7 +99,7 @@ def keypoint_outside(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hit
     return Hits(
         k.row[which],
         outside[which, keypoint],
-        np.where(dropped, 0.01, params["tolerance"]),
+        np.where(dropped, spec.behaviour.tolerance, params["tolerance"]),
         {
             "keypoint": keypoint + 1,
             "kx": xy[which, keypoint, 0],

@@ -91,12 +91,19 @@ def mixed_rows(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hits:
     n_polygons = np.bincount(labels.file[outline], minlength=labels.n_files)[files]
     # Where both are as many, the odd one out is the kind that does not fit the task.
     boxes_are_rarer = n_boxes < n_polygons + (spec.task != "detect")
+    fate = (
+        "training reads each box as a polygon of two points"
+        if spec.behaviour.mixes_kinds
+        else "training drops the image"
+    )
     lines = np.zeros(len(files), np.int64)
     for i, file in enumerate(files):
         rows = slice(*np.searchsorted(labels.file, (file, file + 1)))
         rarer = boxlike[rows] if boxes_are_rarer[i] else outline[rows]
         lines[i] = labels.line[rows][rarer][0]
-    return Hits(files, fields={"boxes": n_boxes, "polygons": n_polygons}, line=lines)
+    return Hits(
+        files, fields={"boxes": n_boxes, "polygons": n_polygons, "fate": [fate] * len(files)}, line=lines
+    )
 
 
 def _mixed_files(labels: LabelTable, spec: TaskSpec) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Formats that code hosts and their pipelines show beside the lines of a pull request."""
