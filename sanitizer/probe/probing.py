@@ -184,8 +184,13 @@ def probe(
 
 
 def _settings(overrides: Mapping[str, Any] | None, config: Config) -> dict[str, Any]:
-    """Train arguments of the warm-up: one batch per step (nbs = batch), and a learning-rate warm-up of one epoch."""
+    """Train arguments of the warm-up: one batch per step (nbs = batch), and a learning-rate warm-up of one epoch.
+
+    There is no mosaic, as in the last epochs of a training: images are measured whole. Ultralytics would leave it out
+    of any run of up to ten epochs, and take it into longer ones; mosaic=1 asks for it.
+    """
     chosen: dict[str, Any] = {"imgsz": config.imgsz, "batch": BATCH, "warmup_epochs": 1.0, "workers": 0}
+    chosen |= {"mosaic": 0.0, "close_mosaic": 0}
     chosen |= dict(overrides or {})
     check_keys(chosen)
     try:

@@ -9,7 +9,7 @@ import {
 const CSV_COLUMNS = [
   "rule", "name", "severity", "split", "image", "label", "line", "column", "class_id", "class_name",
   "x_center", "y_center", "width", "height", "value", "threshold", "message", "suggestion", "fix", "fingerprint",
-  "cause", "decision", "comment",
+  "cause", "p", "decision", "comment",
 ];
 const INTEGERS = new Set(["line", "column", "class_id"]);
 const FORMULA_START = /^ *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
