@@ -26,6 +26,7 @@ from sanitizer.images.header import (
 )
 from sanitizer.images.verdict import Verdict
 from sanitizer.util.bounded_read import open_regular
+from sanitizer.util.read_ahead import read_ahead, will_need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,13 +42,11 @@ LAST_BLOCK = 32
 _LONGEST_HEADER = 1 << 20
 """Cameras put previews and colour profiles before the frame header. Pillow reads headers that are even longer."""
 
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Not blocking: opening a named pipe would wait for a writer."""
-
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
 Row = tuple[int, int, int, int, int]
 """width, height, packed facts, size in bytes, digest."""
+_NOT_READ: tuple[Row, Verdict] = (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
 
 
 def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
@@ -64,8 +63,9 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     rows: list[Row] = []
     # Most images need only their row. The others have a verdict, too, by image number.
     verdicts: dict[int, Verdict] = {}
+    ends = read_ahead([path for path in paths if path is not None], _read_ends, _announce)
     for number, path in enumerate(paths):
-        row, verdict = _read_header(path)
+        row, verdict = _NOT_READ if path is None else _judge_read(path, next(ends))
         rows.append(row)
         if verdict is not None:
             verdicts[number] = verdict
@@ -73,37 +73,52 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     return tabulate(rows, verdicts, hashes)
 
 
-def _read_header(path: str | None) -> tuple[Row, Verdict | None]:
-    """One image: open, read its start and its end, close. The hot path of the scan."""
-    if path is None:
-        return (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
+def _read_ends(file: int) -> tuple[Row, bytes | None]:
+    """Read the start and the end of one image. The hot path of the scan.
+
+    Returns:
+        Its row, and None; where the header may be unhealthy, a row without facts, and the first bytes.
+    """
     header: Header | str = ODD
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-        try:
-            tail = block = os.read(descriptor, FIRST_BLOCK)
-            size = len(block)
-            if size == FIRST_BLOCK:
-                size = os.lseek(descriptor, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
-                tail = os.read(descriptor, LAST_BLOCK)
-            if block.startswith(JPEG_START):
-                if tail.endswith(JPEG_END):
-                    header = jpeg_header(block)
-                    if header is NEED_MORE:
-                        header = _longer_header(descriptor, jpeg_header)
-            elif block.startswith(PNG_START) and tail.endswith(PNG_END):
-                header = png_header(block)
-                if header is NEED_MORE:
-                    header = _longer_header(descriptor, png_header)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        return (-1, -1, 0, -1, 0), _not_read(path, error)
+    tail = block = os.read(file, FIRST_BLOCK)
+    size = len(block)
+    if size == FIRST_BLOCK:
+        size = os.lseek(file, -LAST_BLOCK, os.SEEK_END) + LAST_BLOCK
+        tail = os.read(file, LAST_BLOCK)
+    if block.startswith(JPEG_START):
+        if tail.endswith(JPEG_END):
+            header = jpeg_header(block)
+            if header is NEED_MORE:
+                header = _longer_header(file, jpeg_header)
+    elif block.startswith(PNG_START) and tail.endswith(PNG_END):
+        header = png_header(block)
+        if header is NEED_MORE:
+            header = _longer_header(file, png_header)
     digest = crc32(block) << 32 | crc32(tail, size & 0xFFFFFFFF) or 1
     if isinstance(header, tuple):
         return (*header, size, digest), None
+    return (-1, -1, 0, size, digest), block
+
+
+def _announce(file: int) -> None:
+    """Have the kernel fetch what `_read_ends` reads."""
+    will_need(file, 0, FIRST_BLOCK)
+    size = os.lseek(file, 0, os.SEEK_END)
+    will_need(file, max(0, size - LAST_BLOCK), LAST_BLOCK)
+    os.lseek(file, 0, os.SEEK_SET)
+
+
+def _judge_read(
+    path: str, ends: tuple[Row, bytes | None] | OSError | ValueError
+) -> tuple[Row, Verdict | None]:
+    """One image by what `_read_ends` returned. Pillow is asked here and not in a thread, as its warnings are of all."""
+    if isinstance(ends, Exception):
+        return _NOT_READ[0], _not_read(path, ends)
+    row, block = ends
+    if block is None:
+        return row, None
     verdict = _look_closer(path, block)
-    return (verdict.width, verdict.height, verdict.facts, size, digest), verdict
+    return (verdict.width, verdict.height, verdict.facts, *row[3:]), verdict
 
 
 def judge_ends(

@@ -13,7 +13,7 @@ from sanitizer.labels.exact_parse import parse_text
 from sanitizer.labels.fast_parse import parse_block, parse_wide_line
 from sanitizer.labels.row_faults import FaultLedger
 from sanitizer.labels.row_kinds import not_finite, row_boxes, row_kinds
-from sanitizer.labels.single_file import read_label, refusal, size_words, too_large
+from sanitizer.labels.single_file import read_label, refusal, size_words, small_labels, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,9 +61,13 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
         TooMuchAtOnceError: The table would be larger than `spec.max_table_bytes`, and not for one file alone.
     """
     builder = _TableBuilder(len(paths), spec, spec.max_table_bytes)
-    for i, path in enumerate(paths):
-        if path is not None:
+    files = [(i, path) for i, path in enumerate(paths) if path is not None]
+    contents = small_labels([path for _, path in files], spec.max_label_bytes)
+    for (i, path), content in zip(files, contents, strict=True):
+        if content is None:
             _read_into(builder, i, path)
+        else:
+            builder.add(i, content)
     return builder.finish()
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import Fault, FileStatus
 from sanitizer.util.bounded_read import OPEN_FLAGS, NotRegularError, TooLargeError, as_size
+from sanitizer.util.read_ahead import read_ahead, will_need
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 FIRST_READ_BYTES = 16 * 1024
+SMALL_LABEL_BYTES = 64 * 1024
 
 _KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "a folder",
@@ -24,8 +26,23 @@ _KINDS: Mapping[int, str] = {
 }
 
 
+def small_labels(paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
+    """All bytes of each label file, in order. The hot path of the scan: a file costs open, one read, and close.
+
+    None stands for a file that `read_label` must look at: it cannot be read, or has more bytes than many files may
+    have that are read ahead of the caller.
+    """
+    limit = min(limit, SMALL_LABEL_BYTES)
+    for read in read_ahead(paths, lambda file: _read_open(file, "", limit), _announce):
+        yield read if isinstance(read, bytes) else None
+
+
+def _announce(file: int) -> None:
+    will_need(file, 0, FIRST_READ_BYTES)
+
+
 def read_label(path: str, limit: int) -> bytes:
-    """All bytes of one label file. The hot path of the scan: a small file costs open, one read, and close.
+    """All bytes of one label file.
 
     Args:
         path: Where it lies.
@@ -40,12 +57,7 @@ def read_label(path: str, limit: int) -> bytes:
     try:
         handle = os.open(path, OPEN_FLAGS)
         try:
-            data = os.read(handle, FIRST_READ_BYTES)
-            # Only a regular file can have some bytes and then an end: a pipe that is empty gives none, and a
-            # device such as /dev/zero never ends.
-            if 0 < len(data) < FIRST_READ_BYTES and len(data) <= limit:
-                return data
-            return data + _read_rest(handle, path, limit, len(data))
+            return _read_open(handle, path, limit)
         finally:
             os.close(handle)
     except (NotRegularError, TooLargeError):
@@ -55,6 +67,15 @@ def read_label(path: str, limit: int) -> bytes:
         if words is None:
             raise
         raise NotRegularError(errno.EINVAL, words, path) from error
+
+
+def _read_open(handle: int, path: str, limit: int) -> bytes:
+    data = os.read(handle, FIRST_READ_BYTES)
+    # Only a regular file can have some bytes and then an end: a pipe that is empty gives none, and a device such as
+    # /dev/zero never ends.
+    if 0 < len(data) < FIRST_READ_BYTES and len(data) <= limit:
+        return data
+    return data + _read_rest(handle, path, limit, len(data))
 
 
 def _read_rest(handle: int, path: str, limit: int, n_read: int) -> bytes:

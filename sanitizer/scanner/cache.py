@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from PIL import __version__ as pillow_version
 from sanitizer import __version__
 from sanitizer.scanner.cache_entry import EntryError, decode, encode
 from sanitizer.util.bounded_read import MIB, read_bounded
+from sanitizer.util.read_ahead import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,10 +239,9 @@ def _states(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDA
         return result
     with _stat_in(folder) as stat:
         try:
-            result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map(stat, names)]
+            result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map_ahead(stat, names)]
         except (OSError, ValueError):  # one of them is gone or odd: find out which
-            for i, name in enumerate(names):
-                result[i] = _odd_state(folder, name)
+            result[:] = list(map_ahead(partial(_odd_state, folder), names))
     return result
 
 

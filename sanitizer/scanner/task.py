@@ -13,6 +13,7 @@ from sanitizer.dataset.tables import LABEL_TASKS
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
 from sanitizer.util.bounded_read import open_descriptor
 from sanitizer.util.paths import shown
+from sanitizer.util.read_ahead import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,7 @@ def sampled_labels(dataset: Dataset) -> Iterator[str]:
 def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
     """As `_read_head`, of every path."""
     if not dataset.storage.remote:
-        return map(_read_head, paths)
+        return map_ahead(_read_head, paths)
     from sanitizer.storage.concurrent import first_bytes
 
     return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))

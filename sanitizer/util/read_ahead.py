@@ -1,0 +1,200 @@
+"""Reads many files in order: one by one from memory, ahead of the caller where a disk or a network is waited for.
+
+A file in the page cache takes some microseconds of a processor, which nothing here makes quicker. Of any other file
+most of the time is waiting. So the first files of a stretch are timed. Where only their content is waited for, files
+are opened ahead and the kernel is told that they will be read: it has the disk read many at once, and no thread waits.
+Where opening is waited for, as over a network, threads open and read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from sanitizer.util.bounded_read import OPEN_FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+R = TypeVar("R")
+Handle = "int | OSError | ValueError"
+
+SLOW_S = 30e-6
+"""Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
+TIMED, NOT_TIMED = 8, 56
+"""How many items of a stretch are timed, and how many follow that are not where those were quick."""
+LONGEST_TIMING_S = 2e-3
+"""No further item is timed after so long."""
+OPEN_AT_ONCE = 64
+"""Files that are open while the kernel reads them."""
+BUSY_S = 25e-6
+"""Seconds that an item takes of a processor: with more threads than waiting divided by this, they wait for it."""
+MOST_THREADS = 64
+ITEMS_OF_THREAD = 4
+"""Items that a thread takes at once."""
+CAN_ANNOUNCE = hasattr(os, "posix_fadvise")
+
+
+def read_ahead(
+    paths: Sequence[str], read: Callable[[int], R], announce: Callable[[int], object]
+) -> Iterator[R | OSError | ValueError]:
+    """What `read` returns for each file, in order, or the error in its place where it cannot be opened or read.
+
+    Args:
+        paths: The files.
+        read: Reads from an open file, in any thread. What it returns is held for some hundred files at a time.
+        announce: Tells by `will_need` what `read` will ask for. Called only where that is waited for.
+    """
+    done = 0
+    while done < len(paths):
+        opening, reading = _Times(), _Times()
+        for path in islice(paths, done, done + TIMED):
+            started = time.perf_counter()
+            file = _open(path)
+            opened = time.perf_counter()
+            result = _read(file, read)
+            opening.add(opened - started)
+            reading.add(time.perf_counter() - opened)
+            done += 1
+            yield result
+            if opening.total_s + reading.total_s > LONGEST_TIMING_S:
+                break
+        rest = paths[done:]
+        if opening.slow or (reading.slow and not CAN_ANNOUNCE):
+            wait_s = opening.usual_s + reading.usual_s
+            yield from _in_threads(partial(_open_and_read, read, announce), rest, wait_s)
+            return
+        if reading.slow:
+            yield from _announced(rest, read, announce)
+            return
+        for path in rest[:NOT_TIMED]:
+            yield _read(_open(path), read)
+        done += NOT_TIMED
+
+
+def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """`map(call, items)`, by threads while a call waits: for small calls such as `os.stat`."""
+    done = 0
+    while done < len(items):
+        times = _Times()
+        for item in islice(items, done, done + TIMED):
+            started = time.perf_counter()
+            result = call(item)
+            times.add(time.perf_counter() - started)
+            done += 1
+            yield result
+            if times.total_s > LONGEST_TIMING_S:
+                break
+        if times.slow:
+            yield from _in_threads(call, items[done:], times.usual_s)
+            return
+        yield from map(call, items[done : done + NOT_TIMED])
+        done += NOT_TIMED
+
+
+def will_need(file: int, start: int, length: int) -> None:
+    """Have the kernel read a part of an open file, without waiting for it; nothing where the system cannot."""
+    if CAN_ANNOUNCE:
+        os.posix_fadvise(file, start, length, os.POSIX_FADV_WILLNEED)
+
+
+class _Times:
+    """Seconds of some items. Their median tells: others that use the processor delay a few of them."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self.total_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+        self.total_s += seconds
+
+    @property
+    def usual_s(self) -> float:
+        return sorted(self._seconds)[(len(self._seconds) - 1) // 2]
+
+    @property
+    def slow(self) -> bool:
+        return self.usual_s > SLOW_S
+
+
+def _open(path: str) -> int | OSError | ValueError:
+    try:
+        return os.open(path, OPEN_FLAGS)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return error
+
+
+def _read(file: int | OSError | ValueError, read: Callable[[int], R]) -> R | OSError | ValueError:
+    """Read from an open file and close it. An error of opening it is passed on."""
+    if not isinstance(file, int):
+        return file
+    try:
+        return read(file)
+    except (OSError, ValueError) as error:
+        return error
+    finally:
+        os.close(file)
+
+
+def _open_and_read(
+    read: Callable[[int], R], announce: Callable[[int], object], path: str
+) -> R | OSError | ValueError:
+    file = _open(path)
+    _try_announce(file, announce)
+    return _read(file, read)
+
+
+def _try_announce(file: int | OSError | ValueError, announce: Callable[[int], object]) -> None:
+    if isinstance(file, int):
+        with contextlib.suppress(OSError):  # a pipe, or a file system that takes no advice: reading tells
+            announce(file)
+
+
+def _announced(
+    paths: Sequence[str], read: Callable[[int], R], announce: Callable[[int], object]
+) -> Iterator[R | OSError | ValueError]:
+    """Files that are read while the kernel fetches those after them."""
+    files: deque[int | OSError | ValueError] = deque()
+    try:
+        for path in paths:
+            if len(files) == OPEN_AT_ONCE:
+                yield _read(files.popleft(), read)
+            files.append(_open(path))
+            _try_announce(files[-1], announce)
+        while files:
+            yield _read(files.popleft(), read)
+    finally:
+        for file in files:
+            if isinstance(file, int):
+                os.close(file)
+
+
+def _in_threads(call: Callable[[T], R], items: Sequence[T], wait_s: float) -> Iterator[R]:
+    """`map(call, items)` by as many threads as an item of `wait_s` seconds is worth."""
+    from concurrent.futures import ThreadPoolExecutor  # not worth its time for a handful of files
+
+    n_threads = min(MOST_THREADS, max(2, round(wait_s / BUSY_S)), max(1, len(items)))
+    waiting: deque[Future[list[R]]] = deque()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="read ahead") as threads:
+        try:
+            for start in range(0, len(items), ITEMS_OF_THREAD):
+                if len(waiting) == 2 * n_threads:
+                    yield from waiting.popleft().result()
+                waiting.append(threads.submit(_call_all, call, items[start : start + ITEMS_OF_THREAD]))
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _call_all(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return list(map(call, items))
