@@ -30,8 +30,8 @@ SLOW_S = 30e-6
 """Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
 TIMED, NOT_TIMED = 8, 56
 """How many items of a stretch are timed, and how many follow that are not where those were quick."""
-LONGEST_TIMING_S = 2e-3
-"""No further item is timed after so long."""
+FEWEST_TIMED, LONGEST_TIMING_S = 3, 2e-3
+"""After so many items no further one is timed where they took so long."""
 OPEN_AT_ONCE = 64
 """Files that are open while the kernel reads them."""
 BUSY_S = 25e-6
@@ -64,7 +64,7 @@ def read_ahead(
             reading.add(time.perf_counter() - opened)
             done += 1
             yield result
-            if opening.total_s + reading.total_s > LONGEST_TIMING_S:
+            if opening.enough or reading.enough:
                 break
         rest = paths[done:]
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
@@ -90,7 +90,7 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             times.add(time.perf_counter() - started)
             done += 1
             yield result
-            if times.total_s > LONGEST_TIMING_S:
+            if times.enough:
                 break
         if times.slow:
             yield from _in_threads(call, items[done:], times.usual_s)
@@ -106,19 +106,22 @@ def will_need(file: int, start: int, length: int) -> None:
 
 
 class _Times:
-    """Seconds of some items. Their median tells: others that use the processor delay a few of them."""
+    """Seconds of some items."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
-        self.total_s = 0.0
 
     def add(self, seconds: float) -> None:
         self._seconds.append(seconds)
-        self.total_s += seconds
+
+    @property
+    def enough(self) -> bool:
+        return len(self._seconds) >= FEWEST_TIMED and sum(self._seconds) > LONGEST_TIMING_S
 
     @property
     def usual_s(self) -> float:
-        return sorted(self._seconds)[(len(self._seconds) - 1) // 2]
+        """Three quarters of the items took this long or longer: the others may have been held up by chance."""
+        return sorted(self._seconds)[len(self._seconds) // 4]
 
     @property
     def slow(self) -> bool:
