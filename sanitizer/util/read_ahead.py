@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections import deque
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,7 +49,7 @@ def read_ahead(
     Args:
         paths: The files.
         read: Reads from an open file, in any thread. What it returns is held for some hundred files at a time.
-        announce: Tells by `will_need` what `read` will ask for. Called only where that is waited for.
+        announce: Tells by `will_need` what `read` will ask for. Called only where that alone is waited for.
     """
     done = 0
     while done < len(paths):
@@ -69,7 +68,7 @@ def read_ahead(
         rest = paths[done:]
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
             wait_s = opening.usual_s + reading.usual_s
-            yield from _in_threads(partial(_open_and_read, read, announce), rest, wait_s)
+            yield from _in_threads(lambda path: _read(_open(path), read), rest, wait_s)
             return
         if reading.slow:
             yield from _announced(rest, read, announce)
@@ -147,20 +146,6 @@ def _read(file: int | OSError | ValueError, read: Callable[[int], R]) -> R | OSE
         os.close(file)
 
 
-def _open_and_read(
-    read: Callable[[int], R], announce: Callable[[int], object], path: str
-) -> R | OSError | ValueError:
-    file = _open(path)
-    _try_announce(file, announce)
-    return _read(file, read)
-
-
-def _try_announce(file: int | OSError | ValueError, announce: Callable[[int], object]) -> None:
-    if isinstance(file, int):
-        with contextlib.suppress(OSError):  # a pipe, or a file system that takes no advice: reading tells
-            announce(file)
-
-
 def _announced(
     paths: Sequence[str], read: Callable[[int], R], announce: Callable[[int], object]
 ) -> Iterator[R | OSError | ValueError]:
@@ -170,14 +155,17 @@ def _announced(
         for path in paths:
             if len(files) == OPEN_AT_ONCE:
                 yield _read(files.popleft(), read)
-            files.append(_open(path))
-            _try_announce(files[-1], announce)
+            file = _open(path)
+            files.append(file)
+            if isinstance(file, int):
+                with contextlib.suppress(OSError):  # a pipe, or a file system that takes no advice: reading tells
+                    announce(file)
         while files:
             yield _read(files.popleft(), read)
     finally:
-        for file in files:
-            if isinstance(file, int):
-                os.close(file)
+        for left in files:
+            if isinstance(left, int):
+                os.close(left)
 
 
 def _in_threads(call: Callable[[T], R], items: Sequence[T], wait_s: float) -> Iterator[R]:
