@@ -33,8 +33,8 @@ FEWEST_TIMED, LONGEST_TIMING_S = 3, 2e-3
 """After so many items no further one is timed where they took so long."""
 OPEN_AT_ONCE = 64
 """Files that are open while the kernel reads them."""
-BUSY_S = 25e-6
-"""Seconds that an item takes of a processor: with more threads than waiting divided by this, they wait for it."""
+BUSY_S = 50e-6
+"""Seconds of a processor for an item and for handing it over: more threads than waiting divided by this wait for it."""
 MOST_THREADS = 64
 ITEMS_OF_THREAD = 4
 """Items that a thread takes at once."""
@@ -98,6 +98,16 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         done += NOT_TIMED
 
 
+def opening_waits(paths: Sequence[str]) -> bool:
+    """Whether to open files takes waiting, as over a network. Opens and closes some of them: neighbours in a folder."""
+    times = _Times()
+    for path in paths[:TIMED]:
+        started = time.perf_counter()
+        _read(_open(path), int)
+        times.add(time.perf_counter() - started)
+    return bool(paths) and times.slow
+
+
 def will_need(file: int, start: int, length: int) -> None:
     """Have the kernel read a part of an open file, without waiting for it; nothing where the system cannot."""
     if CAN_ANNOUNCE:
@@ -158,7 +168,9 @@ def _announced(
             file = _open(path)
             files.append(file)
             if isinstance(file, int):
-                with contextlib.suppress(OSError):  # a pipe, or a file system that takes no advice: reading tells
+                with contextlib.suppress(
+                    OSError
+                ):  # a pipe, or a file system that takes no advice: reading tells
                     announce(file)
         while files:
             yield _read(files.popleft(), read)

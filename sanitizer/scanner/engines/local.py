@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.memory import Throttle, memory_left
+from sanitizer.util.read_ahead import TIMED, opening_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,10 @@ milliseconds they never run in ours."""
 
 REMOTE_PAIRS_WORTH_A_POOL = 1000
 """The same where a pair is two or three requests: some milliseconds of a client's work."""
+
+
+PROCESSES_A_CORE_WAITING = 2
+"""Worker processes for each core where to open a file takes waiting: one judges while another's threads wait."""
 
 
 def run_locally(
@@ -70,7 +75,18 @@ def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
     worth = PAIRS_WORTH_A_POOL[mode]
     if dataset.storage.remote:
         worth = min(worth, REMOTE_PAIRS_WORTH_A_POOL)
-    return usable_cores() if len(dataset) >= worth else 1
+    if len(dataset) < worth:
+        return 1
+    return usable_cores() * (PROCESSES_A_CORE_WAITING if _waits_for_files(dataset) else 1)
+
+
+def _waits_for_files(dataset: Dataset) -> bool:
+    """Whether files lie behind a network, though they look like files of this disk."""
+    if dataset.storage.remote or dataset.packs:
+        return False
+    split = max(dataset.splits, key=len)
+    middle = len(split) // 2
+    return opening_waits([path for path in split.chunk(middle, middle + TIMED).images if path is not None])
 
 
 def _load_readers(mode: ImageMode) -> None:
