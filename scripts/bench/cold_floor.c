@@ -84,7 +84,7 @@ static void list_split(const char *split) {
         pairs[n_pairs++] = (struct pair){split, strdup(entry->d_name)};
     }
     closedir(folder);
-    if (!getenv("UNSORTED")) qsort(pairs + first, n_pairs - first, sizeof *pairs, by_name);
+    qsort(pairs + first, n_pairs - first, sizeof *pairs, by_name);
 }
 
 int main(int argc, char **argv) {

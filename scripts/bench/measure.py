@@ -156,12 +156,12 @@ def versions(*packages: str) -> str:
     return ", ".join(found)
 
 
-def compile_c(source: Path, target: Path) -> Path | None:
+def compile_c(source: Path, target: Path, *options: str) -> Path | None:
     """Compile one C file; None where there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
-    subprocess.run([compiler, "-O2", str(source), "-o", str(target)], check=True)
+    subprocess.run([compiler, "-O2", str(source), "-o", str(target), *options], check=True)
     return target
 
 
