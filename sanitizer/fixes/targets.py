@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.fixes.journal.manifest import path_problem
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
+from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.util.bounded_read import open_regular, read_stream
 
 if TYPE_CHECKING:
@@ -54,17 +55,15 @@ def find_targets(
     """
     targets: dict[str, Target] = {}
     refused = []
-    for label, of_label in images.items():
-        absolute = os.path.normpath(os.path.join(dataset_root, label))
-        real = os.path.realpath(absolute)
+    absolute_paths = [os.path.normpath(os.path.join(dataset_root, label)) for label in images]
+    files = map_ahead(_read, absolute_paths)
+    for (label, of_label), (real, is_link, read) in zip(images.items(), files, strict=True):
         if real in targets:
             continue
-        try:
-            with open_regular(real, follow_links=False) as file:
-                status, content = os.fstat(file.fileno()), read_stream(file, MAX_FILE_BYTES, real)
-        except OSError as error:
-            refused.append(f"{label} cannot be read any more ({error.strerror}): not changed")
+        if isinstance(read, OSError):
+            refused.append(f"{label} cannot be read any more ({read.strerror}): not changed")
             continue
+        status, content = read
         named = [i for i in of_label if i is not None]
         path = os.path.relpath(real, real_root).replace(os.sep, "/")
         renamed_to = f"{path[:-4]}.txt" if label in misnamed else None
@@ -76,10 +75,20 @@ def find_targets(
             content=content,
             one_image=len(of_label) == 1,
             renamed_to=renamed_to,
-            is_link=os.path.islink(absolute),
-            refusal=_refusal(label, path, status, os.path.islink(absolute), renamed_to is not None),
+            is_link=is_link,
+            refusal=_refusal(label, path, status, is_link, renamed_to is not None),
         )
     return list(targets.values()), refused
+
+
+def _read(absolute: str) -> tuple[str, bool, tuple[os.stat_result, bytes] | OSError]:
+    """Where a path leads, whether it is a link, and the state and bytes of the file, or why it cannot be read."""
+    real, is_link = os.path.realpath(absolute), os.path.islink(absolute)
+    try:
+        with open_regular(real, follow_links=False) as file:
+            return real, is_link, (os.fstat(file.fileno()), read_stream(file, MAX_FILE_BYTES, real))
+    except OSError as error:
+        return real, is_link, error
 
 
 def _refusal(label: str, path: str, status: os.stat_result, is_link: bool, is_renamed: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Literal
@@ -25,8 +26,8 @@ from sanitizer.images.header import (
     png_header,
 )
 from sanitizer.images.verdict import Verdict
+from sanitizer.storage.read_ahead import read_ahead, will_need
 from sanitizer.util.bounded_read import open_regular
-from sanitizer.util.read_ahead import read_ahead, will_need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,9 @@ FIRST_BLOCK = 1024
 LAST_BLOCK = 32
 _LONGEST_HEADER = 1 << 20
 """Cameras put previews and colour profiles before the frame header. Pillow reads headers that are even longer."""
+
+_MOST_ANNOUNCED_BYTES = 4 << 20
+"""Of one image: those of a chunk are in memory together."""
 
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
@@ -63,7 +67,8 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     rows: list[Row] = []
     # Most images need only their row. The others have a verdict, too, by image number.
     verdicts: dict[int, Verdict] = {}
-    ends = read_ahead([path for path in paths if path is not None], _read_ends, _announce)
+    read = _read_ends_before_decoding if mode == "decode" else _read_ends
+    ends = read_ahead([path for path in paths if path is not None], read, _announce)
     for number, path in enumerate(paths):
         row, verdict = _NOT_READ if path is None else _judge_read(path, next(ends))
         rows.append(row)
@@ -98,6 +103,14 @@ def _read_ends(file: int) -> tuple[Row, bytes | None]:
     if isinstance(header, tuple):
         return (*header, size, digest), None
     return (-1, -1, 0, size, digest), block
+
+
+def _read_ends_before_decoding(file: int) -> tuple[Row, bytes | None]:
+    """The same, with the kernel told that all of the image will be read soon."""
+    ends = _read_ends(file)
+    with contextlib.suppress(OSError):  # a pipe
+        will_need(file, 0, min(ends[0][3], _MOST_ANNOUNCED_BYTES))
+    return ends
 
 
 def _announce(file: int) -> None:

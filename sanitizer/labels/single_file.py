@@ -8,8 +8,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.tables import Fault, FileStatus
+from sanitizer.storage.read_ahead import read_ahead, will_need
 from sanitizer.util.bounded_read import OPEN_FLAGS, NotRegularError, TooLargeError, as_size
-from sanitizer.util.read_ahead import read_ahead, will_need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -25,8 +24,8 @@ from PIL import __version__ as pillow_version
 
 from sanitizer import __version__
 from sanitizer.scanner.cache_entry import EntryError, decode, encode
+from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.util.bounded_read import MIB, read_bounded
-from sanitizer.util.read_ahead import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -241,7 +240,7 @@ def _states(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDA
         try:
             result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map_ahead(stat, names)]
         except (OSError, ValueError):  # one of them is gone or odd: find out which
-            result[:] = list(map_ahead(partial(_odd_state, folder), names))
+            result[:] = list(map_ahead(functools.partial(_odd_state, folder), names))
     return result
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import LABEL_TASKS
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
+from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.util.bounded_read import open_descriptor
 from sanitizer.util.paths import shown
-from sanitizer.util.read_ahead import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

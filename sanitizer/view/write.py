@@ -31,6 +31,7 @@ from sanitizer.labels.label_files import parse_labels
 from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
+from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
@@ -272,16 +273,19 @@ class _Writer:
             if (image := split.image_path(i)) is not None
         ]
         readable = []
-        for pair in pairs:
-            relative = self.dataset.relative(pair.image) or pair.image
+        named = [(pair, self.dataset.relative(pair.image) or pair.image) for pair in pairs]
+        labels_read = map_ahead(
+            self._label, [p.label for p, relative in named if relative not in self.exclude]
+        )
+        for pair, relative in named:
             if relative in self.exclude:
                 self._leave_out(split, relative, self.exclude[relative])
                 continue
-            try:
-                pair.before, pair.content = self._label(pair.label)
-            except OSError as error:
-                self._leave_out(split, relative, f"its label file cannot be read: {error.strerror}")
+            read = next(labels_read)
+            if isinstance(read, OSError):
+                self._leave_out(split, relative, f"its label file cannot be read: {read.strerror}")
                 continue
+            pair.before, pair.content = read
             readable.append(pair)
         table = read_images([pair.image for pair in readable], "header")
         labels = parse_labels([pair.content for pair in readable], self.spec)
@@ -294,10 +298,13 @@ class _Writer:
                 pair.rewritten, pair.boxes = bool(rewritten), int(n)
                 yield pair
 
-    def _label(self, path: str) -> tuple[bytes | None, bytes | None]:
-        """(bytes of the label file in the dataset, bytes in the view); None if there is no file. Raises OSError."""
+    def _label(self, path: str) -> tuple[bytes | None, bytes | None] | OSError:
+        """(bytes of the label file in the dataset, bytes in the view), None if there is no file; or the error."""
         exists = os.path.isfile(path)
-        before = read_bounded(path, MAX_FILE_BYTES) if exists else None
+        try:
+            before = read_bounded(path, MAX_FILE_BYTES) if exists else None
+        except OSError as error:
+            return error
         after = self.changed.get(path)
         if after is None and exists and self.changed:
             after = self.changed.get(os.path.realpath(path))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.memory import Throttle, memory_left
-from sanitizer.util.read_ahead import TIMED, opening_waits
+from sanitizer.storage.read_ahead import TIMED, opening_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,10 +77,10 @@ def processes_for(dataset: Dataset, mode: ImageMode, jobs: int | None) -> int:
         worth = min(worth, REMOTE_PAIRS_WORTH_A_POOL)
     if len(dataset) < worth:
         return 1
-    return usable_cores() * (PROCESSES_A_CORE_WAITING if _waits_for_files(dataset) else 1)
+    return usable_cores() * (PROCESSES_A_CORE_WAITING if _lies_behind_a_network(dataset) else 1)
 
 
-def _waits_for_files(dataset: Dataset) -> bool:
+def _lies_behind_a_network(dataset: Dataset) -> bool:
     """Whether files lie behind a network, though they look like files of this disk."""
     if dataset.storage.remote or dataset.packs:
         return False

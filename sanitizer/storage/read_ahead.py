@@ -31,6 +31,8 @@ TIMED, NOT_TIMED = 8, 56
 """How many items of a stretch are timed, and how many follow that are not where those were quick."""
 FEWEST_TIMED, LONGEST_TIMING_S = 3, 2e-3
 """After so many items no further one is timed where they took so long."""
+THREADED = 1024
+"""Items that threads work on before others are timed: on a busy disk an open may wait though most would not."""
 OPEN_AT_ONCE = 64
 """Files that are open while the kernel reads them."""
 BUSY_S = 50e-6
@@ -68,8 +70,9 @@ def read_ahead(
         rest = paths[done:]
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
             wait_s = opening.usual_s + reading.usual_s
-            yield from _in_threads(lambda path: _read(_open(path), read), rest, wait_s)
-            return
+            yield from _in_threads(lambda path: _read(_open(path), read), rest[:THREADED], wait_s)
+            done += THREADED
+            continue
         if reading.slow:
             yield from _announced(rest, read, announce)
             return
@@ -92,8 +95,9 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             if times.enough:
                 break
         if times.slow:
-            yield from _in_threads(call, items[done:], times.usual_s)
-            return
+            yield from _in_threads(call, items[done : done + THREADED], times.usual_s)
+            done += THREADED
+            continue
         yield from map(call, items[done : done + NOT_TIMED])
         done += NOT_TIMED
 

@@ -14,8 +14,8 @@ import pytest
 from sanitizer.dataset.tables import ImageTable, LabelTable, TaskSpec
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
-from sanitizer.util import read_ahead as ahead
-from sanitizer.util.read_ahead import map_ahead, opening_waits, read_ahead
+from sanitizer.storage import read_ahead as ahead
+from sanitizer.storage.read_ahead import map_ahead, opening_waits, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
