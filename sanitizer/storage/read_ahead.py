@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from sanitizer.util.bounded_read import OPEN_FLAGS
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-Handle = "int | OSError | ValueError"
 
 SLOW_S = 30e-6
 """Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
@@ -56,7 +54,7 @@ def read_ahead(
     done = 0
     while done < len(paths):
         opening, reading = _Times(), _Times()
-        for path in islice(paths, done, done + TIMED):
+        for path in paths[done : done + TIMED]:
             started = time.perf_counter()
             file = _open(path)
             opened = time.perf_counter()
@@ -67,16 +65,15 @@ def read_ahead(
             yield result
             if opening.enough or reading.enough:
                 break
-        rest = paths[done:]
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
-            wait_s = opening.usual_s + reading.usual_s
-            yield from _in_threads(lambda path: _read(_open(path), read), rest[:THREADED], wait_s)
+            some, wait_s = paths[done : done + THREADED], opening.usual_s + reading.usual_s
+            yield from _in_threads(lambda path: _read(_open(path), read), some, wait_s)
             done += THREADED
             continue
         if reading.slow:
-            yield from _announced(rest, read, announce)
+            yield from _announced(paths[done:], read, announce)
             return
-        for path in rest[:NOT_TIMED]:
+        for path in paths[done : done + NOT_TIMED]:
             yield _read(_open(path), read)
         done += NOT_TIMED
 
@@ -86,7 +83,7 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     done = 0
     while done < len(items):
         times = _Times()
-        for item in islice(items, done, done + TIMED):
+        for item in items[done : done + TIMED]:
             started = time.perf_counter()
             result = call(item)
             times.add(time.perf_counter() - started)
@@ -172,9 +169,8 @@ def _announced(
             file = _open(path)
             files.append(file)
             if isinstance(file, int):
-                with contextlib.suppress(
-                    OSError
-                ):  # a pipe, or a file system that takes no advice: reading tells
+                # A pipe, or a file system that takes no advice: reading tells.
+                with contextlib.suppress(OSError):
                     announce(file)
         while files:
             yield _read(files.popleft(), read)
