@@ -64,10 +64,10 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     files = [(i, path) for i, path in enumerate(paths) if path is not None]
     contents = small_labels([path for _, path in files], spec.max_label_bytes)
     for (i, path), content in zip(files, contents, strict=True):
-        if content is None:
-            _read_into(builder, i, path)
-        else:
+        if isinstance(content, bytes):
             builder.add(i, content)
+        else:
+            _read_into(builder, i, path)
     return builder.finish()
 
 

@@ -26,15 +26,14 @@ _KINDS: Mapping[int, str] = {
 }
 
 
-def small_labels(paths: Sequence[str], limit: int) -> Iterator[bytes | None]:
+def small_labels(paths: Sequence[str], limit: int) -> Iterator[bytes | OSError | ValueError]:
     """All bytes of each label file, in order. The hot path of the scan: a file costs open, one read, and close.
 
-    None stands for a file that `read_label` must look at: it cannot be read, or has more bytes than many files may
-    have that are read ahead of the caller.
+    An error stands for a file that `read_label` must look at: it cannot be read, or has more bytes than many files
+    may have that are read ahead of the caller.
     """
     limit = min(limit, SMALL_LABEL_BYTES)
-    for read in read_ahead(paths, lambda file: _read_open(file, "", limit), _announce):
-        yield read if isinstance(read, bytes) else None
+    return read_ahead(paths, lambda file: _read_open(file, "", limit), _announce)
 
 
 def _announce(file: int) -> None:

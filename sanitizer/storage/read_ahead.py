@@ -67,14 +67,14 @@ def read_ahead(
                 break
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
             some, wait_s = paths[done : done + THREADED], opening.usual_s + reading.usual_s
-            yield from _in_threads(lambda path: _read(_open(path), read), some, wait_s)
+            yield from _in_threads(lambda path: _open_and_read(path, read), some, wait_s)
             done += THREADED
             continue
         if reading.slow:
             yield from _announced(paths[done:], read, announce)
             return
         for path in paths[done : done + NOT_TIMED]:
-            yield _read(_open(path), read)
+            yield _open_and_read(path, read)
         done += NOT_TIMED
 
 
@@ -138,10 +138,22 @@ class _Times:
         return self.usual_s > SLOW_S
 
 
+def _open_and_read(path: str, read: Callable[[int], R]) -> R | OSError | ValueError:
+    """The hot path where all is in memory."""
+    try:
+        file = os.open(path, OPEN_FLAGS)
+        try:
+            return read(file)
+        finally:
+            os.close(file)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return error
+
+
 def _open(path: str) -> int | OSError | ValueError:
     try:
         return os.open(path, OPEN_FLAGS)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+    except (OSError, ValueError) as error:
         return error
 
 
