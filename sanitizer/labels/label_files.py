@@ -62,7 +62,7 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     """
     builder = _TableBuilder(len(paths), spec, spec.max_table_bytes)
     files = [(i, path) for i, path in enumerate(paths) if path is not None]
-    contents = small_labels([path for _, path in files], spec.max_label_bytes)
+    contents = small_labels([path for _, path in files])
     for (i, path), content in zip(files, contents, strict=True):
         if isinstance(content, bytes):
             builder.add(i, content)

@@ -26,14 +26,20 @@ _KINDS: Mapping[int, str] = {
 }
 
 
-def small_labels(paths: Sequence[str], limit: int) -> Iterator[bytes | OSError | ValueError]:
+def small_labels(paths: Sequence[str]) -> Iterator[bytes | OSError | ValueError]:
     """All bytes of each label file, in order. The hot path of the scan: a file costs open, one read, and close.
 
     An error stands for a file that `read_label` must look at: it cannot be read, or has more bytes than many files
     may have that are read ahead of the caller.
     """
-    limit = min(limit, SMALL_LABEL_BYTES)
-    return read_ahead(paths, lambda file: _read_open(file, "", limit), _announce)
+    return read_ahead(paths, _read_small, _announce)
+
+
+def _read_small(file: int) -> bytes:
+    data = os.read(file, FIRST_READ_BYTES)
+    if 0 < len(data) < FIRST_READ_BYTES:  # as in `read_label`
+        return data
+    return data + _read_rest(file, "", SMALL_LABEL_BYTES, len(data))
 
 
 def _announce(file: int) -> None:
@@ -56,7 +62,12 @@ def read_label(path: str, limit: int) -> bytes:
     try:
         handle = os.open(path, OPEN_FLAGS)
         try:
-            return _read_open(handle, path, limit)
+            data = os.read(handle, FIRST_READ_BYTES)
+            # Only a regular file can have some bytes and then an end: a pipe that is empty gives none, and a
+            # device such as /dev/zero never ends.
+            if 0 < len(data) < FIRST_READ_BYTES and len(data) <= limit:
+                return data
+            return data + _read_rest(handle, path, limit, len(data))
         finally:
             os.close(handle)
     except (NotRegularError, TooLargeError):
@@ -66,15 +77,6 @@ def read_label(path: str, limit: int) -> bytes:
         if words is None:
             raise
         raise NotRegularError(errno.EINVAL, words, path) from error
-
-
-def _read_open(handle: int, path: str, limit: int) -> bytes:
-    data = os.read(handle, FIRST_READ_BYTES)
-    # Only a regular file can have some bytes and then an end: a pipe that is empty gives none, and a device such as
-    # /dev/zero never ends.
-    if 0 < len(data) < FIRST_READ_BYTES and len(data) <= limit:
-        return data
-    return data + _read_rest(handle, path, limit, len(data))
 
 
 def _read_rest(handle: int, path: str, limit: int, n_read: int) -> bytes:

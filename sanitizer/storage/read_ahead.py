@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 SLOW_S = 30e-6
 """Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
-TIMED, NOT_TIMED = 8, 56
+TIMED, NOT_TIMED = 8, 248
 """How many items of a stretch are timed, and how many follow that are not where those were quick."""
 FEWEST_TIMED, LONGEST_TIMING_S = 3, 2e-3
 """After so many items no further one is timed where they took so long."""
