@@ -35,7 +35,7 @@ CODES = {
     **{f"T{n:03}": "the training recipe (test_recipe.py)" for n in range(1, 26)},
     **{f"F{n:03}": "folders of classes" for n in range(1, 9)},
     **{f"M{n:03}": "masks" for n in range(1, 9)},
-    **{f"G{n:03}": "gradients (test_probe.py)" for n in range(1, 7)},
+    **{f"G{n:03}": "gradients (test_probe.py)" for n in range(1, 9)},
 }
 """The rules that users were promised, by what they are about."""
 
