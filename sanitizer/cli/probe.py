@@ -26,6 +26,8 @@ from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sanitizer.probe.result import ProbeResult
 
 USAGE = "sanitize probe data.yaml --model MODEL [k=v …] [options]"
@@ -41,6 +43,9 @@ examples:
   sanitize probe data.yaml --model best.pt --split val,test --budget 0steps
 """
 SHOWN = 10
+SHOWN_LINES = 5
+LINE_RULES = frozenset(("G002", "G007", "G008"))
+PLACE_RULE = "G005"
 GIVEN_ELSEWHERE = {"model": "--model", "data": "the first argument", "device": "--device", "task": "--task"}
 
 
@@ -149,8 +154,41 @@ def ranking(result: ProbeResult) -> str:
     if rows:
         lines.append("Look at these first:")
         width = max(len(legible(row["image"])) for row in rows)
-        lines += [f"  {legible(row['image']):{width}}  {row['reasons']}" for row in rows]
+        doubtful = _doubtful_places(result)
+        lines += [
+            f"  {legible(row['image']):{width}}  {_why_look(row['reasons'], *doubtful.get(row['image'], ([], 0)))}"
+            for row in rows
+        ]
     return "\n".join(lines)
+
+
+def _doubtful_places(result: ProbeResult) -> dict[str, tuple[list[int], int]]:
+    """Image to the lines that the probe names in its label file, and the number of places without a label."""
+    found: dict[str, tuple[list[int], int]] = {}
+    for finding in result.report.findings:
+        if finding.image is None:
+            continue
+        lines, places = found.get(finding.image, ([], 0))
+        if finding.rule in LINE_RULES and finding.line is not None:
+            found[finding.image] = (sorted([*lines, finding.line]), places)
+        elif finding.rule == PLACE_RULE:
+            found[finding.image] = (lines, places + 1)
+    return found
+
+
+def _why_look(reasons: str, lines: Sequence[int], places: int) -> str:
+    """What is wrong with an image in one line: what is named in it, and else the strongest kinds of evidence."""
+    scan = [reason for reason in reasons.split("; ") if reason.startswith("scan: ")]
+    said = list(scan)
+    if lines:
+        shown = ", ".join(map(str, lines[:SHOWN_LINES]))
+        more = f" and {len(lines) - SHOWN_LINES} more" if len(lines) > SHOWN_LINES else ""
+        said.append(f"line{'s' * (len(lines) > 1)} {shown}{more} probably wrong")
+    if places:
+        said.append(f"{places} object{'s' * (places > 1)} without label")
+    if len(said) == len(scan):
+        said += [reason for reason in reasons.split("; ") if reason not in scan][:2]
+    return "; ".join(said)
 
 
 def _keep(result: ProbeResult, args: argparse.Namespace) -> None:

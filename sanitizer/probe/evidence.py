@@ -15,7 +15,7 @@ import numpy as np
 
 from sanitizer.probe.doubt.alike import Alike
 from sanitizer.probe.doubt.calibrate import calibrate
-from sanitizer.probe.doubt.missing import missing_probability, unlabelled, unlabelled_share
+from sanitizer.probe.doubt.missing import group_excess, missing_probability, unlabelled, unlabelled_share
 from sanitizer.util.robust import against_count, logit, robust_z
 
 if TYPE_CHECKING:
@@ -140,8 +140,13 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
 
     on_label, on_none = unlabelled(gathered("object_iou"), gathered("object_touch"))
     score, object_class = gathered("object_score"), gathered("object_class").astype(np.int64)
+    alike = Alike(_looks(measured))
     share = unlabelled_share(score, object_class, on_label, on_none, n_classes)
-    object_p = missing_probability(object_image, score, object_class, on_label, on_none, share, n_classes)
+    group = group_excess(object_image, on_none, share, alike, n)
+    share = unlabelled_share(score, object_class, on_label, on_none, n_classes, group)
+    object_p = missing_probability(
+        object_image, score, object_class, on_label, on_none, share, n_classes, group
+    )
     surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
     expected = np.where(on_label | on_none, share, 0.0)
     count, usual, spread, total, seen = (
@@ -151,7 +156,6 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     likeliest = np.zeros(n)
     np.maximum.at(likeliest, object_image, object_p)
 
-    alike = Alike(_looks(measured))
     doubt = calibrate([m.features for m in measured], alike)
     losses = np.array([sum(m.loss.values()) if m.loss else np.nan for m in measured])
     known = np.array([s is not None for s in signals])

@@ -16,7 +16,12 @@ from sanitizer.probe.doubt.calibrate import calibrate  # noqa: E402
 from sanitizer.probe.doubt.choose import chosen, kind_of_error  # noqa: E402
 from sanitizer.probe.doubt.features import FEATURES, RowFeatures, row_features  # noqa: E402
 from sanitizer.probe.doubt.mirror import mirror_average  # noqa: E402
-from sanitizer.probe.doubt.missing import missing_probability, unlabelled, unlabelled_share  # noqa: E402
+from sanitizer.probe.doubt.missing import (  # noqa: E402
+    group_excess,
+    missing_probability,
+    unlabelled,
+    unlabelled_share,
+)
 from sanitizer.probe.doubt.twins import (  # noqa: E402
     BACKGROUND,
     CLASS,
@@ -334,3 +339,21 @@ def test_the_kind_of_error_is_what_the_model_sees_best(values: dict[str, float],
     row = np.array([[values.get(name, 0.0) for name in FEATURES]])
     one = np.zeros(1, np.int64)
     assert kind_of_error(RowFeatures(one, one, one, row), 0)[0] == code
+
+
+def test_a_kind_of_picture_that_the_model_knows_badly_lacks_no_labels() -> None:
+    """In 40 alike images the model sees twice as many objects as there are; elsewhere one image lacks its labels."""
+    rng = np.random.default_rng(0)
+    image, score, on_label, _ = make_objects(8, n=160, lacking=0.0)
+    odd = image >= 120
+    on_label = on_label & ~(odd & (rng.uniform(size=len(image)) < 0.5)) & (image != 17)
+    looks = np.r_[rng.normal(0, 0.1, (120, 6)), rng.normal(5, 0.1, (40, 6))]
+    class_id = np.zeros(len(image), np.int64)
+    share = unlabelled_share(score, class_id, on_label, ~on_label, 1)
+    group = group_excess(image, ~on_label, share, Alike(looks), 160)
+    alone = missing_probability(image, score, class_id, on_label, ~on_label, share, 1)
+    share = unlabelled_share(score, class_id, on_label, ~on_label, 1, group)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share, 1, group)
+    assert chosen(alone, 0.2)[odd].sum() > 40  # without groups
+    assert chosen(p, 0.2)[odd].sum() < 10
+    assert np.bincount(image, p).argmax() == 17

@@ -27,6 +27,8 @@ from sanitizer.util.robust import logistic_fit, logit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sanitizer.probe.doubt.alike import Alike
+
 FEWEST_OBJECTS = 20
 """With fewer predicted objects nothing is learnt."""
 FEWEST_OF_IMAGE = 3
@@ -56,6 +58,7 @@ def unlabelled_share(
     on_label: NDArray[np.bool_],
     on_none: NDArray[np.bool_],
     n_classes: int,
+    group: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """float64 (P,): of the objects of each object's class and probability, the share that lies on no label.
 
@@ -68,13 +71,47 @@ def unlabelled_share(
         class_id: int64 (P,) its class.
         on_label, on_none: bool (P,), from `unlabelled`.
         n_classes: Number of classes.
+        group: float64 (P,) from `group_excess`: how much oftener objects lie on no label in images that look alike.
     """
     known = on_label | on_none
     share = np.ones(len(score))
     if known.sum() >= FEWEST_OBJECTS and on_label.any():
-        columns = np.concatenate([logit(score)[:, None], np.eye(n_classes)[class_id]], axis=1)
+        columns = _columns(score, class_id, n_classes, group)
         share[known] = logistic_fit(columns[known], on_none[known])
     return share
+
+
+def group_excess(
+    image: NDArray[np.int64], on_none: NDArray[np.bool_], share: NDArray[np.float64], alike: Alike, n: int
+) -> NDArray[np.float64]:
+    """float64 (P,): log of how much oftener than expected objects lie on no label in images like each object's own.
+
+    A model that knows one kind of picture badly sees objects there that are none. The image itself does not count, so
+    that an image without labels among well-labelled ones stands out.
+
+    Args:
+        image: int64 (P,) number of the object's image.
+        on_none: bool (P,), from `unlabelled`.
+        share: float64 (P,) from `unlabelled_share`, without groups.
+        alike: Which images look alike.
+        n: Number of images.
+    """
+    if alike.nearest is None:
+        return np.zeros(len(image))
+    count, expected = np.bincount(image, on_none, n), np.bincount(image, np.where(share < 1, share, 0.0), n)
+    excess = np.log((count[alike.nearest].sum(1) + 1) / (expected[alike.nearest].sum(1) + 1))
+    return np.asarray(excess[image])
+
+
+def _columns(
+    score: NDArray[np.float64],
+    class_id: NDArray[np.int64],
+    n_classes: int,
+    group: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """float64 (P, K): log-odds of the probability, a constant for each class, and the group's excess."""
+    columns = [logit(score)[:, None], np.eye(n_classes)[class_id]]
+    return np.concatenate([*columns, group[:, None]] if group is not None else columns, axis=1)
 
 
 def missing_probability(
@@ -85,6 +122,7 @@ def missing_probability(
     on_none: NDArray[np.bool_],
     share: NDArray[np.float64],
     n_classes: int,
+    group: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """float64 (P,): probability that each object lacks a label; 0 for objects that do not lie on none.
 
@@ -95,6 +133,7 @@ def missing_probability(
         on_label, on_none: bool (P,), from `unlabelled`.
         share: float64 (P,) from `unlabelled_share`.
         n_classes: Number of classes.
+        group: float64 (P,) from `group_excess`, or None.
     """
     found = np.zeros(len(score))
     known = on_label | on_none
@@ -104,7 +143,7 @@ def missing_probability(
     if np.median(count[count > 0]) < FEWEST_OF_IMAGE:
         found[on_none] = 1 - share[on_none]
         return found
-    columns = np.concatenate([logit(score)[:, None], np.eye(n_classes)[class_id]], axis=1)[known]
+    columns = _columns(score, class_id, n_classes, group)[known]
     found[known] = _by_images(image[known], columns, on_label[known])
     return found
 
