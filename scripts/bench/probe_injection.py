@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from injection.baselines import baseline_scores
-from injection.errors import NAMES
-from injection.evaluation import LINE_KINDS, Figures, evaluate
+from injection.errors import NAMES, UNSEEN_KINDS
+from injection.evaluation import LINE_KINDS, UNSEEN, Figures, evaluate
 from injection.inject import Injected, inject, read_injected
-from injection.probe_adapter import probe_scores
+from injection.probe_adapter import DEFAULT_FDR, ProbeRun, read_probe, run_probe
 from injection.rows import InjectionError
 from injection.tables import dataset_tables
 from injection.training import train
@@ -94,9 +94,8 @@ def all_scores(injected: Injected, seed: int, args: argparse.Namespace) -> dict[
     scores = baseline_scores(injected, weights, args.imgsz, args.cleanlab_python)
     print(f"{injected.folder}: probing, or probed already", file=sys.stderr)
     folder = os.path.join(injected.folder, "probe")
-    return scores | probe_scores(
-        injected.data_yaml, args.weights, seed, args.epochs, args.imgsz, args.batch, folder
-    )
+    run_probe(injected.data_yaml, ProbeRun(args.weights, args.epochs, args.imgsz, args.batch), seed, folder)
+    return scores | read_probe(folder)
 
 
 def counted(sets: list[Injected], seeds: list[int]) -> str:
@@ -127,10 +126,15 @@ it was trained on, without augmentation. cleanlab has its default thresholds, wh
 itself: its parts look at predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do not teach
 a set.
 
-Cells: mean (least–most over the seeds). Scan: severest finding of an image (error 3, warning 2, info 1). Average
+Cells: median (least–most over the seeds). Scan: severest finding of an image (error 3, warning 2, info 1). Average
 precision takes equal scores as one step, AUROC counts a tie half. Flagged: what the probe reports, what the scan calls
 an error or a warning, and for the others the highest scores, as many as there are altered images. Clean images are
 those that were not altered: their makers' own errors count against a method.
+
+"{UNSEEN}" is {", ".join(UNSEEN_KINDS)}: every row of theirs is well formed. A line
+that the probe names is right if it was altered, a place if it lies in a box that no row fits any more. Where a set's
+makers made errors of their own, the shares that are right are lower bounds. The probe ran with its default,
+--fdr {DEFAULT_FDR:g}: it promises that {1 - DEFAULT_FDR:.0%} of the lines are right.
 
 """
 

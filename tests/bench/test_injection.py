@@ -152,6 +152,21 @@ def test_swapped_labels_go_round_and_do_not_fit(source: Path, copy: Path, truth:
     assert all(a != b for a, b in zip(before, after, strict=True))
 
 
+def test_objects_without_a_fitting_row_are_known(source: Path, copy: Path, truth: dict[str, Truth]) -> None:
+    for image, t in truth.items():
+        before, after = (boxes(lines(folder, image)) for folder in (source, copy))
+        uncovered = {tuple(box) for box in t.uncovered}
+        if t.kind == "missing box":
+            assert uncovered == {tuple(box) for box in t.removed}
+        elif t.kind == "shifted box":
+            assert uncovered == {before[n - 1] for n in t.lines}
+        elif t.kind == SWAPPED:
+            fits = (iou(before, after) >= 0.5).any(1).tolist()  # type: ignore[arg-type]
+            assert uncovered == {box for box, fit in zip(before, fits, strict=True) if not fit}
+        else:
+            assert not uncovered
+
+
 def test_added_boxes_are_what_their_kind_says(copy: Path, truth: dict[str, Truth]) -> None:
     for kind in ("aspect over 50", "full-image box", "tiny boxes"):
         for image in of_kind(truth, kind):

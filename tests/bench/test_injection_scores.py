@@ -16,11 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 
 from injection.baselines import scan_scores
 from injection.cleanlab_child import label_of, most_overlooked, predictions_of
-from injection.errors import NAMES
-from injection.evaluation import ALL, evaluate
+from injection.errors import NAMES, UNSEEN_KINDS
+from injection.evaluation import ALL, UNSEEN, evaluate
 from injection.inject import Truth
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
 from injection.model_scores import Frame, view_images
+from injection.named import Counted, count_named
 from injection.probe_adapter import read_probe
 from injection.rows import training_rows
 from injection.scores import CLEANLAB_PARTS, METHODS, Scores, load_scores, save_scores
@@ -93,9 +94,49 @@ def test_a_perfect_method_reaches_everything() -> None:
     )
     figures = evaluate(perfect, TRUTH, IMAGES)
     assert set(figures.auroc.values()) == set(figures.ap.values()) == {1.0}
-    assert set(figures.auroc) == {*NAMES, ALL}
+    assert set(figures.auroc) == {*NAMES, UNSEEN, ALL}
     assert figures.line_of_all == figures.line_of_flagged == {"wrong class": 1.0, "shifted box": 1.0}
     assert (figures.flagged[ALL], figures.clean_flagged, figures.place, figures.clean_place) == (1, 0, 1, 0)
+
+
+def test_kinds_that_no_scan_sees_are_taken_together() -> None:
+    unseen = {image for image, t in TRUTH.items() if t.kind in UNSEEN_KINDS}
+    figures = evaluate(Scores(dict.fromkeys(unseen, 1.0), flagged=sorted(unseen)), TRUTH, IMAGES)
+    assert len(unseen) == 4
+    assert (figures.ap[UNSEEN], figures.flagged[UNSEEN]) == (1, 1)
+    assert figures.ap[ALL] < 1 and figures.flagged[ALL] == 0.5
+
+
+@pytest.mark.probe
+def test_named_lines_and_places_are_counted_against_what_was_altered() -> None:
+    pytest.importorskip("ultralytics")
+    wrong, clean = IMAGES[NAMES.index("wrong class")], IMAGES[-1]
+    missing, swapped = (IMAGES[NAMES.index(kind)] for kind in ("missing box", "labels of another image"))
+    truth = TRUTH | {
+        missing: Truth("missing box", [], [(0.5, 0.5, 0.2, 0.2)], [(0.5, 0.5, 0.2, 0.2)]),
+        swapped: Truth("labels of another image", [1], [], [(0.2, 0.2, 0.1, 0.1)]),
+    }
+    scores = Scores(
+        dict.fromkeys(IMAGES, 0.0),
+        places={missing: [(0.5, 0.5), (0.9, 0.9)], swapped: [(0.2, 0.2)], clean: [(0.5, 0.5)]},
+        p={wrong: {1: 0.1, 2: 0.97}, clean: {1: 0.7}},
+        named={wrong: {2: "G002"}, clean: {1: "G008"}},
+    )
+    figures = count_named(scores, truth)
+    assert figures is not None
+    assert figures.lines == Counted(2, 1)
+    assert figures.by_rule == {"G002": Counted(1, 1), "G008": Counted(1, 0)}
+    assert figures.places == Counted(4, 2)
+    assert figures.at_fdr[0.05] == Counted(1, 1)
+    assert figures.at_fdr[0.2] == Counted(2, 1)  # the mean of 0.03 and 0.3 is at most 0.2
+    assert figures.at_fdr[0.5] == Counted(3, 1)
+    assert figures.lines.share == 0.5
+    assert np.isnan(Counted().share)
+    assert count_named(Scores({}), truth) is None
+    text = dataset_tables({"probe": [evaluate(scores, truth, IMAGES)]}, "20 images.")
+    assert "| lines, all rules | 2 | 1 | 0.50 |" in text
+    assert "| places, G005 | 4 | 2 | 0.50 |" in text
+    assert "| 0.05 | 0.95 | 1 | 1 | 1.00 |" in text
 
 
 def test_lines_of_flagged_images_are_counted_apart() -> None:
@@ -126,13 +167,16 @@ def test_a_method_without_threshold_flags_as_many_as_were_altered() -> None:
 
 
 def test_scores_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    scores = {"x": Scores({"a": 1.5}, {"a": {3: 0.5}}, {"a": [[0.1, 0.2]]}, ["a"]), "y": Scores({"a": 1.0})}  # type: ignore[dict-item, list-item]
+    scores = {
+        "x": Scores({"a": 1.5}, {"a": {3: 0.5}}, {"a": [[0.1, 0.2]]}, ["a"], None, {"a": {3: 0.9}}, {"a": {3: "G002"}}),  # type: ignore[list-item]
+        "y": Scores({"a": 1.0}),
+    }  # fmt: skip
     save_scores(scores, str(tmp_path / "scores.json"))
     assert load_scores(str(tmp_path / "scores.json")) == scores
 
 
 def test_cells_show_the_spread_over_seeds() -> None:
-    assert cell([0.5, 0.7]) == "0.60 (0.50–0.70)"
+    assert cell([0.5, 0.9, 0.7]) == "0.70 (0.50–0.90)"
     assert cell([0.5]) == "0.50"
     assert cell([float("nan")]) == "–"
 
@@ -142,7 +186,7 @@ def test_a_method_that_was_not_run_says_so() -> None:
     text = dataset_tables({"loss": [figures]}, "20 images.")
     rows = [line for line in text.splitlines() if line.startswith("| all ")]
     others = len(METHODS) - 1
-    assert [row.count(NOT_RUN) for row in rows] == [others, others, len(CLEANLAB_PARTS)]
+    assert [row.count(NOT_RUN) for row in rows] == [others, others, len(CLEANLAB_PARTS), others]
 
 
 def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
@@ -152,11 +196,20 @@ def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     (tmp_path / "boxes.csv").write_text(
-        f"image,label,line,score\n{image},labels/train/1.txt,1,0.1\n{image},labels/train/1.txt,3,0.9\n"
+        f"image,label,line,p,score\n{image},labels/train/1.txt,1,0.2,0.1\n{image},labels/train/1.txt,3,0.8,0.9\n"
     )
+    place = {"line": None, "x_center": 0.25, "y_center": 0.75}
     findings = [
-        {"rule": "G005", "image": image, "x_center": 0.25, "y_center": 0.75},
-        {"rule": "G006", "image": "images/train/2.png", "x_center": None, "y_center": None},
+        {"rule": "G005", "image": image} | place,
+        *(
+            {"rule": rule, "image": f"images/train/{rule}.png", "line": 4}
+            for rule in ("G002", "G007", "G008")
+        ),
+        *(
+            {"rule": rule, "image": f"images/train/{rule}.png", "line": 4}
+            for rule in ("G003", "G006", "B004")
+        ),
+        {"rule": "G001", "image": "images/train/G001.png", "line": None},
     ]
     (tmp_path / "report.json").write_text(json.dumps({"findings": findings}))
     scores = read_probe(str(tmp_path))
@@ -164,7 +217,10 @@ def test_the_probe_is_read_from_its_files(tmp_path: Path) -> None:
     assert (probe.images, combined.images) == ({image: 0.5}, {image: 2.5})
     assert probe.lines == combined.lines == {image: {1: 0.1, 3: 0.9}}
     assert probe.places == {image: [(0.25, 0.75)]}
-    assert probe.flagged == [image]
+    assert probe.p == {image: {1: 0.2, 3: 0.8}}
+    rules = ("G002", "G007", "G008")
+    assert probe.named == {f"images/train/{rule}.png": {4: rule} for rule in rules}
+    assert probe.flagged == [image, *(f"images/train/{rule}.png" for rule in ("G001", *rules))]
     assert probe.best_places == {image: (0.4, 0.6)}
 
 

@@ -38,11 +38,13 @@ class Altered:
         lines: Of the new label file, without line ends.
         altered: 1-based numbers of the lines that differ or are new.
         removed: Boxes that are no longer there.
+        uncovered: Boxes of objects that no row fits any more: those removed, and those whose row went elsewhere.
     """
 
     lines: Sequence[str]
     altered: Sequence[int]
     removed: Sequence[Box] = field(default_factory=tuple)
+    uncovered: Sequence[Box] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def shifted_box(page: Page, random: np.random.Generator) -> Altered:
     lines = list(page.lines)
     for row in chosen:
         lines[row.line - 1] = text(row.class_id, shift(row.box, random))
-    return Altered(lines, [row.line for row in chosen])
+    return Altered(lines, [row.line for row in chosen], uncovered=[row.box for row in chosen])
 
 
 def missing_box(page: Page, random: np.random.Generator) -> Altered:
@@ -84,7 +86,8 @@ def missing_box(page: Page, random: np.random.Generator) -> Altered:
     chosen = half(page.rows, len(page.rows), random)
     gone = {row.line for row in chosen}
     lines = [line for n, line in enumerate(page.lines, 1) if n not in gone]
-    return Altered(lines, [], [row.box for row in chosen])
+    gone_boxes = [row.box for row in chosen]
+    return Altered(lines, [], gone_boxes, gone_boxes)
 
 
 def aspect_over_50(page: Page, random: np.random.Generator) -> Altered:
@@ -131,7 +134,9 @@ KINDS = (
     Kind("second class on a box", lambda page: bool(page.rows) and page.nc > 1, second_class),
 )
 """All but `SWAPPED`, which takes several pages at once."""
-NAMES = (*(kind.name for kind in KINDS[:3]), SWAPPED, *(kind.name for kind in KINDS[3:]))
+UNSEEN_KINDS = (*(kind.name for kind in KINDS[:3]), SWAPPED)
+"""Kinds that no scan can see, as every row is well formed."""
+NAMES = (*UNSEEN_KINDS, *(kind.name for kind in KINDS[3:]))
 
 
 def half_of(count: int) -> int:
@@ -210,3 +215,9 @@ def resembles(page: Page, other: Page) -> bool:
     overlap = iou([row.box for row in other.rows], [row.box for row in page.rows])
     right = ((overlap >= SAME_BOX_IOU) & same_class).any(1)
     return bool(right.mean() >= 0.5)
+
+
+def not_covered(rows: Sequence[Row], by: Sequence[Row]) -> list[Box]:
+    """The boxes of rows that no row of another list fits, whatever its class."""
+    overlap = iou([row.box for row in rows], [row.box for row in by])
+    return [row.box for row, of_row in zip(rows, overlap, strict=True) if not (of_row >= SAME_BOX_IOU).any()]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from injection.errors import NAMES
+from injection.errors import NAMES, UNSEEN_KINDS
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
+from injection.named import NamedFigures, count_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from injection.scores import Scores
 
 ALL = "all"
+UNSEEN = "unseen by a scan"
+"""The images of all `UNSEEN_KINDS` together."""
 LINE_KINDS = ("wrong class", "shifted box")
 PLACE_KIND = "missing box"
 
@@ -27,16 +30,17 @@ class Figures:
     """What a method reached on one injected set; NaN where there is nothing to count.
 
     Attributes:
-        auroc, ap: Kind of error, or `ALL`, to the figure: images of that kind against all clean images.
+        auroc, ap: Kind of error, `UNSEEN` or `ALL`, to the figure: images of that kind against all clean images.
         line_of_all: Kind to the share of its images in which the line that scores highest is an altered one.
         line_of_flagged: The same, of its flagged images: those the method reports, or for a method without a
             threshold the highest scores, as many as there are altered images.
-        flagged: Kind, or `ALL`, to the share of its images that are flagged.
+        flagged: Kind, `UNSEEN` or `ALL`, to the share of its images that are flagged.
         clean_flagged: Share of the clean images that are flagged.
         place: Share of the images with missing boxes that have a place inside a removed box.
         place_of_named: The same, of those that have a place at all.
         best_place: Share of the images with missing boxes whose likeliest place, reported or not, lies inside one.
         clean_place: Share of the clean images that have a place at all.
+        named: How many of the lines and places that it names are right; None for a method that names no lines.
     """
 
     auroc: Mapping[str, float]
@@ -49,6 +53,7 @@ class Figures:
     place_of_named: float
     best_place: float
     clean_place: float
+    named: NamedFigures | None
 
 
 def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) -> Figures:
@@ -58,6 +63,7 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
     of_image = {image: scores.images.get(image, floor) for image in images}
     clean = [image for image in images if image not in truth]
     of_kind = {kind: [image for image in images if kind_of(truth, image) == kind] for kind in NAMES}
+    of_kind[UNSEEN] = [image for kind in UNSEEN_KINDS for image in of_kind[kind]]
     of_kind[ALL] = [image for image in images if image in truth]
     pairs = {kind: ranked(of_image, found, clean) for kind, found in of_kind.items()}
     flagged = top_images(of_image, len(truth)) if scores.flagged is None else set(scores.flagged)
@@ -91,6 +97,7 @@ def evaluate(scores: Scores, truth: Mapping[str, Truth], images: Sequence[str]) 
         place_share([i for i in missing if places.get(i)], inside),
         math.nan if scores.best_places is None else mean([best_inside(i) for i in missing]),
         place_share(clean, lambda i: bool(places.get(i))),
+        count_named(scores, truth),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from injection.errors import KINDS, NAMES, SWAPPED, Altered, swapped
+from injection.errors import KINDS, NAMES, SWAPPED, Altered, not_covered, swapped
 from injection.rows import InjectionError, Page, training_rows
 from sanitizer.archives.finding import find_dataset
 
@@ -32,11 +32,14 @@ class Truth:
         kind: One of `errors.NAMES`.
         lines: 1-based numbers of the altered lines in the new label file.
         removed: Boxes taken away: centre and size, normalised.
+        uncovered: Boxes of objects that no row fits any more: those removed, those whose row was shifted, and those of
+            an image that has the labels of another.
     """
 
     kind: str
     lines: Sequence[int]
     removed: Sequence[Box]
+    uncovered: Sequence[Box] = ()
 
 
 def inject(
@@ -60,6 +63,24 @@ def inject(
     Raises:
         InjectionError: The set is too small, too few images allow a kind, or `out_dir` exists.
     """
+    pages = copy_dataset(dataset_dir, out_dir)
+    kind_of = choose(pages, share, np.random.default_rng(seed), kinds) if kinds else {}
+    truth = alter(pages, kind_of, out_dir, seed)
+    # The last file: where it is, the copy is whole.
+    with open(os.path.join(out_dir, "truth.json"), "w", encoding="utf-8") as file:
+        json.dump({image: asdict(t) for image, t in truth.items()}, file, indent=1)
+    return truth
+
+
+def copy_dataset(dataset_dir: str, out_dir: str) -> dict[str, Page]:
+    """Copy the train and val images of a set with their labels, and write a data.yaml with an absolute path.
+
+    Returns:
+        The labels of the training images, as `read_pages` reads them.
+
+    Raises:
+        InjectionError: The set names no classes, or `out_dir` exists.
+    """
     dataset = find_dataset([os.path.join(dataset_dir, "data.yaml")])
     if dataset.nc is None:
         raise InjectionError(f"{dataset.yaml_path}: names no classes")
@@ -68,17 +89,11 @@ def inject(
     os.makedirs(out_dir)
     for split in ("train", "val"):
         copy_split(dataset, split, out_dir)
-    pages = read_pages(out_dir, dataset.nc)
-    kind_of = choose(pages, share, np.random.default_rng(seed), kinds) if kinds else {}
-    truth = alter(pages, kind_of, out_dir, seed)
     names = json.dumps([dataset.names[i] for i in range(dataset.nc)])
     with open(os.path.join(out_dir, "data.yaml"), "w", encoding="utf-8") as file:
         path = json.dumps(os.path.abspath(out_dir))
         file.write(f"path: {path}\ntrain: images/train\nval: images/val\nnames: {names}\n")
-    # The last file: where it is, the copy is whole.
-    with open(os.path.join(out_dir, "truth.json"), "w", encoding="utf-8") as file:
-        json.dump({image: asdict(t) for image, t in truth.items()}, file, indent=1)
-    return truth
+    return read_pages(out_dir, dataset.nc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +226,7 @@ def alter(pages: Mapping[str, Page], kind_of: Mapping[str, str], out_dir: str, s
         with open(label_of(os.path.join(out_dir, image)), "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in new.lines)
     return {
-        image: Truth(kind_of[image], altered[image].altered, altered[image].removed)
+        image: Truth(kind_of[image], altered[image].altered, altered[image].removed, altered[image].uncovered)
         for image in sorted(kind_of)
     }
 
@@ -221,7 +236,12 @@ def swap(images: Sequence[str], pages: Mapping[str, Page], random: np.random.Gen
     donors = None
     while donors is None:  # `choose` took images for which there is a way
         donors = swapped([pages[image] for image in images], random)
-    lines = [pages[images[donor]].lines for donor in donors]
+    new_pages = [pages[images[donor]] for donor in donors]
     return {
-        image: Altered(new, list(range(1, len(new) + 1))) for image, new in zip(images, lines, strict=True)
+        image: Altered(
+            new.lines,
+            list(range(1, len(new.lines) + 1)),
+            uncovered=not_covered(pages[image].rows, new.rows),
+        )
+        for image, new in zip(images, new_pages, strict=True)
     }

@@ -8,59 +8,106 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from injection.scores import Scores
 
-PROBE_RULES = ("G001", "G002", "G005")
-"""Findings that flag an image: a spike, a line that carries it, a place where a box is probably missing."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_FDR = 0.2
+"""Of `sanitize probe`."""
+
+LINE_RULES = ("G002", "G007", "G008")
+"""Findings that name a line: one that is wrong, one over several objects, one on a part of an object."""
 PLACE_RULE = "G005"
+"""Names a place where a label is probably missing."""
+PROBE_RULES = ("G001", *LINE_RULES, PLACE_RULE)
+"""Findings that flag an image. G003, G004 and G006 say nothing of right or wrong labels."""
 
 
-def probe_scores(
-    data_yaml: str, weights: str, seed: int, epochs: int, imgsz: int, batch: int, out_dir: str
-) -> dict[str, Scores]:
-    """The scores "probe" and "scan + probe" of an injected set, by `sanitize probe` as a user would run it.
+@dataclass(frozen=True, slots=True)
+class ProbeRun:
+    """How a probe is run.
 
-    `out_dir` has what the probe writes: report.json, images.csv (image, score_probe, score_combined) and boxes.csv
-    (image, label, line, score). Its flagged images are those with a finding of `PROBE_RULES`. Nothing runs where it
-    has them already.
+    Attributes:
+        weights: What it starts from.
+        epochs, imgsz, batch: Of its warm-up.
+        fdr: Share of the named lines and places that may be fine.
+    """
+
+    weights: str
+    epochs: int
+    imgsz: int
+    batch: int
+    fdr: float = DEFAULT_FDR
+
+
+def run_probe(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
+    """Run `sanitize probe` as a user would, and keep what it writes: report.json, images.csv and boxes.csv.
+
+    Nothing runs where these files are already.
     """
     report = os.path.join(out_dir, "report.json")
-    if not os.path.exists(report):
-        os.makedirs(out_dir, exist_ok=True)
-        command = [
-            sys.executable, "-m", "sanitizer", "probe", data_yaml, "--model", weights, "--budget", f"{epochs}epochs",
-            "--device", "cpu", "--out", out_dir, "--output", report, "--fail-on", "never", "--quiet",
-            "--format", "json", f"imgsz={imgsz}", f"batch={batch}", f"seed={seed}",
-        ]  # fmt: skip
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return read_probe(out_dir)
+    if os.path.exists(report):
+        return
+    os.makedirs(out_dir, exist_ok=True)
+    command = [
+        sys.executable, "-m", "sanitizer", "probe", data_yaml, "--model", run.weights, "--budget",
+        f"{run.epochs}epochs", "--fdr", str(run.fdr), "--device", "cpu", "--out", out_dir, "--output", report,
+        "--fail-on", "never", "--quiet", "--format", "json", f"imgsz={run.imgsz}", f"batch={run.batch}",
+        f"seed={seed}",
+    ]  # fmt: skip
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def read_probe(out_dir: str) -> dict[str, Scores]:
-    """What the probe wrote, as scores."""
+    """What the probe wrote, as the scores "probe" and "scan + probe"."""
     images = read_rows(os.path.join(out_dir, "images.csv"))
     lines: dict[str, dict[int, float]] = defaultdict(dict)
+    p_of_lines: dict[str, dict[int, float]] = defaultdict(dict)
     for row in read_rows(os.path.join(out_dir, "boxes.csv")):
         lines[row["image"]][int(row["line"])] = float(row["score"])
-    with open(os.path.join(out_dir, "report.json"), encoding="utf-8") as file:
-        findings = json.load(file)["findings"]
+        p_of_lines[row["image"]][int(row["line"])] = float(row["p"])
+    findings = read_findings(out_dir)
     places: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    named: dict[str, dict[int, str]] = defaultdict(dict)
     for finding in findings:
         if finding["rule"] == PLACE_RULE and finding["x_center"] is not None:
             places[finding["image"]].append((finding["x_center"], finding["y_center"]))
+        if finding["rule"] in LINE_RULES:
+            named[finding["image"]][finding["line"]] = finding["rule"]
     best = {
         row["image"]: (float(row["unlabelled_x"]), float(row["unlabelled_y"]))
         for row in images
         if row["unlabelled_x"]
     }
-    flagged = sorted({f["image"] for f in findings if f["rule"] in PROBE_RULES and f["image"]})
+    flagged = flagged_images(findings)
     return {
         name: Scores(
-            {row["image"]: float(row[column]) for row in images}, dict(lines), dict(places), flagged, best
+            {row["image"]: float(row[column]) for row in images},
+            lines=dict(lines),
+            places=dict(places),
+            flagged=flagged,
+            best_places=best,
+            p=dict(p_of_lines),
+            named=dict(named),
         )
         for name, column in (("probe", "score_probe"), ("scan + probe", "score_combined"))
     }
+
+
+def read_findings(out_dir: str) -> list[dict[str, Any]]:
+    """The findings of a probe's report, the scan's among them."""
+    with open(os.path.join(out_dir, "report.json"), encoding="utf-8") as file:
+        findings: list[dict[str, Any]] = json.load(file)["findings"]
+    return findings
+
+
+def flagged_images(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The images with a finding of `PROBE_RULES`."""
+    return sorted({f["image"] for f in findings if f["rule"] in PROBE_RULES and f["image"]})
 
 
 def read_rows(path: str) -> list[dict[str, str]]:

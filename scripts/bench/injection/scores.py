@@ -25,6 +25,8 @@ class Scores:
         places: Image to points (x, y), normalised, where a box is said to be missing; None likewise.
         best_places: Image to the likeliest such point, whether the method reports it or not; None likewise.
         flagged: Images that the method itself reports; None for a method without a threshold of its own.
+        p: Image to line number to the probability that the line is wrong; None for a method that does not say.
+        named: Image to number of each line that the method reports, and the code of the rule; None likewise.
     """
 
     images: Mapping[str, float]
@@ -32,6 +34,8 @@ class Scores:
     places: Mapping[str, Sequence[tuple[float, float]]] | None = None
     flagged: Sequence[str] | None = None
     best_places: Mapping[str, tuple[float, float]] | None = None
+    p: Mapping[str, Mapping[int, float]] | None = None
+    named: Mapping[str, Mapping[int, str]] | None = None
 
 
 def save_scores(scores: Mapping[str, Scores], path: str) -> None:
@@ -45,6 +49,7 @@ def load_scores(path: str) -> dict[str, Scores]:
     with open(path, encoding="utf-8") as file:
         saved = json.load(file)
     for record in saved.values():
-        if record["lines"] is not None:  # JSON's keys are text
-            record["lines"] = {i: {int(n): v for n, v in of.items()} for i, of in record["lines"].items()}
+        for key in ("lines", "p", "named"):
+            if record.get(key) is not None:  # JSON's keys are text
+                record[key] = {i: {int(n): v for n, v in of.items()} for i, of in record[key].items()}
     return {name: Scores(**record) for name, record in saved.items()}

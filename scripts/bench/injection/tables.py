@@ -1,20 +1,23 @@
-"""The figures of all methods and seeds as Markdown tables: means, with least and most over the seeds."""
+"""The figures of all methods and seeds as Markdown tables: medians, with least and most over the seeds."""
 
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import TYPE_CHECKING
 
 from measure import table
 
 from injection.errors import NAMES
-from injection.evaluation import ALL, LINE_KINDS, PLACE_KIND
+from injection.evaluation import ALL, LINE_KINDS, PLACE_KIND, UNSEEN
+from injection.named import FDRS, Counted
 from injection.scores import CLEANLAB_PARTS, METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from injection.evaluation import Figures
+    from injection.named import NamedFigures
 
 NOT_RUN = "not run"
 
@@ -26,7 +29,7 @@ def dataset_tables(figures: Mapping[str, Sequence[Figures]], counts: str) -> str
         figures: Method to its figures, one a seed; a method that is absent was not run.
         counts: A sentence on how many images there are.
     """
-    kinds = (*NAMES, ALL)
+    kinds = (*NAMES, UNSEEN, ALL)
     return "\n".join(
         (
             counts,
@@ -40,11 +43,48 @@ def dataset_tables(figures: Mapping[str, Sequence[Figures]], counts: str) -> str
             "Average precision of the three parts of cleanlab's label quality, each alone:",
             "",
             kind_table(figures, kinds, lambda kind: lambda f: f.ap[kind], CLEANLAB_PARTS),
+            "Share of the images of each kind that are flagged:",
+            "",
+            kind_table(figures, kinds, lambda kind: lambda f: f.flagged[kind]),
             "Flagged images, right lines and right places:",
             "",
             table(("share", *METHODS), share_rows(figures)),
+            *named_tables([f.named for f in figures.get("probe", ()) if f.named is not None]),
         )
     )
+
+
+def named_tables(found: Sequence[NamedFigures]) -> list[str]:
+    """What the probe names, all seeds together, and how much of it is right; nothing where it was not run."""
+    if not found:
+        return []
+    rules = sorted({rule for f in found for rule in f.by_rule})
+    rows = [
+        ("lines, all rules", [f.lines for f in found]),
+        *((f"lines, {rule}", [f.by_rule.get(rule, Counted()) for f in found]) for rule in rules),
+        ("places, G005", [f.places for f in found]),
+    ]
+    at = [(f"{fdr:g}", f"{1 - fdr:.2f}", [f.at_fdr[fdr] for f in found]) for fdr in FDRS]
+    return [
+        "What the probe names, counted over all seeds, and the share that is right by seed:",
+        "",
+        table(("what", "named", "right", "share right"), [[name, *count_cells(c)] for name, c in rows]),
+        "Lines named at other values of --fdr, from the column p of boxes.csv:",
+        "",
+        table(
+            ("--fdr", "share right, as promised", "named", "right", "share right"),
+            [[fdr, promised, *count_cells(c)] for fdr, promised, c in at],
+        ),
+    ]
+
+
+def count_cells(counts: Sequence[Counted]) -> list[str]:
+    """How many were named and right over all seeds, and the share that is right by seed."""
+    return [
+        f"{sum(c.named for c in counts):,}",
+        f"{sum(c.right for c in counts):,}",
+        cell([c.share for c in counts]),
+    ]
 
 
 def kind_table(
@@ -59,13 +99,9 @@ def kind_table(
 
 def share_rows(figures: Mapping[str, Sequence[Figures]]) -> list[list[str]]:
     """What is counted beside the ranking of images."""
-    rows: list[tuple[str, Callable[[Figures], float]]] = [
-        ("altered images flagged", lambda f: f.flagged[ALL]),
-        ("clean images flagged", lambda f: f.clean_flagged),
-    ]
+    rows: list[tuple[str, Callable[[Figures], float]]] = [("clean images flagged", lambda f: f.clean_flagged)]
     for kind in LINE_KINDS:
         rows += [
-            (f"{kind}: flagged", lambda f, k=kind: f.flagged[k]),  # type: ignore[misc]
             (f"{kind}: altered line first, of the flagged", lambda f, k=kind: f.line_of_flagged[k]),  # type: ignore[misc]
             (f"{kind}: altered line first, of all", lambda f, k=kind: f.line_of_all[k]),  # type: ignore[misc]
         ]
@@ -88,9 +124,9 @@ def cells(
 
 
 def cell(values: Sequence[float]) -> str:
-    """Mean, and least to most where there are several; – where nothing could be counted."""
+    """Median, and least to most where there are several; – where nothing could be counted."""
     counted = [v for v in values if not math.isnan(v)]
     if not counted:
         return "–"
-    mean = f"{sum(counted) / len(counted):.2f}"
-    return mean if len(counted) == 1 else f"{mean} ({min(counted):.2f}–{max(counted):.2f})"
+    middle = f"{median(counted):.2f}"
+    return middle if len(counted) == 1 else f"{middle} ({min(counted):.2f}–{max(counted):.2f})"
