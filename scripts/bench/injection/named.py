@@ -22,21 +22,21 @@ FDRS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many were named, and how many of these are right."""
+    """How many there are, and how many of these are right."""
 
-    named: int = 0
+    total: int = 0
     right: int = 0
 
     @classmethod
     def of(cls, right: Iterable[bool]) -> Counted:
-        """Count them: one value for each that was named."""
+        """Count them: one value for each."""
         values = list(right)
         return cls(len(values), sum(values))
 
     @property
     def share(self) -> float:
-        """Share that is right; NaN where nothing was named."""
-        return self.right / self.named if self.named else math.nan
+        """Share that is right; NaN of nothing."""
+        return self.right / self.total if self.total else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def named_tables(found: Sequence[NamedFigures]) -> list[str]:
 def count_cells(counts: Sequence[Counted]) -> list[str]:
     """How many were named and right over all seeds, and the share that is right by seed."""
     return [
-        f"{sum(c.named for c in counts):,}",
+        f"{sum(c.total for c in counts):,}",
         f"{sum(c.right for c in counts):,}",
         cell([c.share for c in counts]),
     ]
