@@ -127,8 +127,8 @@ def match_places(
     for image, correction in corrections.items():
         here = [(x, y, w, h) for other, (x, y, w, h) in places if other == image]
         overlap = iou(here, correction.added) >= RIGHT_PLACE_IOU
-        fits += overlap.any(1).tolist()
-        found += overlap.any(0).tolist()
+        fits += np.logical_or.reduce(overlap, axis=1).tolist()
+        found += np.logical_or.reduce(overlap, axis=0).tolist()
     return Counted.of(fits), Counted.of(found)
 
 

@@ -24,10 +24,8 @@ def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
 def average_precision(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     """Sum over thresholds of precision times gain in recall; equal scores are one threshold, as in scikit-learn."""
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    hits = np.cumsum(positive[order])[last_of_tie]
-    precision, recall = hits / (last_of_tie + 1), hits / hits[-1]
+    hits, taken = _cumulative(scores, positive)
+    precision, recall = hits / taken, hits / hits[-1]
     return float((np.diff(recall, prepend=0) * precision).sum())
 
 
@@ -51,3 +49,25 @@ def top_images(scores: Mapping[str, float], count: int) -> set[str]:
         return set(scores)
     limit = sorted(scores.values(), reverse=True)[count]
     return {image for image, score in scores.items() if score > limit}
+
+
+def max_f1(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Largest F1 over all thresholds."""
+    hits, taken = _cumulative(scores, positive)
+    return float((2 * hits / (taken + hits[-1])).max())
+
+
+def recall_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], false_positive_rate: float) -> float:
+    """Share of the positives over the lowest threshold that at most such a share of the negatives reaches."""
+    hits, taken = _cumulative(scores, positive)
+    allowed = (taken - hits) <= false_positive_rate * (~positive).sum()
+    return float(np.where(allowed, hits, 0).max() / hits[-1])
+
+
+def _cumulative(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each threshold, from the highest on: positives that reach it, and all that do; equal scores are one step."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    return np.cumsum(positive[order])[last_of_tie], last_of_tie + 1

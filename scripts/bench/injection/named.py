@@ -31,7 +31,7 @@ class Counted:
     def of(cls, right: Iterable[bool]) -> Counted:
         """Count them: one value for each."""
         values = list(right)
-        return cls(len(values), sum(values))
+        return cls(len(values), sum(map(bool, values)))
 
     @property
     def share(self) -> float:
