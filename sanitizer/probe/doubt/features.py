@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sanitizer.probe.gradients.signals import SAME_OBJECT_IOU, UNMATCHED_IOU, corners, intersections, overlaps
+from sanitizer.probe.gradients.signals import (
+    SAME_OBJECT_IOU,
+    UNMATCHED_IOU,
+    corners,
+    intersections,
+    other_classes,
+    overlaps,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,11 +97,26 @@ def row_features(
     )
     values = np.empty((len(columns), len(FEATURES)))
     values[:, :-1] = columns.double().cpu().numpy()
-    support = values[:n_rows, 0]
-    for c, gone in enumerate(candidates.without.tolist()):
-        rest = np.delete(support, [i for i in gone if i >= 0])
-        values[c, -1] = np.median(rest) if len(rest) else np.nan
+    values[:, -1] = _median_without(values[:n_rows, 0], candidates.without)
     return values
+
+
+def _median_without(values: NDArray[np.float64], without: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 (C,): median of the values (R,) without those of the numbers (C, 2), -1 for none; NaN of no values."""
+    n = len(values)
+    order = np.argsort(values, kind="stable")
+    rank = np.empty(n + 1, np.int64)
+    rank[order], rank[n] = np.arange(n), n  # of none: after all others
+    gone = np.sort(rank[np.where(without >= 0, without, n)], axis=1)
+    left = n - (gone < n).sum(1)
+    ordered = np.append(values[order], np.nan)
+
+    def ranked(place: NDArray[np.int64]) -> NDArray[np.float64]:
+        for k in range(gone.shape[1]):
+            place = place + (place >= gone[:, k])
+        return np.asarray(ordered[np.minimum(place, n)])
+
+    return np.where(left > 0, (ranked((left - 1) // 2) + ranked(left // 2)) / 2, np.nan)
 
 
 class _Claims:
@@ -125,8 +147,7 @@ def _columns(
     iou = overlaps(predicted, boxes)  # (A, C)
     own = probabilities[:, class_id]
     on_box = iou > SAME_OBJECT_IOU
-    zero = iou.new_zeros(len(class_id))
-    other = zero if probabilities.shape[1] == 1 else _other(probabilities, on_box, class_id)
+    other = torch.where(on_box, other_classes(probabilities, class_id)[0], 0.0).amax(0)
     weight = (surest[:, None] * iou).square() * (iou > UNMATCHED_IOU - 0.1)
     total = weight.sum(0)
     mean = weight.T @ predicted / total.clamp_min(1e-12)[:, None]
@@ -142,18 +163,6 @@ def _columns(
         (upright[:, 2:] - upright[:, :2]).clamp_min(0).prod(1).sqrt(),
     ]
     return torch.stack(columns, 1)
-
-
-def _other(probabilities: torch.Tensor, on_box: torch.Tensor, class_id: torch.Tensor) -> torch.Tensor:
-    """float (C,): the largest probability of another class among predictions on each box."""
-    found = probabilities.new_zeros(len(class_id))
-    for c, own in enumerate(class_id.tolist()):
-        there = probabilities[on_box[:, c]]
-        if len(there):
-            highest = there.amax(0)
-            highest[own] = 0
-            found[c] = highest.max()
-    return found
 
 
 def _object_columns(

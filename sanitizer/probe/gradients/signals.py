@@ -157,20 +157,18 @@ def image_signals(
     support = (own * iou).amax(0) if n_rows else own.new_zeros(0)
     on_box = iou > SAME_OBJECT_IOU
     own_there = torch.where(on_box, own, 0.0).amax(0) if n_rows else support
-    # (R, nc): the largest probability of each class among predictions on the row's box.
-    there = torch.stack(
-        [_largest(probabilities, on_box[:, r]) for r in range(n_rows)] or [probabilities[:0].sum(0)]
-    )
-    there = there[:n_rows]
-    others = there.scatter(1, class_id[:, None], -1.0)
-    other_probability, other_class = others.max(1) if n_rows else (support, class_id)
+    other_probability, other_class = support, class_id
+    if n_rows:
+        probability, other = other_classes(probabilities, class_id)
+        other_probability, anchor = torch.where(on_box, probability, 0.0).max(0)
+        other_class = other.gather(0, anchor[None])[0]
     score, classes = probabilities[objects].max(1)
     object_iou = iou[objects].amax(1) if n_rows else torch.zeros_like(score)
     return ImageSignals(
         support=_array(support),
         best_iou=_array(iou.amax(0) if n_rows else support),
         other_class=other_class.cpu().numpy(),
-        other_probability=_array(other_probability.clamp_min(0)),
+        other_probability=_array(other_probability),
         own_probability=_array(own_there),
         weight=_array(_weights(assignment, index, n_rows)),
         object_score=_array(score),
@@ -204,9 +202,22 @@ def corners(boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
 
 
-def _largest(probabilities: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """(nc,) largest probability of each class among the chosen anchors; zeros if none is chosen."""
-    return probabilities[chosen].amax(0) if bool(chosen.any()) else torch.zeros_like(probabilities[0])
+def other_classes(
+    probabilities: torch.Tensor, class_id: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest probability (A, R), and its class, int64, at every anchor among the classes that are not the row's.
+
+    With one class there is no other: the probabilities are 0.
+    """
+    first = probabilities.topk(min(2, probabilities.shape[1]), dim=1)
+    values, classes = first.values, first.indices
+    if values.shape[1] == 1:
+        values, classes = torch.cat([values, torch.zeros_like(values)], 1), classes.expand(-1, 2)
+    is_own = classes[:, :1] == class_id
+    return (
+        torch.where(is_own, values[:, 1:], values[:, :1]),
+        torch.where(is_own, classes[:, 1:], classes[:, :1]),
+    )
 
 
 def different_objects(probabilities: torch.Tensor, predicted: torch.Tensor, most: int = 300) -> torch.Tensor:
@@ -215,13 +226,15 @@ def different_objects(probabilities: torch.Tensor, predicted: torch.Tensor, most
     order = scores.argsort(descending=True)[: most * 10]
     order = order[scores[order] > SEEN_AT_LEAST]
     iou = overlaps(predicted[order], predicted[order]) if len(order) else scores.new_zeros(0, 0)
-    near = (iou > SAME_OBJECT_IOU).cpu()
-    alive = torch.ones(len(order), dtype=torch.bool)
+    near = (iou > SAME_OBJECT_IOU).cpu().numpy()
+    alive = np.ones(len(order), np.bool_)
     kept: list[int] = []
     for i in range(len(order)):
-        if alive[i] and len(kept) < most:
+        if alive[i]:
             kept.append(i)
             alive &= ~near[i]
+        if len(kept) == most:
+            break
     return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
 
 
