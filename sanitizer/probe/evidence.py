@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.probe.doubt.calibrate import Doubt
-    from sanitizer.probe.gradients.measure import Measured
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.ultra.samples import Sample
 
 _HIGHEST_Z = 8.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.findings.finding import Finding
     from sanitizer.probe.evidence import Evidence
-    from sanitizer.probe.gradients.measure import Measured
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.rules.ruleset import RuleSet
     from sanitizer.ultra.samples import Sample
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sanitizer.probe.devices import replicas
-from sanitizer.probe.gradients.measure import Measured, Measurer
+from sanitizer.probe.gradients.measure import Measurer
 from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.ultra.samples import Sample
 
     Batch = tuple[int, Sequence[int]]

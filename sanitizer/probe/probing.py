@@ -16,7 +16,7 @@ from sanitizer.findings.baseline import with_more_findings
 from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
-from sanitizer.probe.gradients.measure import Measured, on_common_scale
+from sanitizer.probe.gradients.measured import Measured, on_common_scale
 from sanitizer.probe.judge import DEFAULT_FDR, Judgement, scan_codes
 from sanitizer.probe.measuring_pass import MeasurerSettings, measure_here, measure_on_ray
 from sanitizer.probe.progress import Progress

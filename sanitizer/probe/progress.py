@@ -12,7 +12,7 @@ from sanitizer.util.escape import legible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sanitizer.probe.gradients.measure import Measured
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.findings.report import Report
     from sanitizer.probe.evidence import Evidence
-    from sanitizer.probe.gradients.measure import Measured
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.probe.judge import Judgement
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample

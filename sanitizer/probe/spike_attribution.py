@@ -23,7 +23,7 @@ from sanitizer.ultra.versions import behaviour_to_judge_by
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sanitizer.probe.gradients.measure import Measured
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.train.clipped_step import ClippedStep
     from sanitizer.ultra.samples import Sample
 

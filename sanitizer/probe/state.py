@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from sanitizer.probe.doubt.features import FEATURES, RowFeatures
-from sanitizer.probe.gradients.measure import Measured
+from sanitizer.probe.gradients.measured import Measured
 from sanitizer.probe.gradients.signals import ImageSignals
 from sanitizer.train.clipped_step import StepRecord
 from sanitizer.util.atomic import open_atomically, write_atomically

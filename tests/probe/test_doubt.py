@@ -35,6 +35,7 @@ from sanitizer.probe.doubt.twins import (  # noqa: E402
 pytestmark = pytest.mark.probe
 
 AREA = (0.0, 0.0, 320.0, 320.0)
+ONE_CLASS = np.zeros(1, np.int64)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -47,7 +48,7 @@ def test_every_twin_has_the_error_that_it_is_named_after(seed: int, n: int, n_cl
     rng = np.random.default_rng(seed)
     centre, half = rng.uniform(30, 290, (n, 2)), rng.uniform(2, 30, (n, 2))
     boxes, classes = np.c_[centre - half, centre + half], rng.integers(0, n_classes, n)
-    made = make_candidates(classes, boxes, n_classes, AREA, rng)
+    made = make_candidates(classes, boxes, np.arange(n_classes), AREA, rng)
     assert (made.kind[:n] == LABEL).all()
     assert (made.row[:n] == np.arange(n)).all()
     np.testing.assert_array_equal(made.boxes[:n], boxes)
@@ -72,7 +73,9 @@ def test_every_twin_has_the_error_that_it_is_named_after(seed: int, n: int, n_cl
 
 
 def test_an_image_without_rows_has_no_candidates() -> None:
-    made = make_candidates(np.zeros(0, np.int64), np.zeros((0, 4)), 3, AREA, np.random.default_rng(0))
+    made = make_candidates(
+        np.zeros(0, np.int64), np.zeros((0, 4)), np.arange(3), AREA, np.random.default_rng(0)
+    )
     assert made.boxes.shape == (0, 4)
     assert row_features(torch.zeros(4, 3), torch.zeros(4, 4), torch.zeros(0).long(), made).shape == (
         0,
@@ -80,10 +83,16 @@ def test_an_image_without_rows_has_no_candidates() -> None:
     )
 
 
+def test_a_twin_has_a_class_that_the_set_uses() -> None:
+    rng, boxes = np.random.default_rng(0), np.array([[100.0, 100.0, 140.0, 140.0]] * 12)
+    made = make_candidates(np.full(12, 7), boxes, np.array([3, 7, 60]), AREA, rng)
+    assert set(made.class_id[made.kind == CLASS].tolist()) == {3, 60}
+
+
 def test_oriented_rows_get_twins_too() -> None:
     rng = np.random.default_rng(0)
     boxes = np.c_[rng.uniform(60, 260, (8, 2)), rng.uniform(10, 40, (8, 2)), rng.uniform(0, 1.5, 8)]
-    made = make_candidates(np.zeros(8, np.int64), boxes, 2, AREA, rng)
+    made = make_candidates(np.zeros(8, np.int64), boxes, np.arange(2), AREA, rng)
     assert {CLASS, SHIFT, SCALE, BACKGROUND} <= set(made.kind.tolist())
     assert MERGE not in made.kind
     predicted = torch.from_numpy(boxes).float()
@@ -105,13 +114,15 @@ def test_features_of_a_merged_box_and_of_a_part() -> None:
     both, part = [100.0, 100.0, 180.0, 140.0], [100.0, 100.0, 120.0, 140.0]
     predicted = torch.tensor([left, right])
     probabilities = torch.tensor([[0.9], [0.8]])
-    merged = make_candidates(np.zeros(1, np.int64), np.array([both]), 1, AREA, np.random.default_rng(0))
+    merged = make_candidates(
+        np.zeros(1, np.int64), np.array([both]), ONE_CLASS, AREA, np.random.default_rng(0)
+    )
     values = named(row_features(probabilities, predicted, torch.arange(2), merged)[0])
     assert values["support"] == pytest.approx(0.45)
     assert values["second_inside"] == pytest.approx(0.8)
     assert values["covering"] == 0
     assert np.isnan(values["image_support"])
-    cut = make_candidates(np.zeros(1, np.int64), np.array([part]), 1, AREA, np.random.default_rng(0))
+    cut = make_candidates(np.zeros(1, np.int64), np.array([part]), ONE_CLASS, AREA, np.random.default_rng(0))
     values = named(row_features(probabilities, predicted, torch.arange(2), cut)[0])
     assert values["covering"] == pytest.approx(0.9)
     assert values["free_product"] == pytest.approx(0.45)
@@ -119,7 +130,9 @@ def test_features_of_a_merged_box_and_of_a_part() -> None:
 
 def test_an_object_that_another_row_claims_is_not_free() -> None:
     box, beside = [100.0, 100.0, 140.0, 140.0], [110.0, 100.0, 150.0, 140.0]
-    made = make_candidates(np.zeros(2, np.int64), np.array([box, beside]), 1, AREA, np.random.default_rng(0))
+    made = make_candidates(
+        np.zeros(2, np.int64), np.array([box, beside]), ONE_CLASS, AREA, np.random.default_rng(0)
+    )
     values = row_features(torch.tensor([[0.9]]), torch.tensor([box]), torch.arange(1), made)
     free = values[:2, FEATURES.index("free_product")]
     assert free.tolist() == pytest.approx(

@@ -11,7 +11,7 @@ from strange_files import STRANGE, put, within
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
-from sanitizer.probe.gradients.measure import Measured  # noqa: E402
+from sanitizer.probe.gradients.measured import Measured  # noqa: E402
 from sanitizer.probe.state import ProbeState  # noqa: E402
 from sanitizer.train.clipped_step import StepRecord  # noqa: E402
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import ImageTable
     from sanitizer.images.image_files import ImageMode
+    from sanitizer.probe.gradients.measured import Measured
 
 ray: Any = pytest.importorskip("ray", reason="needs Ray (the ray extra)")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -398,7 +399,7 @@ def test_images_are_measured_by_actors_as_they_are_here(cluster: Cluster, tmp_pa
         import os
         import signal
 
-        from sanitizer.probe.gradients.measure import Measured, Measurer
+        from sanitizer.probe.gradients.measure import Measurer
 
         real = Measurer.measure
 

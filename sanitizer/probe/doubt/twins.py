@@ -50,7 +50,7 @@ class Candidates:
 def make_candidates(
     class_id: NDArray[np.int64],
     boxes: NDArray[np.float64],
-    n_classes: int,
+    classes: NDArray[np.int64],
     area: tuple[float, float, float, float],
     random: np.random.Generator,
 ) -> Candidates:
@@ -59,7 +59,8 @@ def make_candidates(
     Args:
         class_id: int64 (R,).
         boxes: float64 (R, 4) xyxy, or (R, 5) xywh and angle in radians, input pixels.
-        n_classes: With one class there are no twins of another class.
+        classes: int64 (K,) the classes that the dataset uses, in order: nobody gives a row a class that no row has.
+            With one class there are no twins of another class.
         area: Left, top, right and bottom of the image in the network's input, pixels.
         random: Says which rows get twins, and how far they differ.
     """
@@ -67,8 +68,9 @@ def make_candidates(
     found = [(LABEL, i, (i, -1), int(class_id[i]), boxes[i]) for i in range(n)]
     maker = _Maker(boxes, area, random)
     for i in random.permutation(n)[:MOST_ROWS].tolist():
-        if n_classes > 1:
-            other = int((class_id[i] + random.integers(1, n_classes)) % n_classes)
+        if len(classes) > 1:
+            place = np.searchsorted(classes, class_id[i]) + random.integers(1, len(classes))
+            other = int(classes[place % len(classes)])
             found.append((CLASS, i, (i, -1), other, boxes[i]))
         for kind, make in ((SHIFT, maker.shifted), (SCALE, maker.scaled), (BACKGROUND, maker.on_background)):
             box = make(i)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +12,10 @@ from sanitizer.probe.doubt.mirror import mirror_average
 from sanitizer.probe.doubt.twins import make_candidates
 from sanitizer.probe.gradients.attribution import attribute
 from sanitizer.probe.gradients.folding import fold
+from sanitizer.probe.gradients.measured import Measured
+from sanitizer.probe.gradients.one_of_batch import one_image, one_output
 from sanitizer.probe.gradients.outputs import branches, features_of, freeze_batchnorm, predictions
-from sanitizer.probe.gradients.signals import ImageSignals, Letterbox, different_objects, image_signals
+from sanitizer.probe.gradients.signals import Letterbox, different_objects, image_signals
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
@@ -25,48 +26,6 @@ if TYPE_CHECKING:
 
     from sanitizer.probe.gradients.attribution import BatchAttribution
     from sanitizer.probe.gradients.outputs import Assignment
-
-
-@dataclass(slots=True)
-class Measured:
-    """The measurement of one image. R label rows in the order of training; arrays are NumPy.
-
-    Attributes:
-        index: Number of the sample.
-        batch: Number of the batch that the image was measured in.
-        loss: Name of each loss part to its value for this image as a batch of one.
-        grad_norm: Norm of the image's own gradient, not divided by a label weight. `on_common_scale` makes the norms
-            comparable with those of training steps.
-        per_weight: Factor of the batch's loss: number of images over the batch's label weight.
-        share: The image's part of the batch's squared gradient norm, <g_i, g> / |g|².
-        row_share: float64 (R,) the part of `share` from each row's anchors.
-        background_share: The part of `share` from anchors of no row.
-        place: (x, y), normalised, of the background anchor with the largest share, or None.
-        signals: What the model's outputs say about the rows; None if they are not finite.
-        features: The rows and their twins, compared with the outputs; None as for `signals`.
-        look: float64 (F,) means of the head's feature maps, to find images that look alike; empty if not measured.
-        not_finite: "loss" or "gradient" if that is not finite in float32, else "".
-        amp_only: The loss is finite in float32 and not finite under autocast.
-        bad_row: Number of the row without which the loss is finite, or None.
-        unreadable: Error from reading the pixels, or "".
-    """
-
-    index: int
-    batch: int
-    loss: dict[str, float] = field(default_factory=dict)
-    grad_norm: float = float("nan")
-    per_weight: float = float("nan")
-    share: float = float("nan")
-    row_share: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    background_share: float = float("nan")
-    place: tuple[float, float] | None = None
-    signals: ImageSignals | None = None
-    features: RowFeatures | None = None
-    look: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    not_finite: str = ""
-    amp_only: bool = False
-    bad_row: int | None = None
-    unreadable: str = ""
 
 
 class Measurer:
@@ -92,6 +51,8 @@ class Measurer:
         self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
         self.dataset, self.device, self.amp_type = dataset, device, amp_type
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
+        used = [np.unique(sample.class_id) for sample in dataset.samples]
+        self._classes = np.unique(np.concatenate([*used, np.zeros(0)])).astype(np.int64)
 
     def measure(self, indices: Sequence[int], number: int = 0) -> list[Measured]:
         """Measure some samples as one batch.
@@ -189,22 +150,7 @@ class Measurer:
             letterbox = Letterbox.of(sample.width, sample.height, self.dataset.imgsz)  # type: ignore[arg-type]
             order = (batch["row"][k].cpu() - int(self.dataset.first_row[result.index])).numpy()
             order = order[self._trained_rows(batch, k)]
-            classes = torch.from_numpy(sample.class_id[order, 0]).long().to(self.device)
-            objects = different_objects(probabilities[k], predicted[k])
-            boxes = assignment.gt_boxes[k, : len(order)]
-            signals = image_signals(
-                probabilities[k], predicted[k], objects, assignment, k, classes, boxes, letterbox
-            )
-            result.signals = signals.placed(order, len(sample))
-            candidates = make_candidates(
-                classes.cpu().numpy(),
-                boxes.double().cpu().numpy(),
-                probabilities.shape[2],
-                letterbox.area,
-                np.random.default_rng((0, result.index)),
-            )
-            values = row_features(probabilities[k], predicted[k], objects, candidates)
-            result.features = RowFeatures(candidates.kind, order[candidates.row], candidates.class_id, values)
+            self._compare(result, k, order, letterbox, probabilities[k], predicted[k], assignment)
             result.look = looks[k]
             result.row_share = np.zeros(len(sample))
             result.row_share[order] = found.row_share[k, : len(order)].cpu().numpy()
@@ -213,6 +159,33 @@ class Measurer:
             result.background_share = float(found.background_share[k])
             background = torch.where(assignment.foreground[k], -torch.inf, found.anchor_share[main][k])
             result.place = letterbox.point(*assignment.anchors[int(background.argmax())].tolist())
+
+    def _compare(
+        self,
+        result: Measured,
+        k: int,
+        order: NDArray[np.int64],
+        letterbox: Letterbox,
+        probabilities: torch.Tensor,
+        predicted: torch.Tensor,
+        assignment: Assignment,
+    ) -> None:
+        """Set `signals` and `features` of image k of the batch. `order` holds the numbers of the rows that count."""
+        sample = self.dataset.samples[result.index]
+        classes = torch.from_numpy(sample.class_id[order, 0]).long().to(self.device)
+        objects = different_objects(probabilities, predicted)
+        boxes = assignment.gt_boxes[k, : len(order)]
+        signals = image_signals(probabilities, predicted, objects, assignment, k, classes, boxes, letterbox)
+        result.signals = signals.placed(order, len(sample))
+        candidates = make_candidates(
+            classes.cpu().numpy(),
+            boxes.double().cpu().numpy(),
+            self._classes,
+            letterbox.area,
+            np.random.default_rng((0, result.index)),
+        )
+        values = row_features(probabilities, predicted, objects, candidates)
+        result.features = RowFeatures(candidates.kind, order[candidates.row], candidates.class_id, values)
 
     def _outputs(
         self, scores: torch.Tensor, assignment: Assignment, batch: Mapping[str, Any]
@@ -238,57 +211,6 @@ class Measurer:
         height, width = batch["img"].shape[2:]
         kept: NDArray[np.bool_] = ((boxes[:, 2] * width >= 2) & (boxes[:, 3] * height >= 2)).cpu().numpy()
         return kept
-
-
-def one_image(
-    batch: Mapping[str, Any], image: int, overlap: bool, without_row: int | None = None
-) -> dict[str, Any]:
-    """One image of a collated batch as a batch of one, optionally without one of its rows.
-
-    Args:
-        batch: B images.
-        image: Number of the image in the batch.
-        overlap: Masks come one per image, and their pixels hold row numbers from 1; else one mask per row.
-        without_row: Number of a row of the image to leave out.
-    """
-    mine = batch["batch_idx"] == image
-    if without_row is not None:
-        mine = mine.clone()
-        mine[mine.nonzero()[without_row]] = False
-    part: dict[str, Any] = {"img": batch["img"][image : image + 1]}
-    for key in ("cls", "bboxes", "keypoints"):
-        if key in batch:
-            part[key] = batch[key][mine]
-    part["batch_idx"] = torch.zeros_like(batch["batch_idx"][mine])
-    if "masks" in batch:
-        masks = batch["masks"][image : image + 1] if overlap else batch["masks"][mine]
-        if overlap and without_row is not None:
-            masks = torch.where(
-                masks == without_row + 1, 0, masks - (masks > without_row + 1).to(masks.dtype)
-            )
-        part["masks"], part["sem_masks"] = masks, batch["sem_masks"][image : image + 1]
-    return part
-
-
-def one_output(value: Any, image: int) -> Any:
-    """The outputs of a head, (B, …) tensors in dictionaries and tuples, for one image: (1, …) tensors."""
-    if isinstance(value, torch.Tensor):
-        return value[image : image + 1]
-    if isinstance(value, dict):
-        return {key: one_output(part, image) for key, part in value.items()}
-    return type(value)(one_output(part, image) for part in value)
-
-
-def on_common_scale(measured: Sequence[Measured]) -> None:
-    """Scale every `grad_norm`, in place, to the image's gradient norm in a batch of the usual label weight.
-
-    The usual weight is the mean over the measured batches. So the result does not depend on the other images in the
-    image's own batch.
-    """
-    by_batch = {m.batch: m.per_weight for m in measured if np.isfinite(m.per_weight)}
-    usual = float(np.mean(list(by_batch.values()))) if by_batch else 1.0
-    for m in measured:
-        m.grad_norm *= usual
 
 
 def prepare(model: nn.Module) -> nn.Module:

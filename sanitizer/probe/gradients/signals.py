@@ -202,9 +202,7 @@ def corners(boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat([boxes[:, :2] - boxes[:, 2:4] / 2, boxes[:, :2] + boxes[:, 2:4] / 2], 1)
 
 
-def other_classes(
-    probabilities: torch.Tensor, class_id: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def other_classes(probabilities: torch.Tensor, class_id: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Largest probability (A, R), and its class, int64, at every anchor among the classes that are not the row's.
 
     With one class there is no other: the probabilities are 0.
