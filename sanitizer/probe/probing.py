@@ -155,7 +155,9 @@ def probe(
     network.args = get_cfg(DEFAULT_CFG, settings | {"task": spec.task})  # type: ignore[assignment]
     show = Progress(progress)
     arguments = {**vars(network.args), "max_grad_norm": max_grad_norm}
-    state = ProbeState(out, run_key(network, arguments, spec, [*samples, *lessons]), resume, len(samples))
+    state = ProbeState(
+        out, run_key(network, arguments, spec, [*samples, *lessons]), resume, [len(s) for s in samples]
+    )
     run = _ProbeRun(samples, lessons, spec, settings, devices, max_grad_norm, budget, show, state, engine)
     with silent_ultralytics():
         network = run.train(network)
@@ -247,12 +249,12 @@ class _ProbeRun:
 
     def train(self, network: torch.nn.Module) -> torch.nn.Module:
         """The network after the warm-up. A resumed probe loads the weights of its earlier warm-up instead."""
+        if self.budget.steps == 0:
+            self.plan = ProbePlan(0, 0, len(self.samples))
+            return network
         if self.state.load_weights(network):
             self.steps = self.state.steps()
             self.notes.append("weights of the earlier warm-up taken up again")
-            self.plan = ProbePlan(0, 0, len(self.samples))
-            return network
-        if self.budget.steps == 0:
             self.plan = ProbePlan(0, 0, len(self.samples))
             return network
         attribution_s = self._time_attribution(network)

@@ -7,16 +7,14 @@ import io
 import json
 import os
 import stat
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from sanitizer.probe.doubt.features import FEATURES, RowFeatures
-from sanitizer.probe.gradients.measured import Measured
-from sanitizer.probe.gradients.signals import ImageSignals
+from sanitizer.probe.records import measured_of, plain
 from sanitizer.train.clipped_step import StepRecord
 from sanitizer.util.atomic import open_atomically, write_atomically
 from sanitizer.util.bounded_read import KIB, MIB, open_regular, read_bounded
@@ -27,9 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sanitizer.dataset.tables import TaskSpec
+    from sanitizer.probe.gradients.measured import Measured
     from sanitizer.ultra.samples import Sample
-
-_INTEGERS = frozenset(("other_class", "object_class"))
 
 
 def run_key(
@@ -93,14 +90,14 @@ class ProbeState:
         folder: The state's folder; it is made if it does not exist.
         key: The result of `run_key`.
         resume: Use the state that is in the folder.
-        n_samples: Number of training images; measurements of other images are ignored.
+        n_rows: Number of label rows of each sample; measurements of other images, or with other rows, are ignored.
 
     Raises:
         OSError: The folder cannot be written.
     """
 
-    def __init__(self, folder: str | None, key: str, resume: bool, n_samples: int) -> None:
-        self._folder, self._resume, self._n_samples = folder, resume, n_samples
+    def __init__(self, folder: str | None, key: str, resume: bool, n_rows: Sequence[int]) -> None:
+        self._folder, self._resume, self._n_rows = folder, resume, n_rows
         self._loaded_steps: list[StepRecord] = []
         self.notes: list[str] = []
         if folder is None:
@@ -183,7 +180,7 @@ class ProbeState:
         if self._folder is not None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             with os.fdopen(os.open(self._lines, flags, 0o666), "a", encoding="utf-8") as file:
-                file.writelines(json.dumps(_plain(m)) + "\n" for m in part)
+                file.writelines(json.dumps(plain(m)) + "\n" for m in part)
 
     def measured(self) -> dict[int, Measured]:
         """Number of each sample that was measured earlier, to its measurement. Damaged lines are left out."""
@@ -192,10 +189,11 @@ class ProbeState:
         found = {}
         with contextlib.suppress(OSError):
             for line in self._measured_lines():
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                    one = _measured(json.loads(line))
-                    if type(one.index) is int and 0 <= one.index < self._n_samples:
-                        found[one.index] = one
+                with contextlib.suppress(
+                    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+                ):
+                    one = measured_of(json.loads(line), self._n_rows)
+                    found[one.index] = one
         return found
 
     def _measured_lines(self) -> Iterator[bytes]:
@@ -224,40 +222,3 @@ def _may_be_ours(path: str) -> bool:
 def _step(line: bytes) -> StepRecord:
     record = json.loads(line)
     return StepRecord(**record | {"images": tuple(record["images"])})
-
-
-def _plain(m: Measured) -> dict[str, Any]:
-    """A measurement as plain values, for JSON; `_measured` reads them back."""
-    record = asdict(m)
-    record["row_share"], record["look"] = m.row_share.tolist(), m.look.tolist()
-    if m.signals is not None:
-        record["signals"] = {f.name: getattr(m.signals, f.name).tolist() for f in fields(ImageSignals)}
-    if m.features is not None:
-        record["features"] = {f.name: getattr(m.features, f.name).tolist() for f in fields(RowFeatures)}
-    return record
-
-
-def _measured(record: dict[str, Any]) -> Measured:
-    signals = record["signals"]
-    if signals is not None:
-        arrays: dict[str, Any] = {
-            name: np.array(values, np.int64 if name in _INTEGERS else np.float64)
-            for name, values in signals.items()
-        }
-        arrays["object_xywh"] = arrays["object_xywh"].reshape(-1, 4)
-        record["signals"] = ImageSignals(**arrays)
-    if record["features"] is not None:
-        record["features"] = _features(record["features"])
-    record["look"] = np.array(record["look"], np.float64)
-    record["row_share"] = np.array(record["row_share"], np.float64)
-    record["place"] = tuple(record["place"]) if record["place"] else None
-    return Measured(**record)
-
-
-def _features(record: dict[str, Any]) -> RowFeatures:
-    """Features from plain values. Raises ValueError for arrays that do not belong together."""
-    kind, row, class_id = (np.array(record[name], np.int64) for name in ("kind", "row", "class_id"))
-    values = np.array(record["values"], np.float64).reshape(len(kind), len(FEATURES))
-    if not len(row) == len(class_id) == len(kind) or (class_id < 0).any():
-        raise ValueError("features of different lengths")
-    return RowFeatures(kind, row, class_id, values)

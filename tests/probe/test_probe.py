@@ -356,6 +356,20 @@ def test_finished_weights_judge_other_splits_without_training(
         probe(squares / "data.yaml", "yolov8n.yaml", budget="0", overrides=SMALL, splits=("test",))
 
 
+def test_measuring_with_finished_weights_is_resumed(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"budget": "0steps", "device": "cpu", "overrides": SMALL, "out": str(tmp_path), "splits": ("val",)}
+    first = probe(squares / "data.yaml", "yolov8n.yaml", **run)
+
+    def measured_again(*_args: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(Measurer, "measure", measured_again)
+    again = probe(squares / "data.yaml", "yolov8n.yaml", resume=True, **run)
+    assert [m.grad_norm for m in again.measured] == [m.grad_norm for m in first.measured]
+
+
 def test_other_splits_are_measured_after_training_on_train(squares: Path) -> None:
     result = probe(
         squares / "data.yaml", "yolov8n.yaml", budget="1", device="cpu", overrides=SMALL, splits=("val",)

@@ -80,12 +80,12 @@ def make_candidates(
         merged = maker.merged(i)
         if merged is not None:
             found.append((MERGE, i, (i, merged[0]), int(class_id[i]), merged[1]))
-    kinds, rows, without, classes, all_boxes = zip(*found, strict=True) if found else ((), (), (), (), ())
+    kinds, rows, without, class_ids, all_boxes = zip(*found, strict=True) if found else ((), (), (), (), ())
     return Candidates(
         np.array(kinds, np.int64),
         np.array(rows, np.int64),
         np.array(without, np.int64).reshape(-1, 2),
-        np.array(classes, np.int64),
+        np.array(class_ids, np.int64),
         np.array(all_boxes, np.float64).reshape(-1, boxes.shape[1]),
     )
 
