@@ -71,23 +71,32 @@ class ProbePlan:
     images: int
 
 
-def plan_probe(budget: Budget, n_images: int, batch: int, step_s: float, attribution_s: float) -> ProbePlan:
+def plan_probe(
+    budget: Budget,
+    n_images: int,
+    batch: int,
+    step_s: float,
+    attribution_s: float,
+    n_lessons: int | None = None,
+) -> ProbePlan:
     """Divide a budget between warm-up and measuring.
 
     Args:
         budget: The user's limit.
-        n_images: Number of training images.
+        n_images: Number of images to measure.
         batch: Images per batch.
         step_s: Seconds that a training step takes, as measured.
         attribution_s: Seconds that attributing one batch takes, as measured.
+        n_lessons: Number of training images, if other images are measured.
     """
-    per_epoch = math.ceil(n_images / batch)
+    to_measure = math.ceil(n_images / batch)
+    per_epoch = math.ceil((n_lessons or n_images) / batch)
     if budget.seconds is None:
         batches = budget.steps if budget.steps is not None else math.ceil((budget.epochs or 0) * per_epoch)
         return ProbePlan(max(math.ceil(batches / per_epoch), 1), batches, n_images)
-    measuring = min(per_epoch * attribution_s, budget.seconds * MEASURING_SHARE)
+    measuring = min(to_measure * attribution_s, budget.seconds * MEASURING_SHARE)
     batches = min(int((budget.seconds - measuring) / step_s), LONGEST_WARM_UP * per_epoch)
-    images = n_images if measuring == per_epoch * attribution_s else int(measuring / attribution_s) * batch
+    images = n_images if measuring == to_measure * attribution_s else int(measuring / attribution_s) * batch
     return ProbePlan(
         max(math.ceil(batches / per_epoch), 1), max(batches, 1), min(max(images, batch), n_images)
     )

@@ -141,11 +141,11 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     on_label, on_none = unlabelled(gathered("object_iou"), gathered("object_touch"))
     score, object_class = gathered("object_score"), gathered("object_class").astype(np.int64)
     alike = Alike(_looks(measured))
-    share = unlabelled_share(score, object_class, on_label, on_none, n_classes)
+    share = unlabelled_share(score, object_class, on_label, on_none)
     group = group_excess(object_image, on_none, share, alike, n)
-    share = unlabelled_share(score, object_class, on_label, on_none, n_classes, group)
+    share = unlabelled_share(score, object_class, on_label, on_none, group)
     object_p = missing_probability(
-        object_image, score, object_class, on_label, on_none, share, n_classes, group
+        object_image, score, object_class, on_label, on_none, share, group
     )
     surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
     expected = np.where(on_label | on_none, share, 0.0)

@@ -259,7 +259,12 @@ class _ProbeRun:
             return network
         attribution_s = self._time_attribution(network)
         self.plan = plan_probe(
-            self.budget, len(self.samples), self.settings["batch"], attribution_s / 2, attribution_s
+            self.budget,
+            len(self.samples),
+            self.settings["batch"],
+            attribution_s / 2,
+            attribution_s,
+            len(self.lessons),
         )
         stop_training = time.perf_counter() + max(
             self.deadline - time.perf_counter() - attribution_s * math.ceil(self.plan.images / self.settings["batch"]),

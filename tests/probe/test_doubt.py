@@ -306,8 +306,8 @@ def make_objects(
 def test_missing_labels_are_named_and_the_stated_share_holds(seed: int) -> None:
     image, score, on_label, lacks = make_objects(seed)
     class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label, 1)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share, 1)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
     list_ = chosen(p, 0.2)
     assert lacks[list_].mean() >= 0.73
     assert list_.sum() >= 0.4 * lacks.sum()
@@ -317,8 +317,8 @@ def test_missing_labels_are_named_and_the_stated_share_holds(seed: int) -> None:
 def test_where_no_label_is_missing_nearly_none_is_named() -> None:
     image, score, on_label, _ = make_objects(4, lacking=0.0)
     class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label, 1)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share, 1)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
     assert chosen(p, 0.2).sum() <= 3
 
 
@@ -327,8 +327,8 @@ def test_a_nearly_unlabelled_image_comes_first() -> None:
     bare = image == 17
     on_label = on_label & ~bare
     class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label, 1)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share, 1)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
     assert np.bincount(image, p).argmax() == 17
     assert p[bare & (score > 0.7)].min() > 0.8
 
@@ -362,11 +362,11 @@ def test_a_kind_of_picture_that_the_model_knows_badly_lacks_no_labels() -> None:
     on_label = on_label & ~(odd & (rng.uniform(size=len(image)) < 0.5)) & (image != 17)
     looks = np.r_[rng.normal(0, 0.1, (120, 6)), rng.normal(5, 0.1, (40, 6))]
     class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label, 1)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
     group = group_excess(image, ~on_label, share, Alike(looks), 160)
-    alone = missing_probability(image, score, class_id, on_label, ~on_label, share, 1)
-    share = unlabelled_share(score, class_id, on_label, ~on_label, 1, group)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share, 1, group)
+    alone = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    share = unlabelled_share(score, class_id, on_label, ~on_label, group)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share, group)
     assert chosen(alone, 0.2)[odd].sum() > 40  # without groups
     assert chosen(p, 0.2)[odd].sum() < 10
     assert np.bincount(image, p).argmax() == 17

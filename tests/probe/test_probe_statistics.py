@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanitizer.probe.budget import Budget, BudgetError, ProbePlan, parse_budget, plan_probe
-from sanitizer.util.robust import against_count, logistic_fit, logit, robust_z
+from sanitizer.util.robust import against_count, logistic_fit, logistic_weights, logit, robust_z
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
@@ -19,6 +19,15 @@ def test_one_outlier_stands_out_and_moves_nothing() -> None:
     assert z[-1] > 1e6
     assert abs(np.median(z)) < 1e-9
     assert 0.8 < np.std(z[:-1]) < 1.25
+
+
+@pytest.mark.parametrize("n", [0, 1, 300])
+def test_a_fit_by_group_is_one_with_a_column_for_each_group(n: int) -> None:
+    rng = np.random.default_rng(0)
+    x, group, truth = rng.normal(0, 2, n), rng.choice([-5, 3, 10**12], n), rng.uniform(size=n)
+    columns = np.concatenate([x[:, None], group[:, None] == np.unique(group)], axis=1)
+    expected = 1 / (1 + np.exp(-columns @ logistic_weights(columns, truth)))
+    np.testing.assert_allclose(logistic_fit(x, group, truth), expected, atol=1e-9)
 
 
 def test_each_group_has_its_own_middle() -> None:
@@ -59,7 +68,7 @@ def test_a_logistic_fit_finds_the_share_at_each_score() -> None:
     rng = np.random.default_rng(3)
     score = rng.uniform(0.05, 0.95, 4000)
     truth = rng.uniform(size=4000) > score
-    fitted = logistic_fit(np.stack([logit(score), np.ones(4000)], 1), truth)
+    fitted = logistic_fit(logit(score), np.zeros(4000, np.int64), truth)
     assert np.abs(fitted - (1 - score)).max() < 0.06
 
 
@@ -107,3 +116,10 @@ def test_a_budget_of_time_is_shared_out() -> None:
     assert tight.batches == 30
     steps = plan_probe(Budget(steps=25), n_images=160, batch=16, step_s=1, attribution_s=2)
     assert steps == ProbePlan(epochs=3, batches=25, images=160)
+
+
+def test_an_epoch_is_one_of_the_training_images_also_if_others_are_measured() -> None:
+    plan = plan_probe(Budget(epochs=2), n_images=32, batch=16, step_s=1, attribution_s=2, n_lessons=160)
+    assert plan == ProbePlan(epochs=2, batches=20, images=32)
+    timed = plan_probe(Budget(seconds=600), n_images=32, batch=16, step_s=1, attribution_s=2, n_lessons=160)
+    assert timed == ProbePlan(epochs=4, batches=40, images=32)

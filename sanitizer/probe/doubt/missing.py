@@ -57,7 +57,6 @@ def unlabelled_share(
     class_id: NDArray[np.int64],
     on_label: NDArray[np.bool_],
     on_none: NDArray[np.bool_],
-    n_classes: int,
     group: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """float64 (P,): of the objects of each object's class and probability, the share that lies on no label.
@@ -70,14 +69,13 @@ def unlabelled_share(
         score: float64 (P,) class probability of each predicted object.
         class_id: int64 (P,) its class.
         on_label, on_none: bool (P,), from `unlabelled`.
-        n_classes: Number of classes.
         group: float64 (P,) from `group_excess`: how much oftener objects lie on no label in images that look alike.
     """
     known = on_label | on_none
     share = np.ones(len(score))
     if known.sum() >= FEWEST_OBJECTS and on_label.any():
-        columns = _columns(score, class_id, n_classes, group)
-        share[known] = logistic_fit(columns[known], on_none[known])
+        columns = _columns(score, group)
+        share[known] = logistic_fit(columns[known], class_id[known], on_none[known])
     return share
 
 
@@ -103,15 +101,9 @@ def group_excess(
     return np.asarray(excess[image])
 
 
-def _columns(
-    score: NDArray[np.float64],
-    class_id: NDArray[np.int64],
-    n_classes: int,
-    group: NDArray[np.float64] | None,
-) -> NDArray[np.float64]:
-    """float64 (P, K): log-odds of the probability, a constant for each class, and the group's excess."""
-    columns = [logit(score)[:, None], np.eye(n_classes)[class_id]]
-    return np.concatenate([*columns, group[:, None]] if group is not None else columns, axis=1)
+def _columns(score: NDArray[np.float64], group: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """float64 (P, 1 or 2): log-odds of the probability, and the group's excess."""
+    return np.stack([logit(score), *([] if group is None else [group])], 1)
 
 
 def missing_probability(
@@ -121,7 +113,6 @@ def missing_probability(
     on_label: NDArray[np.bool_],
     on_none: NDArray[np.bool_],
     share: NDArray[np.float64],
-    n_classes: int,
     group: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """float64 (P,): probability that each object lacks a label; 0 for objects that do not lie on none.
@@ -132,7 +123,6 @@ def missing_probability(
         class_id: int64 (P,) its class.
         on_label, on_none: bool (P,), from `unlabelled`.
         share: float64 (P,) from `unlabelled_share`.
-        n_classes: Number of classes.
         group: float64 (P,) from `group_excess`, or None.
     """
     found = np.zeros(len(score))
@@ -143,13 +133,16 @@ def missing_probability(
     if np.median(count[count > 0]) < FEWEST_OF_IMAGE:
         found[on_none] = 1 - share[on_none]
         return found
-    columns = _columns(score, class_id, n_classes, group)[known]
-    found[known] = _by_images(image[known], columns, on_label[known])
+    columns = _columns(score, group)[known]
+    found[known] = _by_images(image[known], columns, class_id[known], on_label[known])
     return found
 
 
 def _by_images(
-    image: NDArray[np.int64], columns: NDArray[np.float64], on_label: NDArray[np.bool_]
+    image: NDArray[np.int64],
+    columns: NDArray[np.float64],
+    class_id: NDArray[np.int64],
+    on_label: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """float64 (K,): as `missing_probability`, for the K objects that lie on a label or on none."""
     n = int(image.max()) + 1
@@ -157,7 +150,7 @@ def _by_images(
     lacking = 0.1
     missing = np.zeros(len(image))
     for _ in range(_ROUNDS):
-        real = np.clip(logistic_fit(columns, np.where(on_label, 1.0, missing)), 1e-4, _HIGHEST)
+        real = np.clip(logistic_fit(columns, class_id, np.where(on_label, 1.0, missing)), 1e-4, _HIGHEST)
         logs = np.stack(
             [
                 np.bincount(
