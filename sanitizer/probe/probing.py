@@ -17,10 +17,11 @@ from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.gradients.measured import Measured, on_common_scale
-from sanitizer.probe.judge import DEFAULT_FDR, Judgement, scan_codes
+from sanitizer.probe.judge import DEFAULT_FDR, Judgement
 from sanitizer.probe.measuring_pass import MeasurerSettings, measure_here, measure_on_ray
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
+from sanitizer.probe.scan_weights import scan_codes
 from sanitizer.probe.state import ProbeState, run_key
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up

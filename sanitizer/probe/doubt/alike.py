@@ -29,7 +29,8 @@ class Alike:
         looks: float (N, F) features of each image; a row of NaN for an image without any.
 
     Attributes:
-        nearest: int64 (N, N_ALIKE) numbers of the nearest images, or None where there are too few images.
+        nearest: int64 (N, N_ALIKE) numbers of the nearest images; of an image without features, its own number. None
+            where there are too few images.
         alone: bool (N,) images that are much farther from their nearest images than others are: they look like no
             other, so that a comparison says little.
     """
@@ -44,7 +45,7 @@ class Alike:
         random = np.random.default_rng(0)
         compared = np.sort(random.permutation(len(known))[:_MOST_COMPARED])
         nearest, distance = _nearest(place, compared)
-        self.nearest = np.zeros((len(looks), N_ALIKE), np.int64)
+        self.nearest = np.repeat(np.arange(len(looks))[:, None], N_ALIKE, axis=1)
         self.nearest[known] = known[nearest]
         self.alone[known] = robust_z(np.log(np.maximum(distance, 1e-12))) >= OUTLIER_Z
 
@@ -58,7 +59,8 @@ class Alike:
             return np.zeros(len(values))
         usual = float(np.nanmedian(values))
         filled = np.where(np.isfinite(values), values, usual)
-        return np.clip(np.median(filled[self.nearest], axis=1) - usual, 0, None)
+        more = np.clip(np.median(filled[self.nearest], axis=1) - usual, 0, None)
+        return np.where((self.nearest == np.arange(len(values))[:, None]).all(1), 0.0, more)
 
 
 def _principal(looks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -38,6 +38,8 @@ _ROWS_OF_IMAGE = 15
 """An image's rows together weigh at most so much, so that a crowded image does not teach alone."""
 _PRIOR_ROWS = 8.0
 _ROUNDS = 30
+_MOST_WRONG = 0.98
+"""Upper limit of the share of wrong rows: where all rows are wrong, there is no right one to compare with."""
 _FLOOR = 1e-3
 """Probabilities and overlaps are kept so far from 0 and 1 before their log-odds are taken."""
 _SHARES = (0.02, 0.1, 0.3)
@@ -122,11 +124,12 @@ def _columns(
     if not by_name["other"].any():  # with one class, nothing but the own probability would be in it
         del columns["preference"]
     support = columns["support"]
-    of_class = np.zeros(int(class_id.max()) + 1)
-    for c in np.unique(class_id):
-        rows = label & (class_id == c)
+    classes, of_row = np.unique(class_id, return_inverse=True)
+    of_class = np.zeros(len(classes))
+    for c in range(len(classes)):
+        rows = label & (of_row == c)
         of_class[c] = np.median(support[rows if rows.any() else label])
-    columns["against_class"] = support - of_class[class_id]
+    columns["against_class"] = support - of_class[of_row]
     around = by_name["image_support"]
     around = np.where(np.isfinite(around), around, np.nanmedian(around) if np.isfinite(around).any() else 0.5)
     columns["against_image"] = support - logit(around, _FLOOR)
@@ -194,12 +197,12 @@ def _upper_share(
     twin_weight: NDArray[np.float64],
 ) -> float:
     """The smallest ratio of P(row ≥ t), its upper limit at 95 %, and P(twin ≥ t), over thresholds t among the twins."""
-    least = 1.0
+    least = _MOST_WRONG
     for t in np.quantile(twins, np.linspace(0.05, 0.95, 37)).tolist():
-        above = float(row_weight[rows >= t].sum() / row_weight.sum())
+        above = min(float(row_weight[rows >= t].sum() / row_weight.sum()), 1.0)
         limit = above + 1.645 * np.sqrt(max(above, 1 / len(rows)) * (1 - above) / len(rows))
         reached = float(twin_weight[twins >= t].sum() / twin_weight.sum())
-        least = min(least, limit / reached if reached > 0 else 1.0)
+        least = min(least, limit / reached if reached > 0 else least)
     return float(least)
 
 

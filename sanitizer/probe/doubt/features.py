@@ -96,7 +96,7 @@ def row_features(
         ]
     )
     values = np.empty((len(columns), len(FEATURES)))
-    values[:, :-1] = columns.double().cpu().numpy()
+    values[:, :-1] = columns.double().nan_to_num(0.0).cpu().numpy()
     values[:, -1] = _median_without(values[:n_rows, 0], candidates.without)
     return values
 
