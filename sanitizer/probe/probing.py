@@ -17,11 +17,13 @@ from sanitizer.probe.budget import Budget, ProbePlan, parse_budget, plan_probe
 from sanitizer.probe.devices import pick_devices
 from sanitizer.probe.evidence import weigh
 from sanitizer.probe.gradients.measured import Measured, on_common_scale
-from sanitizer.probe.judge import DEFAULT_FDR, Judgement
+from sanitizer.probe.judging.judgement import DEFAULT_FDR, Judgement
+from sanitizer.probe.judging.limits import notes
+from sanitizer.probe.judging.naming import findings
+from sanitizer.probe.judging.scan_weights import scan_codes
 from sanitizer.probe.measuring_pass import MeasurerSettings, measure_here, measure_on_ray
 from sanitizer.probe.progress import Progress
 from sanitizer.probe.result import ProbeResult
-from sanitizer.probe.scan_weights import scan_codes
 from sanitizer.probe.state import ProbeState, run_key
 from sanitizer.probe.tables import probe_record
 from sanitizer.probe.warm_up import warm_up
@@ -209,8 +211,8 @@ def _with_findings(
     scanned: Report, judgement: Judgement, baseline: str | None, elapsed: float, run: _ProbeRun
 ) -> Report:
     return replace(
-        with_more_findings(scanned, judgement.findings(), judgement.ruleset.rules, baseline),
-        notes=[*scanned.notes, *run.state.notes, *run.notes, *judgement.notes()],
+        with_more_findings(scanned, findings(judgement), judgement.ruleset.rules, baseline),
+        notes=[*scanned.notes, *run.state.notes, *run.notes, *notes(judgement)],
         summary=replace(scanned.summary, elapsed_s=elapsed),
     )
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sanitizer.findings.report import Report
     from sanitizer.probe.evidence import Evidence
     from sanitizer.probe.gradients.measured import Measured
-    from sanitizer.probe.judge import Judgement
+    from sanitizer.probe.judging.judgement import Judgement
     from sanitizer.train.clipped_step import StepRecord
     from sanitizer.ultra.samples import Sample
 

@@ -1,17 +1,17 @@
-"""Judges what a probe measured: what makes findings, why images rank where they do, and what the limits are."""
+"""All that findings are made from: measurements, scores and the scan's findings; and how the images rank."""
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe import limits, naming
 from sanitizer.probe.doubt.choose import chosen, kind_of_error
 from sanitizer.probe.evidence import EVIDENCE_KINDS
-from sanitizer.probe.scan_weights import scan_weights
+from sanitizer.probe.judging.scan_weights import scan_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sanitizer.dataset.model import Dataset
-    from sanitizer.findings.finding import Finding
     from sanitizer.probe.evidence import Evidence
     from sanitizer.probe.gradients.measured import Measured
     from sanitizer.rules.ruleset import RuleSet
@@ -59,20 +58,26 @@ class Judgement:
     fdr: float = DEFAULT_FDR
     amp_type: str = "float16"
 
-    def findings(self) -> list[Finding]:
-        """All findings of the probe's rules, without fingerprints."""
-        return naming.findings(self)
-
-    def notes(self) -> list[str]:
-        """Sentences on the limits of these measurements."""
-        return limits.notes(self)
-
     def combined_score(self) -> NDArray[np.float64]:
         """float64 (N,): the probe's score, plus the largest weight of the scan's findings (`scan_weights`)."""
-        weights = scan_weights(self)
+        images = {self.dataset.relative(sample.image) for sample in self.samples}
+        counts = Counter(c for image, codes in self.by_image.items() if image in images for c in codes)
+        weights = scan_weights(self.evidence.row_p, self._rows_of_codes(), counts, len(images))
         codes = [self.by_image.get(self.image(m), ()) for m in self.measured]
         added = [max((weights.get(code, 0.0) for code in found), default=0.0) for found in codes]
         return self.evidence.score + np.array(added, np.float64)
+
+    def _rows_of_codes(self) -> dict[str, list[int]]:
+        """Code of the scan to the numbers of its rows, of all R rows: all rows of an image if it is about no line."""
+        of_lines = {code for codes in self.by_line.values() for code in codes}
+        found: dict[str, list[int]] = {}
+        numbered = zip(self.evidence.row_image.tolist(), self.evidence.row_number.tolist(), strict=True)
+        for k, (n, row) in enumerate(numbered):
+            m = self.measured[n]
+            of_image = (c for c in self.by_image.get(self.image(m), ()) if c not in of_lines)
+            for code in {*self.codes_at(m, row), *of_image}:
+                found.setdefault(code, []).append(k)
+        return found
 
     def reasons(self, n: int) -> list[str]:
         """Reasons for the score of image n: the scan's codes first, then kinds of evidence, largest z first."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from sanitizer.dataset.tables import DatasetFault
 from sanitizer.probe.doubt.choose import chosen
-from sanitizer.probe.limits import LEAST_USUAL_WEIGHT, LIKELY
-from sanitizer.probe.wording import boxes
+from sanitizer.probe.judging.limits import LEAST_USUAL_WEIGHT, LIKELY
+from sanitizer.probe.judging.wording import boxes
 from sanitizer.rules.assemble import of_place
 from sanitizer.util.robust import robust_z
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.finding import Finding
     from sanitizer.probe.gradients.measured import Measured
-    from sanitizer.probe.judge import Judgement
+    from sanitizer.probe.judging.judgement import Judgement
 
     Params = Mapping[str, float]
     Missing = tuple[tuple[float, float, float, float], int]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe.wording import counted, one_in
+from sanitizer.probe.judging.wording import counted, one_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sanitizer.probe.judge import Judgement
+    from sanitizer.probe.judging.judgement import Judgement
 
 FEW_IMAGES = 20
 """With fewer images, statistics over the images say little."""
