@@ -35,7 +35,7 @@ _CALIBRATED_WEIGHT = 2.0
 """Weight of the evidence that is calibrated by twins in an image's score; every other kind has the weight 1."""
 
 EVIDENCE_KINDS = {
-    "rows": "its labels look more like wrong ones than like right ones",
+    "rows": "its labels look more like wrong ones than those of other images",
     "row_max": "the model does not stand behind line {line}",
     "row_sum": "the model stands behind few of its labels",
     "swap_max": "the model prefers another class on line {line}",
@@ -123,8 +123,7 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     object_image, object_number = _numbered(n_objects)
 
     def gathered(name: str) -> NDArray[np.float64]:
-        parts = [getattr(s, name) for s in signals if s is not None]
-        return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+        return np.concatenate([np.zeros(0), *(getattr(s, name) for s in signals if s is not None)])
 
     class_of_row = np.concatenate(
         [samples[m.index].class_id[:, 0] for m in measured if m.signals is not None]
@@ -158,7 +157,7 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
 
     doubt = calibrate([m.features for m in measured], alike)
     losses = np.array([sum(m.loss.values()) if m.loss else np.nan for m in measured])
-    known = np.array([s is not None for s in signals])
+    known = np.array([s is not None for s in signals], np.bool_)
     values = {
         "rows": doubt.image_log_ratio if doubt.usable else np.full(n, np.nan),
         "row_max": _over_images(np.max, row_z, row_image, n),

@@ -7,7 +7,8 @@ f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong 
 * Every row is judged by a regression that did not see its image (cross-fitting).
 * The images that look alike are compared with one another (`alike.py`).
 * π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
-  bound, Blanchard, Lee and Scott 2010, Semi-Supervised Novelty Detection, JMLR 11).
+  bound, Blanchard, Lee and Scott 2010, Semi-Supervised Novelty Detection, JMLR 11). This holds where wrong rows look
+  like twins. Where they are milder, π and p come out too small, and the list too short.
 * Errors come together: an image with wrong rows has a larger π. Each image's own π has a beta prior around the set's,
   with the weight of `_PRIOR_ROWS` rows (empirical Bayes, by expectation maximisation).
 """
@@ -64,7 +65,7 @@ class Doubt:
             wrong rows to one without; NaN without rows.
         auroc: How well twins are told from rows of images that the regression did not see; 0.5 is chance, and NaN
             that there are too few rows to learn from.
-        share: Upper bound of the share of wrong rows.
+        share: Upper bound of the share of wrong rows, if these look like twins.
         usable: Whether twins are told from rows better than by chance; else `p` is 0.
     """
 
@@ -196,7 +197,7 @@ def _upper_share(
     twins: NDArray[np.float64],
     twin_weight: NDArray[np.float64],
 ) -> float:
-    """The smallest ratio of P(row ≥ t), its upper limit at 95 %, and P(twin ≥ t), over thresholds t among the twins."""
+    """The smallest ratio of P(row ≥ t), plus 1.645 standard errors, and P(twin ≥ t), over thresholds t among the twins."""
     least = _MOST_WRONG
     for t in np.quantile(twins, np.linspace(0.05, 0.95, 37)).tolist():
         above = min(float(row_weight[rows >= t].sum() / row_weight.sum()), 1.0)
