@@ -94,7 +94,10 @@ def images_table(result: ProbeResult) -> list[dict[str, Any]]:
 
 
 def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
-    """One row for each label row of the measured images, by label file and line."""
+    """One row for each label row of the measured images, by label file and line.
+
+    `p` is the probability that the row is wrong, empty where nothing could be learnt; `score` orders the rows.
+    """
     judgement, evidence = result.judgement, result.evidence
     row_score = evidence.row_score()
     rows = []
@@ -108,7 +111,7 @@ def boxes_table(result: ProbeResult) -> list[dict[str, Any]]:
                 "label": judgement.dataset.relative(sample.label),
                 "line": int(sample.lines[row]),
                 "class_id": int(sample.class_id[row, 0]),
-                "p": float(evidence.row_p[k]),
+                "p": float(evidence.row_p[k]) if evidence.doubt.usable else None,
                 "score": float(row_score[k]),
                 "share": float(m.row_share[row]),
                 "weight": float(s.weight[row]),
@@ -126,11 +129,12 @@ def probe_record(result: ProbeResult) -> dict[str, Any]:
     """The probe's part of the JSON report: plain values, and null for numbers that are not finite.
 
     `imgsz`; `steps`, a list of {step, loss, grad_norm, clip_coefficient, lr, skipped, images}; `images`, a list of
-    rows of `images_table` with `lines`: a list of {line, score, share, weight} of the label rows, largest score first.
+    rows of `images_table` with `lines`: a list of {line, p, score, share, weight} of the label rows, largest score
+    first; p, the probability that the row is wrong, is null where nothing could be learnt.
     """
     lines: dict[str | None, list[dict[str, Any]]] = {}
     for row in boxes_table(result):
-        kept = {name: row[name] for name in ("line", "score", "share", "weight")}
+        kept = {name: row[name] for name in ("line", "p", "score", "share", "weight")}
         lines.setdefault(row["image"], []).append(kept)
     for rows in lines.values():
         rows.sort(key=lambda r: -r["score"])

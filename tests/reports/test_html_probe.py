@@ -254,6 +254,8 @@ def test_a_steps_images_keep_the_blanks_in_their_names() -> None:
 def test_the_line_that_carries_stands_out() -> None:
     lines = [Line(1, 1.9, -0.2), Line(2, 1.0, None), Line(3, None, 0.0)]
     assert carrying(lines, "score") is None and carrying(lines, "share") is None
+    assert carrying([Line(5, 1.0, 0.0, 0.4)], "score") is None, "a probability says more than the score"
+    assert carrying([Line(5, 1.0, 0.0, 0.6)], "score") == Line(5, 1.0, 0.0, 0.6)
     assert carrying([*lines, Line(4, 2.5, 0.1)], "score") == Line(4, 2.5, 0.1)
 
 

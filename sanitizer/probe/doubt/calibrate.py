@@ -197,7 +197,7 @@ def _upper_share(
     twins: NDArray[np.float64],
     twin_weight: NDArray[np.float64],
 ) -> float:
-    """The smallest ratio of P(row ≥ t), plus 1.645 standard errors, and P(twin ≥ t), over thresholds t among the twins."""
+    """The smallest ratio of P(row ≥ t), plus 1.645 standard errors, and P(twin ≥ t), over thresholds t."""
     least = _MOST_WRONG
     for t in np.quantile(twins, np.linspace(0.05, 0.95, 37)).tolist():
         above = min(float(row_weight[rows >= t].sum() / row_weight.sum()), 1.0)

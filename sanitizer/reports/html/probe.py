@@ -27,6 +27,9 @@ MAX_STEPS = 2_000
 NAMED_Z = 2.0
 """A line that departs less from what is usual is no reason for an image's rank (`Judgement.reasons`)."""
 
+NAMED_P = 0.5
+"""A line that is less likely wrong is none either."""
+
 _SHARES = ("share", "background_share", "box_loss", "cls_loss", "dfl_loss")
 
 
@@ -119,9 +122,14 @@ def ranked(images: Sequence[Image]) -> list[int]:
 
 def carrying(lines: Sequence[Line], by: str) -> Line | None:
     """The line with the highest score, if it is out of the ordinary, or with the largest share, if it has any."""
-    least = {"score": NAMED_Z, "share": 0.0}[by]
-    known = [line for line in lines if (getattr(line, by) or 0.0) > least]
+    known = [line for line in lines if _stands_out(line, by)]
     return max(known, key=lambda line: float(getattr(line, by)), default=None)
+
+
+def _stands_out(line: Line, by: str) -> bool:
+    if by == "score" and line.p is not None:
+        return line.p >= NAMED_P and line.score is not None
+    return (getattr(line, by) or 0.0) > {"score": NAMED_Z, "share": 0.0}[by]
 
 
 def _kept_steps(n: int, spikes: set[int]) -> list[int]:
@@ -190,8 +198,13 @@ def _image_columns(images: Sequence[Image]) -> dict[str, list[Any]]:
         columns[name] = [i.numbers[name] for i in images]
     for by in ("score", "share"):
         lines = [carrying(i.lines, by) for i in images]
-        columns[f"line_by_{by}"] = [line and [line.line, getattr(line, by)] for line in lines]
+        columns[f"line_by_{by}"] = [line and [line.line, *_number_of(line, by)] for line in lines]
     return columns
+
+
+def _number_of(line: Line, by: str) -> list[float | None]:
+    """Its score or its share; and after a score its probability, where that is known."""
+    return [getattr(line, by), *([line.p] if by == "score" and line.p is not None else [])]
 
 
 def _plain_thumbnail(made: Thumbnail, crops: str) -> dict[str, Any]:

@@ -29,11 +29,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A label line: its physical number, its suspicion in robust standard deviations, its part of the batch."""
+    """A label line: its physical number, its suspicion, its part of the batch.
+
+    `p` is the probability that the line is wrong. Without it, `score` is in robust standard deviations.
+    """
 
     line: int
     score: float | None
     share: float | None
+    p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,12 @@ def images_of(record: Mapping[str, Any]) -> list[Image]:
             reasons=tuple(filter(None, (_text(row.get("reasons")) or "").split("; "))),
             not_finite=_text(row.get("not_finite")) or "",
             lines=tuple(
-                Line(_whole(r.get("line"), 0), _number(r.get("score")), _number(r.get("share")))
+                Line(
+                    _whole(r.get("line"), 0),
+                    _number(r.get("score")),
+                    _number(r.get("share")),
+                    _number(r.get("p")),
+                )
                 for r in _objects(row.get("lines"))
                 if _whole(r.get("line"), 0)
             ),

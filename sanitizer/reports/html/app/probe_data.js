@@ -25,12 +25,13 @@ export function stepsWith(at) {
   return found;
 }
 
-/** [line, its score or share], or null where no line stands out. */
+/** [line, its score or share, the probability that it is wrong if known], or null where no line stands out. */
 export const lineOf = (at, by) => (at < MEASURED ? PROBE.images[`line_by_${by}`][at] : null);
 
 export function lineText(at, by) {
   const line = lineOf(at, by);
-  if (line !== null) return by === "score" ? `line ${line[0]} · ${brief(line[1])} z` : `line ${line[0]} · ${percent(line[1])} of its batch`;
+  if (line !== null && by === "score") return `line ${line[0]} · ${line.length > 2 ? `${percent(line[2])} likely wrong` : `${brief(line[1])} z`}`;
+  if (line !== null) return `line ${line[0]} · ${percent(line[1])} of its batch`;
   if (at >= MEASURED) return "not measured";
   return PROBE.images.background[at] ? "background" : "no line stands out";
 }
