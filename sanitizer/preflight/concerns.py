@@ -143,7 +143,8 @@ def _images(findings: Sequence[Finding], flight: Preflight, of_all: int) -> int:
 
 def _gradients(findings: Sequence[Finding], flight: Preflight) -> Concern:
     measured = f" among {len(flight.probed.measured):,} measured images" if flight.probed else ""
-    clearest = max(findings, key=lambda f: f.value or 0.0)
+    # The values of these rules are z-scores, probabilities and label weights: only probabilities compare.
+    clearest = max(findings, key=lambda f: (f.severity, f.p or 0.0, f.line is not None))
     what = f"the model contradicts labels: {named(findings)}{measured}, most of all {_place(clearest)}: "
     what += clearest.message
     share = len({f.image for f in findings}) / max(flight.report.summary.images, 1)

@@ -143,9 +143,7 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     share = unlabelled_share(score, object_class, on_label, on_none)
     group = group_excess(object_image, on_none, share, alike, n)
     share = unlabelled_share(score, object_class, on_label, on_none, group)
-    object_p = missing_probability(
-        object_image, score, object_class, on_label, on_none, share, group
-    )
+    object_p = missing_probability(object_image, score, object_class, on_label, on_none, share, group)
     surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
     expected = np.where(on_label | on_none, share, 0.0)
     count, usual, spread, total, seen = (

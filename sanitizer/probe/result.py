@@ -37,9 +37,9 @@ class ProbeResult:
     """The result of a probe.
 
     Attributes:
-        report: The scan's findings together with G001 to G006.
+        report: The scan's findings together with G001 to G008.
         steps: All steps of the warm-up.
-        samples: The training images.
+        samples: The images of the splits that are measured.
         measured: The measured images, in the order of `samples`.
         evidence: Scores of the measured images, in the order of `measured`.
         judgement: Makes findings, scores and reasons from the evidence.

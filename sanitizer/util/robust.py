@@ -97,7 +97,7 @@ def logistic_fit(
     ridge: float = 1.0,
     rounds: int = 50,
 ) -> NDArray[np.float64]:
-    """Fitted probabilities (N,) of a ridge logistic regression with a slope for each column, and a level for each group.
+    """Fitted probabilities (N,) of a ridge logistic regression: a slope for each column, and a level for each group.
 
     It is `logistic_weights` on x and an indicator column for each group. These are never built, as their part of the
     Hessian is a diagonal.

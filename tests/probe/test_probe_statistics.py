@@ -24,8 +24,8 @@ def test_one_outlier_stands_out_and_moves_nothing() -> None:
 @pytest.mark.parametrize("n", [0, 1, 300])
 def test_a_fit_by_group_is_one_with_a_column_for_each_group(n: int) -> None:
     rng = np.random.default_rng(0)
-    x, group, truth = rng.normal(0, 2, n), rng.choice([-5, 3, 10**12], n), rng.uniform(size=n)
-    columns = np.concatenate([x[:, None], group[:, None] == np.unique(group)], axis=1)
+    x, group, truth = rng.normal(0, 2, (n, 2)), rng.choice([-5, 3, 10**12], n), rng.uniform(size=n)
+    columns = np.concatenate([x, group[:, None] == np.unique(group)], axis=1)
     expected = 1 / (1 + np.exp(-columns @ logistic_weights(columns, truth)))
     np.testing.assert_allclose(logistic_fit(x, group, truth), expected, atol=1e-9)
 
@@ -68,7 +68,7 @@ def test_a_logistic_fit_finds_the_share_at_each_score() -> None:
     rng = np.random.default_rng(3)
     score = rng.uniform(0.05, 0.95, 4000)
     truth = rng.uniform(size=4000) > score
-    fitted = logistic_fit(logit(score), np.zeros(4000, np.int64), truth)
+    fitted = logistic_fit(logit(score)[:, None], np.zeros(4000, np.int64), truth)
     assert np.abs(fitted - (1 - score)).max() < 0.06
 
 
