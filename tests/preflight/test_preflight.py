@@ -89,6 +89,25 @@ def bad_flight(flawed: Path) -> tuple[Preflight, bool]:
     return fly(flawed, BAD), files_of(flawed.parent) == before
 
 
+def test_the_likeliest_error_stands_for_what_the_probe_found(clean: Path) -> None:
+    """A large z of a right picture is no clearer than a line that is wrong with 97 %."""
+    flight = fly(clean, GOOD, probing=False)
+    found = [
+        Finding(
+            "G001", "spike-image", Severity.WARNING, "9 z", about="gradient", value=9.0, p=0.1, image="a"
+        ),
+        Finding(
+            "G007", "merged-objects", Severity.WARNING, "two", about="gradient", value=0.97, p=0.97, line=2
+        ),
+        Finding(
+            "G002", "spike-line", Severity.WARNING, "shifted", about="gradient", value=0.8, p=0.8, line=1
+        ),
+    ]
+    (concern,) = concerns(replace(flight, report=replace(flight.report, findings=found)))
+    assert concern.rules == ("G001", "G002", "G007")
+    assert concern.what.endswith(": two")
+
+
 def test_a_good_run_on_a_good_set_is_a_go(clean: Path) -> None:
     flight = fly(clean, GOOD, probing=False)
     assert is_go(flight, Severity.ERROR)
