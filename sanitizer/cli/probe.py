@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -84,9 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share: give a number over 0 and under 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a number over 0 and under 1")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from sanitizer.cli import main  # noqa: E402
 from sanitizer.config import Config  # noqa: E402
 from sanitizer.probe.doubt.alike import Alike  # noqa: E402
 from sanitizer.probe.doubt.calibrate import calibrate  # noqa: E402
@@ -260,3 +262,25 @@ def test_outputs_that_overflow_are_no_features() -> None:
 def test_no_probability_names_no_row(fdr: float) -> None:
     assert not chosen(np.zeros(5), fdr).any()
     assert not chosen(np.zeros(0), fdr).any()
+
+
+def test_a_code_of_the_scan_weighs_by_the_images_that_are_measured() -> None:
+    """A rare code on train is no common one because every image of val has it."""
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for _ in range(20):
+        rows = scene(rng, 2)
+        made.add(rows, rows)
+    judgement, _, _ = made.judged()
+    codes = {"images/train/0.png": ["I001"], "images/train/1.png": ["B002"]}
+    rare = replace(judgement, by_image=codes).combined_score()
+    common = replace(
+        judgement, by_image=codes | {f"images/val/{k}.png": ["I001"] for k in range(90)}
+    ).combined_score()
+    assert rare[0] - judgement.evidence.score[0] == pytest.approx(2 * np.log(20))
+    np.testing.assert_array_equal(rare, common)
+
+
+@pytest.mark.parametrize("text", ["0", "1", "-1", "nan", "much", ""])
+def test_a_share_that_is_none_is_refused_in_a_sentence(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "data.yaml", "--model", "yolov8n.yaml", f"--fdr={text}"]) == 2
+    assert "give a number over 0 and under 1" in capsys.readouterr().err
