@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tiny_sets import tiny_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.cli import main  # noqa: E402
 from sanitizer.config import Config  # noqa: E402
 from sanitizer.probe.doubt.alike import Alike  # noqa: E402
@@ -26,11 +28,18 @@ from sanitizer.probe.gradients.signals import Letterbox, different_objects, imag
 from sanitizer.probe.judging.judgement import Judgement  # noqa: E402
 from sanitizer.probe.judging.limits import notes  # noqa: E402
 from sanitizer.probe.judging.naming import findings  # noqa: E402
+from sanitizer.probe.measuring_pass import MeasurerSettings  # noqa: E402
 from sanitizer.rules.language.pack import load_rules  # noqa: E402
 from sanitizer.rules.ruleset import RuleSet  # noqa: E402
-from sanitizer.ultra.samples import Sample  # noqa: E402
+from sanitizer.ultra.library import DEFAULT_CFG, get_cfg  # noqa: E402
+from sanitizer.ultra.model import build_model  # noqa: E402
+from sanitizer.ultra.samples import Sample, read_samples  # noqa: E402
+from sanitizer.ultra.silence import silent_ultralytics  # noqa: E402
+from sanitizer.ultra.versions import spec_of  # noqa: E402
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sanitizer.findings.finding import Finding
 
 pytestmark = pytest.mark.probe
@@ -284,3 +293,32 @@ def test_a_code_of_the_scan_weighs_by_the_images_that_are_measured() -> None:
 def test_a_share_that_is_none_is_refused_in_a_sentence(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", "data.yaml", "--model", "yolov8n.yaml", f"--fdr={text}"]) == 2
     assert "give a number over 0 and under 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        ("yolov8n.yaml", "detect"),
+        ("yolov10n.yaml", "detect"),
+        ("yolo26n.yaml", "detect"),
+        ("yolo26n-seg.yaml", "segment"),
+        ("yolo26n-pose.yaml", "pose"),
+        ("yolo11n-obb.yaml", "obb"),
+    ],
+)
+def test_every_head_gives_features_and_is_the_same_afterwards(tmp_path: Path, model: str, task: str) -> None:
+    dataset = find_dataset([str(tiny_set(tmp_path, task))])
+    spec = spec_of(dataset, task)  # type: ignore[arg-type]
+    samples, settings = read_samples(dataset, spec, "train"), {"imgsz": 64, "batch": 2}
+    with silent_ultralytics():
+        network = build_model(model, spec)
+        network.args = get_cfg(DEFAULT_CFG, {**settings, "task": task})  # type: ignore[assignment]
+        measurer = MeasurerSettings(samples, spec, settings).measurer(network, torch.device("cpu"))
+        first, again = measurer.measure([0, 1]), measurer.measure([0, 1])
+    for a, b in zip(first, again, strict=True):
+        assert (a.grad_norm, a.loss) == (b.grad_norm, b.loss)
+        assert a.features is not None
+        assert b.features is not None
+        assert (a.features.kind == 0).sum() == len(samples[a.index])
+        np.testing.assert_array_equal(a.features.values, b.features.values)
+        assert len(a.look) > 0
