@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.finding import Finding
 
-_MOST = 16.0
-"""Most that the scan's findings add to an image's score: as much as the evidence that is calibrated by twins."""
+_OF_A_LOG = 4.0
+"""Points of an image's score for each unit of a natural logarithm."""
+_MOST = 32.0
+"""Most that the scan's findings add to an image's score: less than half of what all other evidence together can add."""
 _PRIOR_ROWS = 8.0
 """A code on few rows is taken for one that says nothing: so many rows of the usual probability are added to them."""
 
@@ -40,10 +42,10 @@ def scan_weights(
     images_of_codes: Mapping[str, int],
     n_images: int,
 ) -> dict[str, float]:
-    """Code of each warning or error of the scan to what it adds to the score of an image, 0 to 16.
+    """Code of each warning or error of the scan to what it adds to the score of an image, 0 to 32.
 
-    A code counts more the fewer images have it, and the likelier its rows are wrong: twice the log of the number of
-    images over those with the code, and twice the log of the probability of its rows over the usual one.
+    A code counts more the fewer images have it, and the likelier its rows are wrong: the log of the number of images
+    over those with the code, and the log of the probability of its rows over the usual one, four points a unit.
 
     Args:
         p: float64 (R,) probability that each label row is wrong.
@@ -51,9 +53,9 @@ def scan_weights(
         images_of_codes: Code to the number of images that have it.
         n_images: Number of all images.
     """
-    weights = {code: 2 * np.log(n_images / count) for code, count in images_of_codes.items()}
+    weights = {code: _OF_A_LOG * np.log(n_images / count) for code, count in images_of_codes.items()}
     usual = float(p.mean()) if len(p) else 0.0
     for code, rows in rows_of_codes.items() if usual > 0 else ():
         often = (float(p[rows].sum()) + _PRIOR_ROWS * usual) / (len(rows) + _PRIOR_ROWS)
-        weights[code] = weights.get(code, 0.0) + 2 * np.log(often / usual)
+        weights[code] = weights.get(code, 0.0) + _OF_A_LOG * np.log(often / usual)
     return {code: float(np.clip(weight, 0, _MOST)) for code, weight in weights.items()}
