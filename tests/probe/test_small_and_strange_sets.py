@@ -285,7 +285,7 @@ def test_a_code_of_the_scan_weighs_by_the_images_that_are_measured() -> None:
     common = replace(
         judgement, by_image=codes | {f"images/val/{k}.png": ["I001"] for k in range(90)}
     ).combined_score()
-    assert rare[0] - judgement.evidence.score[0] == pytest.approx(2 * np.log(20))
+    assert rare[0] - judgement.evidence.score[0] == pytest.approx(4 * np.log(20))
     np.testing.assert_array_equal(rare, common)
 
 
