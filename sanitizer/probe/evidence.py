@@ -16,10 +16,10 @@ import numpy as np
 from sanitizer.probe.doubt.alike import Alike
 from sanitizer.probe.doubt.calibrate import calibrate
 from sanitizer.probe.doubt.missing import group_excess, missing_probability, unlabelled, unlabelled_share
-from sanitizer.util.robust import against_count, logit, robust_z
+from sanitizer.util.robust import against_count, logit, over_groups, robust_z
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -98,7 +98,7 @@ class Evidence:
         return int(self.object_number[objects[self.object_p[objects].argmax()]]) if len(objects) else None
 
     def row_score(self) -> NDArray[np.float64]:
-        """float64 (R,): log-odds of being wrong before the prior, from twins; else the largest z of each row."""
+        """float64 (R,): log-odds of being wrong; the largest z of each row where nothing could be learnt from twins."""
         if not self.doubt.usable:
             return np.nan_to_num(np.maximum(np.maximum(self.row_z, self.swap_z), self.box_z), nan=0.0)
         return np.asarray(logit(self.row_p, 1e-9))
@@ -158,10 +158,10 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     known = np.array([s is not None for s in signals], np.bool_)
     values = {
         "rows": doubt.image_log_ratio if doubt.usable else np.full(n, np.nan),
-        "row_max": _over_images(np.max, row_z, row_image, n),
-        "row_sum": _over_images(_stouffer, row_z, row_image, n),
-        "swap_max": _over_images(np.max, swap_z, row_image, n),
-        "box_max": _over_images(np.max, box_z, row_image, n),
+        "row_max": over_groups(np.max, row_z, row_image, n),
+        "row_sum": over_groups(_stouffer, row_z, row_image, n),
+        "swap_max": over_groups(np.max, swap_z, row_image, n),
+        "box_max": over_groups(np.max, box_z, row_image, n),
         "unlabelled_count": (count - usual) / np.sqrt(spread + 0.25),
         "unlabelled_sum": total / np.sqrt(seen + 1),
         "unlabelled_max": logit(likeliest, 1e-3),
@@ -221,23 +221,6 @@ def _numbered(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int6
     group = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
     return group, np.arange(len(group)) - np.repeat(starts, counts).astype(np.int64)
-
-
-def _over_images(
-    function: Callable[[NDArray[np.float64]], float],
-    values: NDArray[np.float64],
-    image: NDArray[np.int64],
-    n: int,
-) -> NDArray[np.float64]:
-    """float64 (N,): the function of each image's values without NaN; NaN for images that have no such values."""
-    result = np.full(n, np.nan)
-    finite = ~np.isnan(values)
-    values, image = np.clip(values[finite], -1e6, 1e6), image[finite]
-    if len(values):
-        starts = np.flatnonzero(np.r_[True, np.diff(image) > 0])
-        for start, stop in zip(starts, [*starts[1:], len(image)], strict=True):
-            result[image[start]] = function(values[start:stop])
-    return result
 
 
 def _stouffer(z: NDArray[np.float64]) -> float:

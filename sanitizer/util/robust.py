@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
 MAD_TO_SIGMA = 1.4826
@@ -52,6 +54,30 @@ def _spread(centred: NDArray[np.float64]) -> float:
     """Median absolute deviation as a standard deviation; the mean deviation where over half of the values are equal."""
     spread = float(np.median(np.abs(centred))) * MAD_TO_SIGMA
     return spread if spread > 0 else float(np.mean(np.abs(centred))) * 1.2533
+
+
+def over_groups(
+    function: Callable[[NDArray[np.float64]], float],
+    values: NDArray[np.float64],
+    group: NDArray[np.int64],
+    n: int,
+) -> NDArray[np.float64]:
+    """float64 (n,): the function of each group's values without NaN; NaN for a group that has no such values.
+
+    Args:
+        function: Gets the values of one group, limited to -1e6 to 1e6.
+        values: float64 (N,).
+        group: int64 (N,) 0 to n - 1, in ascending order.
+        n: Number of groups.
+    """
+    result = np.full(n, np.nan)
+    finite = ~np.isnan(values)
+    values, group = np.clip(values[finite], -1e6, 1e6), group[finite]
+    if len(values):
+        starts = np.flatnonzero(np.r_[True, np.diff(group) > 0])
+        for start, stop in zip(starts, [*starts[1:], len(group)], strict=True):
+            result[group[start]] = function(values[start:stop])
+    return result
 
 
 def logit(probability: ArrayLike, floor: float = 1e-4) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from sanitizer.probe.doubt.features import FEATURES
 from sanitizer.probe.doubt.twins import LABEL
-from sanitizer.util.robust import logistic_weights, logit
+from sanitizer.util.robust import logistic_weights, logit, over_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
     weight = _weights(kind, image, n)
     log_ratio = _cross_fitted(columns, image, label, weight, n)
     auroc = _auroc(log_ratio[~label], log_ratio[label])
-    log_ratio -= alike.excess(_high_of_images(log_ratio[label], image[label], n))[image]
+    log_ratio -= alike.excess(over_groups(_high, log_ratio[label], image[label], n))[image]
     of_rows, rows_image = log_ratio[label], image[label]
     share = _upper_share(of_rows, weight[label], log_ratio[~label], weight[~label])
     # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
@@ -181,14 +181,9 @@ def _cross_fitted(
     return found
 
 
-def _high_of_images(values: NDArray[np.float64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """float64 (N,): the 90 % quantile of each image's values; NaN without any."""
-    found = np.full(n, np.nan)
-    order = np.argsort(image, kind="stable")
-    starts = np.flatnonzero(np.diff(image[order], prepend=-1))
-    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
-        found[image[order[start]]] = np.quantile(values[order[start:stop]], 0.9)
-    return found
+def _high(values: NDArray[np.float64]) -> float:
+    """The 90 % quantile."""
+    return float(np.quantile(values, 0.9))
 
 
 def _upper_share(

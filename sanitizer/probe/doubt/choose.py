@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.probe.doubt.features import FEATURES
+from sanitizer.probe.doubt.twins import LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def kind_of_error(features: RowFeatures, row: int) -> tuple[str, float]:
         features: Of the row's image.
         row: Number of the row in the sample.
     """
-    mine = int(np.flatnonzero((features.kind == 0) & (features.row == row))[0])
+    mine = int(np.flatnonzero((features.kind == LABEL) & (features.row == row))[0])
     values = dict(zip(FEATURES, features.values[mine].tolist(), strict=True))
     inside, around, support = values["second_inside"], values["covering"], values["support"]
     if inside > max(support, around):

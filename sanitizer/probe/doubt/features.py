@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sanitizer.probe.doubt.twins import LABEL
 from sanitizer.probe.gradients.signals import (
     SAME_OBJECT_IOU,
     UNMATCHED_IOU,
@@ -43,6 +44,8 @@ FEATURES = (
 _INSIDE = 0.7
 """Share of a box's area that lies in another box which holds it."""
 _FITS = 0.6
+_NEAR_IOU = UNMATCHED_IOU - 0.1
+"""Predictions that overlap a row more than this take part in the mean of the predictions on it."""
 _ROWS_AT_ONCE = 256
 
 
@@ -80,7 +83,7 @@ def row_features(
     if not len(candidates.row):
         return np.zeros((0, len(FEATURES)))
     boxes = torch.as_tensor(candidates.boxes, dtype=torch.float32, device=predicted.device)
-    n_rows = int((candidates.kind == 0).sum())
+    n_rows = int((candidates.kind == LABEL).sum())
     claimed = _Claims(overlaps(predicted[objects], boxes[:n_rows]))
     columns = torch.cat(
         [
@@ -148,7 +151,7 @@ def _columns(
     own = probabilities[:, class_id]
     on_box = iou > SAME_OBJECT_IOU
     other = torch.where(on_box, other_classes(probabilities, class_id)[0], 0.0).amax(0)
-    weight = (surest[:, None] * iou).square() * (iou > UNMATCHED_IOU - 0.1)
+    weight = (surest[:, None] * iou).square() * (iou > _NEAR_IOU)
     total = weight.sum(0)
     mean = weight.T @ predicted / total.clamp_min(1e-12)[:, None]
     upright = corners(boxes)

@@ -62,8 +62,7 @@ def unlabelled_share(
     """float64 (P,): of the objects of each object's class and probability, the share that lies on no label.
 
     The shares come from a logistic regression over the objects that lie on a label or on none; of the others, and
-    where there is too little to learn from, the share is 1. An object on no label lacks one with a probability of at
-    least 1 - share.
+    where there is too little to learn from, the share is 1.
 
     Args:
         score: float64 (P,) class probability of each predicted object.
