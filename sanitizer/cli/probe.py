@@ -10,6 +10,8 @@ import importlib.util
 import math
 import os
 import sys
+from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import INTERRUPTED, UsageError
@@ -25,9 +27,10 @@ from sanitizer.cli.options import (
 )
 from sanitizer.cli.output import finish, wants_bar
 from sanitizer.config import load_config
+from sanitizer.util.counting import in_thousands, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from sanitizer.probe.result import ProbeResult
 
@@ -45,8 +48,6 @@ examples:
 """
 SHOWN = 10
 SHOWN_LINES = 5
-LINE_RULES = frozenset(("G002", "G007", "G008"))
-PLACE_RULE = "G005"
 GIVEN_ELSEWHERE = {"model": "--model", "data": "the first argument", "device": "--device", "task": "--task"}
 
 
@@ -139,10 +140,8 @@ def run(args: argparse.Namespace) -> int:
 def ranking(result: ProbeResult) -> str:
     """The images most worth a look, as text: what was measured, and why each stands where it does."""
     from sanitizer.probe.probing import measured_images
-    from sanitizer.probe.tables import images_table
     from sanitizer.util.escape import legible
 
-    rows = [row for row in images_table(result) if row["reasons"]][:SHOWN]
     steps = result.steps
     norms = sorted(s.grad_norm for s in steps)
     lines = [
@@ -155,44 +154,37 @@ def ranking(result: ProbeResult) -> str:
         )
         + ".",
     ]
+    rows = [(legible(image), why) for image, why in islice(_worth_a_look(result), SHOWN)]
     if rows:
         lines.append("Look at these first:")
-        width = max(len(legible(row["image"])) for row in rows)
-        doubtful = _doubtful_places(result)
-        lines += [
-            f"  {legible(row['image']):{width}}  {_why_look(row['reasons'], *doubtful.get(row['image'], ([], 0)))}"
-            for row in rows
-        ]
+        width = max(len(image) for image, _ in rows)
+        lines += [f"  {image:{width}}  {why}" for image, why in rows]
     return "\n".join(lines)
 
 
-def _doubtful_places(result: ProbeResult) -> dict[str, tuple[list[int], int]]:
-    """Image to the lines that the probe names in its label file, and the number of places without a label."""
-    found: dict[str, tuple[list[int], int]] = {}
+def _worth_a_look(result: ProbeResult) -> Iterator[tuple[str, str]]:
+    """Images that stand out, and why in one line: what is named in each, and else the strongest kinds of evidence."""
+    from sanitizer.probe.judging.limits import LINE_CODES, PLACE_CODE
+
+    judgement = result.judgement
+    lines: dict[str | None, list[int]] = {}
+    places: Counter[str | None] = Counter()
     for finding in result.report.findings:
-        if finding.image is None:
-            continue
-        lines, places = found.get(finding.image, ([], 0))
-        if finding.rule in LINE_RULES and finding.line is not None:
-            found[finding.image] = (sorted([*lines, finding.line]), places)
-        elif finding.rule == PLACE_RULE:
-            found[finding.image] = (lines, places + 1)
-    return found
-
-
-def _why_look(reasons: str, lines: Sequence[int], places: int) -> str:
-    """What is wrong with an image in one line: what is named in it, and else the strongest kinds of evidence."""
-    scan = [reason for reason in reasons.split("; ") if reason.startswith("scan: ")]
-    said = list(scan)
-    if lines:
-        shown = ", ".join(map(str, lines[:SHOWN_LINES]))
-        more = f" and {len(lines) - SHOWN_LINES} more" if len(lines) > SHOWN_LINES else ""
-        said.append(f"line{'s' * (len(lines) > 1)} {shown}{more} probably wrong")
-    if places:
-        said.append(f"{places} object{'s' * (places > 1)} without label")
-    if len(said) == len(scan):
-        said += [reason for reason in reasons.split("; ") if reason not in scan][:2]
-    return "; ".join(said)
+        if finding.rule in LINE_CODES and finding.line is not None:
+            lines.setdefault(finding.image, []).append(finding.line)
+        places[finding.image] += finding.rule == PLACE_CODE
+    for n in (-judgement.combined_score()).argsort(kind="stable").tolist():
+        m = result.measured[n]
+        image, codes, doubts = judgement.image(m), judgement.codes_of(m), judgement.doubts(n)
+        named = []
+        if image in lines:
+            shown = listed([str(line) for line in sorted(lines[image])], SHOWN_LINES)
+            named.append(f"line{'s' * (len(lines[image]) > 1)} {shown} probably wrong")
+        if places[image]:
+            named.append(f"{in_thousands(places[image], 'object')} without label")
+        if codes or doubts:
+            scan = [f"scan: {', '.join(codes)}"] if codes else []
+            yield image, "; ".join(scan + (named or doubts[:2]))
 
 
 def _keep(result: ProbeResult, args: argparse.Namespace) -> None:

@@ -60,12 +60,16 @@ class Judgement:
 
     def combined_score(self) -> NDArray[np.float64]:
         """float64 (N,): the probe's score, plus the largest weight of the scan's findings (`scan_weights`)."""
+        return self.evidence.score + self._scan_points
+
+    @functools.cached_property
+    def _scan_points(self) -> NDArray[np.float64]:
+        """float64 (N,): what the scan's findings add to the score of each image."""
         images = {self.dataset.relative(sample.image) for sample in self.samples}
         counts = Counter(c for image, codes in self.by_image.items() if image in images for c in codes)
         weights = scan_weights(self.evidence.row_p, self._rows_of_codes(), counts, len(images))
-        codes = [self.by_image.get(self.image(m), ()) for m in self.measured]
-        added = [max((weights.get(code, 0.0) for code in found), default=0.0) for found in codes]
-        return self.evidence.score + np.array(added, np.float64)
+        codes = (self.codes_of(m) for m in self.measured)
+        return np.array([max((weights.get(code, 0.0) for code in c), default=0.0) for c in codes], np.float64)
 
     def _rows_of_codes(self) -> dict[str, list[int]]:
         """Code of the scan to the numbers of its rows, of all R rows: all rows of an image if it is about no line."""
@@ -74,14 +78,14 @@ class Judgement:
         numbered = zip(self.evidence.row_image.tolist(), self.evidence.row_number.tolist(), strict=True)
         for k, (n, row) in enumerate(numbered):
             m = self.measured[n]
-            of_image = (c for c in self.by_image.get(self.image(m), ()) if c not in of_lines)
+            of_image = (c for c in self.codes_of(m) if c not in of_lines)
             for code in {*self.codes_at(m, row), *of_image}:
                 found.setdefault(code, []).append(k)
         return found
 
     def reasons(self, n: int) -> list[str]:
         """Reasons for the score of image n: the scan's codes first, then kinds of evidence, largest z first."""
-        codes = self.by_image.get(self.image(self.measured[n]), ())
+        codes = self.codes_of(self.measured[n])
         return ([f"scan: {', '.join(codes)}"] if codes else []) + self.doubts(n)
 
     def doubts(self, n: int) -> list[str]:
@@ -131,6 +135,10 @@ class Judgement:
         """Codes of the scan's warnings and errors on the line of a label row."""
         sample = self.samples[m.index]
         return self.by_line.get((self.dataset.relative(sample.label) or "", int(sample.lines[row])), ())
+
+    def codes_of(self, m: Measured) -> Sequence[str]:
+        """Codes of the scan's warnings and errors about an image or its lines."""
+        return self.by_image.get(self.image(m), ())
 
     def image(self, m: Measured) -> str:
         """The image as findings write it."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.probe.judging.wording import counted, one_in
+from sanitizer.probe.judging.wording import one_in
+from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,10 @@ LEAST_USUAL_WEIGHT = 0.1
 """If the median label weight is smaller, the model has learnt too little, and label weights say nothing."""
 LIKELY = 0.5
 """An image is named for its labels only where one of them, or one missing label, is as likely wrong as right."""
-_LINE_CODES = ("G002", "G007", "G008")
+LINE_CODES = ("G002", "G007", "G008")
+"""Rules that name label lines which are probably wrong."""
+PLACE_CODE = "G005"
+"""The rule that names places without a label."""
 
 
 def notes(judgement: Judgement) -> list[str]:
@@ -36,7 +40,7 @@ def _about_measurements(judgement: Judgement) -> Iterator[str]:
     n = len(judgement.measured)
     if n < FEW_IMAGES:
         yield (
-            f"only {counted(n, 'image')} {'was' if n == 1 else 'were'} measured: a probe compares images with one "
+            f"only {in_thousands(n, 'image')} {'was' if n == 1 else 'were'} measured: a probe compares images with one "
             f"another, and has little to go by under {FEW_IMAGES}"
         )
     if judgement.usual_weight() < LEAST_USUAL_WEIGHT:
@@ -47,15 +51,17 @@ def _about_measurements(judgement: Judgement) -> Iterator[str]:
 
 
 def _about_lines(judgement: Judgement) -> Iterator[str]:
-    evidence, codes = judgement.evidence, [c for c in _LINE_CODES if c in judgement.ruleset.rules]
+    evidence, codes = judgement.evidence, [c for c in LINE_CODES if c in judgement.ruleset.rules]
     if not codes:
         return
     if np.isnan(evidence.doubt.auroc):
-        there_are = (
-            f"{counted(len(evidence.row_image), 'label line')} in {counted(len(judgement.measured), 'image')}"
+        n_lines, n_images = len(evidence.row_image), len(judgement.measured)
+        yield (
+            f"no label line is named: {in_thousands(n_lines, 'label line')} in {in_thousands(n_images, 'image')} are "
+            "too few to learn what an error looks like"
         )
-        yield f"no label line is named: {there_are} are too few to learn what an error looks like"
-    elif not evidence.doubt.usable:
+        return
+    if not evidence.doubt.usable:
         yield (
             "no label line is named: to this model, errors put into these labels on paper look hardly different from "
             f"the labels (told apart in {evidence.doubt.auroc:.0%} of pairs, where 50% is chance); start from "
@@ -64,15 +70,15 @@ def _about_lines(judgement: Judgement) -> Iterator[str]:
     n_lines = sum(judgement.code_of(kind) in codes for kind, _ in judgement.named_lines.values())
     if n_lines:
         yield (
-            f"{counted(n_lines, 'label line')} named ({', '.join(codes)}): about {one_in(judgement.fdr)} of these may "
-            "be fine (--fdr)"
+            f"{in_thousands(n_lines, 'label line')} named ({', '.join(codes)}): about {one_in(judgement.fdr)} of these "
+            "may be fine (--fdr)"
         )
 
 
 def _about_missing(judgement: Judgement) -> Iterator[str]:
     """For each class of which labels seem to be missing: how many, and in how many images."""
     signals = [(m, m.signals) for m in judgement.measured if m.signals is not None]
-    if not signals or "G005" not in judgement.ruleset.rules:
+    if not signals or PLACE_CODE not in judgement.ruleset.rules:
         return
     evidence = judgement.evidence
     of_rows = np.concatenate([judgement.samples[m.index].class_id[:, 0] for m, _ in signals])
@@ -84,8 +90,8 @@ def _about_missing(judgement: Judgement) -> Iterator[str]:
         if missing:
             yield (
                 f"about {missing / (missing + labels):.1%} of {judgement.class_name(class_id)} seem unlabelled: "
-                f"{counted(missing, 'object')} in {len(np.unique(evidence.object_image[mine])):,} of "
-                f"{counted(len(judgement.measured), 'image')} (G005)"
+                f"{in_thousands(missing, 'object')} in {len(np.unique(evidence.object_image[mine])):,} of "
+                f"{in_thousands(len(judgement.measured), 'image')} (G005)"
             )
 
 
@@ -93,6 +99,6 @@ def _about_looks(judgement: Judgement) -> Iterator[str]:
     alone = int(judgement.evidence.alone.sum())
     if alone:
         yield (
-            f"{counted(alone, 'image')} look{'s' * (alone == 1)} like no other, so there is little to compare the "
+            f"{in_thousands(alone, 'image')} look{'s' * (alone == 1)} like no other, so there is little to compare the "
             "labels with"
         )

@@ -5,11 +5,6 @@ from __future__ import annotations
 _WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 10: "ten", 20: "twenty"}
 
 
-def counted(n: int, name: str) -> str:
-    """A number of things: "1 image", "1,200 images"."""
-    return f"{n:,} {name}{'s' * (n != 1)}"
-
-
 def one_in(share: float) -> str:
     """A share: "one in five", or "23%" where no small number fits."""
     whole = round(1 / share) if share > 0 else 0
