@@ -55,7 +55,6 @@ class _Rows:
     shape: NDArray[np.float64]
     n_files: int
 
-    @property
     def files_with(self) -> Mapping[int, int]:
         """Class id to number of files that hold it."""
         pairs = np.unique(np.column_stack([self.class_id, self.file]), axis=0)
@@ -152,8 +151,9 @@ def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
     orders = _orders(nc, survey.spec.names)
     if not train.n_files or not here.n_files:
         return None
-    expected = np.array([(train.files_with.get(c, 0) + 1) / (train.n_files + 2) for c in range(nc)])
-    held = np.array([here.files_with.get(c, 0) for c in range(nc)])
+    in_train, in_here = train.files_with(), here.files_with()
+    expected = np.array([(in_train.get(c, 0) + 1) / (train.n_files + 2) for c in range(nc)])
+    held = np.array([in_here.get(c, 0) for c in range(nc)])
     limit = CHANCE / len(orders)
     margin = SIGMAS * np.sqrt(expected * (1 - expected) * (1 / train.n_files + 1 / here.n_files))
 
@@ -250,7 +250,7 @@ def _unseen(
 ) -> Iterator[DatasetFault]:
     """Classes that a split has in more files than a split at random would keep from train."""
     share = train.labels / sum(split.labels for split in survey.splits)
-    held = rows.files_with
+    held = rows.files_with()
     odd = [c for c in unseen if (1 - share) ** held.get(c, 0) <= CHANCE / len(unseen)]
     if not odd:
         return
