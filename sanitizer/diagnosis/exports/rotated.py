@@ -12,7 +12,7 @@ from sanitizer.images.image_files import read_images
 from sanitizer.labels.row_kinds import BOX_COLUMNS
 from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands
-from sanitizer.util.robust import MAD_TO_SIGMA
+from sanitizer.util.robust import centre_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,8 +105,7 @@ def _usual_aspects(files: Sequence[SampleFile]) -> dict[float, tuple[float, floa
     usual = {}
     for class_id, aspects in found.items():
         if len(aspects) >= FEWEST_BOXES:
-            middle = float(np.median(aspects))
-            spread = MAD_TO_SIGMA * float(np.median(np.abs(np.array(aspects) - middle)))
+            middle, spread = map(float, centre_and_spread(np.array(aspects)))
             usual[class_id] = (middle, max(LEAST_SPREAD, spread))
     return usual
 

@@ -14,7 +14,7 @@ from sanitizer.labels.heads import whole_lines
 from sanitizer.rules.checks import dataset_check
 from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands, listed
-from sanitizer.util.robust import MAD_TO_SIGMA
+from sanitizer.util.robust import centre_and_spread
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -207,8 +207,8 @@ def _usual_shapes(train: _Rows, nc: int) -> tuple[NDArray[np.float64], NDArray[n
         shape = train.shape[train.class_id == c]
         if len(shape) < 2:
             shape = train.shape  # nothing is known of this class
-        middles[c] = np.median(shape, axis=0)
-        spreads[c] = np.maximum(LEAST_SPREAD, MAD_TO_SIGMA * np.median(np.abs(shape - middles[c]), axis=0))
+        middles[c], spread = centre_and_spread(shape)
+        spreads[c] = np.maximum(LEAST_SPREAD, spread)
     return middles, spreads
 
 
