@@ -42,7 +42,7 @@ def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesi
     if evidence.spec.nc is None:
         return
     outside = entries_at_top(document.data)
-    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    counts = evidence.class_rows
     unknown = {c: n for c, n in counts.items() if not 0 <= c < evidence.spec.nc}
     if not unknown or not unknown.keys() <= outside.keys():
         return
@@ -70,7 +70,7 @@ def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesi
 
 def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
     """One name that is a list without commas: it falls into as many names as the labels have ids."""
-    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    counts = evidence.class_rows
     if len(evidence.dataset.names) != 1 or not counts or min(counts) < 0:
         return
     (name,) = evidence.dataset.names.values()
@@ -89,7 +89,7 @@ def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis
         ),
         "Training knows one class, and leaves out the images with other class ids.",
         f"Write `names: [{cut(', '.join(found), 500)}]`" + (f" on line {line}." if line else "."),
-        images=sum(split.dropped for split in evidence.survey.splits),
+        images=evidence.dropped,
     )
     yield Hypothesis(cause, lambda finding: finding.rule == "C001", advises=True)
 

@@ -36,7 +36,6 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     n = evidence.count(RULE)
     if n < FEWEST:
         return
-    images = sum(split.images for split in evidence.survey.splits)
     upright, stored = _witnesses(evidence)
     files = upright + stored
     told: tuple[str, ...] = ()
@@ -46,7 +45,8 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
             "if they were drawn on the upright picture.",
             f"Boxes of {stored:,} are if they were drawn on the pixels as stored.",
         )
-    sentence = f"{n:,} of {in_thousands(images, 'image')} are stored rotated or mirrored, with an EXIF tag that says so"
+    images = in_thousands(evidence.images, "image")
+    sentence = f"{n:,} of {images} are stored rotated or mirrored, with an EXIF tag that says so"
     way_out = (
         "Look at the boxes of some of them on the upright picture. Where they lie wrong, rotate the labels, or remove "
         "the EXIF orientation of these images."
