@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from sanitizer.fixes.planning import FixedFile
 
 _PAIRS_AT_ONCE = 1000
-_NAME_OF_NAMELESS = "train"
-"""Name in the view for the only split of a dataset that is not divided into splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +225,7 @@ class _Writer:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
         view = self.view
         view.folder = final_folder
-        splits = {
-            name: self._write_split(split, name)
-            for split in self.dataset.splits
-            for name in [split.name or _NAME_OF_NAMELESS]
-        }
+        splits = {_name_of(split): self._write_split(split) for split in self.dataset.splits}
         if regrouped:
             splits, view.moved = regroup(splits)
         view.images = {name: len(images) for name, images in splits.items()}
@@ -250,8 +244,9 @@ class _Writer:
         ]
         return view
 
-    def _write_split(self, split: Split, name: str) -> list[ViewImage]:
+    def _write_split(self, split: Split) -> list[ViewImage]:
         """Write the images and labels of one split."""
+        name = _name_of(split)
         with_images = np.flatnonzero(split.has_image)
         used = np.unique(split.dir_index[with_images]).tolist()
         numbers = {folder: number for number, folder in enumerate(used)}
@@ -330,7 +325,7 @@ class _Writer:
             self._leave_out(split, relative, f"training would drop it: {why}")
 
     def _leave_out(self, split: Split, image: str, reason: str) -> None:
-        self.view.excluded.append(ExcludedImage(split.name or _NAME_OF_NAMELESS, image, reason))
+        self.view.excluded.append(ExcludedImage(_name_of(split), image, reason))
 
     def _note_classes(self, labels: LabelTable, dropped: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         kept = labels.class_id[~dropped[labels.file]]
@@ -385,6 +380,11 @@ class _ViewPair:
     content: bytes | None = None
     rewritten: bool = False
     boxes: int = 0
+
+
+def _name_of(split: Split) -> str:
+    """Name of a split in the view: train for the only split of a dataset that is not divided into splits."""
+    return split.name or "train"
 
 
 def _link(image: str, target: str) -> None:
