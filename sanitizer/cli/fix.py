@@ -130,8 +130,8 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if args.split:
         raise UsageError("a view holds every split, or training would miss some: leave --split out")
 
+    from sanitizer.view.fixing import fix_into_view
     from sanitizer.view.text import view_summary
-    from sanitizer.view.write import fix_into_view
 
     view = fix_into_view(
         *args.paths,

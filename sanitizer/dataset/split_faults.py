@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.slips.keys import key_of_other_tool, parent_of
+from sanitizer.dataset.slips.texts import cut
 from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
@@ -233,8 +234,7 @@ def check_download(document: DataYaml, val_missing: bool) -> Iterator[DatasetFau
             "D004", detail, "Remove `download:`.", Severity.ERROR, file=document.path, line=line
         )
         return
-    first = shown(value.strip().splitlines()[0] if value.strip() else "")
-    first = first if len(first) <= 80 else f"{first[:80]}…"
+    first = cut(shown(value.strip().splitlines()[0] if value.strip() else ""), 80)
     bare = value.lower().partition("?")[0]
     advice = "Remove `download:` and fetch the images yourself."
     if value.lower().startswith("http") and bare.endswith(_ARCHIVES):

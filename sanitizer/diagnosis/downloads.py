@@ -22,17 +22,15 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     n = evidence.count(POINTER_RULE)
     if n < LEAST_POINTERS:
         return
-    n_images = sum(split.images for split in evidence.survey.splits)
-    n_labels = evidence.survey.n_label_files
+    images = in_thousands(evidence.images, "image")
+    labels = in_thousands(evidence.survey.n_label_files, "label file")
     cause = Cause(
         "git-lfs-pointers",
         "git-lfs pointers",
         f"{in_thousands(n, 'file')} are git-lfs pointers: the real files were never downloaded.",
-        evidence=(
-            f"The dataset has {in_thousands(n_images, 'image')} and {in_thousands(n_labels, 'label file')} in all.",
-        ),
+        evidence=(f"The dataset has {images} and {labels} in all.",),
         training="Training takes the text of a pointer for a broken image or label, and leaves the image out.",
         way_out="Run `git lfs install && git lfs pull` in the dataset's repository.",
-        images=min(n, sum(split.dropped for split in evidence.survey.splits)),
+        images=min(n, evidence.dropped),
     )
     yield Hypothesis(cause, lambda finding: finding.rule == POINTER_RULE)

@@ -45,6 +45,21 @@ class Evidence:
         yaml_path = self.dataset.yaml_path
         return shlex.quote(os.path.basename(yaml_path)) if yaml_path else "."
 
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return sum(split.images for split in self.survey.splits)
+
+    @property
+    def dropped(self) -> int:
+        """Number of images that training would leave out."""
+        return sum(split.dropped for split in self.survey.splits)
+
+    @property
+    def class_rows(self) -> dict[int, int]:
+        """Class id to number of rows, of the ids in use."""
+        return {c: n for c, n in self.survey.class_counts.items() if n}
+
     def count(self, *rules: str) -> int:
         """Number of findings of these rules."""
         return sum(n for (rule, _), n in self.counts.items() if rule in rules)

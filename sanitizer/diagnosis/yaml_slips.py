@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.slips.keys import entries_at_top
 from sanitizer.dataset.slips.texts import cut, short
-from sanitizer.dataset.slips.values import codes_in
+from sanitizer.dataset.slips.values import PATH_KEYS, codes_in
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import cut_short, in_thousands
 
@@ -42,7 +42,7 @@ def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesi
     if evidence.spec.nc is None:
         return
     outside = entries_at_top(document.data)
-    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    counts = evidence.class_rows
     unknown = {c: n for c, n in counts.items() if not 0 <= c < evidence.spec.nc}
     if not unknown or not unknown.keys() <= outside.keys():
         return
@@ -70,7 +70,7 @@ def _names_outside(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesi
 
 def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
     """One name that is a list without commas: it falls into as many names as the labels have ids."""
-    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    counts = evidence.class_rows
     if len(evidence.dataset.names) != 1 or not counts or min(counts) < 0:
         return
     (name,) = evidence.dataset.names.values()
@@ -89,7 +89,7 @@ def _names_in_one(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis
         ),
         "Training knows one class, and leaves out the images with other class ids.",
         f"Write `names: [{cut(', '.join(found), 500)}]`" + (f" on line {line}." if line else "."),
-        images=sum(split.dropped for split in evidence.survey.splits),
+        images=evidence.dropped,
     )
     yield Hypothesis(cause, lambda finding: finding.rule == "C001", advises=True)
 
@@ -107,19 +107,20 @@ def _parted(name: str) -> Iterator[list[str]]:
 
 def _codes_in_paths(evidence: Evidence, document: DataYaml) -> Iterator[Hypothesis]:
     """Paths that are not found because double quotes made a tab or the like of their backslashes."""
-    keys = [key for key in ("path", "train", "val", "test") if codes_in(str(document.data.get(key) or ""))]
-    lines = [line for key in keys if (line := document.line(key)) is not None]
-    if not keys or len(lines) < len(keys):
+    written = ((key, document.data.get(key)) for key in PATH_KEYS)
+    found = {key: in_path for key, path in written if (in_path := codes_in(str(path or "")))}
+    lines = [line for key in found if (line := document.line(key)) is not None]
+    if not found or len(lines) < len(found):
         return
-    splits = [split.name for split in evidence.dataset.splits] if "path" in keys else keys
+    splits = [split.name for split in evidence.dataset.splits] if "path" in found else list(found)
     lost = [name for name in splits if evidence.counts.get(("D002", name))]
     if not lost:
         return
-    codes = dict.fromkeys(code for key in keys for code in codes_in(str(document.data[key])))
+    codes = dict.fromkeys(code for some in found.values() for code in some)
     cause = Cause(
         "codes-in-paths",
         "Backslashes in double quotes",
-        f"YAML reads {' and '.join(codes)} in the double quotes of {' and '.join(f'`{key}:`' for key in keys)} "
+        f"YAML reads {' and '.join(codes)} in the double quotes of {' and '.join(f'`{key}:`' for key in found)} "
         "as codes, so the paths are others than those written.",
         ("Each of these codes is a control character, which hardly any path has in it.",),
         f"Training does not find {' and '.join(lost)}.",

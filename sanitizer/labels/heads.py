@@ -37,6 +37,6 @@ def head_of(content: bytes) -> bytes:
     return content[:HEAD_BYTES]
 
 
-def whole_lines(head: bytes) -> bytes:
-    """The lines of a head that are whole."""
-    return head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1]
+def whole_lines(head: bytes, most: int = HEAD_BYTES) -> bytes:
+    """The lines of a head that are whole; the file may go on where the head has `most` bytes."""
+    return head if len(head) < most else head[: head.rfind(b"\n") + 1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.tables import LABEL_TASKS
+from sanitizer.labels.heads import whole_lines
 from sanitizer.labels.row_kinds import BOX_COLUMNS, MIN_POLYGON_COLUMNS, OBB_COLUMNS
 from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.util.bounded_read import open_descriptor
@@ -99,7 +100,8 @@ def _read_heads(dataset: Dataset, paths: list[str]) -> Iterator[bytes]:
         return map_ahead(_read_head, paths)
     from sanitizer.storage.concurrent import first_bytes
 
-    return map(_whole_lines, first_bytes(dataset.storage, paths, SAMPLE_BYTES))
+    heads = first_bytes(dataset.storage, paths, SAMPLE_BYTES)
+    return (whole_lines(head, SAMPLE_BYTES) for head in heads)
 
 
 def _read_head(path: str) -> bytes:
@@ -112,8 +114,4 @@ def _read_head(path: str) -> bytes:
             os.close(descriptor)
     except OSError:
         return b""
-    return _whole_lines(head)
-
-
-def _whole_lines(head: bytes) -> bytes:
-    return head if len(head) < SAMPLE_BYTES else head[: head.rfind(b"\n") + 1]
+    return whole_lines(head, SAMPLE_BYTES)

@@ -19,7 +19,7 @@ from sanitizer.train.step_log import NORMS, SPIKES
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, ArgumentError, resolve_arguments
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
-from sanitizer.view.write import fix_dataset_into_view
+from sanitizer.view.fixing import fix_dataset_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,19 @@ def robust_z(values: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.f
         with np.errstate(over="ignore"):
             z[members] = centred[members] / spread if spread > 0 else 0.0
     return z
+
+
+def centre_and_spread(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(medians, median absolute deviations as standard deviations) of each column of values (N, …)."""
+    centre = np.median(values, axis=0)
+    return centre, np.asarray(MAD_TO_SIGMA * np.median(np.abs(values - centre), axis=0))
+
+
+def median_of_counts(values: NDArray[Any], counts: NDArray[np.int64]) -> float:
+    """The value (of N, in any order) at which half of the counts (N,) are reached."""
+    order = np.argsort(values)
+    reached = np.cumsum(counts[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _spread(centred: NDArray[np.float64]) -> float:

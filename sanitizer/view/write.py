@@ -16,16 +16,13 @@ import io
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config
 from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
-from sanitizer.fixes.journal.runs import MAX_FILE_BYTES, JournalError, interrupted_runs
-from sanitizer.fixes.planning import plan_fix
-from sanitizer.fixes.roots import journal_root
+from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.reports.csv_ import BOM, guarded
@@ -51,8 +48,6 @@ if TYPE_CHECKING:
     from sanitizer.fixes.planning import FixedFile
 
 _PAIRS_AT_ONCE = 1000
-_NAME_OF_NAMELESS = "train"
-"""Name in the view for the only split of a dataset that is not divided into splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,82 +96,6 @@ class View:
         return os.path.join(self.folder, "data.yaml")
 
 
-def fix_into_view(
-    *paths: str | os.PathLike[str],
-    out: str,
-    config: Config | None = None,
-    task: Task | Literal["auto"] = "auto",
-    unsafe: bool = False,
-    decisions: str | None = None,
-    exclude: Mapping[str, str] | None = None,
-    regrouped: bool = False,
-    progress: bool = False,
-) -> View:
-    """Write a view of a dataset, with the same repairs of labels that `fix` makes. The dataset is only read.
-
-    Args:
-        paths: A data.yaml or a dataset folder.
-        out: The view's folder. It does not exist yet, or is empty, or is an earlier view, which is replaced.
-        config, task, unsafe, decisions, progress: As for `fix`. If a decision drops a finding about a whole image,
-            that image is left out.
-        exclude: Path of each further image to leave out, as findings write it, to the reason.
-        regrouped: All copies of one picture go into the split where most of them are.
-
-    Raises:
-        DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
-        JournalError: An earlier fix was interrupted, so that some labels are fixed and some are not.
-        ViewError: The view cannot be written, or not into this folder.
-    """
-    return fix_dataset_into_view(
-        find_loose_dataset([os.fspath(p) for p in paths]),
-        out,
-        config=config,
-        task=task,
-        unsafe=unsafe,
-        decisions=decisions,
-        exclude=exclude,
-        regrouped=regrouped,
-        progress=progress,
-    )
-
-
-def fix_dataset_into_view(
-    dataset: Dataset,
-    out: str,
-    *,
-    config: Config | None = None,
-    task: Task | Literal["auto"] = "auto",
-    unsafe: bool = False,
-    decisions: str | None = None,
-    exclude: Mapping[str, str] | None = None,
-    regrouped: bool = False,
-    progress: bool = False,
-) -> View:
-    """As `fix_into_view`, for a dataset that `find_loose_dataset` returned."""
-    root = journal_root(dataset)
-    for run in interrupted_runs(root):
-        raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")
-    plan = plan_fix(
-        dataset, config, task, unsafe=unsafe, decisions=decisions, progress=progress, in_place=False
-    )
-    if dataset.files_only:
-        raise ViewError("a view is made of a whole dataset: give its data.yaml or its folder")
-    changed: dict[str, bytes] = {}
-    for file, change in zip(plan.files, plan.changes, strict=True):
-        assert change.after is not None
-        changed[os.path.normpath(os.path.join(root, change.path))] = change.after
-        changed[os.path.normpath(os.path.join(dataset.root, file.new_path))] = change.after
-    left_out = {**(exclude or {}), **plan.excluded}
-    view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out, regrouped=regrouped)
-    view.files = [
-        f for f in plan.files if os.path.normpath(os.path.join(dataset.root, f.new_path)) in view.changed
-    ]
-    view.outcomes = plan.outcomes
-    view.refused = plan.refused
-    view.notes = [*plan.notes, *view.notes]
-    return view
-
-
 def write_view(
     dataset: Dataset,
     task: Task,
@@ -191,10 +110,10 @@ def write_view(
     Args:
         dataset: The result of `find_dataset`.
         task: The task that label rows are checked for.
-        out: As for `fix_into_view`.
+        out: The view's folder. It does not exist yet, or is empty, or is an earlier view, which is replaced.
         changed: Absolute path of a label file (where training looks for it, or with links resolved) to its new bytes.
         exclude: Path of each image to leave out, as findings write it, to the reason.
-        regrouped: As for `fix_into_view`.
+        regrouped: All copies of one picture go into the split where most of them are.
 
     Raises:
         ViewError: The view cannot be written, or not into this folder.
@@ -227,11 +146,7 @@ class _Writer:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
         view = self.view
         view.folder = final_folder
-        splits = {
-            name: self._write_split(split, name)
-            for split in self.dataset.splits
-            for name in [split.name or _NAME_OF_NAMELESS]
-        }
+        splits = {_name_of(split): self._write_split(split) for split in self.dataset.splits}
         if regrouped:
             splits, view.moved = regroup(splits)
         view.images = {name: len(images) for name, images in splits.items()}
@@ -250,8 +165,9 @@ class _Writer:
         ]
         return view
 
-    def _write_split(self, split: Split, name: str) -> list[ViewImage]:
+    def _write_split(self, split: Split) -> list[ViewImage]:
         """Write the images and labels of one split."""
+        name = _name_of(split)
         with_images = np.flatnonzero(split.has_image)
         used = np.unique(split.dir_index[with_images]).tolist()
         numbers = {folder: number for number, folder in enumerate(used)}
@@ -330,7 +246,7 @@ class _Writer:
             self._leave_out(split, relative, f"training would drop it: {why}")
 
     def _leave_out(self, split: Split, image: str, reason: str) -> None:
-        self.view.excluded.append(ExcludedImage(split.name or _NAME_OF_NAMELESS, image, reason))
+        self.view.excluded.append(ExcludedImage(_name_of(split), image, reason))
 
     def _note_classes(self, labels: LabelTable, dropped: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         kept = labels.class_id[~dropped[labels.file]]
@@ -385,6 +301,11 @@ class _ViewPair:
     content: bytes | None = None
     rewritten: bool = False
     boxes: int = 0
+
+
+def _name_of(split: Split) -> str:
+    """Name of a split in the view: train for the only split of a dataset that is not divided into splits."""
+    return split.name or "train"
 
 
 def _link(image: str, target: str) -> None:

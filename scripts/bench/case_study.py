@@ -38,7 +38,7 @@ from measure import command_line, machine, versions
 from sanitizer.archives.finding import find_dataset
 from sanitizer.findings.finding import Severity
 from sanitizer.scanner.run import scan
-from sanitizer.view.write import fix_into_view
+from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from sanitizer.fixes.journal import staging
 from sanitizer.fixes.journal.runs import JournalError, locked
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.undo import undo
-from sanitizer.view.write import fix_into_view
+from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

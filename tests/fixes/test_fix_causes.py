@@ -16,7 +16,7 @@ from sanitizer.fixes.outcomes import outcome_lines
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
-from sanitizer.view.write import fix_into_view
+from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

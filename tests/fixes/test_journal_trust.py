@@ -32,7 +32,7 @@ from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.fixes.undo import Restoration, undo
-from sanitizer.view.write import fix_into_view
+from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,7 +19,8 @@ from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 from sanitizer.view import write as view_module
-from sanitizer.view.write import ViewError, fix_into_view, write_view
+from sanitizer.view.fixing import fix_into_view
+from sanitizer.view.write import ViewError, write_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import build, image_bytes
 
-from sanitizer.view.write import View, fix_into_view
+from sanitizer.view.fixing import fix_into_view
+
+if TYPE_CHECKING:
+    from sanitizer.view.write import View
 
 pytestmark = pytest.mark.ultralytics
 

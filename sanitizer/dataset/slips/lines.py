@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.slips.place import write_line
-from sanitizer.dataset.slips.values import codes_in
+from sanitizer.dataset.slips.values import PATH_KEYS, codes_in
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 
@@ -28,7 +28,7 @@ def line_faults(
         data: What YAML reads.
         line_of: The 1-based line of a key.
     """
-    for key in ("path", "train", "val", "test"):
+    for key in PATH_KEYS:
         yield from _codes_in_path(path, lines, key, data.get(key), line_of(key))
     yield from islice(_odd_blanks(path, lines), 1)
 

@@ -62,11 +62,12 @@ def comma_at_end(place: Place) -> Slip | None:
     """`names: [a, b],` as in JSON or Python."""
     if "flow" in place.why:
         return None
-    line = code_of(place.lines[place.last])
+    written = place.lines[place.last]
+    line = code_of(written)
     if not re.search(r"[]}'\"],$", line):
         return None
     words = "this line ends with a comma, as in JSON, which YAML does not take there"
-    indent = place.lines[place.last][: -len(place.lines[place.last].lstrip())] if line else ""
+    indent = written[: -len(written.lstrip())]
     more = any(code_of(other).endswith(",") for other in place.lines[: place.last])
     also = " Take the commas at the ends of the other lines away, too." if more else ""
     return Slip(words, write_line(place.last + 1, indent + line[:-1]) + also, place.last + 1)

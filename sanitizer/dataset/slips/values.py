@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from sanitizer.dataset.slips.texts import short
 
+PATH_KEYS = ("path", "train", "val", "test")
+"""Keys whose values are paths."""
 _NAME_FILE = re.compile(r"\S+\.(names|txt|labels|yaml|yml|json|csv)")
 _ENTRY_WITHOUT_BLANK = re.compile(r"(\d+):(\S+)")
 _CODES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", "\0": "0"}

@@ -129,10 +129,10 @@ def _of_all(evidence: Evidence, nc: int, tallies: Sequence[_Tally]) -> Iterator[
             f"{len(unknown)} of the {in_thousands(highest - nc + 1, 'id')} from {nc} to {highest} are used, each by "
             f"{sum(total.rows[c] for c in unknown) / len(unknown):.0f} rows in the mean.",
         ),
-        f"Training leaves out {in_thousands(_dropped(evidence), 'image')}.",
+        f"Training leaves out {in_thousands(evidence.dropped, 'image')}.",
         f"Name all {highest + 1} classes in data.yaml, in the order of the tool that wrote the labels."
         + _single_class(nc),
-        images=_dropped(evidence),
+        images=evidence.dropped,
     )
     yield Hypothesis(cause, lambda finding: finding.rule == "C001")
 
@@ -163,7 +163,3 @@ def _ids(rows: Counter[int]) -> str:
 
 def _classes(nc: int) -> str:
     return "one class, 0" if nc == 1 else f"{nc} classes, 0 to {nc - 1}"
-
-
-def _dropped(evidence: Evidence) -> int:
-    return sum(split.dropped for split in evidence.survey.splits)

@@ -19,12 +19,11 @@ FEWEST_CLASSES, FEWEST_FILES = 3, 44
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """One cause for all the classes without a row."""
-    nc, counts = evidence.spec.nc or 0, evidence.survey.class_counts
-    used = [c for c, n in counts.items() if n]
+    nc, counts = evidence.spec.nc or 0, evidence.class_rows
     files = evidence.survey.n_label_files
-    if not evidence.count(RULE) or nc < FEWEST_CLASSES or len(used) != 1 or files < FEWEST_FILES:
+    if not evidence.count(RULE) or nc < FEWEST_CLASSES or len(counts) != 1 or files < FEWEST_FILES:
         return
-    (only,) = used
+    (only,) = counts
     if not 0 <= only < nc:
         return
     name = evidence.spec.names.get(only)

@@ -12,7 +12,7 @@ from sanitizer.images.image_files import read_images
 from sanitizer.labels.row_kinds import BOX_COLUMNS
 from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands
-from sanitizer.util.robust import MAD_TO_SIGMA
+from sanitizer.util.robust import centre_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,6 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     n = evidence.count(RULE)
     if n < FEWEST:
         return
-    images = sum(split.images for split in evidence.survey.splits)
     upright, stored = _witnesses(evidence)
     files = upright + stored
     told: tuple[str, ...] = ()
@@ -46,7 +45,8 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
             "if they were drawn on the upright picture.",
             f"Boxes of {stored:,} are if they were drawn on the pixels as stored.",
         )
-    sentence = f"{n:,} of {in_thousands(images, 'image')} are stored rotated or mirrored, with an EXIF tag that says so"
+    images = in_thousands(evidence.images, "image")
+    sentence = f"{n:,} of {images} are stored rotated or mirrored, with an EXIF tag that says so"
     way_out = (
         "Look at the boxes of some of them on the upright picture. Where they lie wrong, rotate the labels, or remove "
         "the EXIF orientation of these images."
@@ -105,8 +105,7 @@ def _usual_aspects(files: Sequence[SampleFile]) -> dict[float, tuple[float, floa
     usual = {}
     for class_id, aspects in found.items():
         if len(aspects) >= FEWEST_BOXES:
-            middle = float(np.median(aspects))
-            spread = MAD_TO_SIGMA * float(np.median(np.abs(np.array(aspects) - middle)))
+            middle, spread = map(float, centre_and_spread(np.array(aspects)))
             usual[class_id] = (middle, max(LEAST_SPREAD, spread))
     return usual
 

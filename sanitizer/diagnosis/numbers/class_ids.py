@@ -26,7 +26,7 @@ SURE_CHANCE = 0.01
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Causes for class ids that data.yaml does not name."""
-    counts = {c: n for c, n in evidence.survey.class_counts.items() if n}
+    counts = evidence.class_rows
     if not counts or evidence.spec.nc is None:
         return
     if evidence.count("C001"):

@@ -10,7 +10,7 @@ import numpy as np
 from sanitizer.reports.common import plain
 from sanitizer.reports.html.probe_record import images_of, steps_of
 from sanitizer.reports.html.thumbnails import Thumbnail, Wanted, make_thumbnails
-from sanitizer.util.robust import MAD_TO_SIGMA, OUTLIER_Z
+from sanitizer.util.robust import OUTLIER_Z, centre_and_spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +97,7 @@ def spike_limit(norms: Sequence[float | None]) -> float | None:
     logs = np.log(np.array([n for n in norms if n is not None and n > 0], np.float64))
     if len(logs) < 3:
         return None
-    centre = float(np.median(logs))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(logs - centre)))
+    centre, spread = map(float, centre_and_spread(logs))
     # Where over half of the norms are equal, any other would be an outlier.
     exponent = centre + OUTLIER_Z * spread
     return float(f"{np.exp(exponent):.5g}") if spread > 0 and exponent < 700 else None

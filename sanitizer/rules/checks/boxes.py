@@ -8,7 +8,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import RowKind
 from sanitizer.rules.checks import row_check
-from sanitizer.rules.checks.geometry import no_hits, row_image_size
+from sanitizer.rules.checks.geometry import DROPS, no_hits, row_image_size
 from sanitizer.rules.hits import Hits
 from sanitizer.ultra.label_check import lower_limit, upper_limit
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sanitizer.dataset.tables import ChunkTables, LabelTable, TaskSpec
     from sanitizer.rules.hits import Params
 
-DROPS = "training drops the whole image"
 _COLUMN_NAMES = ("x centre", "y centre", "width", "height")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import DatasetFault, RowKind
 from sanitizer.rules.checks import dataset_check, row_check
-from sanitizer.rules.checks.geometry import no_hits
+from sanitizer.rules.checks.geometry import DROPS, no_hits
 from sanitizer.rules.hits import Hits
 from sanitizer.ultra.label_check import lower_limit
 from sanitizer.util.counting import in_thousands, listed
@@ -43,7 +43,7 @@ def class_out_of_range(tables: ChunkTables, spec: TaskSpec, params: Params) -> H
         return no_hits()
     limit = f"data.yaml names {_counted(spec.nc)}" if spec.nc is not None else "ids start at 0"
     kept = spec.behaviour.takes_nc_as_class & (ids[index] == nc)
-    fate = np.where(kept, "training keeps the row, and may stop at it", "training drops the whole image")
+    fate = np.where(kept, "training keeps the row, and may stop at it", DROPS)
     return Hits(index, ids[index].astype(np.float64), fields={"limit": [limit] * len(index), "fate": fate})
 
 
@@ -57,15 +57,10 @@ def class_no_integer(tables: ChunkTables, spec: TaskSpec, params: Params) -> Hit
     ids = _trained_ids(tables.labels)
     index = np.flatnonzero(ids != np.floor(ids))
     index = index[np.isfinite(ids[index])]
-    if not spec.behaviour.takes_fractional_class:
-        return Hits(
-            index,
-            tables.labels.class_id[index],
-            fields={"fate": ["training drops the whole image"] * len(index)},
-        )
     highest = np.float32(np.inf if spec.nc is None else spec.nc)
-    is_kept = (ids[index] >= lower_limit(spec.behaviour)) & (ids[index] < highest)
-    fate = np.where(is_kept, "training cuts it to a whole number", "training drops the whole image")
+    kept = spec.behaviour.takes_fractional_class & (ids[index] >= lower_limit(spec.behaviour))
+    kept &= ids[index] < highest
+    fate = np.where(kept, "training cuts it to a whole number", DROPS)
     return Hits(index, tables.labels.class_id[index], fields={"fate": fate})
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.tables import ChunkTables, LabelTable
 
+DROPS = "training drops the whole image"
+"""What `{fate}` of a message says of a row that Ultralytics refuses."""
+
 
 def no_hits() -> Hits:
     """The check found nothing."""

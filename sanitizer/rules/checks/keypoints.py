@@ -10,8 +10,7 @@ import numpy as np
 from sanitizer.dataset.tables import RowKind
 from sanitizer.findings.finding import Severity
 from sanitizer.rules.checks import row_check
-from sanitizer.rules.checks.boxes import DROPS
-from sanitizer.rules.checks.geometry import no_hits
+from sanitizer.rules.checks.geometry import DROPS, no_hits
 from sanitizer.rules.hits import Hits
 from sanitizer.ultra.label_check import lower_limit, upper_limit
 

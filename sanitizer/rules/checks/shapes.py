@@ -9,6 +9,7 @@ import numpy as np
 from sanitizer.dataset.tables import DatasetFault
 from sanitizer.rules.checks import dataset_check
 from sanitizer.rules.sketch import AREA, ASPECT, BINS_PER_OCTAVE
+from sanitizer.util.robust import median_of_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,19 +56,12 @@ def shape_outliers(survey: Survey, params: Params) -> Iterator[DatasetFault]:
 
 def _centre_and_spread(middles: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float, float]:
     """(median, median distance of those below it, of those above it), in octaves."""
-    centre = _median(middles, counts)
+    centre = median_of_counts(middles, counts)
     spreads = []
     for side in (middles <= centre, middles >= centre):
         distance = np.abs(middles[side] - centre)
-        order = np.argsort(distance)
-        spreads.append(max(_median(distance[order], counts[side][order]), LEAST_SPREAD))
+        spreads.append(max(median_of_counts(distance, counts[side]), LEAST_SPREAD))
     return centre, spreads[0], spreads[1]
-
-
-def _median(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """The value at which half of the counts are reached; values ascend."""
-    reached = np.cumsum(counts)
-    return float(values[np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _in_words(measure: int, value: float, median: float, name: str) -> str:

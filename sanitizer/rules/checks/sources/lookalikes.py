@@ -11,7 +11,7 @@ from sanitizer.rules.checks.copies import found_copies
 from sanitizer.rules.checks.near_hashes import BITS, hamming
 from sanitizer.rules.checks.sources.looks import SURE
 from sanitizer.util.chance import at_least_by_chance
-from sanitizer.util.robust import MAD_TO_SIGMA
+from sanitizer.util.robust import MAD_TO_SIGMA, median_of_counts
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -62,15 +62,9 @@ def lookalikes(survey: Survey, there: int, here: int) -> tuple[NDArray[np.int64]
 def _share_alike(usual: NDArray[np.int64]) -> float:
     """Share of pairs that would look alike if all distances were spread as most are: the tail of a normal curve."""
     bits = np.arange(len(usual))
-    middle = _median(bits, usual)
-    spread = max(1.0, MAD_TO_SIGMA * _median(np.abs(bits - middle), usual))
+    middle = median_of_counts(bits, usual)
+    spread = max(1.0, MAD_TO_SIGMA * median_of_counts(np.abs(bits - middle), usual))
     return 0.5 * math.erfc((middle - SURE - 0.5) / spread / math.sqrt(2))
-
-
-def _median(values: NDArray[np.int64], counts: NDArray[np.int64]) -> float:
-    order = np.argsort(values)
-    half = np.searchsorted(np.cumsum(counts[order]), counts.sum() / 2)
-    return float(values[order][half])
 
 
 def _decoded_images(survey: Survey, split: int) -> NDArray[np.int64]:

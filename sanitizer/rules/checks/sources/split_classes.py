@@ -14,7 +14,7 @@ from sanitizer.labels.heads import whole_lines
 from sanitizer.rules.checks import dataset_check
 from sanitizer.util.chance import at_least_by_chance
 from sanitizer.util.counting import in_thousands, listed
-from sanitizer.util.robust import MAD_TO_SIGMA
+from sanitizer.util.robust import centre_and_spread
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class _Rows:
     shape: NDArray[np.float64]
     n_files: int
 
-    @property
     def files_with(self) -> Mapping[int, int]:
         """Class id to number of files that hold it."""
         pairs = np.unique(np.column_stack([self.class_id, self.file]), axis=0)
@@ -152,8 +151,9 @@ def _other_order(survey: Survey, train: _Rows, here: _Rows) -> _Order | None:
     orders = _orders(nc, survey.spec.names)
     if not train.n_files or not here.n_files:
         return None
-    expected = np.array([(train.files_with.get(c, 0) + 1) / (train.n_files + 2) for c in range(nc)])
-    held = np.array([here.files_with.get(c, 0) for c in range(nc)])
+    in_train, in_here = train.files_with(), here.files_with()
+    expected = np.array([(in_train.get(c, 0) + 1) / (train.n_files + 2) for c in range(nc)])
+    held = np.array([in_here.get(c, 0) for c in range(nc)])
     limit = CHANCE / len(orders)
     margin = SIGMAS * np.sqrt(expected * (1 - expected) * (1 / train.n_files + 1 / here.n_files))
 
@@ -207,8 +207,8 @@ def _usual_shapes(train: _Rows, nc: int) -> tuple[NDArray[np.float64], NDArray[n
         shape = train.shape[train.class_id == c]
         if len(shape) < 2:
             shape = train.shape  # nothing is known of this class
-        middles[c] = np.median(shape, axis=0)
-        spreads[c] = np.maximum(LEAST_SPREAD, MAD_TO_SIGMA * np.median(np.abs(shape - middles[c]), axis=0))
+        middles[c], spread = centre_and_spread(shape)
+        spreads[c] = np.maximum(LEAST_SPREAD, spread)
     return middles, spreads
 
 
@@ -250,7 +250,7 @@ def _unseen(
 ) -> Iterator[DatasetFault]:
     """Classes that a split has in more files than a split at random would keep from train."""
     share = train.labels / sum(split.labels for split in survey.splits)
-    held = rows.files_with
+    held = rows.files_with()
     odd = [c for c in unseen if (1 - share) ** held.get(c, 0) <= CHANCE / len(unseen)]
     if not odd:
         return
