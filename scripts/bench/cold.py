@@ -29,6 +29,7 @@ from measure import (
     compile_c,
     machine,
     peak_of_all_processes_mib,
+    publish,
     run,
     table,
     versions,
@@ -107,10 +108,7 @@ def main() -> None:
             *parts,
         ]
     )
-    print(text)
-    target = Path(args.output, f"cold-{n_images}-{today}.md")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, f"cold-{n_images}", args.output)
 
 
 class Bench:

@@ -30,6 +30,7 @@ from measure import (
     machine,
     median_ratio,
     median_seconds,
+    publish,
     run,
     table,
     versions,
@@ -66,10 +67,7 @@ def main() -> None:
     )
     for dataset in args.datasets:
         text += compare(dataset, args.images, engines, args.rounds)
-    print(text)
-    target = Path(args.output) / f"engines-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, "engines", args.output)
 
 
 def compare(dataset: str, images: str, engines: Mapping[str, tuple[str, int]], rounds: int) -> str:

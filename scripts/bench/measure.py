@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "scripts" / "bench" / "results"
 SANITIZE = (sys.executable, "-m", "sanitizer")
 MEMORY_SAMPLE_S = 0.02
 
@@ -169,3 +171,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def publish(text: str, name: str, folder: str | Path = RESULTS) -> None:
+    """Print a page of results, and save it as NAME-DATE.md in a folder."""
+    print(text)
+    target = Path(folder) / f"{name}-{datetime.date.today():%Y-%m-%d}.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text, encoding="utf-8")

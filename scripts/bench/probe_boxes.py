@@ -9,29 +9,28 @@ the probe's own score. What was made is kept in the work folder and not made aga
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from injection.box_errors import ROW_KINDS, inject_rows, read_row_truth
+from injection.command import probe_parser
 from injection.metrics import auroc, max_f1, recall_at
 from injection.named import Counted
 from injection.probe_adapter import LINE_RULES, PLACE_RULE, ProbeRun, read_findings, read_rows, run_probe
 from injection.rows import InjectionError, iou
 from injection.tables import cell
-from measure import command_line, machine, table, versions
+from measure import command_line, machine, publish, table, versions
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping, Sequence
 
     from injection.box_errors import RowTruth
 
-HERE = Path(__file__).resolve().parent
 ALL = "all"
 RIGHT_PLACE_IOU = 0.4
 FALSE_POSITIVE_RATE = 0.1
@@ -86,26 +85,13 @@ def main() -> None:
             figures.append(evaluate(out, read_row_truth(folder)))
         parts.append(f"## {name}\n\n{dataset_tables(figures, args.seeds)}")
     text = heading(args) + "\n".join(parts)
-    print(text)
-    target = Path(args.output) / f"boxes-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, "boxes", args.output)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("datasets", nargs="+", help="folders with a data.yaml, for detection; only read")
-    parser.add_argument("--weights", required=True, help="what the probe starts from")
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
-    parser.add_argument("--work", required=True, help="folder for the copies and all that is kept")
+    parser = probe_parser(__doc__)
     parser.add_argument("--share", type=float, default=0.2, help="of the training rows that get an error")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
     return parser.parse_args()
 
 

@@ -15,23 +15,22 @@ alone or as `[class name, corners]`. Images that `truth.json` does not name were
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corrections.figures import evaluate
 from corrections.tables import dataset_tables
 from corrections.truth import read_corrections
+from injection.command import probe_parser
 from injection.probe_adapter import ProbeRun, run_probe
-from measure import command_line, machine, versions
+from measure import command_line, machine, publish, versions
 
 if TYPE_CHECKING:
-    from corrections.figures import Figures
+    import argparse
 
-HERE = Path(__file__).resolve().parent
+    from corrections.figures import Figures
 
 
 def main() -> None:
@@ -50,26 +49,14 @@ def main() -> None:
             figures.append(evaluate(out, corrections))
         parts.append(f"## {name}\n\n{dataset_tables(figures, args.seeds)}")
     text = heading(args) + "\n".join(parts)
-    print(text)
-    target = Path(args.output) / f"corrections-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, "corrections", args.output)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("datasets", nargs="+", help="folders with a data.yaml and known corrections")
-    parser.add_argument("--weights", required=True, help="what the probe starts from")
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
-    parser.add_argument("--work", required=True, help="folder for all that is kept")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
-    return parser.parse_args()
+    return probe_parser(
+        __doc__, datasets="folders with a data.yaml and known corrections", work="folder for all that is kept"
+    ).parse_args()
 
 
 def heading(args: argparse.Namespace) -> str:

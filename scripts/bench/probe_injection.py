@@ -12,16 +12,15 @@ environment of its own). Without it, its column says "not run". Needs the probe 
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from injection.baselines import baseline_scores
+from injection.command import probe_parser
 from injection.errors import NAMES, UNSEEN_KINDS
 from injection.evaluation import LINE_KINDS, UNSEEN, Figures, evaluate
 from injection.inject import Injected, inject, read_injected
@@ -29,12 +28,12 @@ from injection.probe_adapter import DEFAULT_FDR, ProbeRun, read_probe, run_probe
 from injection.rows import InjectionError
 from injection.tables import dataset_tables
 from injection.training import train
-from measure import command_line, machine, versions
+from measure import command_line, machine, publish, versions
 
 if TYPE_CHECKING:
-    from injection.scores import Scores
+    import argparse
 
-HERE = Path(__file__).resolve().parent
+    from injection.scores import Scores
 
 
 def main() -> None:
@@ -54,28 +53,15 @@ def main() -> None:
         complete = {method: f for method, f in figures.items() if len(f) == len(args.seeds)}
         parts.append(f"## {name}\n\n{dataset_tables(complete, counted(sets, args.seeds))}")
     text = heading(args) + "\n".join(parts)
-    print(text)
-    target = Path(args.output) / f"injection-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, "injection", args.output)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("datasets", nargs="+", help="folders with a data.yaml, for detection; only read")
-    parser.add_argument("--weights", required=True, help="what training starts from")
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1])
-    parser.add_argument("--work", required=True, help="folder for the copies and all that is kept")
+    parser = probe_parser(__doc__, weights="what training starts from", seeds=(0, 1))
     parser.add_argument("--share", type=float, default=0.25, help="of the training images that get an error")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--batch", type=int, default=16)
     here = sys.executable if importlib.util.find_spec("cleanlab") else None
     parser.add_argument("--cleanlab-python", default=here, help="a Python that has cleanlab")
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
     return parser.parse_args()
 
 

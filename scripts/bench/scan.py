@@ -26,6 +26,7 @@ from measure import (
     median_ratio,
     median_seconds,
     peak_of_all_processes_mib,
+    publish,
     run,
     table,
     versions,
@@ -76,10 +77,7 @@ def main() -> None:
         }
     scale = n_images / (args.ultralytics_images or n_images)
     text = report(runs, together, n_images, scale, notes)
-    print(text)
-    target = Path(args.output) / f"scan-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    publish(text, "scan", args.output)
 
 
 def line_up(
