@@ -33,7 +33,7 @@ import numpy as np
 from case_outcomes import Case, Outcome, effects, read_logs, table
 from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
-from measure import command_line, machine, versions
+from measure import RESULTS, command_line, machine, versions
 
 from sanitizer.archives.finding import find_dataset
 from sanitizer.findings.finding import Severity
@@ -43,7 +43,6 @@ from sanitizer.view.fixing import fix_into_view
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HERE = Path(__file__).resolve().parent
 THIN = "aspect over 50"
 LABELS = ("original", "thin", "dirty", "cleaned")
 RECIPES: dict[str, dict[str, Any]] = {
@@ -87,7 +86,7 @@ def arguments() -> argparse.Namespace:
     add("--clips", type=lambda text: text.split(","), default=["10", "1"], help="10, 1, p90")
     add("--labels", type=lambda text: text.split(","), default=list(LABELS))
     add("--device", default=None, help="cpu or 0 (default: the first GPU, or the CPU)")
-    add("--output", default=str(HERE / "results"), help="folder for the results")
+    add("--output", default=str(RESULTS), help="folder for the results")
     return parser.parse_args()
 
 

@@ -23,6 +23,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from measure import (
+    RESULTS,
     SANITIZE,
     Run,
     command_line,
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--before", help="folder of another checkout to compare with")
     parser.add_argument("--ultralytics-images", type=int, help="so many with Ultralytics, scaled; 0: none")
     parser.add_argument("--first", action="store_true", help="go before all other processes (root)")
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     dataset = os.path.abspath(args.dataset)
     n_images = sum(len(os.listdir(f"{dataset}/images/{split}")) for split in ("train", "val"))

@@ -24,6 +24,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from measure import (
+    RESULTS,
     SANITIZE,
     Run,
     command_line,
@@ -39,8 +40,6 @@ from measure import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HERE = Path(__file__).resolve().parent
-
 
 def main() -> None:
     """Measure, print the tables and save them."""
@@ -52,7 +51,7 @@ def main() -> None:
     parser.add_argument("--images", choices=("header", "decode", "none"), default="header")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="numbers of worker processes")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     if args.judge:
         print(*judging_s(args.datasets[0], args.images, args.judge[0], int(args.judge[1])))

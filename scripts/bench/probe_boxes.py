@@ -19,10 +19,10 @@ import numpy as np
 from injection.box_errors import ROW_KINDS, inject_rows, read_row_truth
 from injection.command import probe_parser
 from injection.metrics import auroc, max_f1, recall_at
-from injection.named import Counted
+from injection.named import RIGHT_PLACE_IOU, Counted, matched
 from injection.probe_adapter import LINE_RULES, PLACE_RULE, ProbeRun, read_findings, read_rows, run_probe
-from injection.rows import InjectionError, iou
-from injection.tables import cell
+from injection.rows import InjectionError
+from injection.tables import cell, counted_row
 from measure import command_line, machine, publish, table, versions
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from injection.box_errors import RowTruth
 
 ALL = "all"
-RIGHT_PLACE_IOU = 0.4
 FALSE_POSITIVE_RATE = 0.1
 """Where the share of the wrong rows that are found is read off, as in arXiv 2211.13993."""
 METHODS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
@@ -135,9 +134,9 @@ def match_dropped(
         here = [
             (f["x_center"], f["y_center"], f["width"], f["height"]) for f in findings if f["image"] == image
         ]
-        fits = iou(here, of_image.dropped) >= RIGHT_PLACE_IOU
-        right += int(fits.any(1).sum())
-        found += np.logical_or.reduce(fits, axis=0).tolist()
+        fits, has_place = matched(here, of_image.dropped)
+        right += sum(fits)
+        found += has_place
     return Counted(len(findings), right), Counted.of(found)
 
 
@@ -157,10 +156,7 @@ def dataset_tables(figures: Sequence[Figures], seeds: Sequence[int]) -> str:
         (f"places named: fit a dropped box (IoU ≥ {RIGHT_PLACE_IOU})", [f.places for f in figures]),
         ("dropped boxes: have a place that fits", [f.dropped for f in figures]),
     ]
-    rows = [
-        [name, ", ".join(f"{c.right} of {c.total}" for c in of), cell([c.share for c in of])]
-        for name, of in counts
-    ]
+    rows = [counted_row(name, of) for name, of in counts]
     return "\n".join(
         (
             f"Seeds {', '.join(map(str, seeds))}. AUROC:",

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from measure import ROOT, machine, table, versions
+from measure import RESULTS, ROOT, machine, table, versions
 
 sys.path.insert(0, str(ROOT / "tests"))
 from remote_places import (  # type: ignore[import-not-found]
@@ -77,7 +77,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     program = rclone()
     if program is None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import (
+    RESULTS,
     SANITIZE,
     Run,
     command_line,
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument(
         "--ultralytics-images", type=int, help="scan only so many with Ultralytics, and scale"
     )
-    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the results")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     dataset = os.path.abspath(args.dataset)
     n_images = sum(len(os.listdir(f"{dataset}/images/{split}")) for split in ("train", "val"))

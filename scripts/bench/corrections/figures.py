@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from injection.metrics import average_precision
-from injection.named import Counted
+from injection.named import Counted, matched
 from injection.probe_adapter import LINE_RULES, PLACE_RULE, flagged_images, read_findings, read_rows
-from injection.rows import iou
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from corrections.truth import Correction, Corrections
 
 METHODS = ("loss", "grad norm", "probe", "scan + probe")
-RIGHT_PLACE_IOU = 0.4
 LOSS_ENDING = "_loss"
 MOST_CORRECTED = 0.25
 """Share of the images that counts as the most corrected ones."""
@@ -126,9 +124,9 @@ def match_places(
     found: list[bool] = []
     for image, correction in corrections.items():
         here = [(x, y, w, h) for other, (x, y, w, h) in places if other == image]
-        overlap = iou(here, correction.added) >= RIGHT_PLACE_IOU
-        fits += np.logical_or.reduce(overlap, axis=1).tolist()
-        found += np.logical_or.reduce(overlap, axis=0).tolist()
+        of_places, of_boxes = matched(here, correction.added)
+        fits += of_places
+        found += of_boxes
     return Counted.of(fits), Counted.of(found)
 
 

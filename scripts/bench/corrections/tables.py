@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from injection.tables import cell
+from injection.named import RIGHT_PLACE_IOU
+from injection.tables import cell, counted_row
 from measure import table
 
-from corrections.figures import METHODS, RIGHT_PLACE_IOU
+from corrections.figures import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from injection.named import Counted
+    from collections.abc import Mapping, Sequence
 
     from corrections.figures import Figures
 
@@ -29,11 +28,11 @@ def dataset_tables(figures: Sequence[Figures], seeds: Sequence[int]) -> str:
     if all(f.most_ap for f in figures):
         ranking.append(["the quarter with most corrections", *_aps([f.most_ap for f in figures])])
     rows = [
-        _share_row("lines named: corrected (images thrown out left aside)", figures, lambda f: f.lines),
-        _share_row("corrected images: flagged", figures, lambda f: f.corrected_flagged),
-        _share_row("images that nobody corrected: flagged", figures, lambda f: f.clean_flagged),
-        _share_row(f"places named: fit an added box (IoU ≥ {RIGHT_PLACE_IOU})", figures, lambda f: f.places),
-        _share_row("added boxes: have a place that fits", figures, lambda f: f.added),
+        counted_row("lines named: corrected (images thrown out left aside)", [f.lines for f in figures]),
+        counted_row("corrected images: flagged", [f.corrected_flagged for f in figures]),
+        counted_row("images that nobody corrected: flagged", [f.clean_flagged for f in figures]),
+        counted_row(f"places named: fit an added box (IoU ≥ {RIGHT_PLACE_IOU})", [f.places for f in figures]),
+        counted_row("added boxes: have a place that fits", [f.added for f in figures]),
     ]
     row_aps = [
         [
@@ -64,8 +63,3 @@ def dataset_tables(figures: Sequence[Figures], seeds: Sequence[int]) -> str:
 
 def _aps(found: Sequence[Mapping[str, float]]) -> list[str]:
     return [cell([of[method] for of in found]) for method in METHODS]
-
-
-def _share_row(name: str, figures: Sequence[Figures], count: Callable[[Figures], Counted]) -> list[str]:
-    counts = [count(f) for f in figures]
-    return [name, ", ".join(f"{c.right} of {c.total}" for c in counts), cell([c.share for c in counts])]

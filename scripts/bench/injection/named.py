@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from injection.metrics import inside_any
+from injection.rows import iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from injection.inject import Truth
+    from injection.rows import Box
     from injection.scores import Scores
 
+RIGHT_PLACE_IOU = 0.4
+"""A place fits a box that has no label if they overlap by so much."""
 FDRS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of false alarms at which the list of lines is made and counted."""
 
@@ -37,6 +41,12 @@ class Counted:
     def share(self) -> float:
         """Share that is right; NaN of nothing."""
         return self.right / self.total if self.total else math.nan
+
+
+def matched(places: Sequence[Box], boxes: Sequence[Box]) -> tuple[list[bool], list[bool]]:
+    """Of one image: whether each place fits a box without a label, and whether each such box has a place that fits."""
+    fits = iou(places, boxes) >= RIGHT_PLACE_IOU
+    return np.logical_or.reduce(fits, axis=1).tolist(), np.logical_or.reduce(fits, axis=0).tolist()
 
 
 @dataclass(frozen=True, slots=True)

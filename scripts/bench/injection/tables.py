@@ -123,6 +123,11 @@ def cells(
     return [cell([value(f) for f in figures[m]]) if m in figures else NOT_RUN for m in methods]
 
 
+def counted_row(name: str, counts: Sequence[Counted]) -> list[str]:
+    """A row of a table: how many are right of all, seed by seed, and the share that is right."""
+    return [name, ", ".join(f"{c.right} of {c.total}" for c in counts), cell([c.share for c in counts])]
+
+
 def cell(values: Sequence[float]) -> str:
     """Median, and least to most where there are several; – where nothing could be counted."""
     counted = [v for v in values if not math.isnan(v)]
