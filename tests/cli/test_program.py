@@ -52,6 +52,7 @@ def test_demo_shows_findings_and_exits_with_zero(tmp_path: Path) -> None:
     assert "the exit status is 0 here" in run.stderr
 
 
+@pytest.mark.thorough
 def test_demo_scans_what_it_made_before_and_writes_over_nothing(
     demo_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_real_scan_is_the_same_through_a_pipe_and_from_python(demo_data: Path)
     assert told["summary"] | {"elapsed_s": 0} == json.loads(json.dumps(made["summary"] | {"elapsed_s": 0}))
 
 
+@pytest.mark.thorough
 def test_a_baseline_of_a_real_scan_silences_it(demo_data: Path, tmp_path: Path) -> None:
     known = str(tmp_path / "known.json")
     assert program("scan", str(demo_data), "--write-baseline", known).returncode == 0
@@ -108,6 +110,7 @@ def test_mistakes_that_only_the_scan_can_see_are_sentences_too(
     assert "defect" not in err
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("argv", [["rules"], ["scan", "DEMO"], ["scan", "DEMO", "--format", "json"]])
 def test_a_full_disk_behind_stdout_is_a_sentence(argv: list[str], demo_data: Path) -> None:
@@ -120,6 +123,7 @@ def test_a_full_disk_behind_stdout_is_a_sentence(argv: list[str], demo_data: Pat
     assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("argv", "status"), [(["rules"], 0), (["scan", "DEMO", "--quiet"], 1)])
 def test_a_reader_that_leaves_early_changes_nothing(argv: list[str], status: int, demo_data: Path) -> None:
     read_end, write_end = os.pipe()
@@ -156,6 +160,7 @@ def test_names_that_are_no_text_are_printed_escaped(capsys: pytest.CaptureFixtur
     assert err.rstrip("\n").isprintable()
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("options", ["", "--format json --output out.json"])

@@ -54,6 +54,7 @@ def restores(reading: str, name: str, real: Truth) -> bool:
     return True
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WAYS)
 def test_a_fix_gives_back_the_truth_or_there_is_none(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng([14, list(WAYS).index(name)])

@@ -307,6 +307,7 @@ def test_two_entries_on_one_file_are_refused(folder: Path) -> None:
         undo(folder, trust_journal=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["run.json", "blob"])
 def test_a_journal_of_terabytes_is_refused_at_once(what: str, folder: Path) -> None:
     run = ship_run(folder, [entry()], done=True)

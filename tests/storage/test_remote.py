@@ -63,6 +63,7 @@ def without_links(kind: str) -> list[Any]:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("tasks", "example", "images"), without_links("bad"))
 def test_every_rule_finds_its_bad_examples_in_memory_and_in_an_archive(
     tasks: tuple[str, ...], example: dict[str, Any], images: ImageMode, tmp_path: Path

@@ -80,6 +80,7 @@ def flawed_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(make_demo(str(tmp_path_factory.mktemp("demo") / "set")))
 
 
+@pytest.mark.thorough
 def test_a_flawed_set_is_reported_the_same_from_disk(flawed_set: Path, tmp_path: Path) -> None:
     spilled = check_that_spilling_changes_nothing(flawed_set, tmp_path, "decode")
     assert not isinstance(spilled.findings, list)
@@ -195,6 +196,7 @@ with small_limits():
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
 @pytest.mark.parametrize(
     "size", [0, 700, *(pytest.param(size, marks=pytest.mark.slow) for size in (3, 100, 4000))]
