@@ -45,6 +45,7 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(make_demo(str(tmp_path_factory.mktemp("demo") / "set")))
 
 
+@pytest.mark.thorough
 def test_demo_shows_findings_and_exits_with_zero(tmp_path: Path) -> None:
     run = program("demo", "d", cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})
     assert run.returncode == 0, run.stderr

@@ -302,6 +302,7 @@ def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
 # A web server
 
 
+@pytest.mark.thorough
 def test_a_web_server_that_lists_its_folders(web_server: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = flawed_set(tmp_path / "set")
