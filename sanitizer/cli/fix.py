@@ -130,12 +130,13 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if args.split:
         raise UsageError("a view holds every split, or training would miss some: leave --split out")
 
+    from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.view.fixing import fix_into_view
     from sanitizer.view.text import view_summary
 
     view = fix_into_view(
-        *args.paths,
-        out=args.view,
+        find_loose_dataset(args.paths),
+        args.view,
         config=config,
         task=args.task,
         unsafe=args.unsafe,

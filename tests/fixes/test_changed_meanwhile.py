@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd
 from strange_files import within
+from viewed import fix_into_view
 
 from sanitizer.cli import main
 from sanitizer.fixes import fixing
@@ -21,7 +22,6 @@ from sanitizer.fixes.journal import staging
 from sanitizer.fixes.journal.runs import JournalError, locked
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.undo import undo
-from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

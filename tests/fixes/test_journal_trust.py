@@ -27,12 +27,12 @@ from journals import (
     ship_run,
 )
 from strange_files import within
+from viewed import fix_into_view
 
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.fixes.undo import Restoration, undo
-from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
