@@ -15,6 +15,8 @@ import pytest
 from sanitizer import __version__
 from sanitizer.cli import main
 
+pytestmark = pytest.mark.thorough
+
 
 def program(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
     if "stdout" not in options:
@@ -45,7 +47,6 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(make_demo(str(tmp_path_factory.mktemp("demo") / "set")))
 
 
-@pytest.mark.thorough
 def test_demo_shows_findings_and_exits_with_zero(tmp_path: Path) -> None:
     run = program("demo", "d", cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})
     assert run.returncode == 0, run.stderr
@@ -53,7 +54,6 @@ def test_demo_shows_findings_and_exits_with_zero(tmp_path: Path) -> None:
     assert "the exit status is 0 here" in run.stderr
 
 
-@pytest.mark.thorough
 def test_demo_scans_what_it_made_before_and_writes_over_nothing(
     demo_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,7 +81,6 @@ def test_a_real_scan_is_the_same_through_a_pipe_and_from_python(demo_data: Path)
     assert told["summary"] | {"elapsed_s": 0} == json.loads(json.dumps(made["summary"] | {"elapsed_s": 0}))
 
 
-@pytest.mark.thorough
 def test_a_baseline_of_a_real_scan_silences_it(demo_data: Path, tmp_path: Path) -> None:
     known = str(tmp_path / "known.json")
     assert program("scan", str(demo_data), "--write-baseline", known).returncode == 0
@@ -111,7 +110,6 @@ def test_mistakes_that_only_the_scan_can_see_are_sentences_too(
     assert "defect" not in err
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("argv", [["rules"], ["scan", "DEMO"], ["scan", "DEMO", "--format", "json"]])
 def test_a_full_disk_behind_stdout_is_a_sentence(argv: list[str], demo_data: Path) -> None:
@@ -124,7 +122,6 @@ def test_a_full_disk_behind_stdout_is_a_sentence(argv: list[str], demo_data: Pat
     assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("argv", "status"), [(["rules"], 0), (["scan", "DEMO", "--quiet"], 1)])
 def test_a_reader_that_leaves_early_changes_nothing(argv: list[str], status: int, demo_data: Path) -> None:
     read_end, write_end = os.pipe()
@@ -161,7 +158,6 @@ def test_names_that_are_no_text_are_printed_escaped(capsys: pytest.CaptureFixtur
     assert err.rstrip("\n").isprintable()
 
 
-@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("options", ["", "--format json --output out.json"])

@@ -123,7 +123,9 @@ def test_worker_processes_give_the_same_report(shared_data: Path) -> None:
     assert pooled.notes == alone.notes
 
 
-@pytest.mark.parametrize("jobs", [2, 3, 50])
+@pytest.mark.parametrize(
+    "jobs", [2, pytest.param(3, marks=pytest.mark.thorough), pytest.param(50, marks=pytest.mark.thorough)]
+)
 def test_pieces_come_in_order_whatever_the_number_of_workers(data_yaml: Path, jobs: int) -> None:
     job = job_for(data_yaml)
     todo = list(pieces(job.dataset, 4))

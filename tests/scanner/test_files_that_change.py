@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from sanitizer import Report
 
+pytestmark = pytest.mark.thorough
+
 PAIRS = 8
 CHANGED = 3
 """The pair that something happens to. It is a copy of the first one, and its labels differ."""
@@ -98,7 +100,6 @@ def of_others(report: Report) -> set[tuple[str, str | None, str]]:
     return {(rule, file, text) for rule, file, text in told if not any(a in f"{file}" for a in about)}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_image_that_changes_between_two_looks_is_judged_alone(
@@ -137,7 +138,6 @@ def test_a_label_that_changes_between_two_looks_is_judged_alone(
         write(report, str(tmp_path / "page.html"), None, progress=False)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["images", "labels"])
 @pytest.mark.parametrize("change", [kind for kind in STRANGE if kind != "sparse file of 64 GB"])
 @pytest.mark.parametrize("stage", STAGES)

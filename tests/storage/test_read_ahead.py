@@ -104,6 +104,7 @@ def test_over_a_network_many_files_are_opened_at_once(files: list[str]) -> None:
     assert time.perf_counter() - started < len(files) * OPEN_S / 3
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("network")
 def test_over_a_network_many_files_are_looked_at_at_once(files: list[str]) -> None:
     started = time.perf_counter()

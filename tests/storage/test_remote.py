@@ -286,6 +286,7 @@ def test_what_cannot_be_reached_is_one_sentence(
     assert error.count("\n") == 1 and words in error and KEY not in error
 
 
+@pytest.mark.thorough
 def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
     folder = flawed_set(tmp_path / "set")
     code = (
