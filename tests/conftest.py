@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from published_sets import FOLDER
 from remote_fixtures import bucket, s3, web_server  # noqa: F401
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if os.environ.get("CI"):
 settings.register_profile("quick", max_examples=20)  # a fifth: `scripts/test quick` names it, see effort.py
 
 NUMBERS = itertools.count()
-SHARED_DATA = Path(os.environ.get("SANITIZE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +57,9 @@ def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with the published datasets; tests that need it skip where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"published datasets not found at {SHARED_DATA} (set SANITIZE_TEST_DATA)")
-    return SHARED_DATA
+    if not os.path.isdir(FOLDER):
+        pytest.skip(f'published datasets not found at "{FOLDER}" (set SANITIZE_TEST_DATA)')
+    return Path(FOLDER)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +109,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     of_module = re.search(r"^pytestmark = (\[[^]]*|.*)", collection_path.read_text("utf-8"), re.MULTILINE)
     marks = set(re.findall(r"mark\.(\w+)", of_module[1])) if of_module else set()
     return True if marks & set(re.findall(r"not (\w+)", config.option.markexpr)) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Published datasets are hundreds of files each: tests that read them are thorough ones."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("thorough")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -229,8 +229,8 @@ def _picture(width: int, height: int, seed: int, flags: set[str]) -> Image.Image
 
     blobs = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     soft = Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(seed + 1).integers(-6, 7, (height, width, 3))
-    picture = Image.fromarray(np.clip(np.asarray(soft).astype(np.int16) + noise, 0, 255).astype(np.uint8))
+    noise = np.random.default_rng(seed + 1).integers(-6, 7, (height, width, 3), dtype=np.int8)
+    picture = Image.fromarray(np.clip(np.int16(soft) + noise, 0, 255).astype(np.uint8))
     if "16bit" in flags:
         return Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
     if "gray" in flags:

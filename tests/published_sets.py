@@ -1,6 +1,12 @@
-"""Names of the published datasets that tests scan whole."""
+"""Where the published datasets lie, and the names of those that tests scan whole."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FOLDER = os.environ.get("SANITIZE_TEST_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+"""No folder where nobody has them, or where the variable is empty: tests that need them skip."""
 
 PUBLISHED_SETS = (
     "bccd",

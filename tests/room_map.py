@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from importlib.machinery import SourceFileLoader
@@ -12,6 +13,7 @@ from unittest import mock
 SCRIPT = Path(__file__).parents[1] / "scripts" / "map"
 
 
+@functools.cache
 def load_map() -> Any:
     """The script as a module; nothing of it is run or written."""
     loader = SourceFileLoader("room_map_script", str(SCRIPT))

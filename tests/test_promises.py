@@ -34,7 +34,10 @@ from sanitizer.rules.language.pack import load_rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+    pytest.mark.thorough,
+]
 
 ALWAYS = ("/dev/null", "/proc/self/oom_score_adj")
 """Written to by us without leaving anything behind."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import FOUND, OK, UsageError
 from sanitizer.cli.arguments import comma_list
 from sanitizer.cli.options import add_config, add_label_task, add_selection, config_folder, with_selection
-from sanitizer.cli.output import print_bytes
+from sanitizer.cli.output import print_bytes, say_lines
 from sanitizer.config import load_config
 from sanitizer.util.counting import in_thousands
 
@@ -113,11 +113,11 @@ def run(args: argparse.Namespace) -> int:
     if args.diff:
         _print_diff(result)
     for sentence in result.refused:
-        _say(sentence)
+        say_lines(sentence)
     if not args.quiet:
         for note in result.notes:
-            _say(f"note: {note}")
-        _say(_summary(result, args))
+            say_lines(f"note: {note}")
+        say_lines(_summary(result, args))
     if args.diff:
         return FOUND if result.files else OK
     return FOUND if result.refused else OK
@@ -130,12 +130,13 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
     if args.split:
         raise UsageError("a view holds every split, or training would miss some: leave --split out")
 
+    from sanitizer.archives.finding import find_loose_dataset
     from sanitizer.view.fixing import fix_into_view
     from sanitizer.view.text import view_summary
 
     view = fix_into_view(
-        *args.paths,
-        out=args.view,
+        find_loose_dataset(args.paths),
+        args.view,
         config=config,
         task=args.task,
         unsafe=args.unsafe,
@@ -144,11 +145,11 @@ def _write_view(args: argparse.Namespace, config: Config) -> int:
         progress=not args.quiet and sys.stderr.isatty(),
     )
     for sentence in view.refused:
-        _say(sentence)
+        say_lines(sentence)
     if not args.quiet:
         for note in view.notes:
-            _say(f"note: {note}")
-        _say(view_summary(view, args.view, tally_of(view.files) if view.files else []))
+            say_lines(f"note: {note}")
+        say_lines(view_summary(view, args.view, tally_of(view.files) if view.files else []))
     return FOUND if view.refused else OK
 
 
@@ -249,10 +250,3 @@ def _nothing_to_do(result: FixResult, args: argparse.Namespace) -> str:
     if result.keep_rows:
         return "Nothing that can be fixed: correct data.yaml or the rows, or leave these images out (--view FOLDER)."
     return "Nothing to fix." if args.unsafe or not result.further else "Nothing to fix that is safe."
-
-
-def _say(text: str) -> None:
-    from sanitizer.util.escape import legible
-
-    shown = "\n".join(map(legible, text.split("\n")))
-    print(shown.encode(errors="replace").decode(), file=sys.stderr)

@@ -36,12 +36,12 @@ def finish(
     `dataset` is what was found and scanned. `as_text` writes the report as text in a way of its own, given the report
     that is delivered.
     """
-    say = say_nothing if args.quiet else say_note
-    for note in report.notes:
-        say(note)
+    note = say_nothing if args.quiet else say_note
+    for sentence in report.notes:
+        note(sentence)
     if args.write_baseline:
         report = _put_off(report, args.write_baseline)
-        say(
+        note(
             f"{report.suppressed:,} findings written: `--baseline {args.write_baseline}` leaves them out from now on"
         )
     return deliver(report, args, fail_on_name, dataset, as_text)
@@ -147,11 +147,22 @@ def _to_stdout(write: Callable[..., object], *content: bytes) -> bool:
     return True
 
 
-def say_note(sentence: str) -> None:
-    """Say a sentence on stderr, as a note."""
+def say_lines(text: str) -> None:
+    """Say lines on stderr, what could steer a terminal escaped."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def say(sentence: str) -> None:
+    """Say a sentence on stderr in one line, what could steer a terminal escaped."""
     from sanitizer.util.escape import legible
 
-    print(f"note: {legible(sentence)}".encode(errors="replace").decode(), file=sys.stderr)
+    print(legible(sentence).encode(errors="replace").decode(), file=sys.stderr)
+
+
+def say_note(sentence: str) -> None:
+    """Say a sentence on stderr, as a note."""
+    say(f"note: {sentence}")
 
 
 def say_nothing(sentence: str) -> None:

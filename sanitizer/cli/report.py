@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK, UsageError
-from sanitizer.cli.output import wants_bar
+from sanitizer.cli.output import say, wants_bar
 from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
@@ -163,7 +162,5 @@ def _tell(args: argparse.Namespace, report: Report, exported: Exported) -> None:
 
 
 def _say(args: argparse.Namespace, sentence: str) -> None:
-    from sanitizer.util.escape import legible
-
     if not args.quiet:
-        print(legible(sentence).encode(errors="replace").decode(), file=sys.stderr)
+        say(sentence)

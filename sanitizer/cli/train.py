@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.cli import OK, UsageError
 from sanitizer.cli.options import add_config, config_folder
+from sanitizer.cli.output import say_lines
 from sanitizer.cli.preflight import add_run_options, need_torch, train_arguments
 from sanitizer.config import load_config
 from sanitizer.findings.finding import Severity
@@ -139,15 +140,15 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
         )
     assert ready.view is not None
     for sentence in ready.view.refused:
-        _say(sentence)
+        say_lines(sentence)
     if not args.quiet:
         for note in ready.view.notes:
-            _say(f"note: {note}")
+            say_lines(f"note: {note}")
         tally = tally_of(ready.view.files) if ready.view.files else []
-        _say(view_summary(ready.view, os.path.relpath(ready.view.folder), tally, advice=False))
+        say_lines(view_summary(ready.view, os.path.relpath(ready.view.folder), tally, advice=False))
         for finding in recipe.findings():
             if finding.severity >= Severity.WARNING:
-                _say(f"{finding.rule} {finding.message} (set {finding.suggestion})")
+                say_lines(f"{finding.rule} {finding.message} (set {finding.suggestion})")
     return ready
 
 
@@ -159,17 +160,12 @@ def _resumed(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun
         if getattr(args, option):
             raise UsageError(f"a resumed run keeps its view of the dataset: leave --{option} out")
     if args.data and not args.quiet:
-        _say(f"note: the run goes on with its own view of the dataset, not with {args.data} as it is now")
+        say_lines(
+            f"note: the run goes on with its own view of the dataset, not with {args.data} as it is now"
+        )
     resume = overrides.pop("resume")
     return resumed_run(resume if isinstance(resume, str) else args.model, overrides, args.trust_weights)
 
 
 def _is_there(folder: str, name: str) -> bool:
     return os.path.exists(os.path.join(folder, name))
-
-
-def _say(text: str) -> None:
-    from sanitizer.util.escape import legible
-
-    shown = "\n".join(map(legible, text.split("\n")))
-    print(shown.encode(errors="replace").decode(), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from sanitizer.rules.survey import Survey
 
+_UTF8 = codecs.getincrementaldecoder("utf-8-sig")
+"""Leaves out the last character of a head where the bound cuts it."""
 MOST_ROWS = 100
 """Rows that are kept of one file."""
 MOST_COLUMNS = 2000
@@ -111,7 +114,7 @@ def _file_of(survey: Survey, pair: int, head: bytes) -> SampleFile | None:
     """The rows of a label file by its first bytes; None where it is no text, or has no row."""
     cut = len(head) == HEAD_BYTES
     try:
-        text = head[: HEAD_BYTES - 1].decode("utf-8-sig")
+        text = _UTF8().decode(head[: HEAD_BYTES - 1], final=not cut)
     except ValueError:
         return None
     lines = text.splitlines()[: -1 if cut else None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import importlib.util
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -66,14 +67,13 @@ class FindingLog:
             kept = list(counter.mark(f for f in ordered if f.fingerprint not in known))
             return kept, len(ordered) - len(kept), counter.causes()
         from sanitizer.findings.findings_file import FindingsFile, write_findings
-        from sanitizer.findings.findings_merge import merged
 
         self._write_run()
         counted, left_out = Tally(), 0
 
         def new_ones() -> Iterator[Finding]:
             nonlocal left_out
-            for f in with_fingerprints(merged([run for _, run in self._runs])):
+            for f in with_fingerprints(_merged(self._runs)):
                 if f.fingerprint in known:
                     left_out += 1
                 else:
@@ -103,8 +103,12 @@ class FindingLog:
         last = self._runs[-MOST_RUNS:]
         if len(last) == MOST_RUNS and last[0][0] == level:
             from sanitizer.findings.findings_file import FindingsFile, write_findings
-            from sanitizer.findings.findings_merge import merged
 
-            joined = write_findings(merged([run for _, run in last]), HOLDS)
+            joined = write_findings(_merged(last), HOLDS)
             del self._runs[-MOST_RUNS:]
             self._keep(FindingsFile(joined), level + 1)
+
+
+def _merged(runs: Iterable[tuple[int, FindingsFile]]) -> Iterator[Finding]:
+    """The findings of sorted runs in report order; of equal ones those of the earlier run first."""
+    return heapq.merge(*(run for _, run in runs), key=Finding.sort_key)

@@ -19,7 +19,7 @@ from sanitizer.train.step_log import NORMS, SPIKES
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, ArgumentError, resolve_arguments
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
-from sanitizer.view.fixing import fix_dataset_into_view
+from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +126,7 @@ def prepare_run(
     _check_clipping(clipping)
     excluded = read_exclusions(exclude, dataset) if exclude else None
     save_dir = _folder_of_run(arguments, task)
-    view = fix_dataset_into_view(
+    view = fix_into_view(
         dataset,
         f"{save_dir}-dataset",
         config=config,

@@ -29,13 +29,12 @@ MODEL_OF_TASK: dict[str, type[DetectionModel]] = {
 }
 
 
-def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: bool = False) -> nn.Module:
+def build_model(name: str, spec: TaskSpec, trust_weights: bool = False) -> nn.Module:
     """The model that training would start from: the architecture of the file with a head for the dataset's classes.
 
     Args:
         name: A .pt file, or a model .yaml, by path or by a name that Ultralytics knows (yolo11n.yaml).
         spec: The dataset's task, classes and keypoints.
-        channels: Channels of the images.
         trust_weights: Load the file even if it can run code.
 
     Returns:
@@ -51,8 +50,8 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
     activation = Conv.default_act
     try:
         if not (weights is not None and trust_weights):
-            check_size({**config, "nc": spec.nc or config.get("nc")}, channels)
-        model = kind(config, nc=spec.nc, ch=channels, verbose=False, **settings)
+            check_size({**config, "nc": spec.nc or config.get("nc")}, 3)
+        model = kind(config, nc=spec.nc, ch=3, verbose=False, **settings)
     except Exception as error:
         raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.fixes.journal.runs import JournalError, interrupted_runs
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.roots import journal_root
@@ -22,44 +21,6 @@ if TYPE_CHECKING:
 
 
 def fix_into_view(
-    *paths: str | os.PathLike[str],
-    out: str,
-    config: Config | None = None,
-    task: Task | Literal["auto"] = "auto",
-    unsafe: bool = False,
-    decisions: str | None = None,
-    exclude: Mapping[str, str] | None = None,
-    regrouped: bool = False,
-    progress: bool = False,
-) -> View:
-    """Write a view of a dataset, with the same repairs of labels that `fix` makes. The dataset is only read.
-
-    Args:
-        paths: A data.yaml or a dataset folder.
-        out, regrouped: As for `write_view`.
-        config, task, unsafe, decisions, progress: As for `fix`. If a decision drops a finding about a whole image,
-            that image is left out.
-        exclude: Path of each further image to leave out, as findings write it, to the reason.
-
-    Raises:
-        DatasetError, ConfigError, PackError, DecisionsError: As for `fix`.
-        JournalError: An earlier fix was interrupted, so that some labels are fixed and some are not.
-        ViewError: The view cannot be written, or not into this folder.
-    """
-    return fix_dataset_into_view(
-        find_loose_dataset([os.fspath(p) for p in paths]),
-        out,
-        config=config,
-        task=task,
-        unsafe=unsafe,
-        decisions=decisions,
-        exclude=exclude,
-        regrouped=regrouped,
-        progress=progress,
-    )
-
-
-def fix_dataset_into_view(
     dataset: Dataset,
     out: str,
     *,
@@ -71,7 +32,20 @@ def fix_dataset_into_view(
     regrouped: bool = False,
     progress: bool = False,
 ) -> View:
-    """As `fix_into_view`, for a dataset that `find_loose_dataset` returned."""
+    """Write a view of a dataset, with the same repairs of labels that `fix` makes. The dataset is only read.
+
+    Args:
+        dataset: What `find_loose_dataset` found.
+        out, regrouped: As for `write_view`.
+        config, task, unsafe, decisions, progress: As for `fix`. If a decision drops a finding about a whole image,
+            that image is left out.
+        exclude: Path of each further image to leave out, as findings write it, to the reason.
+
+    Raises:
+        ConfigError, PackError, DecisionsError: As for `fix`.
+        JournalError: An earlier fix was interrupted, so that some labels are fixed and some are not.
+        ViewError: The view cannot be written, or not into this folder.
+    """
     root = journal_root(dataset)
     for run in interrupted_runs(root):
         raise JournalError(f"an earlier fix (run {run.id}) was interrupted: run `sanitize undo` first")

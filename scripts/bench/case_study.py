@@ -35,7 +35,7 @@ from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
 from measure import RESULTS, command_line, machine, versions
 
-from sanitizer.archives.finding import find_dataset
+from sanitizer.archives.finding import find_dataset, find_loose_dataset
 from sanitizer.findings.finding import Severity
 from sanitizer.scanner.run import scan
 from sanitizer.view.fixing import fix_into_view
@@ -146,8 +146,8 @@ def altered_copy(dataset: str, out: str, seed: int, share: float) -> str:
 
 def cleaned(dirty: str, out: str) -> str:
     """A view of a flawed set: repaired, and without the training images that a scan still warns of."""
-    data = os.path.join(dirty, "data.yaml")
-    once = fix_into_view(data, out=f"{out}-repaired", unsafe=True)
+    dataset = find_loose_dataset([os.path.join(dirty, "data.yaml")])
+    once = fix_into_view(dataset, f"{out}-repaired", unsafe=True)
     exclude = {
         finding.image: f"{finding.rule} {finding.message}"
         for finding in scan(once.data_yaml, cache=False).findings
@@ -156,7 +156,7 @@ def cleaned(dirty: str, out: str) -> str:
         and finding.image
         and finding.split == "train"
     }
-    fix_into_view(data, out=out, unsafe=True, exclude=exclude)
+    fix_into_view(dataset, out, unsafe=True, exclude=exclude)
     return out
 
 

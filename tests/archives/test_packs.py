@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from packed_sets import GOOD, ZERO, comparable, folders_of, pack_samples, picture, samples, write_tar
 from PIL import Image
+from published_sets import FOLDER
 from tiny_sets import tiny_set
 
 from sanitizer.archives import ranges as cut
@@ -30,6 +30,7 @@ from sanitizer.util.bounded_read import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sanitizer.findings.finding import Finding
     from sanitizer.findings.report import Report
@@ -45,8 +46,9 @@ def found(report: Report, rule: str) -> list[Finding]:
 
 
 def names() -> Sequence[str]:
-    root = Path(os.environ.get("SANITIZE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    return [n for n in folders_of(str(root)) if (root / n / "data.yaml").exists()] if root.is_dir() else []
+    if not os.path.isdir(FOLDER):
+        return []
+    return [n for n in folders_of(FOLDER) if os.path.exists(os.path.join(FOLDER, n, "data.yaml"))]
 
 
 _OF_THE_LAYOUT = ("D001", "D002", "D003", "D005", "D006", "D007", "D011")
@@ -251,6 +253,7 @@ def test_a_second_archive_in_one_file_is_named(tmp_path: Path) -> None:
     assert "more after it" in found(report_of(tmp_path / "0.tar"), "D002")[0].message
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("ending", "kind"), [(".tar.gz", "gz"), (".tgz", "gz"), (".tar.xz", "xz"), (".tar.bz2", "bz2")]
 )
@@ -275,6 +278,7 @@ def test_a_cut_off_compressed_shard(tmp_path: Path) -> None:
     assert 0 < len(found(report, "B002")) < 20
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="its tarfile reads Zstandard")
 @pytest.mark.parametrize(
     ("ending", "kind"), [(".tar.xz", "w:xz"), (".tar.gz", "w:gz"), (".tar.bz2", "w:bz2")]
@@ -320,6 +324,7 @@ def test_copies_across_shards_are_confirmed_by_their_bytes(tmp_path: Path) -> No
     assert [f.label for f in found(report, "D010")] == ["val-0.tar/x.txt"]
 
 
+@pytest.mark.thorough
 def test_large_shards_are_cut_between_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = samples(60, ZERO)
     members[20:21] = []  # an image without label, a label without image
@@ -481,6 +486,7 @@ def test_commands_that_need_loose_files_refuse(
     assert "into a folder of its own (`tar -xf train-0.tar -C FOLDER/train`)" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_the_same_report_from_several_processes(tmp_path: Path) -> None:
     for i in range(4):
         write_tar(tmp_path / f"train-{i}.tar", samples(10, ZERO, 10 * i))
@@ -492,6 +498,7 @@ def test_unreadable_paths_are_errors(tmp_path: Path) -> None:
         report_of(tmp_path / "no.tar")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     sys.platform != "linux", reason="workers see what a test replaces only where they are forked"
 )

@@ -170,6 +170,7 @@ PACKS = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", PACKS)
 def test_a_pack_beyond_a_limit_is_refused_in_a_sentence(tmp_path: Path, case: str) -> None:
     text, words = PACKS[case]

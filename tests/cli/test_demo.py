@@ -56,6 +56,7 @@ def test_scan_finds_every_planted_flaw_and_no_other(tmp_path: Path) -> None:
     assert report.summary.images_rewritten == 1
 
 
+@pytest.mark.thorough
 def test_two_calls_make_the_same_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         make_demo(str(tmp_path / name))

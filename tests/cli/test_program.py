@@ -15,6 +15,8 @@ import pytest
 from sanitizer import __version__
 from sanitizer.cli import main
 
+pytestmark = pytest.mark.thorough
+
 
 def program(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
     if "stdout" not in options:

@@ -305,15 +305,16 @@ def test_path_is_taken_from_the_datasets_folder_of_ultralytics(
 
 def test_a_folder_that_cannot_be_listed_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, yaml=YAML)
-    for function in ("listdir", "scandir"):
 
-        def refuse(real: Any, path: str) -> Any:
-            if path.endswith("images/val"):
-                raise PermissionError(13, "Permission denied")
-            return real(path)
+    def refuse(real: Any, path: str) -> Any:
+        if path.endswith("images/val"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
 
-        monkeypatch.setattr(listing_module.os, function, partial(refuse, getattr(os, function)))
-    dataset = find(tmp_path / "data.yaml")
+    with monkeypatch.context() as refusing:
+        for function in ("listdir", "scandir"):
+            refusing.setattr(listing_module.os, function, partial(refuse, getattr(os, function)))
+        dataset = find(tmp_path / "data.yaml")
     assert any(
         "images/val cannot be listed (Permission denied)" in detail(f) for f in faults(dataset, "D002")
     )

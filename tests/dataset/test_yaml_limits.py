@@ -58,6 +58,7 @@ def test_a_yaml_beyond_a_limit_is_refused_in_a_sentence(tmp_path: Path, case: st
     assert ran.within_limits(), f"{ran.seconds:.1f} s, {ran.peak_mb:.0f} MB"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", [f"{HEAD}nc: 100000000\n", f"{HEAD}names: {{99999999: a}}\n"])
 def test_class_ids_beyond_reason_cost_nothing(tmp_path: Path, text: str) -> None:
     tiny_set(tmp_path)
@@ -85,6 +86,7 @@ def test_more_classes_than_can_be_trained_are_named_and_ids_not_checked(tmp_path
     assert "training stops here" not in detail
 
 
+@pytest.mark.thorough
 def test_the_largest_number_of_classes_is_checked_as_any(tmp_path: Path) -> None:
     found = classes(tmp_path, f"nc: {MAX_CLASSES}\n")
     assert (found.nc, [f.severity.label for f in found.faults if f.severity]) == (MAX_CLASSES, ["warning"])

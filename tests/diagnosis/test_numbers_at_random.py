@@ -54,6 +54,7 @@ def restores(reading: str, name: str, real: Truth) -> bool:
     return True
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WAYS)
 def test_a_fix_gives_back_the_truth_or_there_is_none(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng([14, list(WAYS).index(name)])
@@ -64,6 +65,7 @@ def test_a_fix_gives_back_the_truth_or_there_is_none(tmp_path: Path, name: str) 
             assert cause.reading is None or restores(cause.reading, name, real), (i, cause)
 
 
+@pytest.mark.thorough
 def test_sets_that_are_right_have_no_cause(tmp_path: Path) -> None:
     """Also where boxes are drawn a little over the border, and single rows are wrong."""
     rng = np.random.default_rng(15)

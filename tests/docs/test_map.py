@@ -79,7 +79,9 @@ def test_a_folder_that_is_no_room_is_an_error(map_: Any, tmp_path: Path) -> None
         map_.find_modules(_package(tmp_path, {"attic/a.py": ""}))
 
 
-def test_refreshing_keeps_what_people_wrote_and_ages_by_arrows_alone(map_: Any, tmp_path: Path) -> None:
+def test_refreshing_keeps_what_people_wrote_and_ages_by_arrows_alone(
+    map_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = _package(tmp_path / "p", {"cli/a.py": "import sanitizer.util.c\n", "util/c.py": "\n"})
     text = (
         f"before\n{map_.BEGIN}\n| room | holds |\n| --- | --- |\n| util | small things |\n{map_.END}\nafter\n"
@@ -91,7 +93,8 @@ def test_refreshing_keeps_what_people_wrote_and_ages_by_arrows_alone(map_: Any, 
 
     readme = tmp_path / "README.md"
     readme.write_text(new)
-    map_.PACKAGE, map_.README = package, readme
+    monkeypatch.setattr(map_, "PACKAGE", package)
+    monkeypatch.setattr(map_, "README", readme)
     (package / "util" / "c.py").write_text("\n" * 20)
     assert map_.main(["--check"]) == 0
     (package / "cli" / "a.py").write_text("")

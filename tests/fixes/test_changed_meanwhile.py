@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from journals import FIXED, FLAWED, LABEL, files_of, flawed_dataset, make_odd
 from strange_files import within
+from viewed import fix_into_view
 
 from sanitizer.cli import main
 from sanitizer.fixes import fixing
@@ -21,7 +22,6 @@ from sanitizer.fixes.journal import staging
 from sanitizer.fixes.journal.runs import JournalError, locked
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.undo import undo
-from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +90,7 @@ def at(moment: str, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(f"{module}.{name}", disturbed)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("disturbance", DISTURBANCES)
 def test_a_label_or_its_folder_that_goes_during_a_fix(
@@ -201,6 +202,7 @@ def test_a_cache_that_is_no_file_is_left(
     assert (folder / LABEL).read_text() == FIXED
 
 
+@pytest.mark.thorough
 def test_a_cache_of_terabytes_stays_and_is_named(folder: Path) -> None:
     os.truncate(folder / "labels/train.cache", 1 << 40)
     with within(30):
@@ -258,6 +260,7 @@ def test_a_fix_that_takes_an_interrupted_one_back_keeps_its_lock(
     assert seen == [True]
 
 
+@pytest.mark.thorough
 def test_whoever_waited_for_a_journal_that_is_gone_locks_the_new_one(folder: Path) -> None:
     """Many processes take the lock of an empty journal, which each removes at its end: never two at once."""
     script = (

@@ -423,6 +423,7 @@ class Disk:
         return call
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "code",
     [errno.ENOSPC, *(pytest.param(code, marks=pytest.mark.slow) for code in (errno.EROFS, errno.EACCES))],
@@ -479,6 +480,7 @@ def _bytes(found: State, path: str) -> object:
     return found[path][1] if path in found else None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lasting", [False, True])
 def test_an_undo_that_cannot_write_can_be_run_again(
     lasting: bool,
@@ -502,6 +504,7 @@ def test_an_undo_that_cannot_write_can_be_run_again(
         assert _contents(state(folder), all_files=True) == _contents(before, all_files=True), (call, said)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_for_real(dataset: Callable[..., Path]) -> None:
     """No file may grow beyond some bytes: the label, too long for that, cannot be journalled."""
     folder = dataset(FLAWED + f"{GOOD} \n" * 3000)

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+from viewed import fix_into_view
 from written_sets import WAYS, Truth, plain, texts, truth, turned, write_set
 
 from sanitizer.cli import main
@@ -16,7 +17,6 @@ from sanitizer.fixes.outcomes import outcome_lines
 from sanitizer.fixes.undo import undo
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
-from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

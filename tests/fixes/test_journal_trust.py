@@ -27,12 +27,12 @@ from journals import (
     ship_run,
 )
 from strange_files import within
+from viewed import fix_into_view
 
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.fixes.undo import Restoration, undo
-from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -307,6 +307,7 @@ def test_two_entries_on_one_file_are_refused(folder: Path) -> None:
         undo(folder, trust_journal=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["run.json", "blob"])
 def test_a_journal_of_terabytes_is_refused_at_once(what: str, folder: Path) -> None:
     run = ship_run(folder, [entry()], done=True)

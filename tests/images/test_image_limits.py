@@ -163,6 +163,7 @@ def test_what_is_too_large_to_decode_keeps_its_size(tmp_path: Path) -> None:
     assert "13,000×13,000 px, 1.4 GB of memory" in table.detail[0]
 
 
+@pytest.mark.thorough
 def test_large_photographs_are_decoded_as_ever(tmp_path: Path) -> None:
     table = read_one(tmp_path / "a.jpg", jpeg(9000, 7000))
     assert (table.status[0], table.decoded[0]) == (ImageStatus.OK, True)

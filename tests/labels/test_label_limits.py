@@ -152,6 +152,7 @@ def test_too_large_is_neither_dropped_nor_background(tmp_path: Path) -> None:
     assert "--set L010.max_mb=" in str(finding.suggestion)
 
 
+@pytest.mark.thorough
 def test_a_person_can_raise_and_lower_the_limit(tmp_path: Path) -> None:
     data = with_label(tmp_path, ROW * 700_000)
     raised = Config(rules={"L010": RuleConfig(params={"max_mb": 16})})
@@ -229,6 +230,7 @@ def test_many_links_to_one_large_label_are_not_held_at_once(tmp_path: Path) -> N
     assert ran.peak_mb < MOST_MB, f"{ran.peak_mb:.0f} MB"
 
 
+@pytest.mark.thorough
 def test_what_is_judged_in_parts_is_judged_all_the_same(tmp_path: Path) -> None:
     data = tiny_set(tmp_path, train=60)
     labels = sorted((tmp_path / "labels" / "train").iterdir())

@@ -317,6 +317,7 @@ def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("file_format", "mode", "options"),
     [("WEBP", "RGB", {"lossless": True}), ("TIFF", "F", {"compression": "tiff_deflate"})],

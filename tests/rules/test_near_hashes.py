@@ -65,7 +65,7 @@ def clustered(n: int, seed: int, most_bits: int = 10) -> NDArray[np.uint64]:
 
 
 @pytest.mark.parametrize("max_distance", [0, 1, 2, 5, 8, 12, 20, 64])
-@pytest.mark.parametrize("n", [0, 1, 2, 50, 1500])
+@pytest.mark.parametrize("n", [0, 1, 2, 50, pytest.param(1500, marks=pytest.mark.thorough)])
 def test_near_hashes_are_those_of_comparing_each_with_each(
     n: int, max_distance: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

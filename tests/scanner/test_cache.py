@@ -187,6 +187,7 @@ def test_a_forged_entry_with_the_right_checksum_is_replaced(dataset: Path, read_
     assert read_files == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", WRITTEN_OVER)
 def test_what_stands_in_the_place_of_an_entry_neither_hangs_nor_breaks_a_scan(
     dataset: Path,
@@ -200,6 +201,7 @@ def test_what_stands_in_the_place_of_an_entry_neither_hangs_nor_breaks_a_scan(
         assert run(dataset).findings == first.findings
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("below", ["", "scan"])
 @pytest.mark.parametrize("kind", WRITTEN_OVER)
 def test_what_stands_in_the_place_of_the_cache_neither_hangs_nor_breaks_a_scan(

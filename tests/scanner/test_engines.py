@@ -123,7 +123,9 @@ def test_worker_processes_give_the_same_report(shared_data: Path) -> None:
     assert pooled.notes == alone.notes
 
 
-@pytest.mark.parametrize("jobs", [2, 3, 50])
+@pytest.mark.parametrize(
+    "jobs", [2, pytest.param(3, marks=pytest.mark.thorough), pytest.param(50, marks=pytest.mark.thorough)]
+)
 def test_pieces_come_in_order_whatever_the_number_of_workers(data_yaml: Path, jobs: int) -> None:
     job = job_for(data_yaml)
     todo = list(pieces(job.dataset, 4))
@@ -230,6 +232,7 @@ def has_ended(process_id: str) -> bool:
         return True
 
 
+@pytest.mark.thorough
 @forked
 @pytest.mark.parametrize("to_all", [True, False], ids=["by the terminal", "alone"])
 def test_an_interrupted_scan_leaves_one_sentence_and_no_process(
@@ -274,6 +277,7 @@ scan(sys.argv[1], jobs=2, images="header", cache=False)
 """
 
 
+@pytest.mark.thorough
 @forked
 @pytest.mark.parametrize("how", BUSY)
 def test_no_worker_outlives_a_killed_scan_whatever_it_is_at(
@@ -314,6 +318,7 @@ list(share_out(time.sleep, [60] * 4, 2, 1, [1] * 4, None))
         process.wait()
 
 
+@pytest.mark.thorough
 @forked
 def test_a_worker_notices_by_itself_that_who_started_it_is_gone() -> None:
     script = """
@@ -343,6 +348,7 @@ time.sleep(60)
 # --- processes that end ---
 
 
+@pytest.mark.thorough
 @forked
 def test_a_worker_killed_by_bad_luck_costs_nothing_but_time(
     data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -362,6 +368,7 @@ def test_a_worker_killed_by_bad_luck_costs_nothing_but_time(
     assert pooled.notes == alone.notes
 
 
+@pytest.mark.thorough
 @forked
 def test_where_every_worker_is_killed_this_process_does_the_work(
     data_yaml: Path, monkeypatch: pytest.MonkeyPatch
@@ -373,6 +380,7 @@ def test_where_every_worker_is_killed_this_process_does_the_work(
     assert "worker processes ended whatever they did: files were read by a single process" in pooled.notes
 
 
+@pytest.mark.thorough
 @forked
 @pytest.mark.parametrize("names", [("07.jpg",), ("00.jpg", "01.jpg"), ("10.jpg", "33.jpg", "59.jpg")])
 def test_an_image_that_ends_its_reader_is_named_and_the_rest_is_judged(
@@ -394,6 +402,7 @@ def test_an_image_that_ends_its_reader_is_named_and_the_rest_is_judged(
     assert report.summary.images == healthy.summary.images
 
 
+@pytest.mark.thorough
 @forked
 def test_a_label_that_ends_its_reader_is_named_and_its_image_is_judged(
     data_yaml: Path, monkeypatch: pytest.MonkeyPatch
@@ -409,6 +418,7 @@ def test_a_label_that_ends_its_reader_is_named_and_its_image_is_judged(
     assert report.summary.boxes == healthy.summary.boxes - 1
 
 
+@pytest.mark.thorough
 @forked
 def test_a_reader_that_runs_out_of_memory_counts_as_one_that_ends(
     data_yaml: Path, monkeypatch: pytest.MonkeyPatch
@@ -448,6 +458,7 @@ def test_the_cache_does_not_learn_what_was_left_out(data_yaml: Path, monkeypatch
     assert "I001" not in {f.rule for f in scanned(data_yaml, jobs=2, cache=True).findings}
 
 
+@pytest.mark.thorough
 @forked
 def test_the_page_of_a_report_does_not_open_what_ended_a_reader(
     data_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -584,6 +595,7 @@ def test_a_piece_judged_on_its_own_is_the_piece_judged_in_its_split(data_yaml: P
         assert np.array_equal(there.summary.label_digest, here.summary.label_digest)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("module", ["pickle", "socket", "multiprocessing"])
 def test_a_spawned_worker_imports_nothing_from_the_current_folder(
     data_yaml: Path, tmp_path: Path, module: str

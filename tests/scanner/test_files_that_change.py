@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from sanitizer import Report
 
+pytestmark = pytest.mark.thorough
+
 PAIRS = 8
 CHANGED = 3
 """The pair that something happens to. It is a copy of the first one, and its labels differ."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from sanitizer.findings.report import Report
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1 << 20
 MOST_MIB, MOST_S = 1024, 10
 YAML = b"names: [a, b]\ntrain: images/train\nval: images/train\n"

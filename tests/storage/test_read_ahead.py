@@ -97,6 +97,7 @@ def test_a_slow_disk_is_told_of_files_before_they_are_read_but_not_of_too_many(f
     assert ahead.OPEN_AT_ONCE / 2 < most_ahead <= ahead.OPEN_AT_ONCE
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("network")
 def test_over_a_network_many_files_are_opened_at_once(files: list[str]) -> None:
     started = time.perf_counter()
@@ -104,6 +105,7 @@ def test_over_a_network_many_files_are_opened_at_once(files: list[str]) -> None:
     assert time.perf_counter() - started < len(files) * OPEN_S / 3
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("network")
 def test_over_a_network_many_files_are_looked_at_at_once(files: list[str]) -> None:
     started = time.perf_counter()

@@ -63,6 +63,7 @@ def without_links(kind: str) -> list[Any]:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("tasks", "example", "images"), without_links("bad"))
 def test_every_rule_finds_its_bad_examples_in_memory_and_in_an_archive(
     tasks: tuple[str, ...], example: dict[str, Any], images: ImageMode, tmp_path: Path
@@ -285,6 +286,7 @@ def test_what_cannot_be_reached_is_one_sentence(
     assert error.count("\n") == 1 and words in error and KEY not in error
 
 
+@pytest.mark.thorough
 def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
     folder = flawed_set(tmp_path / "set")
     code = (
@@ -301,6 +303,7 @@ def test_nothing_is_imported_for_a_local_set(tmp_path: Path) -> None:
 # A web server
 
 
+@pytest.mark.thorough
 def test_a_web_server_that_lists_its_folders(web_server: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="needs aiohttp")
     folder = flawed_set(tmp_path / "set")

@@ -16,8 +16,9 @@ from sanitizer.scanner.run import scan_dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.probe
 
-@pytest.mark.probe
+
 @pytest.mark.parametrize("single_cls", [True, False])
 def test_a_class_id_beyond_the_names_costs_an_image_unless_all_classes_are_one(
     tmp_path: Path, single_cls: bool

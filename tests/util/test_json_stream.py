@@ -96,6 +96,7 @@ def test_one_value_takes_bounded_memory(item: str) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.thorough
 def test_a_long_list_takes_little_memory() -> None:
     pieces = ((b'{"a": "' + b"x" * 100 + b'"}, ') * 1000 for _ in range(200))
     tracemalloc.start()

@@ -37,6 +37,7 @@ print(set(forks), set(started))
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all workers are spawned")
 @pytest.mark.parametrize("what", ["scan", "pictures"])
 @pytest.mark.parametrize("loaded", ["torch", "nothing"])

@@ -80,6 +80,7 @@ def flawed_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(make_demo(str(tmp_path_factory.mktemp("demo") / "set")))
 
 
+@pytest.mark.thorough
 def test_a_flawed_set_is_reported_the_same_from_disk(flawed_set: Path, tmp_path: Path) -> None:
     spilled = check_that_spilling_changes_nothing(flawed_set, tmp_path, "decode")
     assert not isinstance(spilled.findings, list)
@@ -97,6 +98,7 @@ def test_published_sets_are_reported_the_same_from_disk(
     check_that_spilling_changes_nothing(path, tmp_path, mode)
 
 
+@pytest.mark.thorough
 def test_the_page_shows_the_same_from_disk(flawed_set: Path, tmp_path: Path) -> None:
     def page(name: str, report: Report) -> str:
         report = replace(report, summary=replace(report.summary, elapsed_s=1.0))
@@ -195,6 +197,7 @@ with small_limits():
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
 @pytest.mark.parametrize(
     "size", [0, 700, *(pytest.param(size, marks=pytest.mark.slow) for size in (3, 100, 4000))]
@@ -431,6 +434,7 @@ def test_pairs_that_do_not_fit_their_chunk_are_a_defect() -> None:
         builder.add(summary(3, 1), part_of("train", "/t", ["a.jpg", "b.jpg"], 1))
 
 
+@pytest.mark.thorough
 def test_small_scans_write_no_temporary_file(flawed_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a temporary file")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from example_files import build, image_bytes
+from viewed import fix_into_view
 
 from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
@@ -19,7 +20,6 @@ from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 from sanitizer.view import write as view_module
-from sanitizer.view.fixing import fix_into_view
 from sanitizer.view.write import ViewError, write_view
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import build, image_bytes
-
-from sanitizer.view.fixing import fix_into_view
+from viewed import fix_into_view
 
 if TYPE_CHECKING:
     from sanitizer.view.write import View
