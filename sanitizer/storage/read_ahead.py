@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sanitizer.util.bounded_read import OPEN_FLAGS
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class ReadAhead(Protocol):
+    """`read_ahead`, or a function that does something more with each file and returns the same."""
+
+    def __call__(
+        self, paths: Sequence[str], read: Callable[[int], R], announce: Callable[[int], object]
+    ) -> Iterator[R | OSError | ValueError]:
+        """As `read_ahead`."""
+        ...
+
 
 SLOW_S = 30e-6
 """Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
@@ -67,14 +78,14 @@ def read_ahead(
                 break
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
             some, wait_s = paths[done : done + THREADED], opening.usual_s + reading.usual_s
-            yield from _in_threads(lambda path: _open_and_read(path, read), some, wait_s)
+            yield from _in_threads(lambda path: open_and_read(path, read), some, wait_s)
             done += THREADED
             continue
         if reading.slow:
             yield from _announced(paths[done:], read, announce)
             return
         for path in paths[done : done + NOT_TIMED]:
-            yield _open_and_read(path, read)
+            yield open_and_read(path, read)
         done += NOT_TIMED
 
 
@@ -138,8 +149,8 @@ class _Times:
         return self.usual_s > SLOW_S
 
 
-def _open_and_read(path: str, read: Callable[[int], R]) -> R | OSError | ValueError:
-    """The hot path where all is in memory."""
+def open_and_read(path: str, read: Callable[[int], R]) -> R | OSError | ValueError:
+    """What `read` returns for one file, or the error in its place. The hot path where all is in memory."""
     try:
         file = os.open(path, OPEN_FLAGS)
         try:
