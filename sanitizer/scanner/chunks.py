@@ -123,9 +123,15 @@ REMOTE_PAIRS_PER_CHUNK = 512
 """Most that a chunk of loose files has behind requests: some are a second's work, and several processes share them."""
 
 
+CHUNKS_OF_SMALL_SET, FEWEST_PAIRS = 16, 256
+"""A small dataset is cut into so many chunks or more, for processes to share evenly, but of no fewer pairs each."""
+
+
 def mean_length(dataset: Dataset, mode: ImageMode) -> int:
-    """Mean number of pairs of a chunk."""
+    """Mean number of pairs of a chunk: one length for datasets of about one size, so that the cache stays good."""
     usual = PAIRS_PER_CHUNK[mode]
+    while usual > FEWEST_PAIRS and usual * CHUNKS_OF_SMALL_SET > len(dataset):
+        usual //= 2
     return min(usual, REMOTE_PAIRS_PER_CHUNK) if dataset.storage.remote and not dataset.packs else usual
 
 
