@@ -66,12 +66,12 @@ def read_ahead(
     while done < len(paths):
         opening, reading = _Times(), _Times()
         for path in paths[done : done + TIMED]:
-            started = time.perf_counter()
+            started = _waited_s()
             file = _open(path)
-            opened = time.perf_counter()
+            opened = _waited_s()
             result = _read(file, read)
             opening.add(opened - started)
-            reading.add(time.perf_counter() - opened)
+            reading.add(_waited_s() - opened)
             done += 1
             yield result
             if opening.enough or reading.enough:
@@ -95,9 +95,9 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     while done < len(items):
         times = _Times()
         for item in items[done : done + TIMED]:
-            started = time.perf_counter()
+            started = _waited_s()
             result = call(item)
-            times.add(time.perf_counter() - started)
+            times.add(_waited_s() - started)
             done += 1
             yield result
             if times.enough:
@@ -114,9 +114,9 @@ def opening_waits(paths: Sequence[str]) -> bool:
     """Whether to open files takes waiting, as over a network. Opens and closes some of them: neighbours in a folder."""
     times = _Times()
     for path in paths[:TIMED]:
-        started = time.perf_counter()
+        started = _waited_s()
         _read(_open(path), int)
-        times.add(time.perf_counter() - started)
+        times.add(_waited_s() - started)
     return bool(paths) and times.slow
 
 
@@ -126,8 +126,13 @@ def will_need(file: int, start: int, length: int) -> None:
         os.posix_fadvise(file, start, length, os.POSIX_FADV_WILLNEED)
 
 
+def _waited_s() -> float:
+    """A clock that stands still while this thread computes: in memory, too, some calls take a while."""
+    return time.perf_counter() - time.thread_time()
+
+
 class _Times:
-    """Seconds of some items."""
+    """Seconds that some items waited."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
