@@ -25,6 +25,7 @@ from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
+from sanitizer.labels.single_file import small_labels
 from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
@@ -141,6 +142,7 @@ class _Writer:
     _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
     _highest_class: int = -1
     _folders: set[str] = field(default_factory=set)
+    _real_folders: dict[str, str] = field(default_factory=dict)
 
     def write(self, final_folder: str, *, regrouped: bool) -> View:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
@@ -183,48 +185,63 @@ class _Writer:
 
     def _kept(self, split: Split, start: int, stop: int) -> Iterator[_ViewPair]:
         """The pairs start to stop of a split that have an image and are not left out."""
-        pairs = [
-            _ViewPair(i, image, split.expected_label_path(i))
-            for i in range(start, stop)
-            if (image := split.image_path(i)) is not None
+        folders = split.dir_index[start:stop].tolist()
+        labels = [
+            f"{split.label_dirs[d]}/{name}"
+            for d, name in zip(folders, split.label_names(start, stop), strict=True)
         ]
-        readable = []
-        named = [(pair, self.dataset.relative(pair.image) or pair.image) for pair in pairs]
-        labels_read = map_ahead(
-            self._label, [p.label for p, relative in named if relative not in self.exclude]
-        )
-        for pair, relative in named:
+        pairs = []
+        for i, image in enumerate(split.chunk(start, stop).images):
+            if image is None:
+                continue
+            relative = self.dataset.relative(image) or image
             if relative in self.exclude:
                 self._leave_out(split, relative, self.exclude[relative])
-                continue
-            read = next(labels_read)
+            else:
+                pairs.append(_ViewPair(start + i, image, labels[i]))
+        readable = []
+        for pair, read in zip(pairs, self._labels([pair.label for pair in pairs]), strict=True):
             if isinstance(read, OSError):
+                relative = self.dataset.relative(pair.image) or pair.image
                 self._leave_out(split, relative, f"its label file cannot be read: {read.strerror}")
                 continue
             pair.before, pair.content = read
             readable.append(pair)
         table = read_images([pair.image for pair in readable], "header")
-        labels = parse_labels([pair.content for pair in readable], self.spec)
-        dropped = verdicts(labels, table, self.spec).dropped
+        rows = parse_labels([pair.content for pair in readable], self.spec)
+        dropped = verdicts(rows, table, self.spec).dropped
         self._leave_out_dropped(split, [p for p, out in zip(readable, dropped, strict=True) if out])
-        self._note_classes(labels, dropped)
-        boxes = np.bincount(labels.file[labels.kind != RowKind.FAULTY], minlength=len(readable))
+        self._note_classes(rows, dropped)
+        boxes = np.bincount(rows.file[rows.kind != RowKind.FAULTY], minlength=len(readable))
         for pair, out, rewritten, n in zip(readable, dropped, table.rewritten, boxes, strict=True):
             if not out:
                 pair.rewritten, pair.boxes = bool(rewritten), int(n)
                 yield pair
 
-    def _label(self, path: str) -> tuple[bytes | None, bytes | None] | OSError:
-        """(bytes of the label file in the dataset, bytes in the view), None if there is no file; or the error."""
-        exists = os.path.isfile(path)
-        try:
-            before = read_bounded(path, MAX_FILE_BYTES) if exists else None
-        except OSError as error:
-            return error
-        after = self.changed.get(path)
-        if after is None and exists and self.changed:
-            after = self.changed.get(os.path.realpath(path))
-        return before, before if after is None else after
+    def _labels(self, paths: Sequence[str]) -> Iterator[tuple[bytes | None, bytes | None] | OSError]:
+        """(bytes of each label file in the dataset, bytes in the view), None if there is no file; or the error."""
+        links = map_ahead(os.path.islink, paths) if self.changed else [False] * len(paths)
+        for path, is_link, read in zip(paths, links, small_labels(paths), strict=True):
+            try:
+                # What is not read so is read alone: it is large, or no file, or cannot be read.
+                before = read if isinstance(read, bytes) else _large_label(path)
+            except OSError as error:
+                yield error
+                continue
+            after = self.changed.get(path)
+            if after is None and before is not None and self.changed:
+                after = self.changed.get(self._really(path, is_link))
+            yield before, before if after is None else after
+
+    def _really(self, path: str, is_link: bool) -> str:
+        """The path with all links resolved."""
+        if is_link:
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder)
+        return f"{real}/{name}"
 
     def _leave_out_dropped(self, split: Split, pairs: Sequence[_ViewPair]) -> None:
         """Leave out pairs that training would drop; the reason is the message of the worst finding about the pair."""
@@ -257,7 +274,7 @@ class _Writer:
         """Link or copy one image into the view, and write its label file."""
         image, label = f"images/{split}/{line}", f"labels/{split}/{line[: line.rindex('.')]}.txt"
         self._make_folder_of(image)
-        target = os.path.join(self.folder, image)
+        target = f"{self.folder}/{image}"
         if pair.rewritten:
             shutil.copyfile(pair.image, target)
             self.view.copied += 1
@@ -270,14 +287,16 @@ class _Writer:
             self._write(label, pair.content)
 
     def _make_folder_of(self, path: str) -> None:
-        folder = os.path.dirname(path)
+        folder = path[: path.rindex("/")]
         if folder not in self._folders:
             os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
             self._folders.add(folder)
 
     def _write(self, path: str, content: bytes) -> None:
-        with open(os.path.join(self.folder, path), "wb") as file:
-            file.write(content)
+        with open(f"{self.folder}/{path}", "wb", buffering=0) as file:
+            written = file.write(content)
+            while written < len(content):
+                written += file.write(content[written:])
 
 
 @dataclass(slots=True)
@@ -306,6 +325,11 @@ class _ViewPair:
 def _name_of(split: Split) -> str:
     """Name of a split in the view: train for the only split of a dataset that is not divided into splits."""
     return split.name or "train"
+
+
+def _large_label(path: str) -> bytes | None:
+    """The bytes of a label file, None if there is no file. Raises OSError."""
+    return read_bounded(path, MAX_FILE_BYTES) if os.path.isfile(path) else None
 
 
 def _link(image: str, target: str) -> None:

@@ -5,8 +5,8 @@
 
 Labels are copied, and some rows get a small fault that `fix` repairs. No command knows anything of an earlier one.
 What is only written is timed apart: the links and copies of a view, or the copies of the labels that a fix changes.
-`train` is timed up to where Ultralytics looks for its labels; then how long Ultralytics takes for that is timed, once
-on the view that `train` wrote, and once on the dataset. Results go to scripts/bench/results/.
+With `--train`, also `preflight --no-probe`, and `train` up to where it hands over to Ultralytics, and up to its first
+batch, as Ultralytics alone takes it. Results go to scripts/bench/results/.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from measure import RESULTS, SANITIZE, Run, command_line, machine, publish, run, table, versions
+from measure import GO_FIRST, RESULTS, SANITIZE, Run, command_line, machine, publish, run, table, versions
 
 HERE = Path(__file__).resolve().parent
 FAULT_EVERY = 50
@@ -45,11 +45,11 @@ WRITE_VIEW = 'cp -r "$1/labels" "$2" && cp -rs "$1"/images/. "$2"/images'
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command to time; `writes` names the contender that only writes what it writes."""
+    """A command to time; `less` names what is not counted: contenders that only write, or only import."""
 
     name: str
     command: tuple[str, ...]
-    writes: str | None = None
+    less: tuple[str, ...] = ()
 
 
 def main() -> None:
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="commands to time, by parts of their names")
     parser.add_argument("--train", action="store_true", help="also train up to its first batch (PyTorch)")
+    parser.add_argument("--first", action="store_true", help="go before all other processes (root)")
     parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     dataset = os.path.abspath(args.dataset)
@@ -70,7 +71,7 @@ def main() -> None:
         runs: dict[str, list[Run]] = {c.name: [] for c in contenders}
         for number in range(-1, args.rounds):  # the first loads files and programs
             for contender in contenders:
-                done = measured(contender, flawed, scratch)
+                done = measured(contender, flawed, scratch, GO_FIRST if args.first else ())
                 if number >= 0:
                     runs[contender.name].append(done)
                 print(f"{number + 1}: {contender.name}: {done.seconds:.2f} s", file=sys.stderr, flush=True)
@@ -102,7 +103,7 @@ def line_up(flawed: str, with_train: bool) -> list[Contender]:
             "only writing: changed labels",
             (sys.executable, "-c", WRITE_LABELS.replace("%d", str(FAULT_EVERY)), f"{flawed}/labels", "OUT"),
         ),
-        Contender("fix", (*SANITIZE, "fix", data, "--quiet"), "only writing: changed labels"),
+        Contender("fix", (*SANITIZE, "fix", data, "--quiet"), ("only writing: changed labels",)),
         Contender("only writing: view", ("sh", "-c", WRITE_VIEW, "sh", flawed, "OUT")),
         Contender("fix --view", (*SANITIZE, "fix", data, "--view", "OUT", "--quiet"), "only writing: view"),
     ]
@@ -113,11 +114,15 @@ def line_up(flawed: str, with_train: bool) -> list[Contender]:
             Contender(
                 "preflight --no-probe",
                 (*SANITIZE, "preflight", data, *model, "--no-probe", "--quiet"),
-                "importing Ultralytics",
+                ("importing Ultralytics",),
             ),
             Contender(
-                "train, to Ultralytics' own scan", (*child, "train", data, MODEL, "OUT"), "only writing: view"
+                "train, until it hands over",
+                (*child, "view", data, MODEL, "OUT"),
+                ("importing Ultralytics", "only writing: view"),
             ),
+            Contender("train, to its first batch", (*child, "batch", data, MODEL, "OUT")),
+            Contender("Ultralytics, to its first batch", (*child, "theirs", data, MODEL, "OUT")),
         ]
     return found
 
@@ -143,36 +148,44 @@ def flawed_copy(dataset: str, target: str) -> str:
     return target
 
 
-def measured(contender: Contender, flawed: str, scratch: str) -> Run:
+def measured(contender: Contender, flawed: str, scratch: str, prefix: tuple[str, ...]) -> Run:
     """One run; what it wrote is taken away after."""
     out, cache = f"{scratch}/out", f"{scratch}/cache"
     if contender.name == "only writing: view":
         os.makedirs(f"{out}/images")
     command = [word.replace("OUT", out) for word in contender.command]
-    done = run(command, {"SANITIZE_CACHE_DIR": cache, "YOLO_CONFIG_DIR": scratch})
+    done = run((*prefix, *command), {"SANITIZE_CACHE_DIR": cache, "YOLO_CONFIG_DIR": scratch})
     if contender.name == "fix":
         run((*SANITIZE, "undo", f"{flawed}/data.yaml"))
         shutil.rmtree(f"{flawed}/.sanitize", ignore_errors=True)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(f"{out}-dataset", ignore_errors=True)
+    for split in os.listdir(f"{flawed}/labels"):
+        if split.endswith(".cache"):
+            os.unlink(f"{flawed}/labels/{split}")
     shutil.rmtree(cache, ignore_errors=True)
     return done
 
 
 def rows_of(contenders: list[Contender], runs: dict[str, list[Run]]) -> str:
     """The table: medians, and how many scans it is, less what is only written or imported."""
-    scan_s, rows = median(r.seconds for r in runs["scan"]), []
+    wall = {name: median(r.seconds for r in done) for name, done in runs.items()}
+    cpu = {name: median(r.cpu_seconds for r in done) for name, done in runs.items()}
+    rows = []
     for contender in contenders:
+        less = [name for name in contender.less if name in runs]
+        scans = [
+            f"{(seconds[contender.name] - sum(seconds[name] for name in less)) / seconds['scan']:.2f}"
+            for seconds in (wall, cpu)
+        ]
         done = runs[contender.name]
-        seconds = median(r.seconds for r in done)
-        written = median(r.seconds for r in runs[contender.writes]) if contender.writes in runs else 0.0
         rows.append(
             (
                 contender.name,
-                f"{seconds:.2f}",
-                f"{seconds / scan_s:.2f}",
-                f"{(seconds - written) / scan_s:.2f}",
-                f"{median(r.cpu_seconds for r in done):.2f}",
+                f"{wall[contender.name]:.2f}",
+                f"{cpu[contender.name]:.2f}",
+                *scans,
+                " + ".join(less) or "-",
                 f"{max(r.peak_mib for r in done):.0f}",
                 "/".join(sorted({str(r.status) for r in done})),
             )
@@ -180,9 +193,10 @@ def rows_of(contenders: list[Contender], runs: dict[str, list[Run]]) -> str:
     header = (
         "command",
         "seconds (median)",
-        "scans",
-        "scans, less what is only written or imported",
         "processor s",
+        "scans",
+        "processor s, in scans",
+        "not counted in scans",
         "peak MiB, largest process",
         "exit",
     )
