@@ -105,7 +105,9 @@ def line_up(flawed: str, with_train: bool) -> list[Contender]:
         ),
         Contender("fix", (*SANITIZE, "fix", data, "--quiet"), ("only writing: changed labels",)),
         Contender("only writing: view", ("sh", "-c", WRITE_VIEW, "sh", flawed, "OUT")),
-        Contender("fix --view", (*SANITIZE, "fix", data, "--view", "OUT", "--quiet"), "only writing: view"),
+        Contender(
+            "fix --view", (*SANITIZE, "fix", data, "--view", "OUT", "--quiet"), ("only writing: view",)
+        ),
     ]
     if with_train:
         child = (sys.executable, str(HERE / "commands_child.py"))

@@ -13,13 +13,14 @@ SMALL = {"imgsz": 32, "batch": 16, "workers": 0, "device": "cpu", "epochs": 1, "
 
 def main(until: str, data: str = "", model: str = "", folder: str = "") -> None:
     """Run until the point that the first argument names."""
-    from ultralytics import YOLO
     from ultralytics.models.yolo.detect import DetectionTrainer
+
+    from sanitizer.ultra.library import YOLO
 
     if until == "import":
         return
     if until == "theirs":
-        DetectionTrainer.preprocess_batch = end
+        DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
         YOLO(model).train(data=data, save_dir=folder, **SMALL)
         return
     from sanitizer.cli import main as sanitize
@@ -28,7 +29,7 @@ def main(until: str, data: str = "", model: str = "", folder: str = "") -> None:
     if until == "view":
         running.train = end  # type: ignore[assignment]
     else:
-        DetectionTrainer.preprocess_batch = end
+        DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
     arguments = [f"{name}={value}" for name, value in SMALL.items()]
     sanitize(["train", data, f"model={model}", f"save_dir={folder}", *arguments, "--quiet"])
 
