@@ -1,6 +1,6 @@
 """A child of commands.py: `sanitize train`, or Ultralytics' own trainer, up to a point where the process ends.
 
-python scripts/bench/commands_child.py import|view|batch|theirs data.yaml MODEL RUN
+python scripts/bench/commands_child.py model MODEL, or view|batch|theirs data.yaml MODEL RUN
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ def main(until: str, data: str = "", model: str = "", folder: str = "") -> None:
 
     from sanitizer.ultra.library import YOLO
 
-    if until == "import":
+    if until == "model":
+        from sanitizer.dataset.tables import TaskSpec
+        from sanitizer.ultra.model import build_model
+
+        build_model(data, TaskSpec("detect", nc=80))
         return
     if until == "theirs":
         DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
