@@ -57,7 +57,7 @@ class FileWriter:
             return
         if self._waiting == MOST_WAITING:
             self._wait(self._worker)
-        self._worker.request(pairs)
+        self._worker.request(list(map(tuple, pairs)))  # pickled sooner than with names
         self._waiting += 1
 
     def finish(self) -> None:
