@@ -210,6 +210,8 @@ def _announced(
 
 def _in_threads(call: Callable[[T], R], items: Sequence[T], wait_s: float) -> Iterator[R]:
     """`map(call, items)` by as many threads as an item of `wait_s` seconds is worth."""
+    if not items:
+        return
     from concurrent.futures import ThreadPoolExecutor  # not worth its time for a handful of files
 
     n_threads = min(MOST_THREADS, max(2, round(wait_s / BUSY_S)), max(1, len(items)))
