@@ -28,6 +28,7 @@ from sanitizer.labels.single_file import small_labels
 from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
+from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
@@ -140,8 +141,7 @@ class _Writer:
     view: View = field(default_factory=lambda: View(""))
     _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
     _highest_class: int = -1
-    _label_folders: dict[str, tuple[str, set[str] | None]] = field(default_factory=dict)
-    """Each label folder with all links resolved, and the names in it that are links, None where unknown."""
+    _real_folders: dict[str, str] = field(default_factory=dict)
 
     def write(self, final_folder: str, *, regrouped: bool) -> View:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
@@ -228,7 +228,8 @@ class _Writer:
 
     def _labels(self, paths: Sequence[str]) -> Iterator[tuple[bytes | None, bytes | None] | OSError]:
         """(bytes of each label file in the dataset, bytes in the view), None if there is no file; or the error."""
-        for path, read in zip(paths, small_labels(paths), strict=True):
+        links = map_ahead(os.path.islink, paths) if self.changed else [False] * len(paths)
+        for path, is_link, read in zip(paths, links, small_labels(paths), strict=True):
             try:
                 # What is not read so is read alone: it is large, or no file, or cannot be read.
                 before = read if isinstance(read, bytes) else _large_label(path)
@@ -237,16 +238,17 @@ class _Writer:
                 continue
             after = self.changed.get(path)
             if after is None and before is not None and self.changed:
-                after = self.changed.get(self._really(path))
+                after = self.changed.get(self._really(path, is_link))
             yield before, before if after is None else after
 
-    def _really(self, path: str) -> str:
+    def _really(self, path: str, is_link: bool) -> str:
         """The path with all links resolved."""
+        if is_link:
+            return os.path.realpath(path)
         folder, _, name = path.rpartition("/")
-        if folder not in self._label_folders:
-            self._label_folders[folder] = os.path.realpath(folder), _links_in(folder)
-        real, links = self._label_folders[folder]
-        return os.path.realpath(path) if links is None or name in links else f"{real}/{name}"
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return f"{self._real_folders[folder]}/{name}"
 
     def _leave_out_dropped(self, split: Split, pairs: Sequence[_Kept]) -> None:
         """Leave out pairs that training would drop; the reason is the message of the worst finding about the pair."""
@@ -310,15 +312,6 @@ class _Kept:
 def _name_of(split: Split) -> str:
     """Name of a split in the view: train for the only split of a dataset that is not divided into splits."""
     return split.name or "train"
-
-
-def _links_in(folder: str) -> set[str] | None:
-    """Names of symbolic links in a folder; None where it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_symlink()}
-    except OSError:
-        return None
 
 
 def _large_label(path: str) -> bytes | None:
