@@ -125,6 +125,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
             task=args.task,
             trust_weights=args.trust_weights,
             config=config,
+            counting=False,
         )
         ready = prepare_run(
             dataset,
@@ -139,6 +140,7 @@ def _prepared(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRu
             progress=not args.quiet and sys.stderr.isatty(),
         )
     assert ready.view is not None
+    recipe = recipe.counted(ready.view.images["train"])
     for sentence in ready.view.refused:
         say_lines(sentence)
     if not args.quiet:

@@ -18,6 +18,8 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Ultralytics' IMG_FORMATS; compared in lower case."""
 
+_USUAL_IMAGES = (".jpg", ".png", ".jpeg")
+
 FOREIGN_IMAGES = frozenset(
     (
         "arw",
@@ -183,6 +185,11 @@ def _sort_out(
     folder: ListedFolder, names: Sequence[str], is_folder: Callable[[str], bool] = os.path.isdir
 ) -> None:
     """Sort names into images, misspelt labels, caches and others."""
+    folder.images = [name for name in names if name.endswith(_USUAL_IMAGES) and name[0] != "."]
+    if len(folder.images) == len(names):
+        return
+    if folder.images:
+        names = [name for name in names if not name.endswith(_USUAL_IMAGES) or name[0] == "."]
     add_image, extensions = folder.images.append, IMAGE_EXTENSIONS
     subfolders = {*folder.subfolders, *folder.hidden_folders}
     for name in names:
@@ -376,7 +383,8 @@ class ImageCollector:
         label_dirs = [label_dir for _, label_dir in self._groups]
         if len(folders) == 1:
             (names,) = self._groups.values()
-            unique = sorted(set(names))
+            different = set(names)  # in the order of no folder, which takes long to sort
+            unique = sorted(names if len(different) == len(names) else different)
             return ImageFiles(folders, label_dirs, [0] * len(unique), unique)
         rows = {
             f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -164,6 +163,8 @@ def with_fingerprints(ordered: Iterable[Finding]) -> Iterator[Finding]:
     Rows that are equal in all of these are told apart by counting them in order. Such rows are of one file, and
     findings come file by file, so that what was counted is forgotten with the file.
     """
+    from hashlib import blake2b  # not worth its time where nothing is found
+
     seen: dict[str, int] = {}
     file: str | None = None
     for f in ordered:

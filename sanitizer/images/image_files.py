@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
+    from sanitizer.storage.read_ahead import ReadAhead
+
 __all__ = ["image_faults", "read_images"]
 
 ImageMode = Literal["header", "decode", "none"]
@@ -53,7 +55,7 @@ Row = tuple[int, int, int, int, int]
 _NOT_READ: tuple[Row, Verdict] = (-1, -1, 0, -1, 0), Verdict(status=ImageStatus.NOT_READ)
 
 
-def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
+def read_images(paths: Sequence[str | None], mode: ImageMode, ahead: ReadAhead = read_ahead) -> ImageTable:
     """Facts of each image, in the order of `paths`. Never raises for the content of a file, and never writes.
 
     Args:
@@ -61,6 +63,7 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
         mode: "header" reads the first and last bytes. It finds all images that training drops or rewrites, except a
             PNG whose pixel data is damaged in the middle. "decode" also decodes every pixel, finds all such images,
             and hashes the picture. "none" opens no file.
+        ahead: Reads the first and last bytes.
     """
     if mode == "none":
         paths = [None] * len(paths)
@@ -68,7 +71,7 @@ def read_images(paths: Sequence[str | None], mode: ImageMode) -> ImageTable:
     # Most images need only their row. The others have a verdict, too, by image number.
     verdicts: dict[int, Verdict] = {}
     read = _read_ends_before_decoding if mode == "decode" else _read_ends
-    ends = read_ahead([path for path in paths if path is not None], read, _announce)
+    ends = ahead([path for path in paths if path is not None], read, _announce)
     for number, path in enumerate(paths):
         row, verdict = _NOT_READ if path is None else _judge_read(path, next(ends))
         rows.append(row)

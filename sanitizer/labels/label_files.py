@@ -14,12 +14,14 @@ from sanitizer.labels.fast_parse import parse_block, parse_wide_line
 from sanitizer.labels.row_faults import FaultLedger
 from sanitizer.labels.row_kinds import not_finite, row_boxes, row_kinds
 from sanitizer.labels.single_file import read_label, refusal, size_words, small_labels, too_large
+from sanitizer.storage.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sanitizer.dataset.tables import TaskSpec
     from sanitizer.labels.raw_rows import RawRows
+    from sanitizer.storage.read_ahead import ReadAhead
 
 BLOCK_BYTES = 192 * 1024
 """Text parsed at once: its arrays stay in the processor's cache, and NumPy's cost per call is spread thin."""
@@ -46,12 +48,13 @@ class TooMuchAtOnceError(Exception):
         self.n_fit = n_fit
 
 
-def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
+def read_labels(paths: Sequence[str | None], spec: TaskSpec, ahead: ReadAhead = read_ahead) -> LabelTable:
     """Read label files. One that cannot be read becomes a status and a fault, never an exception.
 
     Args:
         paths: One path for each image; None where there is no label file.
         spec: The task that rows are judged by, and the limits on what is read.
+        ahead: Reads the files.
 
     Returns:
         The table, with one file for each path. Memory: the table, and about a megabyte, or a few times the
@@ -62,7 +65,7 @@ def read_labels(paths: Sequence[str | None], spec: TaskSpec) -> LabelTable:
     """
     builder = _TableBuilder(len(paths), spec, spec.max_table_bytes)
     files = [(i, path) for i, path in enumerate(paths) if path is not None]
-    contents = small_labels([path for _, path in files])
+    contents = small_labels([path for _, path in files], ahead)
     for (i, path), content in zip(files, contents, strict=True):
         if isinstance(content, bytes):
             builder.add(i, content)

@@ -14,6 +14,8 @@ from sanitizer.util.bounded_read import OPEN_FLAGS, NotRegularError, TooLargeErr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sanitizer.storage.read_ahead import ReadAhead
+
 FIRST_READ_BYTES = 16 * 1024
 SMALL_LABEL_BYTES = 64 * 1024
 
@@ -26,13 +28,15 @@ _KINDS: Mapping[int, str] = {
 }
 
 
-def small_labels(paths: Sequence[str]) -> Iterator[bytes | OSError | ValueError]:
+def small_labels(
+    paths: Sequence[str], ahead: ReadAhead = read_ahead
+) -> Iterator[bytes | OSError | ValueError]:
     """All bytes of each label file, in order. The hot path of the scan: a file costs open, one read, and close.
 
     An error stands for a file that `read_label` must look at: it cannot be read, or has more bytes than many files
     may have that are read ahead of the caller.
     """
-    return read_ahead(paths, _read_small, _announce)
+    return ahead(paths, _read_small, _announce)
 
 
 def _read_small(file: int) -> bytes:

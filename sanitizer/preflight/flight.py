@@ -11,7 +11,7 @@ from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.baseline import with_more_findings
 from sanitizer.findings.finding import Severity
 from sanitizer.preflight.correction import correct_recipe, suggested
-from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
+from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split, sample_training_split
 from sanitizer.preflight.model_facts import device_facts, model_facts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
 from sanitizer.probe.budget import Budget, parse_budget
@@ -94,6 +94,12 @@ class Recipe:
         chosen = self.overrides if overrides is None else overrides
         return resolve_recipe(chosen, self.dataset, self.model, self.device)
 
+    def counted(self, n_images: int) -> Recipe:
+        """The same recipe, for so many training images where they were not counted yet."""
+        if self.dataset.n_images is not None:
+            return self
+        return replace(self, dataset=replace(self.dataset, n_images=n_images))
+
     def corrected(self) -> dict[str, Any]:
         """The overrides with every suggestion taken."""
         return correct_recipe(self.overrides, self.findings)
@@ -145,6 +151,7 @@ def read_recipe(
     trust_weights: bool = False,
     config: Config | None = None,
     keep_samples: bool = False,
+    counting: bool = True,
 ) -> tuple[Recipe, nn.Module, list[Sample], TaskSpec]:
     """The recipe with the facts it is judged by; the model, built for the dataset; the training images; the task.
 
@@ -152,6 +159,7 @@ def read_recipe(
         dataset: What `find_loose_dataset` found.
         model, overrides, task, trust_weights, config: As for `preflight`.
         keep_samples: Return the training images as well, rather than none.
+        counting: Look at every training image; False where another stage does so: see `Recipe.counted`.
 
     Raises:
         DatasetError, ConfigError, ArgumentError, ModelError: It cannot be judged; the text says why.
@@ -164,7 +172,11 @@ def read_recipe(
     with silent_ultralytics():
         network = build_model(model, replace(spec, nc=spec.nc or 1), trust_weights=trust_weights)
     is_trained = model.endswith(".pt")
-    facts, samples = read_training_split(dataset, spec, keep_samples=keep_samples)
+    samples: list[Sample] = []
+    if counting or keep_samples:
+        facts, samples = read_training_split(dataset, spec, keep_samples=keep_samples)
+    else:
+        facts = sample_training_split(dataset, spec)
     recipe = Recipe(
         overrides,
         facts,
@@ -220,10 +232,12 @@ def preflight(
         trust_weights=trust_weights,
         config=config,
         keep_samples=probing,
+        counting=probing,
     )
     config = replace(config or nearby_config(dataset), imgsz=int(recipe.resolved().imgsz))
     everything = replace(config, select=None, ignore=(), baseline=None)
     scanned = scan_dataset(dataset, config=everything, task=task, progress=progress)
+    recipe = recipe.counted(sum(s.images - s.dropped for s in scanned.summary.splits if s.split == "train"))
     scanned = replace(scanned, notes=_distinct([*dataset.notes, *filter(None, [how]), *scanned.notes]))
     run = _Run(recipe, network, spec, budget, started)
     if not probing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from sanitizer import __version__
@@ -118,6 +117,8 @@ class RuleSet:
     @property
     def digest(self) -> str:
         """Hash of everything here that can change a finding. It takes longer to make than the rules take to build."""
+        from hashlib import blake2b
+
         parts: list[object] = [__version__, self.imgsz, sorted(self.fixed_severity)]
         for kind, rules in (("active", self.rules), ("silent", self.silent)):
             # Where a pack lies does not change what it finds.

@@ -24,17 +24,16 @@ from PIL import __version__ as pillow_version
 
 from sanitizer import __version__
 from sanitizer.scanner.cache_entry import EntryError, decode, encode
-from sanitizer.storage.read_ahead import map_ahead
+from sanitizer.scanner.file_states import newest_mtime_s, states_on_disk
 from sanitizer.util.bounded_read import MIB, read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from sanitizer.dataset.model import Dataset, Split
     from sanitizer.findings.finding import Finding
     from sanitizer.rules.survey import ChunkSummary
+    from sanitizer.scanner.file_states import SeenStates
 
 MAGIC = b"sanitize-chunk-3\n"
 DIGEST_BYTES = 16
@@ -85,12 +84,16 @@ def lies_in(root: str, dataset: Dataset) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Names one chunk's entry: where it lies, and the state of the files it is good for."""
+    """Names one chunk's entry: where it lies, and the state of the files it is good for.
+
+    Attributes:
+        settled: None of the files may have changed again, unseen, since their states were taken.
+    """
 
     slot: str
     state: bytes
     n_pairs: int
-    newest_mtime_s: float
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,26 +124,32 @@ class ChunkCache:
         folder = os.path.join(cache_root() or "", "scan", _name(dataset), described)
         return cls(folder, codes)
 
-    def key(self, split: Split, start: int, stop: int) -> Key:
-        """Stat every file of a split's pairs start to stop, or take what a listing said of them."""
-        pairs = slice(start, stop)
-        dirs, folders = np.unique(split.dir_index[pairs], return_inverse=True)
-        has_image, has_label = split.has_image[pairs], split.has_label[pairs]
-        if split.states is None:
-            state = _ask_disk(split, start, stop, dirs, folders)
-            newest_mtime_s = float(state[:, [0, 2]].max(initial=0)) / 1e9
-        else:  # stamps of a listing are no times, and tell every change
-            state, newest_mtime_s = split.states[pairs], 0.0
+    def has_entry(self, split: Split, start: int, stop: int) -> bool:
+        """Whether anything is stored for a split's pairs start to stop, in whatever state their files were."""
+        return os.path.lexists(os.path.join(self.folder, _slot(split, start, stop)))
+
+    def key(self, split: Split, start: int, stop: int, seen: SeenStates | None = None) -> Key:
+        """The key of a split's pairs start to stop.
+
+        Args:
+            split, start, stop: Which pairs.
+            seen: The states of their files as they were when they were read. None asks the disk, or takes what a
+                listing said of them.
+        """
+        asked_s, pairs = time.time() if seen is None else seen.started_s, slice(start, stop)
+        if split.states is not None:  # stamps of a listing are no times, and tell every change
+            state, settled = split.states[pairs], True
+        else:
+            state = states_on_disk(split, start, stop) if seen is None else seen.of(split, start, stop)
+            settled = asked_s - newest_mtime_s(state) >= SETTLED_AFTER_S
+        _, folders = np.unique(split.dir_index[pairs], return_inverse=True)
         described = blake2b(digest_size=16)
         lengths = np.diff(split.offsets[start : stop + 1])
-        for part in (state, folders, has_image, has_label, lengths):
+        for part in (state, folders, split.has_image[pairs], split.has_label[pairs], lengths):
             described.update(part.tobytes())
         odd = {i - start: label for i, label in split.odd_labels.items() if start <= i < stop}
         described.update(repr(sorted(odd.items())).encode("utf-8", "surrogateescape"))
-        paths = (path for d in dirs.tolist() for path in (split.image_dirs[d], split.label_dirs[d]))
-        blob = split.names[split.offsets[start] : split.offsets[stop]]
-        slot = f"{_name(split.name)}-{_name(*paths, blob.decode('latin-1'))}"
-        return Key(slot, described.digest(), stop - start, newest_mtime_s)
+        return Key(_slot(split, start, stop), described.digest(), stop - start, settled)
 
     def load(self, key: Key) -> tuple[Sequence[Finding], ChunkSummary] | None:
         """What was stored for exactly this state; None where there is nothing, or nothing sound."""
@@ -164,7 +173,7 @@ class ChunkCache:
 
     def store(self, key: Key, findings: Sequence[Finding], summary: ChunkSummary) -> None:
         """Write the entry, whole or not at all. A cache that cannot be written is no error."""
-        if time.time() - key.newest_mtime_s < SETTLED_AFTER_S:
+        if not key.settled:
             return
         body = key.state + encode(findings, summary)
         if len(body) > MOST_BYTES - len(MAGIC) - DIGEST_BYTES:
@@ -206,67 +215,12 @@ class ChunkCache:
                 shutil.rmtree(folder.path, ignore_errors=True)  # a link is left alone
 
 
-def _ask_disk(
-    split: Split, start: int, stop: int, dirs: NDArray[np.int32], folders: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """int64 (stop - start, 4): of image and label of each pair what `_states` tells."""
-    pairs = slice(start, stop)
-    has_image, has_label = split.has_image[pairs], split.has_label[pairs]
-    image_names, label_names = split.file_names(start, stop), split.label_names(start, stop)
-    state = np.empty((stop - start, 4), np.int64)
-    by_folder = np.argsort(folders, kind="stable")
-    ends = np.searchsorted(folders[by_folder], np.arange(len(dirs) + 1))
-    for n, d in enumerate(dirs.tolist()):
-        here = by_folder[ends[n] : ends[n + 1]]
-        images, labels = ([names[i] for i in here.tolist()] for names in (image_names, label_names))
-        state[here, :2] = _states(split.image_dirs[d], images, has_image[here])
-        state[here, 2:] = _states(split.label_dirs[d], labels, has_label[here])
-    return state
-
-
-def _states(folder: str, names: Sequence[str], exists: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """int64 (N, 2): of each name the modification time in ns, and the sum of change time and size; -1 for no file.
-
-    The change time moves with all that findings depend on: content, rights, kind of file. Nobody can set it. (Windows
-    has none: there it is the size that counts.)
-    """
-    result = np.full((len(names), 2), -1, np.int64)
-    if not exists.all():
-        at = np.flatnonzero(exists)
-        if len(at):
-            result[at] = _states(folder, [names[i] for i in at.tolist()], exists[at])
-        return result
-    with _stat_in(folder) as stat:
-        try:
-            result[:] = [(s.st_mtime_ns, s.st_ctime_ns + s.st_size) for s in map_ahead(stat, names)]
-        except (OSError, ValueError):  # one of them is gone or odd: find out which
-            result[:] = list(map_ahead(functools.partial(_odd_state, folder), names))
-    return result
-
-
-def _odd_state(folder: str, name: str) -> tuple[int, int]:
-    """As a row of `_states`; of a link that leads nowhere, the state of the link: findings say where it leads."""
-    path = f"{folder}/{name}"
-    with contextlib.suppress(OSError, ValueError):
-        s = os.stat(path)
-        return s.st_mtime_ns, s.st_ctime_ns + s.st_size
-    with contextlib.suppress(OSError, ValueError):
-        return -1, os.lstat(path).st_ctime_ns
-    return -1, -1
-
-
-@contextlib.contextmanager
-def _stat_in(path: str) -> Iterator[Callable[[str], os.stat_result]]:
-    """A function that stats names in a folder: relative to it, so that its path is walked only once."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    except OSError:
-        yield lambda name: os.stat(f"{path}/{name}")
-        return
-    try:
-        yield lambda name: os.stat(name, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
+def _slot(split: Split, start: int, stop: int) -> str:
+    """Where the entry of these pairs lies: it depends on their names alone."""
+    dirs = np.unique(split.dir_index[start:stop]).tolist()
+    paths = (path for d in dirs for path in (split.image_dirs[d], split.label_dirs[d]))
+    blob = split.names[split.offsets[start] : split.offsets[stop]]
+    return f"{_name(split.name)}-{_name(*paths, blob.decode('latin-1'))}"
 
 
 def _by_age(folder: str) -> list[os.DirEntry[str]]:

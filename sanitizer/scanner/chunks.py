@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sanitizer.rules.engine import RuleSet
     from sanitizer.rules.survey import ChunkSummary
     from sanitizer.scanner.cache import ChunkCache
+    from sanitizer.scanner.file_states import SeenStates
     from sanitizer.storage.remote import RemoteStorage
 
 
@@ -122,9 +123,15 @@ REMOTE_PAIRS_PER_CHUNK = 512
 """Most that a chunk of loose files has behind requests: some are a second's work, and several processes share them."""
 
 
+CHUNKS_OF_SMALL_SET, FEWEST_PAIRS = 16, 256
+"""A small dataset is cut into so many chunks or more, for processes to share evenly, but of no fewer pairs each."""
+
+
 def mean_length(dataset: Dataset, mode: ImageMode) -> int:
-    """Mean number of pairs of a chunk."""
+    """Mean number of pairs of a chunk: one length for datasets of about one size, so that the cache stays good."""
     usual = PAIRS_PER_CHUNK[mode]
+    while usual > FEWEST_PAIRS and usual * CHUNKS_OF_SMALL_SET > len(dataset):
+        usual //= 2
     return min(usual, REMOTE_PAIRS_PER_CHUNK) if dataset.storage.remote and not dataset.packs else usual
 
 
@@ -186,14 +193,25 @@ def judge(
         return [result for half in piece.halves() for result in judge(job, cache, half)]
     if cache is None:
         return _judge_files(job, split, piece.start, piece.stop)
-    key = cache.key(split, piece.start, piece.stop)
-    known = cache.load(key)
-    if known is not None:
-        return [ChunkResult(*known)]
-    results = _judge_files(job, split, piece.start, piece.stop)
+    pairs, key, seen = (split, piece.start, piece.stop), None, None
+    if _reads_every_file(job) and not cache.has_entry(*pairs):
+        from sanitizer.scanner.file_states import SeenStates
+
+        seen = SeenStates()
+    else:
+        key = cache.key(*pairs)
+        known = cache.load(key)
+        if known is not None:
+            return [ChunkResult(*known)]
+    results = _judge_files(job, *pairs, seen)
     if len(results) == 1 and not results[0].unread:
-        cache.store(key, results[0].findings, results[0].summary)
+        cache.store(key or cache.key(*pairs, seen), results[0].findings, results[0].summary)
     return results
+
+
+def _reads_every_file(job: Job) -> bool:
+    """Whether each image and label of a chunk is opened once by `read_images` and `read_labels`."""
+    return not job.dataset.storage.remote and job.mode != "none" and job.spec.task != "semantic"
 
 
 def _is_heavy(split: Split, piece: Piece, most_of_one: int) -> bool:
@@ -209,14 +227,19 @@ MOST_TABLE_BYTES = 192 << 20
 links to one of them, would fill the memory."""
 
 
-def _judge_files(job: Job, split: Split, start: int, stop: int) -> list[ChunkResult]:
-    """Read pairs start to stop of a split and run the rules on them, in parts where their labels are large."""
+def _judge_files(
+    job: Job, split: Split, start: int, stop: int, seen: SeenStates | None = None
+) -> list[ChunkResult]:
+    """Read pairs start to stop of a split and run the rules on them, in parts where their labels are large.
+
+    `seen` notes the states of files; where there are several parts, they are of no use.
+    """
     results = []
     while start < stop:
         end = stop
         while True:
             try:
-                results.append(_judge_chunk(job, split.chunk(start, end)))
+                results.append(_judge_chunk(job, split.chunk(start, end), seen))
                 break
             except TooMuchAtOnceError as error:
                 end = start + error.n_fit
@@ -224,8 +247,8 @@ def _judge_files(job: Job, split: Split, start: int, stop: int) -> list[ChunkRes
     return results
 
 
-def _judge_chunk(job: Job, chunk: Chunk) -> ChunkResult:
-    tables = _read(job, chunk, replace(job.spec, max_table_bytes=MOST_TABLE_BYTES))
+def _judge_chunk(job: Job, chunk: Chunk, seen: SeenStates | None) -> ChunkResult:
+    tables = _read(job, chunk, replace(job.spec, max_table_bytes=MOST_TABLE_BYTES), seen)
     unread = 0
     if job.dataset.storage.remote:
         unread = int((tables.labels.status == FileStatus.UNREADABLE).sum())
@@ -239,7 +262,7 @@ def _judge_rest(job: Job, chunk: Chunk, left_out: LeftOut) -> ChunkResult:
     return judge_tables(job, named(_read(job, without(chunk, left_out), job.spec), chunk, left_out))
 
 
-def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
+def _read(job: Job, chunk: Chunk, spec: TaskSpec, seen: SeenStates | None = None) -> ChunkTables:
     if job.dataset.storage.remote:
         from sanitizer.scanner.remote_reading import read_chunk
 
@@ -250,6 +273,9 @@ def _read(job: Job, chunk: Chunk, spec: TaskSpec) -> ChunkTables:
 
         no_labels = read_labels([None] * len(chunk), spec)
         return ChunkTables(chunk, no_labels, read_images(chunk.images, job.mode), read_masks(chunk.labels))
+    if seen is not None:
+        labels = read_labels(chunk.labels, spec, seen.labels)
+        return ChunkTables(chunk, labels, read_images(chunk.images, job.mode, seen.images))
     return ChunkTables(chunk, read_labels(chunk.labels, spec), read_images(chunk.images, job.mode))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
 
 from sanitizer.storage.base import LOCAL, Storage, StorageError
 from sanitizer.util.bounded_read import open_regular
@@ -128,6 +127,8 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
         known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "http", "https", "memory", "zip"))
         raise StorageError(f"{protocol}:// is no protocol that sanitize reads; such are {known}")
     if protocol in ("http", "https"):
+        from urllib.parse import urlsplit
+
         from sanitizer.storage.http import HttpStorage
 
         require(protocol)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sanitizer.util.bounded_read import OPEN_FLAGS
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class ReadAhead(Protocol):
+    """`read_ahead`, or a function that does something more with each file and returns the same."""
+
+    def __call__(
+        self, paths: Sequence[str], read: Callable[[int], R], announce: Callable[[int], object]
+    ) -> Iterator[R | OSError | ValueError]:
+        """As `read_ahead`."""
+        ...
+
 
 SLOW_S = 30e-6
 """Seconds that one step takes where it waits. From the page cache each takes a few microseconds."""
@@ -55,26 +66,26 @@ def read_ahead(
     while done < len(paths):
         opening, reading = _Times(), _Times()
         for path in paths[done : done + TIMED]:
-            started = time.perf_counter()
+            started = _waited_s()
             file = _open(path)
-            opened = time.perf_counter()
+            opened = _waited_s()
             result = _read(file, read)
             opening.add(opened - started)
-            reading.add(time.perf_counter() - opened)
+            reading.add(_waited_s() - opened)
             done += 1
             yield result
             if opening.enough or reading.enough:
                 break
         if opening.slow or (reading.slow and not CAN_ANNOUNCE):
             some, wait_s = paths[done : done + THREADED], opening.usual_s + reading.usual_s
-            yield from _in_threads(lambda path: _open_and_read(path, read), some, wait_s)
+            yield from _in_threads(lambda path: open_and_read(path, read), some, wait_s)
             done += THREADED
             continue
         if reading.slow:
             yield from _announced(paths[done:], read, announce)
             return
         for path in paths[done : done + NOT_TIMED]:
-            yield _open_and_read(path, read)
+            yield open_and_read(path, read)
         done += NOT_TIMED
 
 
@@ -84,9 +95,9 @@ def map_ahead(call: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     while done < len(items):
         times = _Times()
         for item in items[done : done + TIMED]:
-            started = time.perf_counter()
+            started = _waited_s()
             result = call(item)
-            times.add(time.perf_counter() - started)
+            times.add(_waited_s() - started)
             done += 1
             yield result
             if times.enough:
@@ -103,9 +114,9 @@ def opening_waits(paths: Sequence[str]) -> bool:
     """Whether to open files takes waiting, as over a network. Opens and closes some of them: neighbours in a folder."""
     times = _Times()
     for path in paths[:TIMED]:
-        started = time.perf_counter()
+        started = _waited_s()
         _read(_open(path), int)
-        times.add(time.perf_counter() - started)
+        times.add(_waited_s() - started)
     return bool(paths) and times.slow
 
 
@@ -115,8 +126,13 @@ def will_need(file: int, start: int, length: int) -> None:
         os.posix_fadvise(file, start, length, os.POSIX_FADV_WILLNEED)
 
 
+def _waited_s() -> float:
+    """A clock that stands still while this thread computes: in memory, too, some calls take a while."""
+    return time.perf_counter() - time.thread_time()
+
+
 class _Times:
-    """Seconds of some items."""
+    """Seconds that some items waited."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
@@ -138,8 +154,8 @@ class _Times:
         return self.usual_s > SLOW_S
 
 
-def _open_and_read(path: str, read: Callable[[int], R]) -> R | OSError | ValueError:
-    """The hot path where all is in memory."""
+def open_and_read(path: str, read: Callable[[int], R]) -> R | OSError | ValueError:
+    """What `read` returns for one file, or the error in its place. The hot path where all is in memory."""
     try:
         file = os.open(path, OPEN_FLAGS)
         try:
@@ -194,6 +210,8 @@ def _announced(
 
 def _in_threads(call: Callable[[T], R], items: Sequence[T], wait_s: float) -> Iterator[R]:
     """`map(call, items)` by as many threads as an item of `wait_s` seconds is worth."""
+    if not items:
+        return
     from concurrent.futures import ThreadPoolExecutor  # not worth its time for a handful of files
 
     n_threads = min(MOST_THREADS, max(2, round(wait_s / BUSY_S)), max(1, len(items)))

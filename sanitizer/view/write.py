@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from sanitizer.dataset.tables import Chunk, ChunkTables, RowKind
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
+from sanitizer.labels.single_file import small_labels
 from sanitizer.reports.csv_ import BOM, guarded
 from sanitizer.rules.engine import RuleSet, run_chunk
 from sanitizer.rules.language.pack import load_rules
@@ -33,6 +33,7 @@ from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
+from sanitizer.view.files import FileWriter, ViewPair, write_file
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
 from sanitizer.view.regroup import ViewImage, regroup
@@ -140,24 +141,31 @@ class _Writer:
     view: View = field(default_factory=lambda: View(""))
     _rules: RuleSet = field(default_factory=lambda: RuleSet.build(load_rules(()), Config()))
     _highest_class: int = -1
-    _folders: set[str] = field(default_factory=set)
+    _real_folders: dict[str, str] = field(default_factory=dict)
 
     def write(self, final_folder: str, *, regrouped: bool) -> View:
         """Write the whole view; `final_folder` is the path that the temporary folder will get."""
         view = self.view
         view.folder = final_folder
-        splits = {_name_of(split): self._write_split(split) for split in self.dataset.splits}
+        writer = FileWriter(self.folder, len(self.dataset))
+        try:
+            splits = {_name_of(split): self._write_split(split, writer) for split in self.dataset.splits}
+            writer.finish()
+        finally:
+            writer.end()
         if regrouped:
             splits, view.moved = regroup(splits)
         view.images = {name: len(images) for name, images in splits.items()}
         view.boxes = {name: sum(image.boxes for image in images) for name, images in splits.items()}
-        lists = {}
-        for name, images in splits.items():
-            if images:
-                lists[name] = f"{name}.txt"
-                self._write(lists[name], "".join(f"./{image.path}\n" for image in images).encode())
-        self._write("data.yaml", view_yaml(self.dataset, final_folder, lists, self._highest_class).encode())
-        self._write("excluded.csv", _excluded_csv(view.excluded).encode())
+        lists = {name: f"{name}.txt" for name, images in splits.items() if images}
+        texts = {
+            list_name: "".join(f"./{image.path}\n" for image in splits[name])
+            for name, list_name in lists.items()
+        }
+        texts["data.yaml"] = view_yaml(self.dataset, final_folder, lists, self._highest_class)
+        texts["excluded.csv"] = _excluded_csv(view.excluded)
+        for name, text in texts.items():
+            write_file(f"{self.folder}/{name}", text.encode())
         lost = [name for name in ("train", "val") if name not in lists]
         view.notes = [
             f"no image is left in {name}: training needs one, so name other images as `{name}:` in {view.data_yaml}"
@@ -165,7 +173,7 @@ class _Writer:
         ]
         return view
 
-    def _write_split(self, split: Split) -> list[ViewImage]:
+    def _write_split(self, split: Split, writer: FileWriter) -> list[ViewImage]:
         """Write the images and labels of one split."""
         name = _name_of(split)
         with_images = np.flatnonzero(split.has_image)
@@ -174,59 +182,75 @@ class _Writer:
         names = ViewNames.of([split.image_dirs[folder] for folder in used])
         images: list[ViewImage] = []
         for start in range(0, len(split), _PAIRS_AT_ONCE):
+            files = []
             for pair in self._kept(split, start, min(start + _PAIRS_AT_ONCE, len(split))):
                 folder, file_name = numbers[int(split.dir_index[pair.number])], os.path.basename(pair.image)
                 line = names.path_in_view(folder, file_name, pair.label)
                 images.append(ViewImage(f"images/{name}/{line}", pair.boxes))
-                self._write_pair(pair, name, line)
+                files.append(self._as_written(pair, name, line))
+            writer.write(files)
         return images
 
-    def _kept(self, split: Split, start: int, stop: int) -> Iterator[_ViewPair]:
+    def _kept(self, split: Split, start: int, stop: int) -> Iterator[_Kept]:
         """The pairs start to stop of a split that have an image and are not left out."""
-        pairs = [
-            _ViewPair(i, image, split.expected_label_path(i))
-            for i in range(start, stop)
-            if (image := split.image_path(i)) is not None
+        folders = split.dir_index[start:stop].tolist()
+        labels = [
+            f"{split.label_dirs[d]}/{name}"
+            for d, name in zip(folders, split.label_names(start, stop), strict=True)
         ]
-        readable = []
-        named = [(pair, self.dataset.relative(pair.image) or pair.image) for pair in pairs]
-        labels_read = map_ahead(
-            self._label, [p.label for p, relative in named if relative not in self.exclude]
-        )
-        for pair, relative in named:
+        pairs = []
+        for i, image in enumerate(split.chunk(start, stop).images):
+            if image is None:
+                continue
+            relative = self.dataset.relative(image) or image
             if relative in self.exclude:
                 self._leave_out(split, relative, self.exclude[relative])
-                continue
-            read = next(labels_read)
+            else:
+                pairs.append(_Kept(start + i, image, labels[i]))
+        readable = []
+        for pair, read in zip(pairs, self._labels([pair.label for pair in pairs]), strict=True):
             if isinstance(read, OSError):
+                relative = self.dataset.relative(pair.image) or pair.image
                 self._leave_out(split, relative, f"its label file cannot be read: {read.strerror}")
                 continue
             pair.before, pair.content = read
             readable.append(pair)
         table = read_images([pair.image for pair in readable], "header")
-        labels = parse_labels([pair.content for pair in readable], self.spec)
-        dropped = verdicts(labels, table, self.spec).dropped
+        rows = parse_labels([pair.content for pair in readable], self.spec)
+        dropped = verdicts(rows, table, self.spec).dropped
         self._leave_out_dropped(split, [p for p, out in zip(readable, dropped, strict=True) if out])
-        self._note_classes(labels, dropped)
-        boxes = np.bincount(labels.file[labels.kind != RowKind.FAULTY], minlength=len(readable))
+        self._note_classes(rows, dropped)
+        boxes = np.bincount(rows.file[rows.kind != RowKind.FAULTY], minlength=len(readable))
         for pair, out, rewritten, n in zip(readable, dropped, table.rewritten, boxes, strict=True):
             if not out:
                 pair.rewritten, pair.boxes = bool(rewritten), int(n)
                 yield pair
 
-    def _label(self, path: str) -> tuple[bytes | None, bytes | None] | OSError:
-        """(bytes of the label file in the dataset, bytes in the view), None if there is no file; or the error."""
-        exists = os.path.isfile(path)
-        try:
-            before = read_bounded(path, MAX_FILE_BYTES) if exists else None
-        except OSError as error:
-            return error
-        after = self.changed.get(path)
-        if after is None and exists and self.changed:
-            after = self.changed.get(os.path.realpath(path))
-        return before, before if after is None else after
+    def _labels(self, paths: Sequence[str]) -> Iterator[tuple[bytes | None, bytes | None] | OSError]:
+        """(bytes of each label file in the dataset, bytes in the view), None if there is no file; or the error."""
+        links = map_ahead(os.path.islink, paths) if self.changed else [False] * len(paths)
+        for path, is_link, read in zip(paths, links, small_labels(paths), strict=True):
+            try:
+                # What is not read so is read alone: it is large, or no file, or cannot be read.
+                before = read if isinstance(read, bytes) else _large_label(path)
+            except OSError as error:
+                yield error
+                continue
+            after = self.changed.get(path)
+            if after is None and before is not None and self.changed:
+                after = self.changed.get(self._really(path, is_link))
+            yield before, before if after is None else after
 
-    def _leave_out_dropped(self, split: Split, pairs: Sequence[_ViewPair]) -> None:
+    def _really(self, path: str, is_link: bool) -> str:
+        """The path with all links resolved."""
+        if is_link:
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return f"{self._real_folders[folder]}/{name}"
+
+    def _leave_out_dropped(self, split: Split, pairs: Sequence[_Kept]) -> None:
         """Leave out pairs that training would drop; the reason is the message of the worst finding about the pair."""
         if not pairs:
             return
@@ -253,35 +277,17 @@ class _Writer:
         if len(kept):
             self._highest_class = max(self._highest_class, int(kept.max()))
 
-    def _write_pair(self, pair: _ViewPair, split: str, line: str) -> None:
-        """Link or copy one image into the view, and write its label file."""
-        image, label = f"images/{split}/{line}", f"labels/{split}/{line[: line.rindex('.')]}.txt"
-        self._make_folder_of(image)
-        target = os.path.join(self.folder, image)
-        if pair.rewritten:
-            shutil.copyfile(pair.image, target)
-            self.view.copied += 1
-        else:
-            _link(pair.image, target)
-        if pair.content is not None:
-            self._make_folder_of(label)
-            if pair.content != pair.before:
-                self.view.changed.add(pair.label)
-            self._write(label, pair.content)
-
-    def _make_folder_of(self, path: str) -> None:
-        folder = os.path.dirname(path)
-        if folder not in self._folders:
-            os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
-            self._folders.add(folder)
-
-    def _write(self, path: str, content: bytes) -> None:
-        with open(os.path.join(self.folder, path), "wb") as file:
-            file.write(content)
+    def _as_written(self, pair: _Kept, split: str, line: str) -> ViewPair:
+        """What is written for one pair, whose image is to be at `line` in the split's folder."""
+        self.view.copied += pair.rewritten
+        if pair.content is not None and pair.content != pair.before:
+            self.view.changed.add(pair.label)
+        label = f"labels/{split}/{line[: line.rindex('.')]}.txt"
+        return ViewPair(pair.image, f"images/{split}/{line}", pair.rewritten, label, pair.content)
 
 
 @dataclass(slots=True)
-class _ViewPair:
+class _Kept:
     """An image and its label file, on the way into the view.
 
     Attributes:
@@ -308,17 +314,9 @@ def _name_of(split: Split) -> str:
     return split.name or "train"
 
 
-def _link(image: str, target: str) -> None:
-    """Make a symbolic link to an image; if that is not possible, a hard link; if that is not either, a copy."""
-    try:
-        os.symlink(image, target)
-        return
-    except (OSError, NotImplementedError):  # Windows: links need a right that few users have
-        pass
-    try:
-        os.link(image, target)
-    except OSError:  # another drive
-        shutil.copyfile(image, target)
+def _large_label(path: str) -> bytes | None:
+    """The bytes of a label file, None if there is no file. Raises OSError."""
+    return read_bounded(path, MAX_FILE_BYTES) if os.path.isfile(path) else None
 
 
 def _excluded_csv(excluded: Sequence[ExcludedImage]) -> str:

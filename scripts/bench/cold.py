@@ -23,6 +23,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from measure import (
+    GO_FIRST,
     RESULTS,
     SANITIZE,
     Run,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 DROP_CACHES = "/proc/sys/vm/drop_caches"
 THREADS = (1, 4, 16, 64)
-GO_FIRST = ("sh", "-c", 'echo -19 > /proc/self/autogroup; exec "$@"', "sh")
-"""Runs a command before all others of a busy machine (Linux; sched(7), autogroup)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

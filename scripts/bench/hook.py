@@ -1,4 +1,4 @@
-"""What a commit of three label files costs, and `sanitize --help`, against starting Python alone.
+"""What a commit of three label files costs, and `sanitize --help`, against starting Python alone, and with NumPy.
 
 python scripts/bench/hook.py --rounds 15
 """
@@ -6,12 +6,25 @@ python scripts/bench/hook.py --rounds 15
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from make_dataset import write_pairs
-from measure import SANITIZE, Run, machine, median_seconds, run, table, versions
+from measure import (
+    RESULTS,
+    SANITIZE,
+    Run,
+    command_line,
+    machine,
+    median_seconds,
+    publish,
+    run,
+    table,
+    versions,
+)
 
 N_FILES = 3
 
@@ -22,6 +35,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         commands = {
@@ -36,14 +50,36 @@ def main() -> None:
         for _ in range(args.rounds):
             for name, command in commands.items():
                 runs[name].append(run(command))
-    base = median_seconds(runs["python -c pass"])
+    base, with_numpy = (runs[name] for name in list(commands)[:2])
     rows = []
     for name, done in runs.items():
-        seconds = median_seconds(done)
-        status = "/".join(sorted({str(r.status) for r in done}))
-        rows.append([name, f"{seconds:.3f}", f"{seconds - base:.3f}", f"{done[0].peak_mib:.0f}", status])
-    print(f"{machine()}; {versions('numpy')}; {args.rounds} rounds\n")
-    print(table(("command", "seconds (median)", "over python alone", "peak MiB", "exit"), rows))
+        seconds, cpu = median_seconds(done), median(r.cpu_seconds for r in done)
+        rows.append(
+            (
+                name,
+                f"{seconds:.3f}",
+                f"{seconds - median_seconds(base):.3f}",
+                f"{cpu:.3f}",
+                f"{cpu - median(r.cpu_seconds for r in with_numpy):.3f}",
+                f"{done[0].peak_mib:.0f}",
+                "/".join(sorted({str(r.status) for r in done})),
+            )
+        )
+    header = (
+        "command",
+        "seconds (median)",
+        "over Python alone",
+        "processor s (median)",
+        "over Python with NumPy",
+        "peak MiB",
+        "exit",
+    )
+    publish(
+        f"# A commit of {N_FILES} label files\n\n`{command_line()}`, {args.rounds} rounds\n\n"
+        f"{machine()}; {versions('numpy')}; load when done {os.getloadavg()[1]:.1f}\n\n{table(header, rows)}",
+        "hook",
+        args.output,
+    )
 
 
 def three_labels(folder: Path) -> list[str]:

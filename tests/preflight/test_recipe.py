@@ -19,8 +19,9 @@ from sanitizer import scan
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.config import Config, ConfigError
 from sanitizer.dataset.model import DatasetError
+from sanitizer.preflight import dataset_facts
 from sanitizer.preflight.checklist import recipe_words
-from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split
+from sanitizer.preflight.dataset_facts import DatasetFacts, read_training_split, sample_training_split
 from sanitizer.preflight.model_facts import DeviceFacts, ModelFacts
 from sanitizer.preflight.recipe import check_recipe, resolve_recipe
 from sanitizer.rules.language.pack import PackError, load_rules
@@ -323,6 +324,29 @@ def test_box_sizes_are_those_of_the_network_input(tmp_path: Path) -> None:
     assert resolved.small_share == np.mean(facts.short_sides * 32 < 8)
     assert np.mean(facts.short_sides * resolved.imgsz_needed < 8) <= 0.1
     assert SIDE == 96, "square pictures, so that shares of the long side are shares of both"
+
+
+def test_of_a_large_split_a_sample_tells_how_large_boxes_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tiny_set(tmp_path / "set", train=6)
+    dataset = find_loose_dataset([str(data)])
+    spec = dataset.task_spec("detect")
+    every, _ = read_training_split(dataset, spec)
+    small = sample_training_split(dataset, spec)
+    assert (small.n_images, small.short_sides.tolist()) == (6, every.short_sides.tolist())
+    monkeypatch.setattr(dataset_facts, "SAMPLED_PAIRS", 4)
+    monkeypatch.setattr(dataset_facts, "SAMPLED_AT_ONCE", 2)
+    some = sample_training_split(dataset, spec)
+    assert some.n_images is None
+    assert 0 < len(some.short_sides) < len(every.short_sides)
+    assert set(some.short_sides) < set(every.short_sides)
+    pytest.importorskip("torch")
+    from sanitizer.preflight.flight import Recipe
+
+    recipe = Recipe({}, some, ModelFacts(), DeviceFacts(), RuleSet.build(load_rules(()), Config()))
+    assert recipe.counted(6).dataset.n_images == 6
+    assert recipe.counted(6).counted(9).dataset.n_images == 6
 
 
 def test_a_real_dataset_is_counted_as_training_counts_it(shared_data: Path) -> None:

@@ -17,8 +17,10 @@ import sanitizer.scanner.chunks
 from sanitizer import Report, scan
 from sanitizer.config import Config, RuleConfig
 from sanitizer.dataset.model import PAIRS_PER_CHUNK, Dataset, Split
+from sanitizer.labels import single_file
+from sanitizer.scanner import cache as cache_module
 from sanitizer.scanner.cache import DIGEST_BYTES, MAGIC, cache_root
-from sanitizer.scanner.chunks import pieces
+from sanitizer.scanner.chunks import FEWEST_PAIRS, mean_length, pieces
 
 
 @pytest.fixture
@@ -80,6 +82,41 @@ def test_a_changed_label_is_read_again(dataset: Path, read_files: list[str]) -> 
     report = run(dataset)
     assert str(dataset / "labels/train/001.txt") in read_files
     assert [(f.label, f.line) for f in report.findings if f.rule == "C001"] == [("labels/train/001.txt", 1)]
+
+
+def test_a_first_scan_asks_the_disk_for_no_state_that_reading_tells(
+    dataset: Path, read_files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dataset / "labels/train/005.txt").unlink()
+    (dataset / "labels/train/005.txt").mkdir()
+    (dataset / "labels/train/007.txt").write_text("1 0.5 0.5 0.3 0.2\n" * 9000)
+    age(dataset)
+    (dataset / "images/train/003.jpg").unlink()
+    (dataset / "images/train/003.jpg").symlink_to("nowhere")
+    with monkeypatch.context() as first_scan:
+        first_scan.setattr(cache_module, "states_on_disk", None)
+        first = run(dataset, images="header")
+    read_files.clear()
+    assert run(dataset, images="header").findings == first.findings
+    assert read_files == []
+
+
+def test_what_changes_while_a_chunk_is_first_read_is_read_again(
+    dataset: Path, read_files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label, real = dataset / "labels/train/039.txt", single_file._read_small
+
+    def read_and_change(file: int) -> bytes:
+        data = real(file)
+        if data.startswith(b"1") and os.path.samestat(os.fstat(file), label.stat()):
+            label.write_bytes(data.replace(b"1 0.5", b"7 0.5"))
+            os.utime(label, (1, 1))
+        return data
+
+    with monkeypatch.context() as first_scan:
+        first_scan.setattr(single_file, "_read_small", read_and_change)
+        run(dataset)
+    assert "C001" in {f.rule for f in run(dataset).findings}
 
 
 def test_other_rules_do_not_take_the_old_answer(dataset: Path) -> None:
@@ -153,6 +190,16 @@ def test_chunks_hold_every_pair_once(n: int) -> None:
     chunks = chunk_contents(split_of(names), mean=16)
     assert [name for chunk in chunks for name in chunk] == names
     assert all(1 <= len(chunk) <= 64 for chunk in chunks)
+
+
+def test_a_small_set_is_cut_into_enough_chunks_for_many_processes() -> None:
+    small, large = (split_of([f"{i:06}.jpg" for i in range(n)]) for n in (20_000, 40_000))
+    chunks = list(map(len, chunk_contents(small, mean_length(small, "header"))))
+    assert len(chunks) >= 15
+    assert max(chunks) < len(small) / 4
+    assert mean_length(large, "header") == PAIRS_PER_CHUNK["header"]
+    assert mean_length(split_of(["a.jpg"]), "header") == FEWEST_PAIRS
+    assert mean_length(small, "decode") == PAIRS_PER_CHUNK["decode"]
 
 
 def test_a_new_file_changes_only_its_own_chunk() -> None:

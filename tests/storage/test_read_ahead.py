@@ -114,6 +114,16 @@ def test_over_a_network_many_files_are_looked_at_at_once(files: list[str]) -> No
     assert time.perf_counter() - started < len(files) * OPEN_S / 3
 
 
+@pytest.mark.usefixtures("network")
+def test_a_handful_of_files_that_are_read_before_it_is_known_how_slow_they_are_start_no_thread(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", None)
+    few = files[: ahead.FEWEST_TIMED]
+    assert list(read_ahead(few, content, nothing)) == expected(few)
+    assert len(list(map_ahead(lambda path: os.stat(path), few))) == len(few)
+
+
 def test_who_opens_quickly_needs_no_more_processes_than_cores(files: list[str]) -> None:
     assert not opening_waits([])
     assert not opening_waits(files) or sys.platform != "linux"

@@ -6,7 +6,8 @@ import csv
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -19,7 +20,8 @@ from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
-from sanitizer.view import write as view_module
+from sanitizer.view import files as view_files
+from sanitizer.view import write as write_module
 from sanitizer.view.write import ViewError, write_view
 
 if TYPE_CHECKING:
@@ -188,15 +190,15 @@ def test_what_training_drops_is_left_out(
 def test_an_unreadable_label_leaves_its_image_out(
     dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = dataset(files={"images/train/b.jpg": PICTURE, "labels/train/b.txt": GOOD})
-    really = view_module.read_bounded
+    folder = dataset(files={"images/train/b.jpg": PICTURE, "labels/train/b.txt": GOOD + "\n" * 70_000})
+    really = write_module.read_bounded
 
     def refuse(path: str, limit: int) -> bytes:
         if path.endswith("b.txt"):
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return really(path, limit)
 
-    monkeypatch.setattr(view_module, "read_bounded", refuse)
+    monkeypatch.setattr(write_module, "read_bounded", refuse)
     view = fix_into_view(folder, out=str(out))
     assert [(e.image, e.reason) for e in view.excluded] == [
         ("images/train/b.jpg", "its label file cannot be read: Permission denied")
@@ -494,21 +496,51 @@ def test_a_view_that_holds_more_is_not_replaced(dataset: Callable[..., Path], ou
     assert tree(out) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process that was not forked knows of no patch")
+@pytest.mark.parametrize("worth_a_process", [view_files.WORTH_A_PROCESS, 0])
 def test_a_full_disk_leaves_the_earlier_view(
-    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch, worth_a_process: int
 ) -> None:
     folder = dataset()
     fix_into_view(folder, out=str(out))
     before = tree(out)
 
-    def full(_: Any, path: str, __: bytes) -> None:
+    def full(path: str, _: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
-    monkeypatch.setattr(view_module._Writer, "_write", full)
+    monkeypatch.setattr(view_files, "WORTH_A_PROCESS", worth_a_process)
+    monkeypatch.setattr(view_files, "write_file", full)
     with pytest.raises(ViewError, match="No space left on device; no view was written"):
         fix_into_view(folder, out=str(out))
     assert tree(out) == before
     assert sorted(p.name for p in out.parent.iterdir()) == ["set", "view"]
+
+
+def test_a_large_view_is_written_by_another_process_and_is_the_same(
+    dataset: Callable[..., Path], out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dataset(OUTSIDE, {"images/train/b.jpg": {"image": "64x48 tail"}, "labels/train/b.txt": GOOD})
+    fix_into_view(folder, out=str(out))
+    monkeypatch.setattr(view_files, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(write_module, "_PAIRS_AT_ONCE", 1)
+    fix_into_view(folder, out=str(tmp_path / "other"))
+    mine, other = (
+        {
+            path: content for path, (content, _) in tree(place).items() if path != "data.yaml"
+        }  # names its folder
+        for place in (out, tmp_path / "other")
+    )
+    assert mine == other
+
+
+def test_a_process_that_is_ended_leaves_no_view(
+    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_files, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(view_files.Worker, "answer", lambda _: None)
+    with pytest.raises(ViewError, match="was ended; no view was written"):
+        fix_into_view(dataset(), out=str(out))
+    assert not out.exists()
 
 
 def test_after_an_interrupted_fix(dataset: Callable[..., Path], out: Path) -> None:

@@ -261,14 +261,15 @@ class _Thumbnails:
         self._survey = survey
         self._kept: dict[int, NDArray[np.uint8] | None] = {}
 
-    def of(self, i: int) -> NDArray[np.float32] | None:
-        """Gray float32 (1024,), or None where the image can no longer be decoded."""
+    def of(self, i: int) -> NDArray[np.int16] | None:
+        """Gray int16 (1024,), or None where the image can no longer be decoded, or has one gray level only."""
         if i not in self._kept:
             if len(self._kept) >= _THUMBNAILS_HELD:
                 del self._kept[next(iter(self._kept))]
-            self._kept[i] = self._read(i)
+            gray = self._read(i)
+            self._kept[i] = gray if gray is not None and gray.min() < gray.max() else None
         kept = self._kept[i]
-        return None if kept is None else kept.astype(np.float32).ravel()
+        return None if kept is None else kept.astype(np.int16).ravel()
 
     def _read(self, i: int) -> NDArray[np.uint8] | None:
         from sanitizer.images.decode import thumbnail
@@ -289,18 +290,16 @@ class _Thumbnails:
 def _first_alike(thumbnails: _Thumbnails, i: int, candidates: Sequence[int], limits: Likeness) -> Copy | None:
     """Image i as a copy of the first candidate that it truly equals."""
     mine = thumbnails.of(i)
-    if mine is None or not mine.std():
+    if mine is None:
         return None
     for candidate in candidates:
         other = thumbnails.of(candidate)
-        if other is None or not other.std():
+        if other is None:
             continue
         difference = np.abs(mine - other)
-        mean = float(difference.mean())
-        if (
-            mean <= limits.max_mean_difference
-            and difference.max() <= limits.max_difference
-            and np.corrcoef(mine, other)[0, 1] >= limits.min_correlation
-        ):
+        if difference.max() > limits.max_difference:  # most pairs end here
+            continue
+        mean = float(difference.mean(dtype=np.float32))
+        if mean <= limits.max_mean_difference and np.corrcoef(mine, other)[0, 1] >= limits.min_correlation:
             return Copy(i, candidate, mean_difference=mean)
     return None
