@@ -252,7 +252,7 @@ class ClippedTrainer(ClippedStep):
         """Warn of a step that was not finite, and roll back if it is one too many."""
         failures = self._failures
         failures.last_step_good = False
-        if failures.good_tloss:
+        if failures.good_tloss is not None:
             self.tloss = failures.good_tloss  # else this batch would make the epoch's mean loss NaN
         # AMP finds its loss scale by overflows. They are normal until the scale is down at 1.
         overflow = record.amp_scale is not None and record.amp_scale > 1 and math.isfinite(record.loss)

@@ -16,6 +16,7 @@ from sanitizer.probe.gradients.measured import Measured
 from sanitizer.probe.gradients.one_of_batch import one_image, one_output
 from sanitizer.probe.gradients.outputs import branches, features_of, freeze_batchnorm, predictions
 from sanitizer.probe.gradients.signals import Letterbox, different_objects, image_signals
+from sanitizer.ultra.adapter.criteria import named_criterion
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class Measurer:
         amp_type: torch.dtype | None = None,
     ) -> None:
         self.model = prepare(model).to(device)
+        self.criterion: Any = named_criterion(self.model)
         self.folded = fold(self.model)
-        self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
         self.dataset, self.device, self.amp_type = dataset, device, amp_type
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
         used = [np.unique(sample.class_id) for sample in dataset.samples]
