@@ -9,7 +9,7 @@ Loading with `weights_only` is not enough. Ultralytics (8.4.190) then still
 - passes `modelopt` to a library that imports modules by name;
 - and, for training, loads the file without any restriction.
 
-If a file passes this check, Ultralytics' own loader does none of these things with it.
+If a file passes this check, neither Ultralytics' own loaders nor `adapter.weights` do any of these things with it.
 """
 
 from __future__ import annotations
@@ -156,13 +156,14 @@ def is_known_class(name: str) -> bool:
     module = name.partition(" ")[0]
     if not _LAYERS.fullmatch(module) and module != "ultralytics.nn.tasks" and module not in _LOSSES:
         return False
-    found = _class_of(name)
+    found = class_of(name)
     if found is None or getattr(found, "__new__", None) is not getattr(object, "__new__", None):
         return False
     return found.__module__ == module if module in _LOSSES else issubclass(found, nn.Module)
 
 
-def _class_of(name: str) -> type[Any] | None:
+def class_of(name: str) -> type[Any] | None:
+    """The class that `module name` is in the installed versions, by its present name; None if there is none."""
     module, _, attribute = _ALIASES.get(name, name).partition(" ")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
@@ -204,7 +205,7 @@ def _check_storage(storage: TensorStorage, sizes: Mapping[str, int]) -> None:
 
 
 def _check_attributes(instance: Instance) -> None:
-    kind = _class_of(instance.kind)
+    kind = class_of(instance.kind)
     for key, value in list(instance.state.items()):
         if key in _METHODS_KEPT and isinstance(value, Method):
             del instance.state[key]  # this method is checked

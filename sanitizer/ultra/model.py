@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +10,7 @@ from ultralytics.nn import tasks
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
 
+from sanitizer.ultra.adapter.weights import load_restricted
 from sanitizer.ultra.checkpoint import read_checkpoint
 from sanitizer.ultra.model_size import check_size
 from sanitizer.ultra.model_yaml import ModelError as ModelError
@@ -132,20 +132,19 @@ def _read_yaml(name: str) -> dict[str, Any]:
 
 
 def _loaded(path: str) -> dict[str, Any]:
-    """Load a checkpoint that `read_checkpoint` accepted, with Ultralytics' safe loader."""
+    """Load a checkpoint that `read_checkpoint` accepted."""
     try:
-        # An absolute path, because Ultralytics would download a published model by its bare name.
-        checkpoint: dict[str, Any] = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+        checkpoint: dict[str, Any] = load_restricted(path)
     except Exception as error:
         raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
     return checkpoint
 
 
 def _unpickled(path: str) -> dict[str, Any]:
-    """Load a trusted checkpoint, with Ultralytics' safe loader or, if that fails, with PyTorch's full loader."""
+    """Load a trusted checkpoint, without what it carries or, if that fails, with PyTorch's full loader."""
     _check_regular(path)
     try:
-        checkpoint = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+        checkpoint = load_restricted(path)
     except Exception:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=False)
