@@ -30,8 +30,10 @@ from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_r
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.adapter.families import DETR
 from sanitizer.ultra.arguments import OWN_ARGUMENTS
-from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer
+from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer, trainer_for
+from sanitizer.ultra.model import head_of_file
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.counting import listed
@@ -116,8 +118,8 @@ class ClippedTrainer(ClippedStep):
         return type("ConfiguredTrainer", (cls,), settings)
 
     @classmethod
-    def for_task(cls, task: str) -> type[ClippedTrainer]:
-        """The class for one task: a subclass of this class and of Ultralytics' trainer for the task.
+    def for_task(cls, task: str, is_detr: bool = False) -> type[ClippedTrainer]:
+        """The class for one task: a subclass of this class and of Ultralytics' trainer for the task, or for RT-DETR.
 
         Raises:
             ValueError: The task has no clipped trainer.
@@ -126,15 +128,15 @@ class ClippedTrainer(ClippedStep):
             raise ValueError(
                 f"there is no clipped trainer for the task {task!r}: use {', '.join(TASK_TRAINERS)}"
             )
-        return type(
-            f"Clipped{TASK_TRAINERS[task].__name__}", (cls, TASK_TRAINERS[task]), {"__doc__": cls.__doc__}
-        )
+        base = trainer_for(task, is_detr)
+        return type(f"Clipped{base.__name__}", (cls, base), {"__doc__": cls.__doc__})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ClippedTrainer:
         """A trainer for the task in `overrides`: Ultralytics calls this class, whatever the task is."""
         overrides = kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
         if BaseTrainer not in cls.__mro__:
-            cls = cls.for_task(overrides.get("task") or "detect")
+            is_detr = head_of_file(str(overrides.get("model"))) == DETR
+            cls = cls.for_task(overrides.get("task") or "detect", is_detr)
         return object.__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ultralytics.utils.loss import v8DetectionLoss
-
+from sanitizer.ultra.adapter.detr import DetrLoss, name_detr_outputs
 from sanitizer.ultra.adapter.heads import name_outputs
 from sanitizer.ultra.adapter.losses import NamedLoss
+from sanitizer.ultra.library import v8DetectionLoss
+from sanitizer.ultra.model import is_detr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,4 +23,7 @@ def named_criterion(model: nn.Module) -> Any:
     The model is changed so that it returns its outputs by name in training mode.
     """
     made: Any = model
+    if is_detr(model):
+        name_detr_outputs(made.model[-1])
+        return DetrLoss(made.init_criterion())
     return NamedLoss(made.init_criterion(), None if NAMES_OUTPUTS else name_outputs(made.model[-1]))

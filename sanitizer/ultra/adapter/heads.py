@@ -23,7 +23,7 @@ _MAPS = "_feature_maps"
 
 def name_outputs(head: nn.Module) -> Callable[[Mapping[str, Any]], Any]:
     """Let a head of 8.3 return its outputs by name. Returns a function that makes lists of named outputs again."""
-    head.register_forward_pre_hook(_keep_maps)
+    head.register_forward_pre_hook(keep_maps)
     head.register_forward_hook(_to_names)
     added = _added(head)
 
@@ -40,12 +40,19 @@ def _added(head: nn.Module) -> Sequence[str]:
     return next((ADDED[kind.__name__] for kind in type(head).__mro__ if kind.__name__ in ADDED), ())
 
 
-def _keep_maps(head: nn.Module, inputs: tuple[Any, ...]) -> None:
+def keep_maps(head: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Before a head runs: keep the feature maps that it gets."""
     setattr(head, _MAPS, list(inputs[0]))  # the head puts its own maps into the list
 
 
+def kept_maps(head: nn.Module) -> list[torch.Tensor]:
+    """The maps that `keep_maps` kept; the head forgets them."""
+    maps: list[torch.Tensor] = vars(head).pop(_MAPS)
+    return maps
+
+
 def _to_names(head: Any, _inputs: tuple[Any, ...], outputs: Any) -> dict[str, Any]:
-    feats = vars(head).pop(_MAPS)
+    feats = kept_maps(head)
     if isinstance(outputs, dict):
         return {branch: _by_name(head, maps, feats) for branch, maps in outputs.items()}
     added = _added(head)
@@ -53,14 +60,14 @@ def _to_names(head: Any, _inputs: tuple[Any, ...], outputs: Any) -> dict[str, An
     return _by_name(head, maps, feats) | dict(zip(added, rest, strict=True))
 
 
-def _by_name(head: Any, maps: Sequence[torch.Tensor], feats: Sequence[torch.Tensor]) -> dict[str, Any]:
+def _by_name(head: Any, maps: Sequence[torch.Tensor], feats: list[torch.Tensor]) -> dict[str, Any]:
     joined = torch.cat([m.flatten(2) for m in maps], 2)
-    boxes, scores = joined.split((4 * head.reg_max, head.nc), 1)
-    return {"boxes": boxes, "scores": scores, "feats": list(feats)}
+    boxes, scores = torch.split(joined, (4 * head.reg_max, head.nc), 1)
+    return {"boxes": boxes, "scores": scores, "feats": feats}
 
 
 def _to_maps(outputs: Mapping[str, Any]) -> list[torch.Tensor]:
     joined = torch.cat([outputs["boxes"], outputs["scores"]], 1)
     shapes = [tuple(m.shape[2:]) for m in outputs["feats"]]
-    parts = joined.split([height * width for height, width in shapes], 2)
+    parts = torch.split(joined, [height * width for height, width in shapes], 2)
     return [part.unflatten(2, shape) for part, shape in zip(parts, shapes, strict=True)]

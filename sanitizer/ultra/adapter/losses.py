@@ -48,7 +48,9 @@ class NamedLoss:
         part = getattr(criterion, "one2one", criterion)
         self._names = NAMES.get(type(part).__name__, ())
 
-    def __call__(self, preds: Mapping[str, Any], batch: Mapping[str, Any]) -> tuple[Any, dict[str, torch.Tensor]]:
+    def __call__(
+        self, preds: Mapping[str, Any], batch: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, torch.Tensor]]:
         """(the loss, name of each part to the part)."""
         loss, items = self._criterion(self._restore(preds) if self._restore else preds, batch)
         return loss, named_items(items, self._names)
