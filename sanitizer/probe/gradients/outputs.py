@@ -115,11 +115,11 @@ def _replace(value: Any, name: str, replaced: Mapping[str, torch.Tensor]) -> Any
 
 
 def branches(criterion: Any) -> list[Branch]:
-    """The branches of a model's criterion: one, or two, that of the predictions which are compared with labels first."""
+    """The branches of a criterion; that with the predictions which are compared with labels comes first."""
     for names in BRANCHES:
         if hasattr(criterion, names[0]):
             return [Branch(name, getattr(criterion, name)) for name in names]
-    return [Branch("", criterion)]
+    return [Branch("", getattr(criterion, "wrapped", criterion))]
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """RT-DETR seen as a YOLO model: its queries stand for anchors, and the Hungarian matching for the assigner.
 
-The outputs have two branches: "last" is the decoder's last layer, whose boxes are the model's predictions, "earlier" are
-all layers before, the encoder's own boxes first. Denoising is left out: it repeats the labels with random changes, and
-so says nothing of them.
+The outputs have two branches: "last" is the decoder's last layer, whose boxes are the model's predictions, and
+"earlier" are all layers before, the encoder's own boxes first. Denoising is left out: it repeats the labels with random
+changes, and so says nothing of them.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def _joined(layers: torch.Tensor) -> torch.Tensor:
 
 def _layered(joined: torch.Tensor, n_queries: int) -> torch.Tensor:
     """(layers, B, Q, C) of (B, C, layers × Q)."""
-    return joined.unflatten(2, (-1, n_queries)).permute(2, 0, 3, 1)  # type: ignore[no-untyped-call]
+    return joined.reshape(*joined.shape[:2], -1, n_queries).permute(2, 0, 3, 1)
 
 
 class DetrLoss:
-    """The loss of RT-DETR, called with the outputs by name; like that of YOLO models, it is multiplied by the batch size.
+    """The loss of RT-DETR, called with the outputs by name; times the batch size, as those of YOLO models are.
 
     Attributes:
         last, earlier: For each branch, an object whose `assigner` is called with the matching as YOLO's is.
@@ -107,7 +107,7 @@ class _Branch:
         batch: Mapping[str, Any],
         targets: Mapping[str, Any],
     ) -> None:
-        """Call the assigner with (scores, boxes, centres, classes, label boxes, matches), boxes as xyxy in input pixels."""
+        """Call the assigner with the boxes of this branch's layers, as xyxy in input pixels."""
         height, width = batch["img"].shape[2:]
         size = boxes.new_tensor([width, height, width, height])
         predicted = boxes.detach().permute(1, 0, 2, 3).flatten(1, 2) * size
@@ -120,7 +120,7 @@ class _Branch:
 
 def _by_image(rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """(B, M, …) of the rows (R, …) of all images, zero where an image has fewer than M rows."""
-    return nn.utils.rnn.pad_sequence(list(rows.split(list(counts))), batch_first=True)
+    return nn.utils.rnn.pad_sequence(list(torch.split(rows, list(counts))), batch_first=True)
 
 
 def _numbered(
@@ -189,5 +189,5 @@ def sampled(
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
             place = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()
             value = flat.gather(2, place.flatten(1)[:, None].expand(-1, flat.shape[1], -1))
-            result = result + value.unflatten(2, place.shape[1:]) * (weight * inside)[:, None]  # type: ignore[no-untyped-call]
+            result = result + value.reshape(*value.shape[:2], *place.shape[1:]) * (weight * inside)[:, None]
     return result

@@ -62,7 +62,7 @@ def _to_names(head: Any, _inputs: tuple[Any, ...], outputs: Any) -> dict[str, An
 
 def _by_name(head: Any, maps: Sequence[torch.Tensor], feats: list[torch.Tensor]) -> dict[str, Any]:
     joined = torch.cat([m.flatten(2) for m in maps], 2)
-    boxes, scores = torch.split(joined, (4 * head.reg_max, head.nc), 1)
+    boxes, scores = torch.split(joined, [4 * head.reg_max, head.nc], 1)
     return {"boxes": boxes, "scores": scores, "feats": feats}
 
 
@@ -70,4 +70,4 @@ def _to_maps(outputs: Mapping[str, Any]) -> list[torch.Tensor]:
     joined = torch.cat([outputs["boxes"], outputs["scores"]], 1)
     shapes = [tuple(m.shape[2:]) for m in outputs["feats"]]
     parts = torch.split(joined, [height * width for height, width in shapes], 2)
-    return [part.unflatten(2, shape) for part, shape in zip(parts, shapes, strict=True)]
+    return [p.reshape(*p.shape[:2], *shape) for p, shape in zip(parts, shapes, strict=True)]

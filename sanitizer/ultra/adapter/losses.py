@@ -38,13 +38,16 @@ def named_items(items: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
 class NamedLoss:
     """A criterion that takes the outputs by name and names its loss parts; all else is the criterion's own.
 
+    Attributes:
+        wrapped: The criterion.
+
     Args:
         criterion: From `model.init_criterion()`.
         restore: Makes of named outputs what this version's criterion takes; None where it takes them by name.
     """
 
     def __init__(self, criterion: Any, restore: Callable[[Mapping[str, Any]], Any] | None = None) -> None:
-        self._criterion, self._restore = criterion, restore
+        self.wrapped, self._restore = criterion, restore
         part = getattr(criterion, "one2one", criterion)
         self._names = NAMES.get(type(part).__name__, ())
 
@@ -52,8 +55,8 @@ class NamedLoss:
         self, preds: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> tuple[Any, dict[str, torch.Tensor]]:
         """(the loss, name of each part to the part)."""
-        loss, items = self._criterion(self._restore(preds) if self._restore else preds, batch)
+        loss, items = self.wrapped(self._restore(preds) if self._restore else preds, batch)
         return loss, named_items(items, self._names)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._criterion, name)
+        return getattr(self.wrapped, name)
