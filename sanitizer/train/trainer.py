@@ -30,9 +30,9 @@ from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_r
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
-from sanitizer.ultra.adapter.families import DETR
+from sanitizer.ultra.adapter.families import DETR, task_of
 from sanitizer.ultra.arguments import OWN_ARGUMENTS
-from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer, trainer_for
+from sanitizer.ultra.library import LOGGER, RANK, REPEATS_EPOCHS, TASK_TRAINERS, BaseTrainer, trainer_for
 from sanitizer.ultra.model import head_of_file
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
@@ -55,6 +55,9 @@ EXPLAINING_SHARE = 0.1
 """Part of an epoch's time that the attribution of its spikes may take."""
 LEAST_EXPLAINING_S = 2.0
 """Seconds that the attribution may take even if that is a larger part."""
+
+
+NOT_FINITE_AT_END = "weights or running statistics were not finite at the end of the epoch"
 
 
 class TrainingStoppedError(RuntimeError):
@@ -132,11 +135,19 @@ class ClippedTrainer(ClippedStep):
         return type(f"Clipped{base.__name__}", (cls, base), {"__doc__": cls.__doc__})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ClippedTrainer:
-        """A trainer for the task in `overrides`: Ultralytics calls this class, whatever the task is."""
+        """A trainer for task and model in `overrides`: Ultralytics calls this class, whatever these are.
+
+        Raises:
+            ModelError: Models of this kind are not supported.
+            ValueError: The task has no clipped trainer.
+        """
         overrides = kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
         if BaseTrainer not in cls.__mro__:
-            is_detr = head_of_file(str(overrides.get("model"))) == DETR
-            cls = cls.for_task(overrides.get("task") or "detect", is_detr)
+            task, model = overrides.get("task") or "detect", str(overrides.get("model"))
+            head = head_of_file(model)
+            if head and task in TASK_TRAINERS:
+                task_of(head, model)
+            cls = cls.for_task(task, head == DETR)
         return object.__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -169,6 +180,8 @@ class ClippedTrainer(ClippedStep):
             self._epoch_started_s = time.perf_counter()
         elif event == "on_train_epoch_end":
             self._explain_spikes()
+            if not REPEATS_EPOCHS and self._any_rank(not is_finite(self)):
+                self._roll_back(NOT_FINITE_AT_END)
         elif event == "teardown" and self.log:
             self.log.close()
         if event != EVENT:
@@ -322,7 +335,7 @@ class ClippedTrainer(ClippedStep):
         """
         if not self._any_rank(not is_finite(self)):
             return False
-        self._roll_back("weights or running statistics were not finite at the end of the epoch")
+        self._roll_back(NOT_FINITE_AT_END)
         self.scheduler.last_epoch = epoch - 1
         return True
 

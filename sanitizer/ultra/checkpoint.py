@@ -35,8 +35,10 @@ from sanitizer.ultra.pickle_outline import (
     PickleRefusedError,
     StoredTensor,
     TensorStorage,
+    UnknownNameError,
     outline,
 )
+from sanitizer.ultra.versions import installed_version
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
 from sanitizer.util.escape import first_line, legible
 
@@ -105,6 +107,10 @@ def read_checkpoint(path: str) -> Checkpoint:
             pickle, sizes = _pickle_of(file)
         content = outline(pickle, is_known_class)
         _check_objects(content, sizes)
+    except UnknownNameError as error:
+        if _is_absent_part(error.name):
+            raise ModelError(_of_other_version(path, error.name)) from error
+        raise ModelError(_untrusted(path, str(error))) from error
     except PickleRefusedError as error:
         raise ModelError(_untrusted(path, str(error))) from error
     except Exception as error:
@@ -154,12 +160,23 @@ def is_known_class(name: str) -> bool:
     if name in _ALIASES or name in _TRANSFORMS:
         return True
     module = name.partition(" ")[0]
-    if not _LAYERS.fullmatch(module) and module != "ultralytics.nn.tasks" and module not in _LOSSES:
+    if not _holds_parts(module):
         return False
     found = class_of(name)
     if found is None or getattr(found, "__new__", None) is not getattr(object, "__new__", None):
         return False
     return found.__module__ == module if module in _LOSSES else issubclass(found, nn.Module)
+
+
+def _holds_parts(module: str) -> bool:
+    """Whether layers, models or parts of a loss are defined in a module of this name."""
+    return bool(_LAYERS.fullmatch(module)) or module == "ultralytics.nn.tasks" or module in _LOSSES
+
+
+def _is_absent_part(name: str) -> bool:
+    """Whether a name is that of a layer, model or part of a loss that the installed Ultralytics does not have."""
+    module = name.partition(" ")[0]
+    return module.startswith("ultralytics.") and _holds_parts(module) and class_of(name) is None
 
 
 def class_of(name: str) -> type[Any] | None:
@@ -230,6 +247,13 @@ def _checkpoint(content: Any, path: str) -> Checkpoint:
     description = described[-1].state["yaml"] if is_whole else None
     arguments = content.get("train_args")
     return Checkpoint(description, arguments if isinstance(arguments, dict) else {})
+
+
+def _of_other_version(path: str, name: str) -> str:
+    return (
+        f"{path}: it needs {legible(name.replace(' ', '.'))[:200]}, which Ultralytics {installed_version()} does not "
+        "have: another version has saved it"
+    )
 
 
 def _untrusted(path: str, reason: str) -> str:

@@ -38,6 +38,7 @@ __all__ = [
     "DEFAULT_CFG",
     "LOGGER",
     "RANK",
+    "REPEATS_EPOCHS",
     "TASK_MODELS",
     "TASK_TRAINERS",
     "YOLO",
@@ -74,6 +75,10 @@ TASK_MODELS: dict[str, type[Any]] = {
     "obb": OBBModel,
 }
 """Task to Ultralytics' class of a YOLO model."""
+
+
+REPEATS_EPOCHS = hasattr(BaseTrainer, "_handle_nan_recovery")
+"""At an epoch's end, Ultralytics' trainer asks whether to repeat it, as weights are not finite; 8.3.200 does not."""
 
 
 def trainer_for(task: str, is_detr: bool = False) -> type[Any]:

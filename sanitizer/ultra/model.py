@@ -38,7 +38,7 @@ def build_model(name: str, spec: TaskSpec, channels: int = 3, trust_weights: boo
             than plain tensors and known classes and `trust_weights` is False.
     """
     weights, config = _weights_and_config(name, trust_weights)
-    made_for = task_of(config, name)
+    made_for = task_of(head_of(config), name)
     if made_for != spec.task:
         raise ModelError(
             f"{name} was made for {made_for}, and the dataset is for {spec.task}: name another model, "
@@ -82,7 +82,7 @@ def check_model_file(name: str, trust_weights: bool = False) -> None:
             raise ModelError(f"{name}: holds no Ultralytics model")
     else:
         config = _read_yaml(name)
-    task_of(config, name)
+    task_of(head_of(config), name)
     try:
         check_size(config, config.get("channels") or 3)
     except Exception as error:

@@ -48,6 +48,18 @@ class PickleRefusedError(Exception):
     """The pickle does more than a checkpoint needs; the text is a phrase."""
 
 
+class UnknownNameError(PickleRefusedError):
+    """The pickle names a class or function that no checkpoint needs.
+
+    Attributes:
+        name: The name, as `module name`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it names {name.replace(' ', '.')!r}")
+        self.name = name
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """A class or function that the pickle names, as `module name`."""
@@ -235,7 +247,7 @@ class _PickleMachine:
 
     def _global(self, argument: str) -> None:
         if not (argument in FUNCTIONS or is_torch_value(argument) or self.is_class(argument)):
-            raise PickleRefusedError(f"it names {argument.replace(' ', '.')!r}")
+            raise UnknownNameError(argument)
         self.stack.append(Name(argument))
 
     def _stack_global(self, _: Any) -> None:

@@ -25,10 +25,10 @@ TASK_OF_HEAD: Mapping[str, str] = {
 }
 
 _OTHERS: Mapping[str, str] = {
-    "WorldDetect": "a YOLO-World model, which takes its classes as text",
-    "YOLOEDetect": "a YOLOE model, which takes its classes as text or pictures",
-    "YOLOESegment": "a YOLOE model, which takes its classes as text or pictures",
-    "YOLOESegment26": "a YOLOE model, which takes its classes as text or pictures",
+    "WorldDetect": "a YOLO-World model, which takes its classes as text,",
+    "YOLOEDetect": "a YOLOE model, which takes its classes as text or pictures,",
+    "YOLOESegment": "a YOLOE model, which takes its classes as text or pictures,",
+    "YOLOESegment26": "a YOLOE model, which takes its classes as text or pictures,",
     "Classify": "a classification model",
     "SemanticSegment": "a semantic segmentation model",
     "Depth": "a depth model",
@@ -42,18 +42,17 @@ def head_of(config: Mapping[str, Any]) -> str:
     return str(config["head"][-1][2])
 
 
-def task_of(config: Mapping[str, Any], name: str) -> str:
-    """The task that a model is made for.
+def task_of(head: str, name: str) -> str:
+    """The task that a model with this head is made for.
 
     Args:
-        config: A model yaml that `check_model_yaml` accepted.
+        head: As `head_of` gives it.
         name: Name of the file, for the message.
 
     Raises:
         ModelError: Models of this kind are not supported.
     """
-    head = head_of(config)
     if head in TASK_OF_HEAD:
         return TASK_OF_HEAD[head]
     kind = _OTHERS.get(head, f"a model that ends in the layer {head}")
-    raise ModelError(f"{name} is {kind}: not supported ({_SUPPORTED})")
+    raise ModelError(f"{name}: {kind} is not supported: {_SUPPORTED}")

@@ -11,14 +11,15 @@ class RequirementError(ImportError):
     """The installed Ultralytics is too old; the text is a sentence that names both versions."""
 
 
-def check_installed(what: str = "to probe and to train") -> None:
+def check_installed(what: str = "probing and training") -> None:
     """Raise RequirementError if the installed Ultralytics is older than `OLDEST`. Runs no code of Ultralytics.
 
     Args:
-        what: What needs it, as in "a probe" or "to train".
+        what: What needs it, such as "a probe" or "training".
     """
     installed = installed_version()
     if installed is not None and is_before(installed, OLDEST):
         raise RequirementError(
-            f"Ultralytics {installed} is installed, and {what} needs {OLDEST} or newer: pip install -U ultralytics"
+            f"Ultralytics {installed} is installed, and {OLDEST} or newer is needed for {what}: "
+            "pip install -U ultralytics"
         )
