@@ -11,10 +11,10 @@ from torch import distributed as dist
 
 from sanitizer.train.clipping import AUTO, clip_limit
 from sanitizer.train.ranks import of_each_rank, several_ranks
-from sanitizer.ultra.adapter.losses import named_items
+from sanitizer.ultra.adapter.losses import items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from sanitizer.train.adaptive_clip import AdaptiveClip
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         train_loader: Any
         loss: torch.Tensor | None
         loss_items: dict[str, torch.Tensor] | torch.Tensor | None
-        loss_names: Sequence[str]
         tloss: dict[str, torch.Tensor] | torch.Tensor | None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
@@ -188,8 +187,7 @@ class ClippedStep(_Trainer):
         assert self.loss_items is not None
         losses = torch.stack(self._gathered.losses).mean(0)
         numbers = torch.cat([norm.detach().float().reshape(1), losses]).tolist()
-        names = named_items(self.loss_items, self.loss_names)
-        return numbers[0], numbers[1], dict(zip(names, numbers[2:], strict=True))
+        return numbers[0], numbers[1], dict(zip(items_of(self), numbers[2:], strict=True))
 
     # Gathering a step, batch by batch
 
@@ -210,8 +208,7 @@ class ClippedStep(_Trainer):
         step = self._gathered
         if len(step.losses) < step.n_batches:
             assert self.loss is not None and self.loss_items is not None
-            named = named_items(self.loss_items, self.loss_names)
-            items = [torch.as_tensor(v, device=self.device) for v in named.values()]
+            items = [torch.as_tensor(v, device=self.device) for v in items_of(self).values()]
             step.losses.append(torch.stack([x.detach().float().reshape(()) for x in (self.loss, *items)]))
 
     def _build_train_pipeline(self) -> None:

@@ -35,6 +35,11 @@ def named_items(items: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
     return {names[i] if i < len(names) else f"loss_{i + 1}": value for i, value in enumerate(values)}
 
 
+def items_of(trainer: Any) -> dict[str, torch.Tensor]:
+    """Name of each loss part of a trainer's newest batch to the part."""
+    return named_items(trainer.loss_items, getattr(trainer, "loss_names", ()))
+
+
 class NamedLoss:
     """A criterion that takes the outputs by name and names its loss parts; all else is the criterion's own.
 
