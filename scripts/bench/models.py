@@ -3,8 +3,8 @@
     python scripts/bench/models.py FOLDER [VERSION…] [--models NAME…] [--install] [--output FILE.md] [--keep FILE.jsonl]
 
 FOLDER holds each version in a folder of its own name, as for versions.py; --install does this for versions that are not
-there. Models are made from their yaml, for a tiny set that is made in code; a .pt may be named as well. Every command
-runs to its end: two steps and all images, or one epoch. --keep adds to a file what was found, and leaves out what
+there. Models are made from their yaml, for a tiny set that is made in code; a .pt may be named as well. Commands
+run to their end: two steps and all images, or one epoch. --keep adds to a file what was found, and leaves out what
 stands there already. The exit status is 1 where a command ended in a defect.
 """
 
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "models_child.py"
 
-VERSIONS = ("8.2.103", "8.3.200", "8.3.252", "8.4.0", "8.4.50", "8.4.90", "8.4.130", "8.4.190")
+VERSIONS = ("8.3.200", "8.3.252", "8.4.0", "8.4.50", "8.4.90", "8.4.130", "8.4.190")
+OLDER = "8.2.103"
+"""A version that is not supported: tried with the first model alone."""
 COMMANDS = ("probe", "preflight", "train", "attach")
+ALL_COMMANDS_WITH = ("yolov8n.yaml", "yolov8n-rtdetr.yaml")
+"""Other models are tried with probe and train: preflight does what probe does, and attach listens to what train does."""
 MODELS = (
     *("yolov8n.yaml", "yolov8n-seg.yaml", "yolov8n-pose.yaml", "yolov8n-obb.yaml"),
     *("yolov3-tiny.yaml", "yolov5n.yaml", "yolov6n.yaml", "yolov9t.yaml", "yolov10n.yaml"),
@@ -42,8 +46,6 @@ MODELS = (
     *("yolov8s-world.yaml", "yoloe-v8s.yaml", "yoloe-11s-seg.yaml", "yolov8n-cls.yaml"),
     *("yolo26n-sem.yaml", "yolo26n-depth.yaml"),
 )
-NOT_ATTACHED = ("world", "yoloe", "-cls", "-sem", "-depth")
-"""Parts of the names of models that are not supported: `attach` only listens to what Ultralytics does with them."""
 
 Results = dict[tuple[str, str, str], str]
 """(version, model, command) to `ok` or a sentence."""
@@ -60,11 +62,12 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="write the table here")
     args = parser.parse_args()
     results = known(args.keep)
-    for version in args.versions:
+    for version in (OLDER, *args.versions):
+        models = args.models[:1] if version == OLDER else args.models
         target = args.folder / version
         if args.install and not target.is_dir():
             install(version, target)
-        for model, command, result, seconds in tried(version, target, args.models, results):
+        for model, command, result, seconds in tried(version, target, models, results):
             results[version, model, command] = result
             print(f"{version} {model} {command}: {result} ({seconds} s)", flush=True)
             if args.keep:
@@ -91,7 +94,7 @@ def task_of(model: str) -> str:
 
 def commands_for(model: str) -> Sequence[str]:
     """What a model is tried with."""
-    return COMMANDS[:-1] if any(part in model for part in NOT_ATTACHED) else COMMANDS
+    return COMMANDS if model in ALL_COMMANDS_WITH else ("probe", "train")
 
 
 def tried(
@@ -147,13 +150,21 @@ def document(results: Results, versions: Sequence[str], models: Sequence[str]) -
             "",
             header,
             "",
-            f"`ok`: {', '.join(COMMANDS)} ran to their end. A number stands for a sentence below.",
+            "Each model was tried with probe and train, the first one and RT-DETR with preflight and attach, too. `ok`:"
+            " these ran to their end. A number stands for a sentence below.",
             "",
             f"| model | {' | '.join(versions)} |",
             f"| --- |{' --- |' * len(versions)}",
             *rows,
             "",
             *(f"{number}. {sentence}" for sentence, number in sentences.items()),
+            "",
+            f"With Ultralytics {OLDER}, before anything starts:",
+            "",
+            *(
+                f"- {command}: {results.get((OLDER, models[0], command), 'not tried')}"
+                for command in COMMANDS
+            ),
             "",
         ]
     )
