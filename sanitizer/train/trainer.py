@@ -141,7 +141,7 @@ class ClippedTrainer(ClippedStep):
             ModelError: Models of this kind are not supported.
             ValueError: The task has no clipped trainer.
         """
-        overrides = kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
+        overrides = _overrides(args, kwargs)
         if BaseTrainer not in cls.__mro__:
             task, model = overrides.get("task") or "detect", str(overrides.get("model"))
             head = head_of_file(model)
@@ -159,10 +159,17 @@ class ClippedTrainer(ClippedStep):
         self._snapshots: list[Snapshot] = []
         self._images_of_spike: dict[int, tuple[str, ...]] = {}
         self._epoch_started_s = time.perf_counter()
+        self._folder_asked_for = _overrides(args, kwargs).get("save_dir")
         super().__init__(*args, **kwargs)
         if self.adaptive_percentile is not None:
             self.adaptive_clip = AdaptiveClip(self.adaptive_percentile)
         self.step_listeners.append(self._after_step)
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """Take up the arguments of a resumed run. Up to 8.4.0, Ultralytics would forget `save_dir` before this."""
+        super().check_resume(overrides)
+        if self._folder_asked_for:
+            self.args.save_dir = self._folder_asked_for
 
     # Start and end of the run and of its epochs
 
@@ -415,6 +422,11 @@ class ClippedTrainer(ClippedStep):
     def _warn(self, sentence: str) -> None:
         if RANK in (-1, 0):
             LOGGER.warning(sentence)
+
+
+def _overrides(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The argument `overrides` of a trainer, by name or as the second one."""
+    return kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
 
 
 def _of_all_ranks(images: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ OLDER = "8.2.103"
 """A version that is not supported: tried with the first model alone."""
 COMMANDS = ("probe", "preflight", "train", "attach")
 ALL_COMMANDS_WITH = ("yolov8n.yaml", "yolov8n-rtdetr.yaml")
-"""Other models are tried with probe and train: preflight does what probe does, and attach listens to what train does."""
+"""Other models are tried with probe and train: preflight does what probe does, and attach listens while training."""
 MODELS = (
     *("yolov8n.yaml", "yolov8n-seg.yaml", "yolov8n-pose.yaml", "yolov8n-obb.yaml"),
     *("yolov3-tiny.yaml", "yolov5n.yaml", "yolov6n.yaml", "yolov9t.yaml", "yolov10n.yaml"),

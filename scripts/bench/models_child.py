@@ -30,7 +30,7 @@ ARGUMENTS = {
 
 
 def imgsz_of(model: str) -> int:
-    """Side of the images, pixels: at 128, RT-DETR finds the 300 places that it wants, and a P6 head two cells a side."""
+    """Side of the images, pixels: at 128, RT-DETR finds the 300 places that it wants, and a P6 head has two cells."""
     return 128 if "rtdetr" in model or "p6" in model else 64
 
 

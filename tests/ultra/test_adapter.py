@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ pytest.importorskip("ultralytics")
 
 from sanitizer.train.clipped_step import ClippedStep, StepRecord  # noqa: E402
 from sanitizer.train.failures import Failures  # noqa: E402
+from sanitizer.train.trainer import ClippedTrainer  # noqa: E402
 from sanitizer.ultra.adapter import requirement  # noqa: E402
 from sanitizer.ultra.adapter.detr import DetrLoss, sampled  # noqa: E402
 from sanitizer.ultra.adapter.families import task_of  # noqa: E402
 from sanitizer.ultra.adapter.heads import name_outputs  # noqa: E402
 from sanitizer.ultra.adapter.losses import NamedLoss, items_of, named_items  # noqa: E402
 from sanitizer.ultra.adapter.requirement import OLDEST, RequirementError, check_installed  # noqa: E402
+from sanitizer.ultra.library import BaseTrainer  # noqa: E402
 from sanitizer.ultra.model import ModelError  # noqa: E402
 
 pytestmark = pytest.mark.probe
@@ -150,6 +153,26 @@ def test_a_step_of_an_old_trainer_is_recorded_with_named_parts() -> None:
     assert not hasattr(OldTrainer, "_handle_nan_recovery"), "or this is no old trainer"
 
 
+class ForgetfulTrainer(OldTrainer):
+    """Its arguments lose `save_dir` before those of a resumed run are taken up."""
+
+    def __init__(self, overrides: dict[str, Any], _callbacks: Any = None) -> None:
+        super().__init__()
+        overrides.pop("save_dir")
+        self.args = SimpleNamespace(save_dir="that of another machine")
+        self.check_resume(overrides)
+
+    def check_resume(self, _overrides: dict[str, Any]) -> None:
+        pass
+
+
+def test_a_run_lies_where_it_was_asked_for() -> None:
+    class Trainer(ClippedTrainer, ForgetfulTrainer, BaseTrainer):  # type: ignore[misc]
+        pass
+
+    assert Trainer(overrides={"save_dir": "here"}).args.save_dir == "here"
+
+
 def test_the_mean_of_loss_parts_may_be_a_tensor() -> None:
     failures = Failures()
     failures.step_was_good(torch.tensor([1.0, 2.0]))
@@ -231,6 +254,12 @@ def test_older_versions_are_refused_in_one_sentence(version: str, monkeypatch: p
     assert str(refused.value) == (
         f"Ultralytics {version} is installed, and 8.3.200 or newer is needed for a probe: pip install -U ultralytics"
     )
+
+
+def test_the_extra_and_the_guide_name_the_oldest_version() -> None:
+    assert f"ultralytics>={OLDEST}" in (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    for page in ("README.md", "scripts/docs/pages/guides/models.md"):
+        assert f"{OLDEST} or newer" in (REPOSITORY / page).read_text("utf-8")
 
 
 @pytest.mark.parametrize("version", [OLDEST, "8.4.0", "8.4.190", "9.0.0", None])

@@ -98,9 +98,8 @@ def test_a_model_without_batchnorm_is_measured(data: Path) -> None:
     model: Any = without_batchnorm(build_model("yolov8n.yaml", spec))
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
     model.args = get_cfg(DEFAULT_CFG, {"imgsz": 64})
-    items = ReadOnlyDataset(
-        samples, data={"names": dataset.names, "nc": 2, "channels": 3}, task="detect", imgsz=64, augment=False, hyp=model.args
-    )  # fmt: skip
+    names = {"names": dataset.names, "nc": 2, "channels": 3}
+    items = ReadOnlyDataset(samples, data=names, task="detect", imgsz=64, augment=False, hyp=model.args)
     measured = Measurer(model, items, torch.device("cpu")).measure([0, 1])
     assert sum(m.share for m in measured) == pytest.approx(1, abs=1e-3)
     assert all(m.grad_norm > 0 for m in measured)
@@ -117,9 +116,14 @@ def test_a_model_without_batchnorm_is_trained(data: Path, tmp_path: Path) -> Non
         def validate(self) -> Any:
             return {}, 0.0
 
-    trainer = Trainer(
-        overrides=RUN | {"model": "yolov8n.yaml", "data": str(data), "imgsz": 64, "project": str(tmp_path), "save": False}
-    )  # fmt: skip
+    chosen = {
+        "model": "yolov8n.yaml",
+        "data": str(data),
+        "imgsz": 64,
+        "project": str(tmp_path),
+        "save": False,
+    }
+    trainer = Trainer(overrides=RUN | chosen)
     trainer.train()
     norms = (Path(trainer.save_dir) / "grad_norms.csv").read_text().splitlines()
     assert len(norms) > 1
