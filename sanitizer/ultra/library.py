@@ -17,7 +17,7 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import img2label_paths
 from ultralytics.engine import trainer as trainer_module
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.models import YOLO, yolo
+from ultralytics.models import RTDETR, YOLO, yolo
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.rtdetr.val import RTDETRDataset
 from ultralytics.nn.modules.conv import Conv
@@ -39,6 +39,7 @@ __all__ = [
     "LOGGER",
     "RANK",
     "REPEATS_EPOCHS",
+    "RTDETR",
     "TASK_MODELS",
     "TASK_TRAINERS",
     "YOLO",

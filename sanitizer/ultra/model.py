@@ -10,7 +10,7 @@ from torch import nn
 from sanitizer.ultra.adapter.families import DETR, head_of, task_of
 from sanitizer.ultra.adapter.weights import load_restricted
 from sanitizer.ultra.checkpoint import read_checkpoint
-from sanitizer.ultra.library import TASK_MODELS, Conv, RTDETRDetectionModel
+from sanitizer.ultra.library import RTDETR, TASK_MODELS, YOLO, Conv, RTDETRDetectionModel
 from sanitizer.ultra.model_size import check_size
 from sanitizer.ultra.model_yaml import ModelError as ModelError
 from sanitizer.ultra.model_yaml import read_model_yaml
@@ -102,6 +102,11 @@ def head_of_file(name: str) -> str:
     except ModelError:
         return ""
     return head_of(config) if config else ""
+
+
+def model_to_train(name: str) -> Any:
+    """Ultralytics' model of a file, such as `YOLO(name)`; the file passed `check_model_file`."""
+    return (RTDETR if head_of_file(name) == DETR else YOLO)(name)
 
 
 def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:

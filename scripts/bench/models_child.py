@@ -69,10 +69,10 @@ def attached(model: str, data: Path, runs: str) -> str:
 
         attach: Any = sanitizer.attach
 
-        from sanitizer.ultra.library import YOLO
+        from sanitizer.ultra.model import model_to_train
 
         with contextlib.redirect_stdout(io.StringIO()):
-            attach(YOLO(model), preflight=False).train(
+            attach(model_to_train(model), preflight=False).train(
                 data=str(data), imgsz=imgsz_of(model), batch=2, epochs=1, workers=0, plots=False, device="cpu",
                 project=runs, name="attach", exist_ok=True,
             )  # fmt: skip
