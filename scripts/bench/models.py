@@ -179,10 +179,11 @@ def cell(results: Results, version: str, model: str, sentences: dict[str, int]) 
             by_sentence.setdefault(result, []).append(command)
     if not by_sentence:
         return "not tried"
+    is_whole = len(by_sentence) == 1 and len(*by_sentence.values()) == len(commands_for(model))
     parts = []
     for sentence, commands in by_sentence.items():
         shown = "ok" if sentence == "ok" else str(sentences.setdefault(sentence, len(sentences) + 1))
-        parts.append(shown if len(by_sentence) == 1 else f"{', '.join(commands)}: {shown}")
+        parts.append(shown if is_whole else f"{', '.join(commands)}: {shown}")
     return "; ".join(parts)
 
 
