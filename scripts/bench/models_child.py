@@ -25,7 +25,7 @@ from sanitizer.cli import main as sanitize  # noqa: E402
 ARGUMENTS = {
     "probe": ["batch=2", "--budget", "2"],
     "preflight": ["batch=2", "--budget", "2"],
-    "train": ["batch=2", "epochs=1", "workers=0", "plots=False", "exist_ok=True"],
+    "train": ["batch=2", "nbs=2", "epochs=1", "workers=0", "plots=False", "exist_ok=True"],
 }
 
 
@@ -73,7 +73,7 @@ def attached(model: str, data: Path, runs: str) -> str:
 
         with contextlib.redirect_stdout(io.StringIO()):
             attach(model_to_train(model), preflight=False).train(
-                data=str(data), imgsz=imgsz_of(model), batch=2, epochs=1, workers=0, plots=False, device="cpu",
+                data=str(data), imgsz=imgsz_of(model), batch=2, nbs=2, epochs=1, workers=0, plots=False, device="cpu",
                 project=runs, name="attach", exist_ok=True,
             )  # fmt: skip
         lines = Path(runs, "attach", "grad_norms.csv").read_text("utf-8").splitlines()
