@@ -122,12 +122,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def need_torch(what: str) -> None:
-    """UsageError where PyTorch or Ultralytics is not installed."""
+    """UsageError where PyTorch or Ultralytics is not installed, RequirementError where Ultralytics is too old."""
     import importlib.util
+
+    from sanitizer.ultra.adapter.requirement import check_installed
 
     missing = [name for name in ("torch", "ultralytics") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"{what} needs {' and '.join(missing)}: pip install 'sanitize-yolo[probe]'")
+    check_installed(what)
     os.environ["YOLO_VERBOSE"] = "False"  # Ultralytics logs to stdout, which belongs to the report
 
 

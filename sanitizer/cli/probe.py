@@ -6,9 +6,7 @@ Needs PyTorch and Ultralytics: pip install 'sanitize-yolo[probe]'. The dataset i
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
-import os
 import sys
 from collections import Counter
 from itertools import islice
@@ -26,6 +24,7 @@ from sanitizer.cli.options import (
     configured,
 )
 from sanitizer.cli.output import finish, wants_bar
+from sanitizer.cli.preflight import need_torch
 from sanitizer.config import load_config
 from sanitizer.util.counting import in_thousands, listed
 
@@ -100,10 +99,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args)
     if args.resume and not args.out:
         raise UsageError("--resume goes on with what is kept in a folder: name it with --out DIR")
-    missing = [name for name in ("torch", "ultralytics") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"a probe needs {' and '.join(missing)}: pip install 'sanitize-yolo[probe]'")
-    os.environ["YOLO_VERBOSE"] = "False"  # Ultralytics logs to stdout, which belongs to the report
+    need_torch("a probe")
     args.imgsz = None
     config = configured(load_config(config_folder([args.data]), args.config), args)
     from sanitizer.probe.probing import probe

@@ -23,6 +23,7 @@ from sanitizer.train.clipped_step import StepRecord, images_of, weight_lr
 from sanitizer.train.epoch_metrics import EVENT, EpochMetrics
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.adapter.losses import items_of
 from sanitizer.ultra.arguments import ULTRALYTICS_LIMIT, default_arguments
 from sanitizer.ultra.library import RANK
 from sanitizer.util.escape import legible
@@ -157,7 +158,7 @@ class _NormLog:
             step=self.step,
             epoch=trainer.epoch,
             loss=float(trainer.loss.detach()),
-            loss_items={name: float(value.detach()) for name, value in trainer.loss_items.items()},
+            loss_items={name: float(value.detach()) for name, value in items_of(trainer).items()},
             grad_norm=norm,
             max_grad_norm=ULTRALYTICS_LIMIT,
             clip_coefficient=min(1.0, ULTRALYTICS_LIMIT / (norm + 1e-6)),

@@ -11,7 +11,8 @@ from sanitizer.probe.devices import replicas
 from sanitizer.probe.gradients.measure import Measurer
 from sanitizer.scanner.engines.errors import EngineError
 from sanitizer.ultra.library import DEFAULT_CFG, get_cfg
-from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.model import is_detr
+from sanitizer.ultra.probe_dataset import read_only_dataset
 from sanitizer.ultra.silence import silent_ultralytics
 
 if TYPE_CHECKING:
@@ -46,8 +47,14 @@ class MeasurerSettings:
         data: dict[str, Any] = {"names": dict(self.spec.names), "nc": self.spec.nc, "channels": 3}
         data["kpt_shape"] = list(self.spec.kpt_shape)
         hyp = get_cfg(DEFAULT_CFG, {**self.settings, "task": self.spec.task})
-        dataset = ReadOnlyDataset(
-            self.samples, data=data, task=self.spec.task, imgsz=self.settings["imgsz"], augment=False, hyp=hyp
+        dataset = read_only_dataset(
+            is_detr(network),
+            self.samples,
+            data=data,
+            task=self.spec.task,
+            imgsz=self.settings["imgsz"],
+            augment=False,
+            hyp=hyp,
         )
         network.args = hyp  # type: ignore[assignment]
         amp = torch.float16 if device.type == "cuda" and self.settings.get("amp", True) else None

@@ -16,7 +16,8 @@ from sanitizer.dataset.tables import Chunk, TaskSpec
 from sanitizer.probe.gradients.measure import Measurer
 from sanitizer.train.spikes import SpikeShare
 from sanitizer.ultra.library import img2label_paths, unwrap_model
-from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.model import is_detr
+from sanitizer.ultra.probe_dataset import read_only_dataset
 from sanitizer.ultra.samples import read_chunk, samples_of
 from sanitizer.ultra.versions import behaviour_to_judge_by
 
@@ -73,7 +74,10 @@ def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[
     """Image file to its sample and measurement, for as many images as fit before the deadline."""
     if not samples:
         return {}
-    dataset = ReadOnlyDataset(
+    model = deepcopy(unwrap_model(trainer.model))
+    model.args = trainer.args
+    dataset = read_only_dataset(
+        is_detr(model),
         samples,
         data=trainer.data,
         task=trainer.args.task,
@@ -81,8 +85,6 @@ def _measured(trainer: Any, samples: Sequence[Sample], deadline: float) -> dict[
         augment=False,
         hyp=trainer.args,
     )
-    model = deepcopy(unwrap_model(trainer.model))
-    model.args = trainer.args
     measurer = Measurer(model, dataset, trainer.device)
     measured = {}
     for i, sample in enumerate(samples):

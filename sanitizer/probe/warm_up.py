@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from sanitizer.train.clipped_step import ClippedStep
-from sanitizer.ultra.library import TASK_TRAINERS, trainer_module
-from sanitizer.ultra.probe_dataset import ReadOnlyDataset
+from sanitizer.ultra.library import trainer_for, trainer_module
+from sanitizer.ultra.model import is_detr
+from sanitizer.ultra.probe_dataset import read_only_dataset
 from sanitizer.ultra.silence import silent_ultralytics
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ class BudgetSpentError(Exception):
     """Ends the warm-up, because its budget is used up."""
 
 
-def trainer_class(task: str) -> Any:
+def trainer_class(task: str, for_detr: bool = False) -> Any:
     """A trainer class for the task that trains on `Sample`s, and writes nothing to the dataset or to a runs folder."""
 
-    base: Any = TASK_TRAINERS[task]
+    base: Any = trainer_for(task, for_detr)
 
     class WarmUpTrainer(ClippedStep, base):  # type: ignore[misc]
         def __init__(
@@ -55,7 +56,8 @@ def trainer_class(task: str) -> Any:
             self.model = self.initial
 
         def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-            return ReadOnlyDataset(
+            return read_only_dataset(
+                for_detr,
                 self.samples if mode == "train" else self.samples[:1],
                 data=self.data,
                 task=self.spec.task,
@@ -115,7 +117,7 @@ def warm_up(
             "task": spec.task, "mode": "train", "data": "probe", "model": "probe.yaml", "val": False, "save": False,
             "plots": False, "project": folder, "name": "warm-up", "exist_ok": True,
         }  # fmt: skip
-        trainer = trainer_class(spec.task)(settings, model, samples, spec, keep_on)
+        trainer = trainer_class(spec.task, is_detr(model))(settings, model, samples, spec, keep_on)
         trainer.max_grad_norm = max_grad_norm
         trainer.step_listeners.append(listen)
         with contextlib.suppress(BudgetSpentError):

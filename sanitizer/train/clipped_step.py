@@ -11,6 +11,7 @@ from torch import distributed as dist
 
 from sanitizer.train.clipping import AUTO, clip_limit
 from sanitizer.train.ranks import of_each_rank, several_ranks
+from sanitizer.ultra.adapter.losses import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
         save_dir: Path
         train_loader: Any
         loss: torch.Tensor | None
-        loss_items: dict[str, torch.Tensor] | None
-        tloss: dict[str, torch.Tensor] | None
+        loss_items: dict[str, torch.Tensor] | torch.Tensor | None
+        tloss: dict[str, torch.Tensor] | torch.Tensor | None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
         def build_dataset(self, img_path: str, mode: str = ..., batch: int | None = ...) -> Any: ...
         def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]: ...
         def run_callbacks(self, event: str) -> None: ...
+        def check_resume(self, overrides: dict[str, Any]) -> None: ...
         def _build_train_pipeline(self) -> None: ...
         def _handle_nan_recovery(self, epoch: int) -> bool: ...
 else:
@@ -186,7 +188,7 @@ class ClippedStep(_Trainer):
         assert self.loss_items is not None
         losses = torch.stack(self._gathered.losses).mean(0)
         numbers = torch.cat([norm.detach().float().reshape(1), losses]).tolist()
-        return numbers[0], numbers[1], dict(zip(self.loss_items, numbers[2:], strict=True))
+        return numbers[0], numbers[1], dict(zip(items_of(self), numbers[2:], strict=True))
 
     # Gathering a step, batch by batch
 
@@ -207,7 +209,7 @@ class ClippedStep(_Trainer):
         step = self._gathered
         if len(step.losses) < step.n_batches:
             assert self.loss is not None and self.loss_items is not None
-            items = [torch.as_tensor(v, device=self.device) for v in self.loss_items.values()]
+            items = [torch.as_tensor(v, device=self.device) for v in items_of(self).values()]
             step.losses.append(torch.stack([x.detach().float().reshape(()) for x in (self.loss, *items)]))
 
     def _build_train_pipeline(self) -> None:

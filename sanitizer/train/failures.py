@@ -32,7 +32,7 @@ class Failures:
     suspects: list[dict[str, Any]] = field(default_factory=list)
     in_a_row: int = 0
     last_step_good: bool = True
-    good_tloss: dict[str, torch.Tensor] | None = None
+    good_tloss: dict[str, torch.Tensor] | torch.Tensor | None = None
 
     def take_unchecked_batch(self) -> dict[str, Any] | None:
         """The batch whose loss the trainer has not looked at, or None; the next call returns None."""
@@ -44,7 +44,7 @@ class Failures:
         self.suspects += single_images
         del self.suspects[MAX_SUSPECTS:]
 
-    def step_was_good(self, tloss: dict[str, torch.Tensor] | None) -> None:
+    def step_was_good(self, tloss: dict[str, torch.Tensor] | torch.Tensor | None) -> None:
         """Note a good step, after which Ultralytics' running mean of the loss parts is `tloss`."""
         self.in_a_row, self.suspects, self.last_step_good, self.good_tloss = 0, [], True, tloss
 

@@ -234,13 +234,13 @@ def train(run: TrainingRun, trainer: type[ClippedTrainer]) -> Outcome:
         ModelError: Weights that the run names cannot be used.
         TrainError, TrainingStoppedError: The training failed; the text says why.
     """
-    from sanitizer.ultra.library import YOLO
+    from sanitizer.ultra.model import model_to_train
 
     _check_files(run)
     configured = trainer.configured(**run.clipping, follow_links=True)
     with _log_on_stderr():
         try:
-            YOLO(run.model).train(trainer=configured, **run.arguments)
+            model_to_train(run.model).train(trainer=configured, **run.arguments)
         except Exception as error:
             if type(error).__module__.startswith("sanitizer.") or "SANITIZE_TRACEBACK" in os.environ:
                 raise

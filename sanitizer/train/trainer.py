@@ -30,8 +30,10 @@ from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_r
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.ultra.adapter.families import DETR, task_of
 from sanitizer.ultra.arguments import OWN_ARGUMENTS
-from sanitizer.ultra.library import LOGGER, RANK, TASK_TRAINERS, BaseTrainer
+from sanitizer.ultra.library import LOGGER, RANK, REPEATS_EPOCHS, TASK_TRAINERS, BaseTrainer, trainer_for
+from sanitizer.ultra.model import head_of_file
 from sanitizer.ultra.sources import SourceDataset
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.counting import listed
@@ -53,6 +55,9 @@ EXPLAINING_SHARE = 0.1
 """Part of an epoch's time that the attribution of its spikes may take."""
 LEAST_EXPLAINING_S = 2.0
 """Seconds that the attribution may take even if that is a larger part."""
+
+
+NOT_FINITE_AT_END = "weights or running statistics were not finite at the end of the epoch"
 
 
 class TrainingStoppedError(RuntimeError):
@@ -116,8 +121,8 @@ class ClippedTrainer(ClippedStep):
         return type("ConfiguredTrainer", (cls,), settings)
 
     @classmethod
-    def for_task(cls, task: str) -> type[ClippedTrainer]:
-        """The class for one task: a subclass of this class and of Ultralytics' trainer for the task.
+    def for_task(cls, task: str, is_detr: bool = False) -> type[ClippedTrainer]:
+        """The class for one task: a subclass of this class and of Ultralytics' trainer for the task, or for RT-DETR.
 
         Raises:
             ValueError: The task has no clipped trainer.
@@ -126,15 +131,23 @@ class ClippedTrainer(ClippedStep):
             raise ValueError(
                 f"there is no clipped trainer for the task {task!r}: use {', '.join(TASK_TRAINERS)}"
             )
-        return type(
-            f"Clipped{TASK_TRAINERS[task].__name__}", (cls, TASK_TRAINERS[task]), {"__doc__": cls.__doc__}
-        )
+        base = trainer_for(task, is_detr)
+        return type(f"Clipped{base.__name__}", (cls, base), {"__doc__": cls.__doc__})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> ClippedTrainer:
-        """A trainer for the task in `overrides`: Ultralytics calls this class, whatever the task is."""
-        overrides = kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
+        """A trainer for task and model in `overrides`: Ultralytics calls this class, whatever these are.
+
+        Raises:
+            ModelError: Models of this kind are not supported.
+            ValueError: The task has no clipped trainer.
+        """
+        overrides = _overrides(args, kwargs)
         if BaseTrainer not in cls.__mro__:
-            cls = cls.for_task(overrides.get("task") or "detect")
+            task, model = overrides.get("task") or "detect", str(overrides.get("model"))
+            head = head_of_file(model)
+            if head and task in TASK_TRAINERS:
+                task_of(head, model)
+            cls = cls.for_task(task, head == DETR)
         return object.__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -146,10 +159,17 @@ class ClippedTrainer(ClippedStep):
         self._snapshots: list[Snapshot] = []
         self._images_of_spike: dict[int, tuple[str, ...]] = {}
         self._epoch_started_s = time.perf_counter()
+        self._folder_asked_for = _overrides(args, kwargs).get("save_dir")
         super().__init__(*args, **kwargs)
         if self.adaptive_percentile is not None:
             self.adaptive_clip = AdaptiveClip(self.adaptive_percentile)
         self.step_listeners.append(self._after_step)
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """Take up the arguments of a resumed run. Up to 8.4.0, Ultralytics would forget `save_dir` before this."""
+        super().check_resume(overrides)
+        if self._folder_asked_for:
+            self.args.save_dir = self._folder_asked_for
 
     # Start and end of the run and of its epochs
 
@@ -167,6 +187,8 @@ class ClippedTrainer(ClippedStep):
             self._epoch_started_s = time.perf_counter()
         elif event == "on_train_epoch_end":
             self._explain_spikes()
+            if not REPEATS_EPOCHS and self._any_rank(not is_finite(self)):
+                self._roll_back(NOT_FINITE_AT_END)
         elif event == "teardown" and self.log:
             self.log.close()
         if event != EVENT:
@@ -252,7 +274,7 @@ class ClippedTrainer(ClippedStep):
         """Warn of a step that was not finite, and roll back if it is one too many."""
         failures = self._failures
         failures.last_step_good = False
-        if failures.good_tloss:
+        if failures.good_tloss is not None:
             self.tloss = failures.good_tloss  # else this batch would make the epoch's mean loss NaN
         # AMP finds its loss scale by overflows. They are normal until the scale is down at 1.
         overflow = record.amp_scale is not None and record.amp_scale > 1 and math.isfinite(record.loss)
@@ -320,7 +342,7 @@ class ClippedTrainer(ClippedStep):
         """
         if not self._any_rank(not is_finite(self)):
             return False
-        self._roll_back("weights or running statistics were not finite at the end of the epoch")
+        self._roll_back(NOT_FINITE_AT_END)
         self.scheduler.last_epoch = epoch - 1
         return True
 
@@ -400,6 +422,11 @@ class ClippedTrainer(ClippedStep):
     def _warn(self, sentence: str) -> None:
         if RANK in (-1, 0):
             LOGGER.warning(sentence)
+
+
+def _overrides(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The argument `overrides` of a trainer, by name or as the second one."""
+    return kwargs.get("overrides") or (args[1] if len(args) > 1 else None) or {}
 
 
 def _of_all_ranks(images: tuple[str, ...]) -> tuple[str, ...]:

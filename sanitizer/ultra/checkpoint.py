@@ -9,7 +9,7 @@ Loading with `weights_only` is not enough. Ultralytics (8.4.190) then still
 - passes `modelopt` to a library that imports modules by name;
 - and, for training, loads the file without any restriction.
 
-If a file passes this check, Ultralytics' own loader does none of these things with it.
+If a file passes this check, neither Ultralytics' own loaders nor `adapter.weights` do any of these things with it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from sanitizer.ultra.pickle_outline import (
     PickleRefusedError,
     StoredTensor,
     TensorStorage,
+    UnknownNameError,
     outline,
 )
+from sanitizer.ultra.versions import installed_version
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
 from sanitizer.util.escape import first_line, legible
 
@@ -105,6 +107,10 @@ def read_checkpoint(path: str) -> Checkpoint:
             pickle, sizes = _pickle_of(file)
         content = outline(pickle, is_known_class)
         _check_objects(content, sizes)
+    except UnknownNameError as error:
+        if _is_absent_part(error.name):
+            raise ModelError(_of_other_version(path, error.name)) from error
+        raise ModelError(_untrusted(path, str(error))) from error
     except PickleRefusedError as error:
         raise ModelError(_untrusted(path, str(error))) from error
     except Exception as error:
@@ -154,15 +160,27 @@ def is_known_class(name: str) -> bool:
     if name in _ALIASES or name in _TRANSFORMS:
         return True
     module = name.partition(" ")[0]
-    if not _LAYERS.fullmatch(module) and module != "ultralytics.nn.tasks" and module not in _LOSSES:
+    if not _holds_parts(module):
         return False
-    found = _class_of(name)
+    found = class_of(name)
     if found is None or getattr(found, "__new__", None) is not getattr(object, "__new__", None):
         return False
     return found.__module__ == module if module in _LOSSES else issubclass(found, nn.Module)
 
 
-def _class_of(name: str) -> type[Any] | None:
+def _holds_parts(module: str) -> bool:
+    """Whether layers, models or parts of a loss are defined in a module of this name."""
+    return bool(_LAYERS.fullmatch(module)) or module == "ultralytics.nn.tasks" or module in _LOSSES
+
+
+def _is_absent_part(name: str) -> bool:
+    """Whether a name is that of a layer, model or part of a loss that the installed Ultralytics does not have."""
+    module = name.partition(" ")[0]
+    return module.startswith("ultralytics.") and _holds_parts(module) and class_of(name) is None
+
+
+def class_of(name: str) -> type[Any] | None:
+    """The class that `module name` is in the installed versions, by its present name; None if there is none."""
     module, _, attribute = _ALIASES.get(name, name).partition(" ")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
@@ -204,7 +222,7 @@ def _check_storage(storage: TensorStorage, sizes: Mapping[str, int]) -> None:
 
 
 def _check_attributes(instance: Instance) -> None:
-    kind = _class_of(instance.kind)
+    kind = class_of(instance.kind)
     for key, value in list(instance.state.items()):
         if key in _METHODS_KEPT and isinstance(value, Method):
             del instance.state[key]  # this method is checked
@@ -229,6 +247,13 @@ def _checkpoint(content: Any, path: str) -> Checkpoint:
     description = described[-1].state["yaml"] if is_whole else None
     arguments = content.get("train_args")
     return Checkpoint(description, arguments if isinstance(arguments, dict) else {})
+
+
+def _of_other_version(path: str, name: str) -> str:
+    return (
+        f"{path}: it needs {legible(name.replace(' ', '.'))[:200]}, which Ultralytics {installed_version()} does not "
+        "have: another version has saved it"
+    )
 
 
 def _untrusted(path: str, reason: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from ultralytics.nn import tasks
-from ultralytics.nn.modules import Conv
-from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
 
+from sanitizer.ultra.adapter.families import DETR, head_of, task_of
+from sanitizer.ultra.adapter.weights import load_restricted
 from sanitizer.ultra.checkpoint import read_checkpoint
+from sanitizer.ultra.library import RTDETR, TASK_MODELS, YOLO, Conv, RTDETRDetectionModel
 from sanitizer.ultra.model_size import check_size
 from sanitizer.ultra.model_yaml import ModelError as ModelError
 from sanitizer.ultra.model_yaml import read_model_yaml
@@ -20,13 +19,6 @@ from sanitizer.util.escape import first_line
 
 if TYPE_CHECKING:
     from sanitizer.dataset.tables import TaskSpec
-
-MODEL_OF_TASK: dict[str, type[DetectionModel]] = {
-    "detect": DetectionModel,
-    "segment": SegmentationModel,
-    "pose": PoseModel,
-    "obb": OBBModel,
-}
 
 
 def build_model(name: str, spec: TaskSpec, trust_weights: bool = False) -> nn.Module:
@@ -45,7 +37,13 @@ def build_model(name: str, spec: TaskSpec, trust_weights: bool = False) -> nn.Mo
             than plain tensors and known classes and `trust_weights` is False.
     """
     weights, config = _weights_and_config(name, trust_weights)
-    kind = MODEL_OF_TASK[spec.task]
+    made_for = task_of(head_of(config), name)
+    if made_for != spec.task:
+        raise ModelError(
+            f"{name} was made for {made_for}, and the dataset is for {spec.task}: name another model, "
+            f"or say --task {made_for}"
+        )
+    kind = RTDETRDetectionModel if head_of(config) == DETR else TASK_MODELS[spec.task]
     settings: dict[str, Any] = {"data_kpt_shape": list(spec.kpt_shape)} if spec.task == "pose" else {}
     activation = Conv.default_act
     try:
@@ -56,15 +54,9 @@ def build_model(name: str, spec: TaskSpec, trust_weights: bool = False) -> nn.Mo
         raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
     finally:
         Conv.default_act = activation  # Ultralytics changes it, and does not reset it after an error
-    made_for = tasks.guess_model_task(weights if weights is not None else model.yaml)  # type: ignore[no-untyped-call]
-    if made_for != spec.task:
-        raise ModelError(
-            f"{name} was made for {made_for}, and the dataset is for {spec.task}: name another model, "
-            f"or say --task {made_for}"
-        )
     if weights is not None:
         model.names = dict(spec.names)
-        model.load(weights, verbose=False)  # type: ignore[no-untyped-call]
+        model.load(weights, verbose=False)
     built: Any = model
     built.names, built.nc, built.task = dict(spec.names), spec.nc, spec.task
     return model
@@ -89,10 +81,31 @@ def check_model_file(name: str, trust_weights: bool = False) -> None:
             raise ModelError(f"{name}: holds no Ultralytics model")
     else:
         config = _read_yaml(name)
+    task_of(head_of(config), name)
     try:
         check_size(config, config.get("channels") or 3)
     except Exception as error:
         raise ModelError(f"{name}: no model can be built of it ({first_line(error)})") from error
+
+
+def is_detr(model: nn.Module) -> bool:
+    """Whether a built model is an RT-DETR model."""
+    layers: Any = getattr(model, "model", None)
+    return layers is not None and type(layers[-1]).__name__ == DETR
+
+
+def head_of_file(name: str) -> str:
+    """Class name of the head of a model file; "" if the file cannot be read as `check_model_file` reads it."""
+    try:
+        config = read_checkpoint(name).model_yaml if name.endswith(".pt") else _read_yaml(name)
+    except ModelError:
+        return ""
+    return head_of(config) if config else ""
+
+
+def model_to_train(name: str) -> Any:
+    """Ultralytics' model of a file, such as `YOLO(name)`; the file passed `check_model_file`."""
+    return (RTDETR if head_of_file(name) == DETR else YOLO)(name)
 
 
 def trained_imgsz(path: str, trust_weights: bool = False) -> float | None:
@@ -131,20 +144,19 @@ def _read_yaml(name: str) -> dict[str, Any]:
 
 
 def _loaded(path: str) -> dict[str, Any]:
-    """Load a checkpoint that `read_checkpoint` accepted, with Ultralytics' safe loader."""
+    """Load a checkpoint that `read_checkpoint` accepted."""
     try:
-        # An absolute path, because Ultralytics would download a published model by its bare name.
-        checkpoint: dict[str, Any] = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+        checkpoint: dict[str, Any] = load_restricted(path)
     except Exception as error:
         raise ModelError(f"{path}: no checkpoint that can be read ({first_line(error)})") from error
     return checkpoint
 
 
 def _unpickled(path: str) -> dict[str, Any]:
-    """Load a trusted checkpoint, with Ultralytics' safe loader or, if that fails, with PyTorch's full loader."""
+    """Load a trusted checkpoint, without what it carries or, if that fails, with PyTorch's full loader."""
     _check_regular(path)
     try:
-        checkpoint = tasks.torch_safe_load(os.path.abspath(path), safe_only=True)[0]  # type: ignore[no-untyped-call]
+        checkpoint = load_restricted(path)
     except Exception:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=False)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sanitizer.ultra.versions import installed_version
 from sanitizer.util.bounded_read import MIB, read_bounded
 from sanitizer.util.escape import legible
 
@@ -169,7 +170,9 @@ def _find(name: str) -> str:
         found = checks.check_file(candidate, download=False, hard=False)  # type: ignore[no-untyped-call]
         if found:
             return str(found)
-    raise ModelError(f"{name}: there is no such file, and Ultralytics has no model yaml of that name")
+    raise ModelError(
+        f"{name}: there is no such file, and Ultralytics {installed_version()} has none of that name"
+    )
 
 
 def _with_p6_suffix(name: str) -> str:

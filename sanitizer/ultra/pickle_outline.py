@@ -40,12 +40,24 @@ FUNCTIONS = frozenset(
     )
 )
 """Functions and classes that a checkpoint may call, as `module name`. None of them does more than make a value."""
-_GETATTR = frozenset(f"{module} getattr" for module in _BUILTINS)
-_FORWARD = frozenset(("forward", "forward_fuse"))
+GETATTR = frozenset(f"{module} getattr" for module in _BUILTINS)
+FORWARD = frozenset(("forward", "forward_fuse"))
 
 
 class PickleRefusedError(Exception):
     """The pickle does more than a checkpoint needs; the text is a phrase."""
+
+
+class UnknownNameError(PickleRefusedError):
+    """The pickle names a class or function that no checkpoint needs.
+
+    Attributes:
+        name: The name, as `module name`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it names {name.replace(' ', '.')!r}")
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +246,8 @@ class _PickleMachine:
             self.stack[-1][key] = value
 
     def _global(self, argument: str) -> None:
-        if not (argument in FUNCTIONS or _is_torch_value(argument) or self.is_class(argument)):
-            raise PickleRefusedError(f"it names {argument.replace(' ', '.')!r}")
+        if not (argument in FUNCTIONS or is_torch_value(argument) or self.is_class(argument)):
+            raise UnknownNameError(argument)
         self.stack.append(Name(argument))
 
     def _stack_global(self, _: Any) -> None:
@@ -282,7 +294,7 @@ class _PickleMachine:
             return _tensor(arguments)
         if function == "torch._utils _rebuild_parameter" and isinstance(arguments[0], StoredTensor):
             return arguments[0]
-        if function in _GETATTR:
+        if function in GETATTR:
             return self._attribute(arguments)
         if function.endswith(" set"):
             function, arguments = "set", tuple(arguments[0]) if type(arguments[0]) is list else arguments
@@ -295,7 +307,7 @@ class _PickleMachine:
 
     def _attribute(self, arguments: tuple[Any, ...]) -> Method:
         owner, name = arguments
-        is_forward = name in _FORWARD and (
+        is_forward = name in FORWARD and (
             isinstance(owner, Instance) or (isinstance(owner, Name) and self.is_class(owner.text))
         )
         is_member = owner == Name("torchvision.transforms.functional InterpolationMode") and (
@@ -324,7 +336,7 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, type[Any]] = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
 
 
-def _is_torch_value(name: str) -> bool:
+def is_torch_value(name: str) -> bool:
     """Whether the name is a type of numbers, `torch float16`, or of their storage, `torch HalfStorage`."""
     module, _, word = name.partition(" ")
     if module == "torch.storage":

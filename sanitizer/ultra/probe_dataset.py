@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from ultralytics.data.dataset import YOLODataset
+
+from sanitizer.ultra.library import RTDETRDataset, YOLODataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,14 @@ class ReadOnlyDataset(YOLODataset):
         batch has a tuple of these arrays. Mosaic and other augmentations keep the numbers.
 
     Attributes:
+        is_stretched: Images are stretched to a square, and not padded.
         samples: The samples, in the order of the items.
         first_row: int64 (N + 1,) number of each sample's first row.
         class_of_row: float32 (all rows, 1) class ids.
         unreadable: Number of each sample whose pixels cannot be read, to the error; a grey image replaces it.
     """
+
+    is_stretched = False
 
     def __init__(self, samples: Sequence[Sample], **kwargs: Any) -> None:
         self.samples = samples
@@ -80,6 +84,8 @@ class ReadOnlyDataset(YOLODataset):
             longest = max(self.imgsz) if isinstance(self.imgsz, tuple | list) else self.imgsz
             scale = longest / max(height, width)
             resized = min(math.ceil(height * scale), longest), min(math.ceil(width * scale), longest)
+            if self.is_stretched:
+                resized = longest, longest
             return np.full((*resized, self.channels), 114, np.uint8), (height, width), resized
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -92,3 +98,14 @@ class ReadOnlyDataset(YOLODataset):
         if "sem_masks" in item and len(rows):
             item["sem_masks"] = classes[item["sem_masks"].long(), 0]
         return item
+
+
+class StretchedReadOnlyDataset(ReadOnlyDataset, RTDETRDataset):
+    """The same for RT-DETR."""
+
+    is_stretched = True
+
+
+def read_only_dataset(is_detr: bool, samples: Sequence[Sample], **kwargs: Any) -> ReadOnlyDataset:
+    """The samples as a YOLO model, or as RT-DETR, is trained on them; keywords as for `YOLODataset`."""
+    return (StretchedReadOnlyDataset if is_detr else ReadOnlyDataset)(samples, **kwargs)

@@ -7,7 +7,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
-from ultralytics.utils import LOGGER
+from sanitizer.ultra.library import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from ultralytics.data.dataset import YOLODataset
+from sanitizer.ultra.library import RTDETRDataset, YOLODataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +27,11 @@ class SourceDataset(YOLODataset):
 
     @classmethod
     def convert(cls, dataset: Any) -> None:
-        """Change a plain `YOLODataset` into a `SourceDataset`, in place. Datasets of other classes do not change."""
+        """Change a plain dataset of Ultralytics into a `SourceDataset`, in place; those of other classes stay."""
         if type(dataset) is YOLODataset:
             dataset.__class__ = cls
+        elif type(dataset) is RTDETRDataset:
+            dataset.__class__ = StretchedSourceDataset
 
     def leave_out(self, images: Iterable[str]) -> None:
         """Never draw these image files again.
@@ -56,3 +58,7 @@ class SourceDataset(YOLODataset):
         label: dict[str, Any] = super().get_image_and_label(index)
         self._drawn.append(label["im_file"])
         return label
+
+
+class StretchedSourceDataset(SourceDataset, RTDETRDataset):
+    """The same for RT-DETR, whose images are stretched to a square."""

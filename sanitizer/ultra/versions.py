@@ -101,6 +101,11 @@ def note_on(known: Behaviour) -> str | None:
     )
 
 
+def is_before(version: str, other: str) -> bool:
+    """Whether a version is older than another. Raises VersionError."""
+    return _number(version) < _number(other)
+
+
 def _number(version: str) -> Version:
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     if match is None:

@@ -16,8 +16,9 @@ from sanitizer.archives.finding import find_dataset  # noqa: E402
 from sanitizer.probe.gradients.attribution import attribute  # noqa: E402
 from sanitizer.probe.gradients.folding import FoldedConv2d, fold  # noqa: E402
 from sanitizer.probe.gradients.outputs import freeze_batchnorm, named_outputs  # noqa: E402
-from sanitizer.ultra.model import build_model  # noqa: E402
-from sanitizer.ultra.probe_dataset import ReadOnlyDataset  # noqa: E402
+from sanitizer.ultra.adapter.criteria import named_criterion  # noqa: E402
+from sanitizer.ultra.model import build_model, is_detr  # noqa: E402
+from sanitizer.ultra.probe_dataset import ReadOnlyDataset, read_only_dataset  # noqa: E402
 from sanitizer.ultra.samples import read_samples  # noqa: E402
 
 pytestmark = [pytest.mark.ultralytics, pytest.mark.slow]
@@ -25,7 +26,9 @@ pytestmark = [pytest.mark.ultralytics, pytest.mark.slow]
 CASES = [
     ("ultralytics_coco8", "detect", "yolov8n.yaml"),
     ("ultralytics_coco8", "detect", "yolo11n.yaml"),
+    ("ultralytics_coco8", "detect", "yolov10n.yaml"),
     ("ultralytics_coco8", "detect", "yolo26n.yaml"),
+    ("ultralytics_coco8", "detect", "yolov8-rtdetr.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolov8n-seg.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolo11n-seg.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolo26n-seg.yaml"),
@@ -48,19 +51,21 @@ def prepared(shared_data, name, task, cfg, imgsz=128):
         "channels": 3,
         "kpt_shape": list(dataset.kpt_shape),
     }
-    items = ReadOnlyDataset(samples, data=data, task=task, imgsz=imgsz, augment=False, hyp=settings)
-    batch = ReadOnlyDataset.collate_fn([items[i] for i in range(len(items))])
-    batch["img"] = batch["img"].float() / 255
     torch.manual_seed(0)
     model = build_model(cfg, spec)
     model.args = settings
+    items = read_only_dataset(
+        is_detr(model), samples, data=data, task=task, imgsz=imgsz, augment=False, hyp=settings
+    )
+    batch = ReadOnlyDataset.collate_fn([items[i] for i in range(len(items))])
+    batch["img"] = batch["img"].float() / 255
     freeze_batchnorm(model)
     for module in model.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".dfl" not in name)
-    return model, model.init_criterion(), batch
+    return model, named_criterion(model), batch
 
 
 @pytest.mark.parametrize(("name", "task", "cfg"), CASES)
@@ -113,7 +118,7 @@ def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
     model, criterion, batch = prepared(shared_data, "ultralytics_coco8-seg", "segment", "yolov8n-seg.yaml")
     found = attribute(model, criterion, batch)
     assignment = found.loss.assignments[""]
-    real, image = criterion.single_mask_loss, int(assignment.foreground.sum(1).argmax())
+    real, image = criterion.wrapped.single_mask_loss, int(assignment.foreground.sum(1).argmax())
     row = int(assignment.target[image][assignment.foreground[image]].mode().values)
     visited = assignment.foreground.any(1).nonzero()[:, 0].tolist()
     chosen = assignment.target[image][assignment.foreground[image]] == row
@@ -125,7 +130,7 @@ def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
         return real(gt_mask[keep], pred[keep], proto, xyxy[keep], area[keep])
 
     def gradient(mask_loss):
-        criterion.single_mask_loss = mask_loss
+        criterion.wrapped.single_mask_loss = mask_loss
         preds = model(batch["img"])
         outputs = {k: o.detach().requires_grad_() for k, o in named_outputs(preds).items()}
         from sanitizer.probe.gradients.outputs import with_outputs
@@ -159,7 +164,7 @@ def test_a_lines_share_is_what_its_own_loss_puts_into_the_gradient(shared_data):
 
 
 def _total_gradient(model, criterion, mask_loss, batch):
-    criterion.single_mask_loss = mask_loss
+    criterion.wrapped.single_mask_loss = mask_loss
     model.zero_grad()
     criterion(model(batch["img"]), batch)[0].sum().backward()
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}

@@ -14,10 +14,10 @@ pytest.importorskip("ultralytics")
 import ultralytics  # noqa: E402
 from hostile_models import SMALL_YAML, YAMLS, write_yamls  # noqa: E402
 from ultralytics.nn.modules import Conv  # noqa: E402
-from ultralytics.nn.tasks import guess_model_task  # noqa: E402
 
 from sanitizer.dataset.tables import TaskSpec  # noqa: E402
-from sanitizer.ultra.model import MODEL_OF_TASK, ModelError, build_model, check_model_file  # noqa: E402
+from sanitizer.ultra.adapter.families import TASK_OF_HEAD, head_of  # noqa: E402
+from sanitizer.ultra.model import ModelError, build_model, check_model_file  # noqa: E402
 from sanitizer.ultra.model_size import check_size  # noqa: E402
 from sanitizer.ultra.model_yaml import check_model_yaml, is_activation, read_model_yaml  # noqa: E402
 
@@ -52,7 +52,7 @@ def test_every_published_model_passes_but_those_that_download(path: Path) -> Non
 def test_the_largest_published_scale_is_within_the_limits(path: Path) -> None:
     config: dict[str, Any] = yaml.safe_load(path.read_text())
     text = path.read_text()
-    if guess_model_task(config) not in MODEL_OF_TASK or "yoloe" in path.stem or "world" in path.stem:
+    if head_of(config) not in TASK_OF_HEAD:
         pytest.skip("no model of a task that is probed")
     assert "TorchVision" not in text
     check_size(config | {"scale": list(config.get("scales") or [""])[-1]})

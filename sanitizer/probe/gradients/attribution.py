@@ -27,11 +27,13 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import torch
 import torch.autograd.forward_ad as fwad
 from torch import nn
 from torch.func import functional_call
+from torch.nn import functional
 
 from sanitizer.probe.gradients.folding import FoldedConv2d
 from sanitizer.probe.gradients.masks import prototype_shares
@@ -43,6 +45,7 @@ from sanitizer.probe.gradients.outputs import (
     with_outputs,
 )
 from sanitizer.probe.gradients.per_image import PerImageGradients
+from sanitizer.ultra.adapter.detr import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +121,8 @@ def _forward_mode(
     model: nn.Module, images: torch.Tensor, direction: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """Output name to t = J·direction, in the output's shape."""
-    with _ONE_AT_A_TIME, torch.no_grad(), fwad.dual_level():
+    sampling = mock.patch.object(functional, "grid_sample", sampled)  # PyTorch's own has no forward mode
+    with _ONE_AT_A_TIME, torch.no_grad(), sampling, fwad.dual_level():
         parameters = dict(model.named_parameters())
         duals = {
             name: fwad.make_dual(parameters[name].detach(), d)  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from sanitizer.probe.gradients.measured import Measured
 from sanitizer.probe.gradients.one_of_batch import one_image, one_output
 from sanitizer.probe.gradients.outputs import branches, features_of, freeze_batchnorm, predictions
 from sanitizer.probe.gradients.signals import Letterbox, different_objects, image_signals
+from sanitizer.ultra.adapter.criteria import named_criterion
 from sanitizer.ultra.probe_dataset import ReadOnlyDataset
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from sanitizer.probe.gradients.attribution import BatchAttribution
     from sanitizer.probe.gradients.outputs import Assignment
+    from sanitizer.ultra.samples import Sample
 
 
 class Measurer:
@@ -47,8 +49,8 @@ class Measurer:
         amp_type: torch.dtype | None = None,
     ) -> None:
         self.model = prepare(model).to(device)
+        self.criterion: Any = named_criterion(self.model)
         self.folded = fold(self.model)
-        self.criterion: Any = self.model.init_criterion()  # type: ignore[operator]
         self.dataset, self.device, self.amp_type = dataset, device, amp_type
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
         used = [np.unique(sample.class_id) for sample in dataset.samples]
@@ -147,7 +149,7 @@ class Measurer:
         per_weight = len(results) / float(assignment.target_scores.sum().clamp(min=1))
         for k, result in enumerate(results):
             sample = self.dataset.samples[result.index]
-            letterbox = Letterbox.of(sample.width, sample.height, self.dataset.imgsz)  # type: ignore[arg-type]
+            letterbox = self._letterbox(sample)
             order = (batch["row"][k].cpu() - int(self.dataset.first_row[result.index])).numpy()
             order = order[self._trained_rows(batch, k)]
             self._compare(result, k, order, letterbox, probabilities[k], predicted[k], assignment)
@@ -158,7 +160,7 @@ class Measurer:
             result.share = float(found.image_share[k])
             result.background_share = float(found.background_share[k])
             background = torch.where(assignment.foreground[k], -torch.inf, found.anchor_share[main][k])
-            result.place = letterbox.point(*assignment.anchors[int(background.argmax())].tolist())
+            result.place = letterbox.point(*assignment.place(k, int(background.argmax())))
 
     def _compare(
         self,
@@ -190,18 +192,29 @@ class Measurer:
     def _outputs(
         self, scores: torch.Tensor, assignment: Assignment, batch: Mapping[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float64]]:
-        """Class probabilities (B, A, nc) and boxes (B, A, 4 or 5), averaged with the mirrored images'; looks (B, F)."""
+        """Class probabilities (B, A, nc) and boxes (B, A, 4 or 5); looks (B, F).
+
+        On a grid of anchors, probabilities and boxes are averaged with those of the mirrored images.
+        """
         with torch.no_grad():
             preds = self.folded(batch["img"].flip(3))
         maps = [m.mean((2, 3)) for m in features_of(preds)] or [scores.new_zeros(len(scores), 0)]
-        probabilities, boxes = mirror_average(
-            scores.sigmoid().transpose(1, 2),
-            assignment.predicted_boxes.float(),
-            *predictions(self.criterion, preds, batch),
-            assignment.anchors,
-            batch["img"].shape[3],
-        )
+        probabilities, boxes = scores.sigmoid().transpose(1, 2), assignment.predicted_boxes.float()
+        if assignment.has_grid:
+            probabilities, boxes = mirror_average(
+                probabilities,
+                boxes,
+                *predictions(self.criterion, preds, batch),
+                assignment.anchors,
+                batch["img"].shape[3],
+            )
         return probabilities, boxes, torch.cat(maps, 1).double().cpu().numpy()
+
+    def _letterbox(self, sample: Sample) -> Letterbox:
+        side: Any = self.dataset.imgsz
+        if self.dataset.is_stretched:
+            return Letterbox(0, 0, side, side)
+        return Letterbox.of(sample.width, sample.height, side)
 
     def _trained_rows(self, batch: Mapping[str, Any], image: int) -> NDArray[np.bool_]:
         """bool (R,): rows that the loss uses; for oriented boxes, it leaves out boxes with a side under 2 px."""

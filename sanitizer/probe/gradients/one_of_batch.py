@@ -36,7 +36,9 @@ def one_image(
             masks = torch.where(
                 masks == without_row + 1, 0, masks - (masks > without_row + 1).to(masks.dtype)
             )
-        part["masks"], part["sem_masks"] = masks, batch["sem_masks"][image : image + 1]
+        part["masks"] = masks
+    if "sem_masks" in batch:
+        part["sem_masks"] = batch["sem_masks"][image : image + 1]
     return part
 
 

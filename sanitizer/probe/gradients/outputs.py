@@ -22,12 +22,16 @@ IMAGE_OUTPUTS = ("proto",)
 """Outputs that belong to a whole image and not to its single anchors."""
 
 
+BRANCHES = (("one2many", "one2one"), ("last", "earlier"))
+"""Branches of an end-to-end head, and of RT-DETR."""
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A set of outputs that has its own loss and assigner; an end-to-end head has two branches.
+    """A set of outputs that has its own loss and assigner; some heads have two branches.
 
     Attributes:
-        name: "" or "one2many", "one2one".
+        name: "" or one of `BRANCHES`.
         criterion: The Ultralytics loss of this branch.
     """
 
@@ -43,7 +47,7 @@ class Assignment:
         foreground: bool (B, A) anchors that are assigned to a label box.
         target: int64 (B, A) number of this box among its image's boxes; without meaning for other anchors.
         target_scores: float (B, A, nc) target of the class scores.
-        anchors: float (A, 2) anchor centres, input pixels.
+        anchors: float (A, 2) anchor centres, input pixels. RT-DETR: (B, A, 2), centres of the predicted boxes.
         predicted_boxes: float (B, A, 4 or 5) decoded boxes, input pixels, xyxy (oriented: xywh and angle).
         gt_boxes: float (B, M, 4 or 5) the labels' boxes in the same form, zero where an image has fewer.
     """
@@ -54,6 +58,16 @@ class Assignment:
     anchors: torch.Tensor
     predicted_boxes: torch.Tensor
     gt_boxes: torch.Tensor
+
+    @property
+    def has_grid(self) -> bool:
+        """Every image has the same anchors, at fixed places."""
+        return self.anchors.dim() == 2
+
+    def place(self, image: int, anchor: int) -> tuple[float, float]:
+        """x and y of an anchor of an image, input pixels."""
+        x, y = (self.anchors if self.has_grid else self.anchors[image])[anchor].tolist()
+        return x, y
 
 
 def freeze_batchnorm(model: nn.Module) -> None:
@@ -101,10 +115,11 @@ def _replace(value: Any, name: str, replaced: Mapping[str, torch.Tensor]) -> Any
 
 
 def branches(criterion: Any) -> list[Branch]:
-    """The branches of a model's criterion: one, or the two of an end-to-end head, one2many and one2one."""
-    if hasattr(criterion, "one2many"):
-        return [Branch("one2many", criterion.one2many), Branch("one2one", criterion.one2one)]
-    return [Branch("", criterion)]
+    """The branches of a criterion; that with the predictions which are compared with labels comes first."""
+    for names in BRANCHES:
+        if hasattr(criterion, names[0]):
+            return [Branch(name, getattr(criterion, name)) for name in names]
+    return [Branch("", getattr(criterion, "wrapped", criterion))]
 
 
 @dataclass(slots=True)
