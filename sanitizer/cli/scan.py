@@ -17,6 +17,7 @@ from sanitizer.cli.options import (
     nearest_config,
 )
 from sanitizer.cli.output import finish, say_note, say_nothing, wants_bar
+from sanitizer.util.paths import is_url
 
 IMAGE_MODES = ("auto", "header", "decode", "none")
 
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     config = configured(nearest_config(args.paths, args.config), args)
     say = say_nothing if args.quiet else say_note
     if config.source:
-        say(f"configuration: {config.source if '://' in config.source else os.path.relpath(config.source)}")
+        say(f"configuration: {config.source if is_url(config.source) else os.path.relpath(config.source)}")
 
     from sanitizer.archives.finding import find_dataset
     from sanitizer.scanner.run import scan_dataset

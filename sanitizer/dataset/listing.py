@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.paths import is_absolute, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -244,11 +245,11 @@ def _is_virtual(identity: Hashable) -> bool:
 
 def is_everything(path: str) -> bool:
     """Whether a path is the whole disk, a folder of the kernel's, or a user's home, and so no split of a dataset."""
-    real = os.path.realpath(path)
+    real = real_path(path)
     places = ["/proc", "/sys", "/dev"]
     home = os.path.expanduser("~")
-    if os.path.isabs(home):  # a user without HOME who is not in the list of users has none
-        home = os.path.realpath(home)
+    if is_absolute(home):  # a user without HOME who is not in the list of users has none
+        home = real_path(home)
         places += [home, os.path.dirname(home)]
     return real in places or os.path.dirname(real) == real
 

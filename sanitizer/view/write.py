@@ -33,6 +33,7 @@ from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
+from sanitizer.util.paths import join_path, real_path, too_long
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
 from sanitizer.view.regroup import ViewImage, regroup
@@ -93,7 +94,7 @@ class View:
     @property
     def data_yaml(self) -> str:
         """Absolute path of the view's data.yaml, to train on."""
-        return os.path.join(self.folder, "data.yaml")
+        return join_path(self.folder, "data.yaml")
 
 
 def write_view(
@@ -125,7 +126,9 @@ def write_view(
             return writer.write(final_folder, regrouped=regrouped)
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else out
-        raise ViewError(f"{where}: {error.strerror or error}; no view was written") from error
+        raise ViewError(
+            f"{where}: {too_long(where) or error.strerror or error}; no view was written"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -223,7 +226,7 @@ class _Writer:
             return error
         after = self.changed.get(path)
         if after is None and exists and self.changed:
-            after = self.changed.get(os.path.realpath(path))
+            after = self.changed.get(real_path(path))
         return before, before if after is None else after
 
     def _leave_out_dropped(self, split: Split, pairs: Sequence[_ViewPair]) -> None:
@@ -257,7 +260,7 @@ class _Writer:
         """Link or copy one image into the view, and write its label file."""
         image, label = f"images/{split}/{line}", f"labels/{split}/{line[: line.rindex('.')]}.txt"
         self._make_folder_of(image)
-        target = os.path.join(self.folder, image)
+        target = join_path(self.folder, image)
         if pair.rewritten:
             shutil.copyfile(pair.image, target)
             self.view.copied += 1
@@ -272,11 +275,11 @@ class _Writer:
     def _make_folder_of(self, path: str) -> None:
         folder = os.path.dirname(path)
         if folder not in self._folders:
-            os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
+            os.makedirs(join_path(self.folder, folder), exist_ok=True)
             self._folders.add(folder)
 
     def _write(self, path: str, content: bytes) -> None:
-        with open(os.path.join(self.folder, path), "wb") as file:
+        with open(join_path(self.folder, path), "wb") as file:
             file.write(content)
 
 
