@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sanitizer.storage.zip_ import ZipStorage
 
 _FILE = "file://"
+_PLATFORM = ("ul://", "https://platform.ultralytics.com/")
 _FILE_EXTENSIONS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
                  ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
@@ -34,11 +35,21 @@ def is_remote(path: str) -> bool:
 def refuse_remote(paths: Sequence[str]) -> None:
     """StorageError where a path leads elsewhere than to this disk."""
     for path in filter(is_remote, paths):
+        _refuse_platform(path, "and make a folder of it by Ultralytics' `convert_ndjson_to_yolo`")
         if is_url(path):
             place, advice = f"behind {path.partition('://')[0]}://", "copy this one to this disk"
         else:
             place, advice = "in an archive", f"unpack {path}"
         raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
+
+
+def _refuse_platform(url: str, advice: str) -> None:
+    """StorageError for a dataset of Ultralytics' platform: training fetches it by the user's key."""
+    if url.lower().startswith(_PLATFORM) and not urlsplit(url).path.endswith(".ndjson"):
+        raise StorageError(
+            f"{url} is on Ultralytics' platform, which hands it to Ultralytics alone, by your API key: download the "
+            f"dataset there as NDJSON, {advice}"
+        )
 
 
 def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
@@ -130,6 +141,7 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     """
     protocol, _, rest = url.partition("://")
     protocol = protocol.lower()
+    _refuse_platform(url, "and scan that file")
     from sanitizer.storage.fsspec_ import PACKAGES, require
 
     if protocol not in PACKAGES:
