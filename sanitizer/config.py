@@ -13,7 +13,7 @@ from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.storage.opening import absolute, open_path
 from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_stream
 from sanitizer.util.escape import first_line
-from sanitizer.util.paths import absolute_path, common_path, is_url, join_path, normal_path, real_path
+from sanitizer.util.paths import absolute_path, common_path, is_url, join_path, normal_path, posix, real_path
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -293,7 +293,8 @@ def _imgsz(value: object, at: _At) -> int:
 
 
 def _per_path_ignores(value: object, at: _At) -> dict[str, tuple[str, ...]]:
-    return {_string(glob, at): _strings(codes, at.under(glob)) for glob, codes in _mapping(value, at).items()}
+    values = _mapping(value, at)
+    return {posix(_string(glob, at)): _strings(codes, at.under(glob)) for glob, codes in values.items()}
 
 
 def _rules(value: object, at: _At) -> dict[str, RuleConfig]:

@@ -101,12 +101,14 @@ def test_a_set_is_scanned_known_repaired_and_taken_back(dataset: Path, tmp_path:
     data, before = windows(dataset / "data.yaml"), content_of(dataset)
     scan = ("scan", data, "--format", "json", "--select", "B,C,D,L,I")
     known = windows(tmp_path / "known.json")
+    (tmp_path / "own.yaml").write_text("per-path-ignores: {'labels\\val\\*': [B]}\n")
     results = on_windows(
         [
             scan,
             (*scan, "--jobs", "1", "--output", windows(tmp_path / "found.csv")),
             (*scan, "--write-baseline", known),
             (*scan, "--baseline", known),
+            (*scan, "--config", windows(tmp_path / "own.yaml")),
             ("scan", "Set\\labels\\val\\val1.txt", "--format", "json"),
             ("fix", data),
             (*scan, "--select", "B007"),
@@ -114,12 +116,13 @@ def test_a_set_is_scanned_known_repaired_and_taken_back(dataset: Path, tmp_path:
         ],
         tmp_path,
     )
-    (status, report, err), again, _, baselined, hook, fixed, rescan, undone = results
+    (status, report, err), again, _, baselined, ignored, hook, fixed, rescan, undone = results
     assert found(report) == EXPECTED, err
     assert status == 0
     assert found(again[1]) == EXPECTED
     assert "labels/train/train1.txt" in (tmp_path / "found.csv").read_text("utf-8-sig")
     assert found(baselined[1]) == []
+    assert found(ignored[1]) == EXPECTED[:2]
     assert [f for f in found(hook[1]) if f[0] == "B004"] == [("B004", "labels/val/val1.txt", 1)]
     assert fixed[0] == 0, fixed
     assert found(rescan[1]) == []
@@ -192,6 +195,32 @@ def test_paths_have_slashes_whatever_they_were_written_with() -> None:
     assert paths.is_absolute("C:\\set")
     assert paths.is_absolute("/bucket/set")
     assert not paths.is_absolute("set\\images")
+
+
+@pytest.mark.usefixtures("rules_of_windows")
+def test_images_come_in_the_order_of_training() -> None:
+    """Which sorts paths with the separator of the system: it comes before 0 as a slash, and after it as a backslash."""
+    from sanitizer.dataset.listing import ImageCollector
+
+    collector = ImageCollector()
+    for folder in ("C:/set/images/a", "C:/set/images/a0"):
+        collector.add(folder, folder, ["x.png"])
+    found = collector.finish()
+    assert [found.folders[i] for i in found.folder_index] == ["C:/set/images/a0", "C:/set/images/a"]
+
+
+@pytest.mark.usefixtures("rules_of_windows")
+@pytest.mark.parametrize(
+    ("root", "uri"),
+    [("C:/my set", "file:///C:/my%20set/"), ("//server/share/set", "file://server/share/set/")],
+)
+def test_code_hosts_are_told_a_root_with_its_drive_or_server(root: str, uri: str) -> None:
+    from sanitizer.findings.report import Report, Summary
+    from sanitizer.reports.formats import render
+
+    report = Report(root, root, "detect", Summary(0, 0, 0, 0, 0, 0, (), 0.0), [])
+    run = json.loads(render(report, "sarif"))["runs"][0]
+    assert [base["uri"] for base in run["originalUriBaseIds"].values()] == [uri]
 
 
 @pytest.mark.parametrize(("text", "answer"), [("s3://bucket/set", True), ("D://set", False), ("set", False)])

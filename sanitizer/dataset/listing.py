@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.storage.base import LOCAL, Storage
-from sanitizer.util.paths import is_absolute, real_path
+from sanitizer.util.paths import is_absolute, on_windows, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -382,7 +382,8 @@ class ImageCollector:
         rows = {
             f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
         }
-        paths = sorted(rows)
+        # Before it sorts them, Ultralytics has all paths with the separator of the system.
+        paths = sorted(rows, key=lambda path: path.replace("/", "\\")) if on_windows() else sorted(rows)
         index = [rows[path] for path in paths]
         names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
         return ImageFiles(folders, label_dirs, index, names)
