@@ -7,13 +7,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 import numpy as np
 
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.places.bare_folders import bare_folders
+from sanitizer.dataset.places.other_spellings import labels_by_other_spelling
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
@@ -80,7 +80,9 @@ class FilePairer:
             has = [name in labels[0] for name in wanted]
         else:
             has = [name in labels[f] for name, f in zip(wanted, images.folder_index, strict=True)]
-        self._find_by_disk(split, wanted, has)
+        for i, name in labels_by_other_spelling(images, wanted, has, self.listing):
+            has[i] = True
+            self._paired.setdefault(images.label_folders[images.folder_index[i]], set()).add(name)
         for f, names in _by_folder(wanted, images.folder_index, len(labels)):
             key = (images.folders[f], images.label_folders[f])
             unique = set(names)
@@ -95,24 +97,6 @@ class FilePairer:
                     self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])
         self._judged.update(zip(images.folders, images.label_folders, strict=True))
         return has
-
-    def _find_by_disk(self, split: SplitImages, wanted: list[str], has: list[bool]) -> None:
-        """Find labels whose name differs in letters that the disk takes for the same, so that training opens them.
-
-        So Windows and macOS take a.TXT for a.txt, and macOS é in one character for é in two.
-        """
-        images = split.images
-        near: dict[int, dict[str, str]] = {}
-        for i, f in enumerate(images.folder_index):
-            if has[i]:
-                continue
-            if f not in near:
-                folder = self.listing.folder(images.label_folders[f])
-                near[f] = {_one_name(n): n for n in (*folder.labels, *folder.misspelt_labels)}
-            name = near[f].get(_one_name(wanted[i]))
-            if name is not None and self.listing.storage.lexists(f"{images.label_folders[f]}/{wanted[i]}"):
-                has[i] = True
-                self._paired.setdefault(images.label_folders[f], set()).add(name)
 
     def _report_labels_apart(self, split: SplitImages, has: list[bool]) -> bool:
         """One D006 for a whole split whose labels lie in a folder where training does not look."""
@@ -281,11 +265,6 @@ class FilePairer:
 
     def _show(self, path: str) -> str:
         return shown(path, self.root)
-
-
-def _one_name(name: str) -> str:
-    """The same for names that some disks take for one."""
-    return name.casefold() if name.isascii() else normalize("NFC", name.casefold())
 
 
 def _by_folder(names: list[str], index: Sequence[int], folders: int) -> Iterable[tuple[int, list[str]]]:
