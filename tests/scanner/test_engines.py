@@ -198,7 +198,7 @@ def looks_after_resources(process_id: str) -> bool:
 
 
 def are_gone(process_ids: Sequence[str]) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30  # one that was just spawned looks for its parent once it is up
     while time.monotonic() < until:
         if all(map(has_ended, process_ids)):
             return True

@@ -57,6 +57,7 @@ def test_a_worker_is_forked_only_off_a_single_thread_without_torch(
     script = tmp_path / "here/script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment.pop("SANITIZE_START_METHOD", None)
     run = subprocess.run(
         [sys.executable, script, what, loaded], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
