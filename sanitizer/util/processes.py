@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,14 +66,23 @@ def no_strange_imports() -> Iterator[None]:
     """Processes that are spawned in this block import neither the user's script nor modules of the current folder.
 
     A script that does not expect to be imported would run a second time. A current folder may be a dataset's, with a
-    pickle.py of its own (Python 3.10 takes it all the same).
+    pickle.py of its own.
     """
-    main, safe_path = sys.modules["__main__"], os.environ.get(_SAFE_PATH)
+    from multiprocessing import util
+
+    flags: Any = util
+    main, safe_path, arguments = (
+        sys.modules["__main__"],
+        os.environ.get(_SAFE_PATH),
+        flags._args_from_interpreter_flags,
+    )
     sys.modules["__main__"], os.environ[_SAFE_PATH] = ModuleType("__main__"), "1"
+    if sys.version_info < (3, 11):  # which does not know the variable
+        flags._args_from_interpreter_flags = lambda: [*arguments(), "-I"]
     try:
         yield
     finally:
-        sys.modules["__main__"] = main
+        sys.modules["__main__"], flags._args_from_interpreter_flags = main, arguments
         if safe_path is None:
             del os.environ[_SAFE_PATH]
         else:

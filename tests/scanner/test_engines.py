@@ -151,7 +151,8 @@ def test_what_a_rule_raises_in_a_worker_is_raised_here(
     replace_reader(monkeypatch, "run_chunk", Raising(error))
     with pytest.raises(CheckError, match=r"rule B002 failed .* labels/train/00.txt") as caught:
         scanned(data_yaml, jobs=2)
-    assert "in run_chunk" in caught.value.__notes__[0] or "in judge_tables" in caught.value.__notes__[0]
+    if sys.version_info >= (3, 11):  # older exceptions take no notes
+        assert "in run_chunk" in caught.value.__notes__[0] or "in judge_tables" in caught.value.__notes__[0]
     assert multiprocessing.active_children() == []
 
 
