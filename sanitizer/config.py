@@ -13,6 +13,7 @@ from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.storage.opening import absolute, open_path
 from sanitizer.util.bounded_read import MIB, TooLargeError, as_size, read_stream
 from sanitizer.util.escape import first_line
+from sanitizer.util.paths import absolute_path, common_path, is_url, join_path, normal_path, posix, real_path
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ def load_config(start_dir: str, explicit: str | None = None, storage: Storage = 
         return _build(path, _read_toml(path) if path.endswith(".toml") else _read_yaml(path))
     if storage.remote:
         return _load_beside(start_dir, storage)
-    start = folder = os.path.abspath(start_dir)
+    start = folder = absolute_path(start_dir)
     while True:
         beside = _within(folder) if folder == start else None
-        yaml_path = os.path.join(folder, CONFIG_NAME)
+        yaml_path = join_path(folder, CONFIG_NAME)
         if os.path.isfile(yaml_path):
             return _build(yaml_path, _read_yaml(yaml_path), beside)
-        toml_path = os.path.join(folder, PYPROJECT_NAME)
+        toml_path = join_path(folder, PYPROJECT_NAME)
         if os.path.isfile(toml_path) and b"tool.sanitize" in _read_bytes(toml_path):
             table = _read_toml(toml_path)
             if table is not None:
@@ -115,7 +116,7 @@ def _load_beside(folder: str, storage: Storage) -> Config:
     """The configuration in a folder of some storage; what it names is sought there, too, and not on this disk."""
 
     def beside(name: str, at: _At) -> str:
-        return storage.url(os.path.normpath(os.path.join(folder, name)))
+        return storage.url(normal_path(join_path(folder, name)))
 
     for name, read in ((CONFIG_NAME, _read_yaml), (PYPROJECT_NAME, _read_toml)):
         path = f"{folder}/{name}"
@@ -132,13 +133,13 @@ def _within(folder: str) -> Callable[[str, _At], str]:
     """
 
     def beside(name: str, at: _At) -> str:
-        path = os.path.join(folder, name)
+        path = join_path(folder, name)
         try:
-            real = os.path.realpath(folder)
-            inside = os.path.commonpath([os.path.realpath(path), real]) == real
+            real = real_path(folder)
+            inside = common_path([real_path(path), real]) == real
         except (OSError, ValueError):  # a NUL in the name
             inside = False
-        if "://" in name or not inside:
+        if is_url(name) or not inside:
             at.fail(
                 f"{_kind(name)} leads out of the dataset, and a configuration that lies in the dataset may "
                 "name files in it only: move the file there, or name this configuration with --config"
@@ -240,7 +241,7 @@ def _build(path: str, content: object, beside: Callable[[str, _At], str] | None 
         folder = os.path.dirname(path)
 
         def beside(name: str, at: _At) -> str:
-            return os.path.join(folder, name)
+            return join_path(folder, name)
 
     read: dict[str, Any] = {_KEYS[k][0]: _KEYS[k][1](v, at.under(k)) for k, v in values.items()}
     if "packs" in read:
@@ -292,7 +293,8 @@ def _imgsz(value: object, at: _At) -> int:
 
 
 def _per_path_ignores(value: object, at: _At) -> dict[str, tuple[str, ...]]:
-    return {_string(glob, at): _strings(codes, at.under(glob)) for glob, codes in _mapping(value, at).items()}
+    values = _mapping(value, at)
+    return {posix(_string(glob, at)): _strings(codes, at.under(glob)) for glob, codes in values.items()}
 
 
 def _rules(value: object, at: _At) -> dict[str, RuleConfig]:

@@ -103,7 +103,8 @@ def audited(
     log, asked = folder / "deeds.jsonl", folder / "commands.json"
     log.write_bytes(b"")
     asked.write_text(json.dumps([list(map(str, command)) for command in commands]))
-    program = [sys.executable, "-P", __file__, str(log), str(asked), str(watched)]
+    safe_path = ["-P"] if sys.version_info >= (3, 11) else []
+    program = [sys.executable, *safe_path, __file__, str(log), str(asked), str(watched)]
     run = subprocess.run(program, capture_output=True, cwd=cwd, env=dict(env), timeout=timeout_s, check=False)
     stderr = run.stderr.decode("utf-8", "replace")
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]

@@ -43,8 +43,8 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 @pytest.fixture(autouse=True)
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers see what a test replaces, whether or not an earlier test loaded torch."""
-    if sys.platform == "linux":
+    """Workers see what a test replaces, whether or not an earlier test loaded torch; not where spawn is asked for."""
+    if sys.platform == "linux" and os.environ.get("SANITIZE_START_METHOD") != "spawn":
         monkeypatch.setattr("sanitizer.util.processes.start_method", lambda: "fork")
 
 

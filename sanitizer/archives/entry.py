@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.model import DatasetError
 from sanitizer.dataset.single_files import data_yamls_in
 from sanitizer.storage.base import LOCAL, Storage
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import join_path, normal_path, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,9 +118,9 @@ def _split_paths(document: DataYaml, storage: Storage) -> Iterator[str]:
         value = document.data.get(key)
         for path in value if isinstance(value, list) else (value,):
             if isinstance(path, str) and "\0" not in path + base:
-                yield os.path.join(folder, base, path)
+                yield join_path(folder, base, path)
                 if not storage.remote:
-                    yield os.path.join(base, path)
+                    yield join_path(base, path)
 
 
 def _may_be_shards(path: str, storage: Storage) -> bool:
@@ -128,7 +128,7 @@ def _may_be_shards(path: str, storage: Storage) -> bool:
     if _PACKED_NAME.search(path):
         return True
     if storage.remote:
-        path = os.path.normpath(path)
+        path = normal_path(path)
         return storage.isdir(path) and any(map(_PACKED_NAME.search, islice(storage.names(path), 100)))
     with contextlib.suppress(OSError), os.scandir(path) as entries:
         first = next(entries, None)

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, OSError):
             silence_stdout()
-        return _fail(_sentence(error), who)
+        return _fail(sentence(error), who)
     return status
 
 
@@ -135,10 +135,15 @@ def _top_level(arguments: Sequence[str]) -> int:
     return OK
 
 
-def _sentence(error: Exception) -> str:
+def is_ours(error: Exception) -> bool:
+    """Whether it is an exception of this package, whose text is a sentence for people."""
+    return type(error).__module__.partition(".")[0] == "sanitizer"
+
+
+def sentence(error: Exception) -> str:
     """What our own exceptions and the system say; any other exception is a defect, and says how to report it."""
     text = (str(error).splitlines() or [""])[0]
-    if type(error).__module__.partition(".")[0] == "sanitizer" and not isinstance(error, OSError):
+    if is_ours(error) and not isinstance(error, OSError):
         return text
     if isinstance(error, OSError):
         return (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sanitizer.cli import OK
 from sanitizer.cli.output import print_text
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     import argparse
@@ -55,14 +56,14 @@ def _say(text: str) -> None:
 def _default_folder() -> str:
     if os.access(".", os.W_OK):
         return FOLDER
-    return os.path.join(tempfile.mkdtemp(prefix="sanitize-"), FOLDER)
+    return join_path(tempfile.mkdtemp(prefix="sanitize-"), FOLDER)
 
 
 def _dataset(folder: str) -> tuple[str, bool]:
     """(path of its data.yaml, whether it was made just now). FileExistsError where the folder holds something else."""
     from sanitizer.cli.demo_dataset import make_demo
 
-    data = os.path.join(folder, "data.yaml")
+    data = join_path(folder, "data.yaml")
     if os.path.isfile(data):
         with open(data, "rb") as file:
             if SIGNATURE in file.read(1000):

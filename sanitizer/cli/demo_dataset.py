@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.util.paths import join_path
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,11 +62,11 @@ def make_demo(folder: str) -> str:
         raise FileExistsError(f"{folder} is not empty: the demo dataset needs a folder of its own")
     for kind in ("images", "labels"):
         for split in ("train", "val"):
-            os.makedirs(os.path.join(folder, kind, split))
+            os.makedirs(join_path(folder, kind, split))
     for number in range(1, N_TRAIN + N_VAL + 1):
         _write_pair(folder, number)
     _write(folder, "labels", "train", "harbour_29.txt", b"0 0.421875 0.612500 0.262500 0.250000\n")  # orphan
-    path = os.path.join(folder, "data.yaml")
+    path = join_path(folder, "data.yaml")
     with open(path, "w", encoding="utf-8") as f:
         f.write(DATA_YAML)
     return path
@@ -85,7 +87,7 @@ def _write_pair(folder: str, number: int) -> None:
 
 
 def _write(folder: str, kind: str, split: str, name: str, content: bytes) -> None:
-    with open(os.path.join(folder, kind, split, name), "wb") as f:
+    with open(join_path(folder, kind, split, name), "wb") as f:
         f.write(content)
 
 

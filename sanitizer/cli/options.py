@@ -12,6 +12,7 @@ from sanitizer.cli.arguments import comma_list, one_of, setting
 from sanitizer.config import FAIL_ON, Config, RuleConfig, class_key, load_config
 from sanitizer.reports.formats import FORMATS, format_of
 from sanitizer.storage.opening import absolute, find_storage, is_remote, refuse_remote
+from sanitizer.util.paths import absolute_path, common_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -99,7 +100,7 @@ def nearest_config(paths: Sequence[str], explicit: str | None) -> Config:
         return load_config(config_folder(paths) if explicit is None else "", explicit)
     storage, found = find_storage(paths)
     folders = [path if storage.isdir(path) else os.path.dirname(path) for path in found]
-    return load_config(os.path.commonpath(folders), storage=storage)
+    return load_config(common_path(folders), storage=storage)
 
 
 def config_folder(paths: Sequence[str]) -> str:
@@ -109,9 +110,9 @@ def config_folder(paths: Sequence[str]) -> str:
         StorageError: A path is not on this disk.
     """
     refuse_remote(paths)
-    folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(os.path.abspath, paths)]
+    folders = [p if os.path.isdir(p) else os.path.dirname(p) for p in map(absolute_path, paths)]
     try:
-        return os.path.commonpath(folders)
+        return common_path(folders)
     except ValueError:  # two drives
         return folders[0]
 

@@ -55,7 +55,7 @@ def deliver(
     as_text: AsText | None = None,
 ) -> int:
     """Write the report to files and stdout; exit status by its findings."""
-    fail_on = None if fail_on_name == "never" else Severity.parse(fail_on_name)
+    fail_on = _severity(fail_on_name)
     for path in args.output:
         write(report, path, fail_on, wants_bar(args), dataset)
     if args.format == "text" and as_text and not args.statistics:
@@ -64,6 +64,16 @@ def deliver(
         print_text(report, args.statistics, args.quiet, args.format)
     else:
         print_pieces(pieces(report, args.format, fail_on), "utf-8")
+    return status_of(report, fail_on_name)
+
+
+def _severity(fail_on_name: str) -> Severity | None:
+    return None if fail_on_name == "never" else Severity.parse(fail_on_name)
+
+
+def status_of(report: Report, fail_on_name: str) -> int:
+    """Exit status by the findings of a report."""
+    fail_on = _severity(fail_on_name)
     # A file that did not come may hold anything: the status says so even where its finding was not asked for.
     # A run that would not start is no success, whatever findings were asked for.
     failed = report.unread or report.would_stop

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sanitizer.cli import OK, UsageError
 from sanitizer.cli.output import say, wants_bar
 from sanitizer.util.counting import in_thousands
+from sanitizer.util.paths import absolute_path, is_url, join_path
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     report = read_report(args.findings)
     root = args.root or report.root
-    report = replace(report, root=root if "://" in root else os.path.abspath(root))
+    report = replace(report, root=root if is_url(root) else absolute_path(root))
     if (args.label_studio or args.cvat) and (is_remote(report.root) or not os.path.isdir(report.root)):
         raise UsageError(f"the dataset's folder {report.root} is not there: name it with --root")
     if report.unread:
@@ -115,8 +116,8 @@ def _write_page(report: Report, args: argparse.Namespace) -> None:
     from sanitizer.reports.html.build import write_page
 
     os.makedirs(args.html, exist_ok=True)
-    page = os.path.join(args.html, "index.html")
-    crops = os.path.join(args.html, "crops")
+    page = join_path(args.html, "index.html")
+    crops = join_path(args.html, "crops")
     made = write_page(report, page, crops, wants_bar(args), reach=_reach(report, args))
     for note in made.notes:
         _say(args, f"note: {note}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sanitizer.cli.arguments import comma_list, one_of, positive_int
 from sanitizer.cli.options import (
@@ -17,6 +19,12 @@ from sanitizer.cli.options import (
     nearest_config,
 )
 from sanitizer.cli.output import finish, say_note, say_nothing, wants_bar
+from sanitizer.util.paths import is_url
+
+if TYPE_CHECKING:
+    from sanitizer.config import Config
+    from sanitizer.dataset.model import Dataset
+    from sanitizer.findings.report import Report
 
 IMAGE_MODES = ("auto", "header", "decode", "none")
 
@@ -81,6 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     add_report_options(parser)
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on: scan again whenever a file is saved, and print what that changes in the findings",
+    )
 
 
 def _version(text: str) -> str:
@@ -94,6 +107,10 @@ def _version(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
+    if args.watch:
+        from sanitizer.cli.watch import refuse_unwatchable
+
+        refuse_unwatchable(args)
     if args.plan:
         from sanitizer.cli.plan import run_plan
 
@@ -102,14 +119,30 @@ def run(args: argparse.Namespace) -> int:
     config = configured(nearest_config(args.paths, args.config), args)
     say = say_nothing if args.quiet else say_note
     if config.source:
-        say(f"configuration: {config.source if '://' in config.source else os.path.relpath(config.source)}")
+        say(f"configuration: {config.source if is_url(config.source) else os.path.relpath(config.source)}")
+    if args.watch:
+        from sanitizer.cli.watch import watch
 
+        return watch(args, partial(_find, args), partial(_scan, args))
+    started = time.perf_counter()
+    dataset = _dataset(args)
+    return finish(_scan(args, dataset, config, started), args, config.fail_on, dataset)
+
+
+def _find(args: argparse.Namespace) -> tuple[Dataset, Config]:
+    return _dataset(args), configured(nearest_config(args.paths, args.config), args)
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
     from sanitizer.archives.finding import find_dataset
+
+    return find_dataset(args.paths, args.split, args.task)
+
+
+def _scan(args: argparse.Namespace, dataset: Dataset, config: Config, started: float | None = None) -> Report:
     from sanitizer.scanner.run import scan_dataset
 
-    started = time.perf_counter()
-    dataset = find_dataset(args.paths, args.split, args.task)
-    report = scan_dataset(
+    return scan_dataset(
         dataset,
         config=config,
         task=args.task,
@@ -121,4 +154,3 @@ def run(args: argparse.Namespace) -> int:
         ultralytics=args.ultralytics,
         started=started,
     )
-    return finish(report, args, config.fail_on, dataset)

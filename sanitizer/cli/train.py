@@ -15,6 +15,7 @@ from sanitizer.cli.output import say_lines
 from sanitizer.cli.preflight import add_run_options, need_torch, train_arguments
 from sanitizer.config import load_config
 from sanitizer.findings.finding import Severity
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     import argparse
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"run: {outcome.save_dir}")
     if not args.quiet:
         logs = [name for name in ("grad_norms.csv", "spikes.csv") if _is_there(outcome.save_dir, name)]
-        print(f"logs: {', '.join(os.path.join(outcome.save_dir, name) for name in logs)}")
+        print(f"logs: {', '.join(join_path(outcome.save_dir, name) for name in logs)}")
         print(outcome.sentence)
     return OK
 
@@ -170,4 +171,4 @@ def _resumed(args: argparse.Namespace, overrides: dict[str, Any]) -> TrainingRun
 
 
 def _is_there(folder: str, name: str) -> bool:
-    return os.path.exists(os.path.join(folder, name))
+    return os.path.exists(join_path(folder, name))

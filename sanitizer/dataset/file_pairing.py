@@ -13,6 +13,7 @@ import numpy as np
 from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.places.bare_folders import bare_folders
+from sanitizer.dataset.places.other_spellings import labels_by_other_spelling
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
@@ -79,6 +80,9 @@ class FilePairer:
             has = [name in labels[0] for name in wanted]
         else:
             has = [name in labels[f] for name, f in zip(wanted, images.folder_index, strict=True)]
+        for i, name in labels_by_other_spelling(images, wanted, has, self.listing):
+            has[i] = True
+            self._paired.setdefault(images.label_folders[images.folder_index[i]], set()).add(name)
         for f, names in _by_folder(wanted, images.folder_index, len(labels)):
             key = (images.folders[f], images.label_folders[f])
             unique = set(names)

@@ -11,6 +11,7 @@ from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
 from sanitizer.storage.base import raise_if_unreachable
+from sanitizer.util.paths import absolute_path, join_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,13 +53,13 @@ def read_folder(folder: str, listing: Listing, deep: bool) -> FolderLayout:
     """Find the layout of an absolute folder. `deep`: images may be anywhere below it."""
     for name in sorted(_file_names(folder, listing.storage)):
         if name.endswith(".data"):
-            layout = read_darknet(os.path.join(folder, name), listing.storage)
+            layout = read_darknet(join_path(folder, name), listing.storage)
             if layout.splits:
                 return layout
     layout = FolderLayout()
     _find_splits(folder, listing, deep, layout)
     for name in _NAME_FILES:
-        lines = _lines(os.path.join(folder, name), listing.storage)
+        lines = _lines(join_path(folder, name), listing.storage)
         if lines:
             layout.names = dict(enumerate(line.strip() for line in lines))
             layout.nc = len(lines)
@@ -148,14 +149,14 @@ def read_darknet(path: str, storage: Storage) -> FolderLayout:
 def darknet_bases(path: str) -> list[str]:
     """Folders that the paths of a darknet .data file may be relative to."""
     folder = os.path.dirname(path)
-    return [folder, os.path.dirname(folder), os.getcwd()]
+    return [folder, os.path.dirname(folder), absolute_path(".")]
 
 
 def _first_existing(value: str, bases: Sequence[str], storage: Storage) -> str | None:
     if not value or "\0" in value:
         return None
-    tries = [os.path.join(base, value) for base in bases]
-    tries.append(os.path.join(bases[0], os.path.basename(value)))
+    tries = [join_path(base, value) for base in bases]
+    tries.append(join_path(bases[0], os.path.basename(value)))
     return next((path for path in tries if storage.exists(path)), None)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sanitizer.dataset.listing import MAX_FILES, TooManyFilesError, is_image_name, label_folder
 from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.paths import absolute_path, is_absolute, join_path, normal_path, posix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,6 +96,7 @@ def _take_line(
     storage: Storage,
 ) -> None:
     """Add one line to the result. `known` holds the locations of the folders that lines before it name."""
+    line = posix(line)
     folder, slash, name = line.rpartition("/")
     folder = folder or slash
     kind: LineKind
@@ -174,23 +176,23 @@ def _find_locations(folder: str, list_folder: str, bases: Sequence[str], storage
     """Where the images of lines with this folder may lie. Only for a relative folder the disk is searched."""
     if folder == "." or folder.startswith("./"):
         return _Locations((), _Location("as training", _both(list_folder + folder[1:])))
-    if folder and os.path.isabs(f"{folder}/"):
+    if folder and is_absolute(f"{folder}/"):
         return _Locations((), _Location("as training", _both(folder)))
     # Ultralytics replaces /images/ in the line as it is written, before any folder stands in front of it.
     beside = f"{folder}/".startswith("images/") and "/images/" not in f"{folder}/"
-    taken = os.path.abspath(folder or ".")
+    taken = absolute_path(folder or ".")
     by_training = _Location(
-        "labels beside" if beside else "as training", (taken, os.path.abspath(label_folder(folder) or "."))
+        "labels beside" if beside else "as training", (taken, absolute_path(label_folder(folder) or "."))
     )
     # Paths in a list of Darknet begin with a folder that exports do not have: data/obj/a.jpg for obj/a.jpg.
-    likely = [os.path.join(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
+    likely = [join_path(base, part) for part in (folder, folder.partition("/")[2]) for base in bases]
     meant = {key[0]: _Location("moved", key) for key in map(_both, likely)}
     if taken in meant:
         meant[taken] = by_training
     to_search = [p for p in {taken: by_training, **meant}.values() if storage.isdir(p.key[0])]
-    nowhere = _Location("moved", _both(os.path.join(list_folder, folder)))
+    nowhere = _Location("moved", _both(join_path(list_folder, folder)))
     return _Locations(to_search, next((p for p in to_search if p.key[0] in meant), nowhere))
 
 
 def _both(folder: str) -> tuple[str, str]:
-    return os.path.normpath(folder or "/"), os.path.normpath(label_folder(folder) or "/")
+    return normal_path(folder or "/"), normal_path(label_folder(folder) or "/")

@@ -35,7 +35,7 @@ from sanitizer.dataset.tasks.mask_files import (
     read_label_mapping,
 )
 from sanitizer.findings.finding import Severity
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import common_path, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -288,7 +288,7 @@ def _from_files(
         raise DatasetError(
             f"{shown(data)}: neither a data.yaml nor a folder, nor a label (.txt) or image file"
         )
-    common = os.path.commonpath([os.path.dirname(path) for path in files])
+    common = common_path([os.path.dirname(path) for path in files])
     if document is None:
         document = nearest_data_yaml(common, listing.storage)
     classes = read_classes(document) if document is not None else _NO_CLASSES

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.storage.base import LOCAL, Storage
+from sanitizer.util.paths import is_absolute, on_windows, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -251,11 +252,11 @@ def _is_virtual(identity: Hashable) -> bool:
 
 def is_everything(path: str) -> bool:
     """Whether a path is the whole disk, a folder of the kernel's, or a user's home, and so no split of a dataset."""
-    real = os.path.realpath(path)
+    real = real_path(path)
     places = ["/proc", "/sys", "/dev"]
     home = os.path.expanduser("~")
-    if os.path.isabs(home):  # a user without HOME who is not in the list of users has none
-        home = os.path.realpath(home)
+    if is_absolute(home):  # a user without HOME who is not in the list of users has none
+        home = real_path(home)
         places += [home, os.path.dirname(home)]
     return real in places or os.path.dirname(real) == real
 
@@ -389,7 +390,8 @@ class ImageCollector:
         rows = {
             f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
         }
-        paths = sorted(rows)
+        # Before it sorts them, Ultralytics has all paths with the separator of the system.
+        paths = sorted(rows, key=lambda path: path.replace("/", "\\")) if on_windows() else sorted(rows)
         index = [rows[path] for path in paths]
         names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
         return ImageFiles(folders, label_dirs, index, names)

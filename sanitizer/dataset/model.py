@@ -11,7 +11,7 @@ import numpy as np
 
 from sanitizer.dataset.tables import Chunk, DatasetFault, Task, TaskSpec
 from sanitizer.storage.base import LOCAL, Storage
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import relative_to, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -368,4 +368,4 @@ def relative_path(root: str, path: str | None) -> str | None:
         return None
     if path.startswith(root) and path[len(root) : len(root) + 1] == "/":
         return path[len(root) + 1 :]
-    return os.path.relpath(path, root).replace(os.sep, "/")
+    return relative_to(path, root)

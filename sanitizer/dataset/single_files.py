@@ -20,7 +20,7 @@ from sanitizer.dataset.listing import (
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import join_path, posix, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -121,7 +121,7 @@ def data_yamls_in(folder: str, storage: Storage = LOCAL) -> list[DataYaml]:
     ordered = usual + sorted(rest, key=lambda n: (os.path.splitext(n)[0] not in own, n.endswith(".yml"), n))
     found = []
     for name in ordered:
-        path = os.path.join(folder, name)
+        path = join_path(folder, name)
         if not _mentions_classes(path, storage) and name not in usual:
             continue
         document = read_data_yaml(path, storage)
@@ -160,7 +160,7 @@ def find_data_yamls(folder: str, storage: Storage) -> list[DataYaml]:
 def _walk(folder: str, storage: Storage) -> Iterator[tuple[str, list[str]]]:
     """(folder, names of its subfolders), from the top. The caller may remove names, so that they are not walked."""
     if not storage.remote:
-        yield from ((path, folders) for path, folders, _ in os.walk(folder))
+        yield from ((posix(path), folders) for path, folders, _ in os.walk(folder))
         return
     waiting = [folder]
     while waiting:

@@ -14,7 +14,7 @@ from sanitizer.dataset.split_paths import MAX_PATHS, declared_path
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
-from sanitizer.util.paths import is_inside, shown
+from sanitizer.util.paths import is_absolute, is_inside, is_url, relative_to, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _LOADING_FAILS = "FileNotFoundError: … Error loading data from"
 def split_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault]:
     """Every fault of the splits of a data.yaml, split by split, then what concerns several splits."""
     declared = declared_path(document)
-    if declared is not None and "://" in declared:
+    if declared is not None and is_url(declared):
         yield _url_fault(document, "path", declared)
     for split in found.resolved:
         if split.n_values:
@@ -151,7 +151,7 @@ def _base_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFault
         base = found.bases[number]
         where = "beside the yaml" if base == folder else f"in {shown(base, folder)}"
         what = f"{', '.join(names)} found {where} instead"
-        if os.path.isabs(declared):
+        if is_absolute(declared):
             detail = f"`path: {shown(declared)}` does not hold the splits on this machine; {_STOPS} ({what})"
             severity = Severity.ERROR
         else:
@@ -174,13 +174,13 @@ def _outside_faults(document: DataYaml, found: SplitPaths) -> Iterator[DatasetFa
         each.path
         for split in found.resolved
         for each in split.found
-        if ".." not in each.value and not os.path.isabs(each.value)
+        if ".." not in each.value and not is_absolute(each.value)
     }
     for split in found.splits:
         for path in split.paths:
             if is_inside(path, found.root):
                 continue
-            away = shown(os.path.relpath(path, found.root))
+            away = shown(relative_to(path, found.root))
             detail = f"`{split.name}:` leads to {away}, outside the dataset folder"
             if path in through_link:
                 detail += f" (through a link; labels are then sought from {away}, not from where the link is)"

@@ -20,7 +20,7 @@ from sanitizer.dataset.listing import (
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
-from sanitizer.util.paths import is_inside, shown
+from sanitizer.util.paths import absolute_path, is_inside, relative_to, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ class Gatherer:
     def _check_link(self, split: SplitSources, path: str) -> None:
         target = self.listing.storage.realpath(path)
         if not is_inside(target, self.root):
-            away = shown(os.path.relpath(target, self.root))
+            away = shown(relative_to(target, self.root))
             detail = f"{self._show(path)} is a link to {away}, outside the dataset folder"
             advice = "Copy the images into the dataset, or keep link and target together."
             self.faults.append(dataset_fault("D005", detail, advice, file=path, split=split.name))
@@ -161,7 +161,7 @@ class Gatherer:
         if outside:
             count = sum(len(found.groups[key]) for key in outside)
             line = min(found.first_line[key] for key in outside)
-            away = shown(os.path.relpath(outside[0][0], self.root))
+            away = shown(relative_to(outside[0][0], self.root))
             detail = f"{self._show(path)} names {counted(count, 'image')} outside the dataset folder, such as in {away}"
             advice = "Move the images into the dataset folder, or set `path:` to a folder that holds both."
             self.faults.append(dataset_fault("D005", detail, advice, file=path, line=line, split=split.name))
@@ -173,7 +173,7 @@ class Gatherer:
             advice = "Begin each line with ./ to make it relative to the list, or write absolute paths."
             stops_with = "ValueError: … has an empty name" if _loading_fails(split) else None
             self._list_fault(split, path, detail, advice, stops_with=stops_with)
-        here = shown(os.getcwd())
+        here = shown(absolute_path("."))
         cases: dict[LineKind, tuple[str, str]] = {
             "not an image": (
                 "training skips them, as no image has such a file extension",

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from sanitizer.dataset.data_yaml import KEY_TYPES
 from sanitizer.util.bounded_read import MIB, read_bounded
-from sanitizer.util.paths import is_inside
+from sanitizer.util.paths import (
+    absolute_path,
+    is_absolute,
+    is_inside,
+    is_url,
+    join_path,
+    normal_path,
+    posix,
+    relative_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +158,7 @@ class SplitPaths:
     @property
     def declared_absolute(self) -> bool:
         """Whether `path:` is absolute."""
-        return self.declared is not None and os.path.isabs(self.declared)
+        return self.declared is not None and is_absolute(self.declared)
 
     @property
     def splits(self) -> list[SplitSources]:
@@ -208,7 +217,7 @@ class _Resolver:
         split = ResolvedSplit(name, self.document.line(name), len(values))
         for i, value in enumerate(values[:MAX_PATHS]):
             line = self.document.line(name, i) if is_list else split.line
-            if not isinstance(value, str) or "://" in value:
+            if not isinstance(value, str) or is_url(value):
                 split.refused.append((value, line))
             elif found := self._find(value, step_up=not is_list):
                 split.found.append(found)
@@ -259,6 +268,7 @@ class _Resolver:
     def _readings(self, base: str, value: str, step_up: bool) -> list[str]:
         """Where training looks for a value from a base folder. `step_up`: `../train/images`, as Roboflow writes it,
         is also tried without `../`."""
+        value = posix(value)
         paths = [find_from(base, value, self.storage)]
         if step_up and value.startswith("../"):
             paths.append(find_from(base, value[3:], self.storage))
@@ -270,7 +280,7 @@ class _Resolver:
         slip = split.lost[0].slip if len(split.lost) == 1 else None
         taken = {path for each in self.result.resolved for path in each.paths}
         if split.guess.relative is None and slip is not None and slip.count and slip.path not in taken:
-            split.guess = Guess([(os.path.relpath(slip.path, self._base_above(slip.path)), slip.count)])
+            split.guess = Guess([(relative_to(slip.path, self._base_above(slip.path)), slip.count)])
         relative = split.guess.relative
         if relative is None:
             return
@@ -303,12 +313,12 @@ def _bases(document: DataYaml, storage: Storage) -> tuple[list[str], list[str]]:
     folder = os.path.dirname(document.path)
     declared = declared_path(document)
     if declared is None:
-        return [os.path.normpath(folder)], [folder]
+        return [normal_path(folder)], [folder]
     training = _training_bases(declared, storage)
     bases = [training[0], find_from(folder, declared, storage), folder]
-    if os.path.isabs(declared):
+    if is_absolute(declared):
         bases = [declared, folder]
-    return list(dict.fromkeys(map(os.path.normpath, bases))), training
+    return list(dict.fromkeys(map(normal_path, bases))), training
 
 
 def declared_path(document: DataYaml) -> str | None:
@@ -322,13 +332,13 @@ def _training_bases(declared: str, storage: Storage) -> list[str]:
 
     Training tries the folder that it is started in, then Ultralytics' datasets folder.
     """
-    here = os.path.abspath(declared)
-    if os.path.isabs(declared):
+    here = absolute_path(declared)
+    if is_absolute(declared):
         return [here]
     datasets = _datasets_folder()
     if storage.exists(here) or datasets is None:
         return [here]
-    return [os.path.normpath(os.path.join(datasets, declared)), here]
+    return [normal_path(join_path(datasets, declared)), here]
 
 
 def _datasets_folder() -> str | None:
@@ -343,7 +353,7 @@ def _datasets_folder() -> str | None:
     elif not config:
         config = os.environ.get("XDG_CONFIG_HOME", "~/.config")
     try:
-        path = os.path.join(os.path.expanduser(config), "Ultralytics", "settings.json")
+        path = join_path(os.path.expanduser(config), "Ultralytics", "settings.json")
         folder = json.loads(read_bounded(path, MIB)).get("datasets_dir")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
@@ -352,8 +362,8 @@ def _datasets_folder() -> str | None:
 
 def find_from(base: str, path: str, storage: Storage) -> str:
     """Absolute path of `path` relative to `base`, symbolic links resolved, as Ultralytics resolves split paths."""
-    joined = os.path.join(base, path)
+    joined = join_path(base, path)
     try:
         return storage.realpath(joined)
     except ValueError:  # a NUL or half a surrogate pair, which no file name can hold
-        return os.path.normpath(joined)
+        return normal_path(joined)

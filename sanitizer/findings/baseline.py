@@ -13,6 +13,7 @@ from sanitizer.storage.opening import open_path
 from sanitizer.util.atomic import write_atomically
 from sanitizer.util.bounded_read import MIB, as_size, open_regular
 from sanitizer.util.json_stream import JsonError, JsonStream
+from sanitizer.util.paths import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -85,7 +86,7 @@ def with_more_findings(
 def read_baseline(path: str) -> frozenset[str]:
     """Fingerprints that the baseline knows. BaselineError where it cannot be read or is no baseline."""
     try:
-        with open_path(path) if "://" in path else open_regular(path) as file:
+        with open_path(path) if is_url(path) else open_regular(path) as file:
             known, schema = _read(JsonStream(_parts(file)))
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from error

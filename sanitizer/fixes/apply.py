@@ -13,6 +13,7 @@ from sanitizer.fixes.journal.runs import FOLDER, Entry, JournalError, digest, lo
 from sanitizer.fixes.journal.staging import digest_of, folder_of, holds_another, write_beside
 from sanitizer.fixes.undo import clear_temporaries, restore
 from sanitizer.util.folder import open_folder
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def apply_changes(root: str, changes: Sequence[Change]) -> Run:
         run = write_run(root, entries, {e.before: c.before for e, c in zip(entries, changes, strict=True)})
     except OSError as error:
         raise JournalError(
-            f"{os.path.join(root, FOLDER)}: {error.strerror}; the originals are kept there, so nothing was changed"
+            f"{join_path(root, FOLDER)}: {error.strerror}; the originals are kept there, so nothing was changed"
         ) from error
     begun: list[Entry] = []
     try:

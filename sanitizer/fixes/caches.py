@@ -10,6 +10,7 @@ from sanitizer.fixes.apply import Change
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
 from sanitizer.fixes.journal.staging import folder_of
 from sanitizer.util.folder import open_folder
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,11 +37,9 @@ def label_caches(root: str, changed: Iterable[str]) -> tuple[list[Change], list[
         for place in (folder, parent):
             for cache in _caches_in(root, place):
                 stem = cache.removesuffix(".cache")
-                of_other = (
-                    place == parent and stem != name and os.path.isdir(os.path.join(root, parent, stem))
-                )
+                of_other = place == parent and stem != name and os.path.isdir(join_path(root, parent, stem))
                 if not of_other:
-                    found[os.path.join(place, cache).replace(os.sep, "/")] = None
+                    found[join_path(place, cache)] = None
     changes: list[Change] = []
     notes = []
     left = MAX_FILE_BYTES

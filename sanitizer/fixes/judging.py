@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import parse_labels
 from sanitizer.rules.engine import run_chunk
 from sanitizer.ultra.label_check import verdicts
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class LabelBatch:
     def judge(self, files: Sequence[tuple[int, bytes]]) -> list[list[Finding]]:
         """Findings in some of the files, given as (place in `targets`, bytes)."""
         targets = [self.targets[number] for number, _ in files]
-        chunk = Chunk("", [t.image for t in targets], [os.path.join(self.root, t.label) for t in targets])
+        chunk = Chunk("", [t.image for t in targets], [join_path(self.root, t.label) for t in targets])
         numbers = [number for number, _ in files]
         images = replace(
             self.images, **{f.name: getattr(self.images, f.name)[numbers] for f in fields(self.images)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +21,7 @@ from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
 from sanitizer.scanner.run import nearby_config, scan_dataset
 from sanitizer.ultra.versions import spec_of
+from sanitizer.util.paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ def plan_fix(
     policy = Policy(unsafe, codes, _known(config), reviewed.decided, _rules_in_doubt(report, dataset.nc))
     claims = claims_of(report, dataset, reviewed.decided)
     images, misnamed = _labels_to_plan(report, claims, policy)
-    targets, unreadable = find_targets(images, misnamed, dataset.root, os.path.realpath(dataset.root))
+    targets, unreadable = find_targets(images, misnamed, dataset.root, real_path(dataset.root))
     # A repair may lead to any finding: all rules judge it, whichever were selected.
     every_rule = RuleSet.build(rules, replace(config, select=None, ignore=()))
     spec = spec_of(dataset, report.task)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.dataset.model import DatasetError
 from sanitizer.fixes.journal.runs import FOLDER, JournalError
 from sanitizer.storage.opening import refuse_remote
+from sanitizer.util.paths import join_path, real_path
 
 if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
@@ -24,7 +25,7 @@ def journal_root(dataset: Dataset) -> str:
         raise JournalError(
             "no data.yaml belongs to these files: give the dataset's folder, to hold the journal"
         )
-    return os.path.realpath(dataset.root)
+    return real_path(dataset.root)
 
 
 def root_with_journal(path: str) -> str:
@@ -36,15 +37,15 @@ def root_with_journal(path: str) -> str:
     refuse_remote([path])
     if not os.path.exists(path):
         raise JournalError(f"{path} does not exist")
-    folder = os.path.realpath(path)
+    folder = real_path(path)
     try:
         root = journal_root(find_loose_dataset([path]))
     except (DatasetError, JournalError):
         root = folder
-    if os.path.isdir(os.path.join(root, FOLDER)):
+    if os.path.isdir(join_path(root, FOLDER)):
         return root
     while folder != os.path.dirname(folder):
-        if os.path.isdir(os.path.join(folder, FOLDER, "runs")):
+        if os.path.isdir(join_path(folder, FOLDER, "runs")):
             return folder
         folder = os.path.dirname(folder)
     return root

@@ -10,6 +10,7 @@ from sanitizer.fixes.journal.manifest import path_problem
 from sanitizer.fixes.journal.runs import MAX_FILE_BYTES
 from sanitizer.storage.read_ahead import map_ahead
 from sanitizer.util.bounded_read import open_regular, read_stream
+from sanitizer.util.paths import is_absolute, join_path, normal_path, real_path, relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
@@ -55,7 +56,7 @@ def find_targets(
     """
     targets: dict[str, Target] = {}
     refused = []
-    absolute_paths = [os.path.normpath(os.path.join(dataset_root, label)) for label in images]
+    absolute_paths = [normal_path(join_path(dataset_root, label)) for label in images]
     files = map_ahead(_read, absolute_paths)
     for (label, of_label), (real, is_link, read) in zip(images.items(), files, strict=True):
         if real in targets:
@@ -65,11 +66,11 @@ def find_targets(
             continue
         status, content = read
         named = [i for i in of_label if i is not None]
-        path = os.path.relpath(real, real_root).replace(os.sep, "/")
+        path = relative_to(real, real_root)
         renamed_to = f"{path[:-4]}.txt" if label in misnamed else None
         targets[real] = Target(
             label=label,
-            image=os.path.join(dataset_root, named[0]) if named else None,
+            image=join_path(dataset_root, named[0]) if named else None,
             images=named,
             path=path,
             content=content,
@@ -83,7 +84,7 @@ def find_targets(
 
 def _read(absolute: str) -> tuple[str, bool, tuple[os.stat_result, bytes] | OSError]:
     """Where a path leads, whether it is a link, and the state and bytes of the file, or why it cannot be read."""
-    real, is_link = os.path.realpath(absolute), os.path.islink(absolute)
+    real, is_link = real_path(absolute), os.path.islink(absolute)
     try:
         with open_regular(real, follow_links=False) as file:
             return real, is_link, (os.fstat(file.fileno()), read_stream(file, MAX_FILE_BYTES, real))
@@ -93,7 +94,7 @@ def _read(absolute: str) -> tuple[str, bool, tuple[os.stat_result, bytes] | OSEr
 
 def _refusal(label: str, path: str, status: os.stat_result, is_link: bool, is_renamed: bool) -> str | None:
     """Why this file must not be changed."""
-    if path.startswith("../") or os.path.isabs(path):
+    if path.startswith("../") or is_absolute(path):
         return f"{label} lies outside the dataset's folder ({path}): not changed; run fix on the dataset it belongs to"
     problem = path_problem(path)
     if problem:

@@ -15,6 +15,7 @@ from sanitizer.util.bounded_read import NotRegularError
 from sanitizer.util.counting import listed
 from sanitizer.util.escape import legible
 from sanitizer.util.folder import NoFolderError, open_folder
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def undo(
             was changed. Or a file cannot be written: nothing is lost, and undo can be run again.
     """
     root = root_with_journal(os.fspath(path))
-    if not os.path.isdir(os.path.join(root, FOLDER)):
+    if not os.path.isdir(join_path(root, FOLDER)):
         raise JournalError(f"nothing to undo: no fix is on record in {root}")
     with locked(root):
         run, *later = read_runs(root, since=_chosen(run_ids(root), run_id, root))
@@ -129,7 +130,7 @@ def _refuse_other_files(run: Run) -> None:
 
 def _belongs_to_images(listing: Listing, root: str, label: str) -> bool:
     """Whether the label's folder is that of an images folder, or an image of its name lies beside it."""
-    folder, name = os.path.split(os.path.join(root, label))
+    folder, name = os.path.split(join_path(root, label))
     images = image_folder(folder)
     if images != folder and listing.folder(images).images:
         return True

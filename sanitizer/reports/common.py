@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.findings.finding import count_by_severity, finite, tally, to_record
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import encodable
+from sanitizer.util.paths import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +30,11 @@ def file_of(finding: Finding, report: Report) -> str:
 
 def prefix_below_cwd(report: Report) -> str | None:
     """What leads from the working directory to the dataset root; None where the root is not below it."""
-    cwd = os.getcwd()
+    cwd = absolute_path(".")
     if report.root == cwd:
         return ""
-    below = cwd.rstrip(os.sep) + os.sep
-    return report.root.removeprefix(below).replace(os.sep, "/") if report.root.startswith(below) else None
+    below = cwd.rstrip("/") + "/"
+    return report.root.removeprefix(below) if report.root.startswith(below) else None
 
 
 def path_below_cwd(finding: Finding, report: Report, prefix: str | None) -> str:

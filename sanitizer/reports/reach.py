@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.storage.opening import is_remote
 from sanitizer.util.escape import legible
+from sanitizer.util.paths import is_inside, join_path, normal_path, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,8 @@ class Reach:
         if name is None or self.closed:
             return None
         if self.within is None:
-            return os.path.join(self.root, name)
-        path = os.path.normpath(os.path.join(self.root, name))
+            return join_path(self.root, name)
+        path = normal_path(join_path(self.root, name))
         if self.holds(path):
             return path
         self._leave_out(name)
@@ -98,7 +99,7 @@ class Reach:
         if self.within is None:
             return not self.closed
         resolved = _resolved(path)
-        return resolved is not None and _is_below(resolved, self.within) and _is_below(path, self.root)
+        return resolved is not None and is_inside(resolved, self.within) and is_inside(path, self.root)
 
     def _leave_out(self, name: str) -> None:
         if len(self.left_out) < _MOST_KEPT:
@@ -125,12 +126,10 @@ def _holds_dataset(report: Report) -> bool:
     name = os.path.basename(report.data)
     try:
         names = [name] if name.lower().endswith(_YAML) else sorted(os.listdir(report.root))
-        yamls = [
-            n for n in names if n.lower().endswith(_YAML) and os.path.isfile(os.path.join(report.root, n))
-        ]
+        yamls = [n for n in names if n.lower().endswith(_YAML) and os.path.isfile(join_path(report.root, n))]
     except (OSError, ValueError):  # ValueError: a root that no path can be
         return False
-    return any(_describes_dataset(os.path.join(report.root, n)) for n in yamls[:_YAMLS_TRIED])
+    return any(_describes_dataset(join_path(report.root, n)) for n in yamls[:_YAMLS_TRIED])
 
 
 def _describes_dataset(path: str) -> bool:
@@ -146,10 +145,6 @@ def folders_of(dataset: Dataset) -> Iterator[str]:
 
 def _resolved(path: str) -> str | None:
     try:
-        return os.path.realpath(path)
+        return real_path(path)
     except (OSError, ValueError):  # ValueError: a NUL, or what no file name can hold
         return None
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

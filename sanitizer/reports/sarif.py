@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ from sanitizer.findings.finding import Severity, tally
 from sanitizer.reports.common import path_below_cwd, prefix_below_cwd, rules_of
 from sanitizer.reports.streamed_json import Streamed, json_pieces
 from sanitizer.util.escape import encodable
+from sanitizer.util.paths import absolute_path, on_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,10 @@ def _root_uri(root: str) -> str:
     if is_url:
         return f"{_uri(protocol)}://{_uri(place, '/:').rstrip('/')}/"
     # Three slashes: after two, the first part of the path would be the name of a host.
-    path = _uri(os.path.abspath(root).replace(os.sep, "/").strip("/"))
+    path = absolute_path(root)
+    if on_windows() and path.startswith("//"):  # a share of a server
+        return f"file:{_uri(path)}/"
+    path = _uri(path.strip("/"), "/:" if on_windows() else "/")
     return f"file:///{path}/" if path else "file:///"
 
 

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from sanitizer.util.bounded_read import open_regular
+from sanitizer.util.paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -109,7 +110,7 @@ class Storage(Protocol):
         ...
 
     def realpath(self, path: str) -> str:
-        """As os.path.realpath; only normalised where there are no links."""
+        """As real_path; only normalised where there are no links."""
         ...
 
     def samefile(self, path: str, other: str) -> bool:
@@ -169,7 +170,7 @@ class LocalStorage:
 
     def realpath(self, path: str) -> str:
         """The path with all links resolved."""
-        return os.path.realpath(path)
+        return real_path(path)
 
     def prefetch_listings(self, path: str) -> None:
         """Do nothing: folders of a disk are read one by one."""

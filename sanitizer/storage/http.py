@@ -6,7 +6,6 @@ import errno
 import html
 import importlib
 import io
-import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from sanitizer.storage.http_answers import allowed_target, read_body
 from sanitizer.storage.retries import IncompleteBodyError, OutOfRangeError, RefusedAnswerError, with_retries
 from sanitizer.util import limits
 from sanitizer.util.bounded_read import too_large
+from sanitizer.util.paths import normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ class HttpStorage(FsspecStorage):
     @staticmethod
     def path_of(place: SplitResult) -> str:
         """Path within the storage of a split URL."""
-        return os.path.normpath(f"/{place.netloc.rpartition('@')[2]}/{unquote(place.path).strip('/')}")
+        return normal_path(f"/{place.netloc.rpartition('@')[2]}/{unquote(place.path).strip('/')}")
 
     def options(self) -> Mapping[str, Any]:
         """Addresses are quoted already."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sanitizer.storage.base import LOCAL, Storage, StorageError
 from sanitizer.util.bounded_read import open_regular
+from sanitizer.util.paths import absolute_path, common_path, is_url, normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sanitizer.storage.remote import RemoteStorage
     from sanitizer.storage.zip_ import ZipStorage
 
+_FILE = "file://"
+_PLATFORM = ("ul://", "https://platform.ultralytics.com/")
 _FILE_EXTENSIONS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
                  ".ndjson", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")  # fmt: skip
 
@@ -23,19 +26,29 @@ _FILE_EXTENSIONS = (".yaml", ".yml", ".data", ".txt", ".jpg", ".jpeg", ".png", "
 def is_remote(path: str) -> bool:
     """Whether a path of a command line is a URL or an archive. Only for `x.zip` the disk is read: whether it is a local
     file."""
-    if "://" in path:
-        return not path.startswith("file://")
+    if is_url(path):
+        return not path.startswith(_FILE)
     return path.endswith((".zip", ".ZIP")) and os.path.isfile(path)
 
 
 def refuse_remote(paths: Sequence[str]) -> None:
     """StorageError where a path leads elsewhere than to this disk."""
     for path in filter(is_remote, paths):
-        if "://" in path:
+        _refuse_platform(path, "and make a folder of it by Ultralytics' `convert_ndjson_to_yolo`")
+        if is_url(path):
             place, advice = f"behind {path.partition('://')[0]}://", "copy this one to this disk"
         else:
             place, advice = "in an archive", f"unpack {path}"
         raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
+
+
+def _refuse_platform(url: str, advice: str) -> None:
+    """StorageError for a dataset of Ultralytics' platform: training fetches it by the user's key."""
+    if url.lower().startswith(_PLATFORM) and not urlsplit(url).path.endswith(".ndjson"):
+        raise StorageError(
+            f"{url} is on Ultralytics' platform, which hands it to Ultralytics alone, by your API key: download the "
+            f"dataset there as NDJSON, {advice}"
+        )
 
 
 def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
@@ -45,7 +58,7 @@ def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
         StorageError: As `open_storage`, or the paths are in several storages.
     """
     if not any(map(is_remote, paths)):
-        return LOCAL, [os.path.abspath(path.removeprefix("file://")) for path in paths]
+        return LOCAL, [absolute_path(_local_path(path)) for path in paths]
     several = StorageError("give paths of one place at a time: one bucket, one archive, or this disk")
     if not all(map(is_remote, paths)):
         raise several
@@ -56,9 +69,15 @@ def find_storage(paths: Sequence[str]) -> tuple[Storage, Sequence[str]]:
         if other is not storage:
             raise several
         found.append(inside)
-        home = os.path.commonpath([home, storage.home])
+        home = common_path([home, storage.home])
     storage.home = home
     return storage, found
+
+
+def _local_path(path: str) -> str:
+    """The path that a person wrote, with or without file:// in front; Windows' are written file:///C:/set."""
+    inside = path.removeprefix(_FILE)
+    return inside[1:] if os.path.splitdrive(inside[1:])[0] and inside != path else inside
 
 
 def open_storage(path: str) -> tuple[RemoteStorage, str]:
@@ -77,7 +96,7 @@ def open_path(path: str) -> BinaryIO:
         OSError: It cannot be opened, or is no regular file.
         StorageError: As `open_storage`.
     """
-    if "://" not in path:
+    if not is_url(path):
         return open_regular(path)
     storage, inside = _find_remote(path)
     return storage.open(inside, storage.ask_size(inside))
@@ -85,8 +104,8 @@ def open_path(path: str) -> BinaryIO:
 
 def absolute(path: str) -> str:
     """Absolute path of a file by its local path; a URL as it may be shown, from which `open_path` opens it."""
-    if "://" not in path:
-        return os.path.abspath(path)
+    if not is_url(path):
+        return absolute_path(path)
     storage, inside = _find_remote(path)
     return storage.url(inside)
 
@@ -121,6 +140,7 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     """
     protocol, _, rest = url.partition("://")
     protocol = protocol.lower()
+    _refuse_platform(url, "and scan that file")
     from sanitizer.storage.fsspec_ import PACKAGES, require
 
     if protocol not in PACKAGES:
@@ -145,7 +165,7 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
         raise StorageError(
             f"{protocol}:// takes no user or key within the URL: its client finds them by itself"
         )
-    path = os.path.normpath("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
+    path = normal_path("/" + rest.partition("?")[0].partition("#")[0].strip("/"))
     if path == "/" and protocol != "memory":
         raise StorageError(f"{protocol}:// names no bucket: write {protocol}://bucket/folder/data.yaml")
     require(protocol)
@@ -193,7 +213,7 @@ def find_zip(url: str) -> tuple[RemoteStorage, str, str]:
     if "::" in outer:
         raise StorageError("only zip://path/inside::archive can be chained")
     storage = _archive(outer, _state(outer))
-    return storage, os.path.normpath(f"{storage.anchor}/{inner.strip('/')}"), inner
+    return storage, normal_path(f"{storage.anchor}/{inner.strip('/')}"), inner
 
 
 @lru_cache(maxsize=4)
@@ -201,8 +221,8 @@ def _archive(outer: str, _state: object) -> ZipStorage:
     """One storage for each archive, so that its directory is read once."""
     from sanitizer.storage.zip_ import ZipStorage
 
-    if "://" not in outer:
-        return ZipStorage(os.path.abspath(outer), outer)
+    if not is_url(outer):
+        return ZipStorage(absolute_path(outer), outer)
     storage, path = find_server(outer)
     return ZipStorage(path, storage.url(path), storage)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from sanitizer.storage.base import FolderEntry, StorageError, StorageFault
 from sanitizer.storage.retries import OutOfRangeError
 from sanitizer.util import limits
-from sanitizer.util.paths import is_inside
+from sanitizer.util.paths import is_inside, normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class RemoteStorage:
 
     def isdir(self, path: str) -> bool:
         """Whether anything lies below the path."""
-        path = os.path.normpath(path)
+        path = normal_path(path)
         if not is_inside(path, self.anchor):
             return False
         if path != self.home and is_inside(self.home, path):
@@ -194,11 +194,11 @@ class RemoteStorage:
 
     def realpath(self, path: str) -> str:
         """The normalised path: nothing here is a link."""
-        return os.path.normpath(path)
+        return normal_path(path)
 
     def samefile(self, path: str, other: str) -> bool:
         """Whether it is one path."""
-        return os.path.normpath(path) == os.path.normpath(other)
+        return normal_path(path) == normal_path(other)
 
     def identity(self, path: str) -> str | None:
         """The path of a folder."""
@@ -206,7 +206,7 @@ class RemoteStorage:
 
     def _entry(self, path: str) -> FolderEntry:
         """A file, by the listing of its folder. Raises FileNotFoundError."""
-        parent, name = os.path.split(os.path.normpath(path))
+        parent, name = os.path.split(normal_path(path))
         entry = self._entries(parent).file(name) if self.isdir(parent) else None
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -225,7 +225,7 @@ class RemoteStorage:
         Raises:
             StorageError: The server does not list the folder, and the dataset may need it.
         """
-        path = os.path.normpath(path)
+        path = normal_path(path)
         if path not in self._listings:
             self._listings[path] = self._request_listing(path)
         return self._listings[path]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sanitizer.reports.csv_ import text_of
+from sanitizer.util.paths import absolute_path, join_path, normal_path, real_path
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def read_exclusions(path: str, dataset: Dataset) -> dict[str, str]:
     by_real_path: dict[str, str] = {}
     excluded: dict[str, str] = {}
     for line, name in wanted:
-        image = known.get(name) or known.get(os.path.normpath(os.path.join(dataset.root, name)))
-        image = image or known.get(os.path.abspath(name))
+        image = known.get(name) or known.get(normal_path(join_path(dataset.root, name)))
+        image = image or known.get(absolute_path(name))
         if image is None:
-            by_real_path = by_real_path or {os.path.realpath(p): i for p, i in known.items()}
-            image = by_real_path.get(os.path.realpath(name))
+            by_real_path = by_real_path or {real_path(p): i for p, i in known.items()}
+            image = by_real_path.get(real_path(name))
         if image is None:
             guess = did_you_mean(name, list(known.values())[:10_000])
             raise ExclusionError(f"{path}:{line}: the dataset has no image {name!r}{guess}")
@@ -59,7 +59,7 @@ def _images(dataset: Dataset) -> dict[str, str]:
         for i in np.flatnonzero(split.has_image).tolist():
             image = split.image_path(i)
             assert image is not None
-            found[os.path.normpath(image)] = dataset.relative(image) or image
+            found[normal_path(image)] = dataset.relative(image) or image
     return found
 
 

@@ -19,6 +19,7 @@ from sanitizer.train.step_log import NORMS, SPIKES
 from sanitizer.ultra.arguments import OWN_ARGUMENTS, ArgumentError, resolve_arguments
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
+from sanitizer.util.paths import absolute_path, join_path
 from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def prepare_run(
         if not view.images.get(split):
             raise TrainError(
                 f"{dataset.data}: no image is left to {'train' if split == 'train' else 'validate'} on "
-                f"({os.path.join(view.folder, 'excluded.csv')} says why); nothing was started"
+                f"({join_path(view.folder, 'excluded.csv')} says why); nothing was started"
             )
     arguments |= {"data": view.data_yaml, "save_dir": save_dir}
     return TrainingRun(model, save_dir, arguments, clipping, view, trust_weights)
@@ -185,7 +186,7 @@ def resumed_run(checkpoint: str, overrides: Mapping[str, Any], trust_weights: bo
     """
     if not os.path.isfile(checkpoint):
         raise TrainError(f"{checkpoint}: there is no such checkpoint: name the run's weights/last.pt")
-    save_dir = os.path.dirname(os.path.dirname(os.path.abspath(checkpoint)))
+    save_dir = os.path.dirname(os.path.dirname(absolute_path(checkpoint)))
     arguments, clipping = split_arguments(overrides)
     clipping |= {key: value for key, value in kept_clipping(save_dir).items() if key not in overrides}
     # The paths in the checkpoint may be those of another machine, so the run's own folder replaces them.
@@ -205,7 +206,7 @@ def _check_resumable(checkpoint: str) -> None:
         raise TrainError(
             f"{checkpoint}: the dataset that it was trained on is not here: {legible(str(data))}"
         )
-    if read_data_yaml(os.path.abspath(data)).data.get("download"):
+    if read_data_yaml(absolute_path(data)).data.get("download"):
         raise TrainError(
             f"{checkpoint}: {legible(data)} has a `download:`, which training may run; take it out, and resume again"
         )

@@ -9,10 +9,14 @@ import stat
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from sanitizer.util.paths import on_windows
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PART = ".part"
+_WAITS_S = (0.05, 0.1, 0.2, 0.4)
+_IN_USE = "it is open in another program, or may not be changed (close it there and try again)"
 _STALE_AFTER_S = 24 * 3600
 """Other machines may write to the same folder, so only the age of a temporary file shows that its writer is gone."""
 
@@ -44,11 +48,31 @@ def open_atomically(path: str) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+            once_closed(os.replace, temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def once_closed(rename: Callable[..., None], *paths: str, **options: int | None) -> None:
+    """Rename. Windows refuses while a program has the file open: an editor does for long, a virus scanner for a moment.
+
+    Raises OSError, on Windows with a sentence on what to do.
+    """
+    for wait_s in _WAITS_S if on_windows() else ():
+        try:
+            rename(*paths, **options)
+        except PermissionError:
+            time.sleep(wait_s)
+        else:
+            return
+    try:
+        rename(*paths, **options)
+    except PermissionError as error:
+        if not on_windows():
+            raise
+        raise PermissionError(error.errno, _IN_USE, paths[-1]) from error
 
 
 def unused_name(path: str, extension: str) -> str:

@@ -14,6 +14,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
+from sanitizer.util.atomic import once_closed
 from sanitizer.util.bounded_read import NotRegularError, open_regular, read_stream
 
 if TYPE_CHECKING:
@@ -145,9 +146,13 @@ class Folder:
 
     def replace(self, name: str, other: str) -> None:
         """As os.replace: a link of the name `other` is replaced, not followed."""
-        with self._naming_path(name):
-            os.replace(
-                self._at(name), self._at(other), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
+        with self._naming_path(other):
+            once_closed(
+                os.replace,
+                self._at(name),
+                self._at(other),
+                src_dir_fd=self._descriptor,
+                dst_dir_fd=self._descriptor,
             )
 
     def publish(self, name: str, other: str) -> None:

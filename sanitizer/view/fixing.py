@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Literal
 
 from sanitizer.fixes.journal.runs import JournalError, interrupted_runs
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.roots import journal_root
+from sanitizer.util.paths import join_path, normal_path
 from sanitizer.view.folder import ViewError
 from sanitizer.view.write import write_view
 
@@ -57,13 +57,11 @@ def fix_into_view(
     changed: dict[str, bytes] = {}
     for file, change in zip(plan.files, plan.changes, strict=True):
         assert change.after is not None
-        changed[os.path.normpath(os.path.join(root, change.path))] = change.after
-        changed[os.path.normpath(os.path.join(dataset.root, file.new_path))] = change.after
+        changed[normal_path(join_path(root, change.path))] = change.after
+        changed[normal_path(join_path(dataset.root, file.new_path))] = change.after
     left_out = {**(exclude or {}), **plan.excluded}
     view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out, regrouped=regrouped)
-    view.files = [
-        f for f in plan.files if os.path.normpath(os.path.join(dataset.root, f.new_path)) in view.changed
-    ]
+    view.files = [f for f in plan.files if normal_path(join_path(dataset.root, f.new_path)) in view.changed]
     view.outcomes = plan.outcomes
     view.refused = plan.refused
     view.notes = [*plan.notes, *view.notes]

@@ -8,9 +8,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from sanitizer.util.atomic import stale_names, unused_name
+from sanitizer.util.atomic import once_closed, stale_names, unused_name
 from sanitizer.util.bounded_read import read_bounded
-from sanitizer.util.paths import is_inside
+from sanitizer.util.paths import is_inside, join_path, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def checked_folder(out: str, dataset: Dataset) -> str:
         ViewError: The folder is inside a folder of the dataset, or contains one; or there are files in it that no
             earlier view wrote; or its parent does not exist; or its path is not UTF-8.
     """
-    real = os.path.realpath(out)
+    real = real_path(out)
     for folder in _folders(dataset):
         if is_inside(real, folder):
             raise ViewError(f"{out}: lies in the dataset's own folder {folder}: choose a place outside of it")
@@ -61,10 +61,10 @@ def checked_folder(out: str, dataset: Dataset) -> str:
 def _folders(dataset: Dataset) -> set[str]:
     """Real paths of all folders that hold images, labels or the data.yaml of a dataset."""
     paths = {path for split in dataset.splits for path in (*split.image_dirs, *split.label_dirs)}
-    folders = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
+    folders = {real_path(path) for path in paths if os.path.isdir(path)}
     # A view may be in the folder of a data.yaml. But in a dataset folder without a data.yaml, the view's data.yaml
     # would be mistaken for that of the dataset.
-    return folders | {os.path.realpath(dataset.yaml_path or dataset.root)}
+    return folders | {real_path(dataset.yaml_path or dataset.root)}
 
 
 def _refuse_strange_content(real: str, out: str) -> None:
@@ -87,7 +87,7 @@ def _refuse_strange_content(real: str, out: str) -> None:
 def _written_there(folder: str) -> set[str] | None:
     """Names that an earlier view wrote into this folder; None if the folder is not a view."""
     try:
-        mark = json.loads(read_bounded(os.path.join(folder, MARK), _MAX_MARK_BYTES, follow_links=False))
+        mark = json.loads(read_bounded(join_path(folder, MARK), _MAX_MARK_BYTES, follow_links=False))
         return set(map(str, mark["holds"])) if mark["tool"] == "sanitize" else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -107,7 +107,7 @@ def replacing_folder(view: str, origin: str) -> Iterator[str]:
         OSError: A folder cannot be made or renamed.
     """
     folder, name = os.path.split(view)
-    hidden = os.path.join(folder, f".{name}")
+    hidden = join_path(folder, f".{name}")
     part, old = unused_name(hidden, ".part"), unused_name(hidden, ".old")
     for kind in (".part", ".old"):
         for stale in stale_names(hidden, kind):
@@ -117,12 +117,12 @@ def replacing_folder(view: str, origin: str) -> Iterator[str]:
     try:
         yield part
         mark = {"schema": SCHEMA, "tool": "sanitize", "view_of": origin, "holds": sorted(os.listdir(part))}
-        with open(os.path.join(part, MARK), "w", encoding="ascii") as file:
+        with open(join_path(part, MARK), "w", encoding="ascii") as file:
             json.dump(mark, file, indent=1)
         if os.path.lexists(view):
-            os.rename(view, old)
+            once_closed(os.rename, view, old)
         try:
-            os.rename(part, view)
+            once_closed(os.rename, part, view)
         except OSError:
             if os.path.lexists(old):
                 os.rename(old, view)

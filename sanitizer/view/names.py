@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.util.escape import legible
+from sanitizer.util.paths import common_path, relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +37,12 @@ class ViewNames:
         if not image_dirs:
             return cls([])
         try:
-            common = os.path.commonpath(image_dirs)
+            common = common_path(image_dirs)
         except ValueError:  # on several drives
             return cls([str(number) for number in range(len(image_dirs))])
         folders: list[str] = []
         for path in image_dirs:
-            relative = os.path.relpath(path, common).replace(os.sep, "/")
+            relative = relative_to(path, common)
             name = "" if relative == "." else "/".join(map(_folder_name, relative.split("/")))
             folders.append(_unused(name, set(folders)))
         return cls(folders)

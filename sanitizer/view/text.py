@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from sanitizer.fixes.outcomes import lost_besides_boxes, outcome_lines
 from sanitizer.fixes.planning import boxes_lost
 from sanitizer.util.counting import in_thousands
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def view_summary(view: View, shown_as: str, tally: Sequence[str], advice: bool =
         lines.append(f"{n} moved into the split where most copies of the same picture are, by their names.")
     if view.excluded:
         n = in_thousands(len(view.excluded), "image")
-        lines.append(f"{n} left out: {os.path.join(shown_as, 'excluded.csv')} says why.")
+        lines.append(f"{n} left out: {join_path(shown_as, 'excluded.csv')} says why.")
     if advice:
-        lines.append(f"Train with data={os.path.join(shown_as, 'data.yaml')}")
+        lines.append(f"Train with data={join_path(shown_as, 'data.yaml')}")
     return "\n".join(lines)

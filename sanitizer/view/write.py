@@ -33,6 +33,7 @@ from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
+from sanitizer.util.paths import join_path, real_path, too_long
 from sanitizer.view.files import FileWriter, ViewPair, write_file
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
@@ -94,7 +95,7 @@ class View:
     @property
     def data_yaml(self) -> str:
         """Absolute path of the view's data.yaml, to train on."""
-        return os.path.join(self.folder, "data.yaml")
+        return join_path(self.folder, "data.yaml")
 
 
 def write_view(
@@ -126,7 +127,9 @@ def write_view(
             return writer.write(final_folder, regrouped=regrouped)
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else out
-        raise ViewError(f"{where}: {error.strerror or error}; no view was written") from error
+        raise ViewError(
+            f"{where}: {too_long(where) or error.strerror or error}; no view was written"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -244,10 +247,10 @@ class _Writer:
     def _really(self, path: str, is_link: bool) -> str:
         """The path with all links resolved."""
         if is_link:
-            return os.path.realpath(path)
+            return real_path(path)
         folder, _, name = path.rpartition("/")
         if folder not in self._real_folders:
-            self._real_folders[folder] = os.path.realpath(folder)
+            self._real_folders[folder] = real_path(folder)
         return f"{self._real_folders[folder]}/{name}"
 
     def _leave_out_dropped(self, split: Split, pairs: Sequence[_Kept]) -> None:

@@ -500,7 +500,8 @@ def test_unreadable_paths_are_errors(tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.skipif(
-    sys.platform != "linux", reason="workers see what a test replaces only where they are forked"
+    sys.platform != "linux" or os.environ.get("SANITIZE_START_METHOD") == "spawn",
+    reason="workers see what a test replaces only where they are forked",
 )
 def test_an_image_that_ends_its_process_is_named_and_the_rest_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -262,6 +262,9 @@ def test_only_scan_reads_elsewhere(command: str, tmp_path: Path, capsys: pytest.
         assert main([command, path, *model]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "only `sanitize scan` reads datasets" in error and advice in error
+    assert main([command, "ul://me/datasets/ships", *model]) == 2
+    assert "is on Ultralytics' platform" in (error := capsys.readouterr().err)
+    assert "make a folder of it by Ultralytics' `convert_ndjson_to_yolo`" in error
 
 
 @pytest.mark.parametrize(
@@ -269,6 +272,8 @@ def test_only_scan_reads_elsewhere(command: str, tmp_path: Path, capsys: pytest.
     [
         ("gs://bucket/data.yaml", "pip install gcsfs"),
         ("nonsense://x/data.yaml", "no protocol that sanitize reads"),
+        ("ul://me/datasets/ships", "ul://me/datasets/ships is on Ultralytics' platform, which hands it to"),
+        ("https://platform.ultralytics.com/me/datasets/ships", "as NDJSON, and scan that file"),
         (f"s3://{KEY}:planted@bucket/data.yaml", "takes no user or key within the URL"),
         ("memory://nowhere/data.yaml", "does not exist"),
         ("memory://nowhere", "does not exist"),

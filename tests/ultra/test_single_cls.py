@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import real_training
 from tiny_sets import tiny_set
 
 from sanitizer.archives.finding import find_loose_dataset
 from sanitizer.findings.finding import count_by_rule
-from sanitizer.preflight.flight import as_trained
 from sanitizer.scanner.run import scan_dataset
+
+pytest.importorskip("ultralytics")
+
+import real_training
+
+from sanitizer.preflight.flight import as_trained
 
 if TYPE_CHECKING:
     from pathlib import Path

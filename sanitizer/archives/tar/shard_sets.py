@@ -28,7 +28,7 @@ from sanitizer.dataset.tables import LABEL_TASKS, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.storage.base import LOCAL, Storage
 from sanitizer.util.counting import counted
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import absolute_path, common_path, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,10 +53,10 @@ def pack_paths(paths: Sequence[str], storage: Storage = LOCAL) -> list[str] | No
         ValueError: A pattern stands for too many files.
     """
     if len(paths) == 1 and storage.isdir(paths[0]):
-        return _shards_in(os.path.abspath(paths[0]), storage) or None
+        return _shards_in(absolute_path(paths[0]), storage) or None
     if not all(_is_packed_name(path) for path in paths):
         return None
-    return [os.path.abspath(p) for path in paths for p in _expanded(path, storage)]
+    return [absolute_path(p) for path in paths for p in _expanded(path, storage)]
 
 
 def _is_packed_name(path: str) -> bool:
@@ -105,7 +105,7 @@ def _base(document: DataYaml, storage: Storage) -> str:
     folder = os.path.dirname(document.path)
     declared = document.data.get("path")
     if isinstance(declared, str) and declared:
-        here = [] if storage.remote else [os.path.abspath(declared)]
+        here = [] if storage.remote else [absolute_path(declared)]
         for base in (*here, find_from(folder, declared, storage)):
             if storage.isdir(base):
                 return base
@@ -142,7 +142,7 @@ def from_paths(
         storage: Where the paths are.
     """
     gathered = _Gathered(storage)
-    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    root = common_path([os.path.dirname(path) for path in paths])
     _add_shards(gathered, list(dict.fromkeys(paths)), None, root)
     near = nearest_data_yaml(root, storage)
     classes = read_classes(near) if near is not None else Classes(None, {}, (0, 0), ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import common_path, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,7 @@ def bare_folders(
     }
     is_train = split.name == "train"
     if not any(has) and (is_train or (len(has) > 1 and len(empty) == len(keys))):
-        top = os.path.commonpath(images.folders)
+        top = common_path(images.folders)
         what = f"none of the {counted(len(has), 'image')} of {split.name or 'the folder'} has a label file"
         fault = _fault(split, top, range(len(keys)), what, listing, root, stops=is_train)
         return [fault], empty

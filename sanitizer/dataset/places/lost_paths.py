@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sanitizer.dataset.listing import ARCHIVES, TooManyFilesError
 from sanitizer.dataset.places.neighbours import folders_near
+from sanitizer.util.paths import join_path, normal_path, posix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -63,6 +64,7 @@ def find_slip(
 def _tries(
     value: str, bases: Sequence[str], listing: Listing, aliases: Collection[Collection[str]]
 ) -> Iterator[tuple[SlipKind, str]]:
+    value = posix(value)
     plain = value.strip().strip("'\"`,;").strip()
     if plain != value:
         kind: SlipKind = "blank" if plain == value.strip() else "quote"
@@ -85,7 +87,7 @@ def _tries(
 
 
 def _join(base: str, path: str) -> str:
-    return os.path.normpath(os.path.join(base, path.lstrip("/")))
+    return normal_path(join_path(base, path.lstrip("/")))
 
 
 def _count(path: str, listing: Listing) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from sanitizer.diagnosis.whereabouts.claims import (
 )
 from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
-from sanitizer.util.paths import is_inside
+from sanitizer.util.paths import is_inside, join_path, normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -146,7 +145,7 @@ def _link(look: Look, unpaired: UnpairedFolder, folder: ListedFolder) -> str | N
         return None
     for split in search.paths.resolved:
         for each in split.found:
-            written = os.path.normpath(os.path.join(search.paths.bases[each.base], each.value))
+            written = normal_path(join_path(search.paths.bases[each.base], each.value))
             inside = f"{unpaired.image_dir}/".removeprefix(f"{each.path}/")
             if written == each.path or inside == f"{unpaired.image_dir}/":
                 continue

@@ -17,7 +17,7 @@ from sanitizer.diagnosis.whereabouts.stem_rules import common_start
 from sanitizer.diagnosis.whereabouts.unpaired import stem_of
 from sanitizer.findings.cause import Cause, Hypothesis
 from sanitizer.util.counting import in_thousands
-from sanitizer.util.paths import shown
+from sanitizer.util.paths import absolute_path, is_url, join_path, normal_path, posix, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,10 +119,10 @@ class _Folders:
 
     def judge(self, number: int, text: str) -> Line | None:
         """What is wrong with a line; None where training finds the image, and its label where others do."""
-        text = text.strip()
-        if "://" in text:
-            return Line(number, text, os.path.abspath(text), "url")
-        opened = f"{self._folder}{text[1:]}" if text.startswith("./") else os.path.abspath(text)
+        text = posix(text.strip())
+        if is_url(text):
+            return Line(number, text, absolute_path(text), "url")
+        opened = f"{self._folder}{text[1:]}" if text.startswith("./") else absolute_path(text)
         if self._storage.lexists(opened):
             if text.startswith(("./", "/")) or not self._look.evidence.count("D002"):
                 return None
@@ -173,7 +173,7 @@ def _cause(look: Look, fault: LineFault, groups: Sequence[FaultyLines]) -> Hypot
         claimed.add_files([group.path])
         for line in group.lines:
             # A relative line that leads nowhere is told of relative to its list.
-            told = os.path.normpath(os.path.join(os.path.dirname(group.path), line.text))
+            told = normal_path(join_path(os.path.dirname(group.path), line.text))
             claimed.add_files([line.opened, line.meant or line.opened, told])
             if fault != "extension":
                 claimed.add_folder(os.path.dirname(line.opened))

@@ -28,8 +28,11 @@ from sanitizer.fixes.journal.signing import is_signed, sign
 from sanitizer.util.bounded_read import MIB, NotRegularError, TooLargeError, read_stream
 from sanitizer.util.escape import legible
 from sanitizer.util.folder import Folder, NoFolderError, open_folder
+from sanitizer.util.paths import is_inside, join_path, posix, real_path, relative_to
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ class Run:
     @property
     def folder(self) -> str:
         """Where its journal lies."""
-        return os.path.join(runs_folder(self.root), self.id)
+        return join_path(runs_folder(self.root), self.id)
 
     @property
     def is_done(self) -> bool:
@@ -109,7 +112,7 @@ class Run:
 
 def runs_folder(root: str) -> str:
     """Folder of all runs of a dataset."""
-    return os.path.join(root, FOLDER, _RUNS)
+    return join_path(root, FOLDER, _RUNS)
 
 
 def digest(content: bytes) -> str:
@@ -136,7 +139,7 @@ def write_run(root: str, entries: Sequence[Entry], originals: Mapping[str, bytes
         )
     number = max((_number(name) for name in run_ids(root)), default=0) + 1
     if number > _HIGHEST_NUMBER:
-        last = os.path.join(runs_folder(root), run_ids(root)[-1])
+        last = join_path(runs_folder(root), run_ids(root)[-1])
         raise JournalError(f"{last} leaves no number for another run: remove it; nothing was changed")
     run = Run(root, f"{number:04}-{time.strftime('%Y%m%d-%H%M%S')}", tuple(entries), is_own=True)
     signature = sign(run.id, manifest)
@@ -215,7 +218,7 @@ def interrupted_runs(root: str) -> Iterator[Run]:
 
 def _read_run(root: str, name: str) -> Run:
     with _in_sentences(), open_folder(root, f"{FOLDER}/{_RUNS}/{name}") as folder:
-        path = os.path.join(folder.path, _MANIFEST)
+        path = join_path(folder.path, _MANIFEST)
         signature = _signature_in(folder)
         with folder.open(_MANIFEST) as file:
             if os.fstat(file.fileno()).st_size > _MAX_MANIFEST_BYTES:
@@ -226,8 +229,8 @@ def _read_run(root: str, name: str) -> Run:
             manifest = read_stream(file, limit, path)
     run = Run(root, name, decode(manifest, path), is_own)
     for folder_name in {os.path.dirname(entry.path) for entry in run.entries}:
-        real = os.path.realpath(os.path.join(root, folder_name))
-        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+        real = real_path(join_path(root, folder_name))
+        if not is_inside(real, root):
             raise damaged(path, f"names {legible(folder_name)}, which is outside the dataset")
     return run
 
@@ -287,9 +290,9 @@ def locked(root: str) -> Iterator[None]:
         with contextlib.suppress(OSError):  # only folders without anything in them go
             os.rmdir(runs_folder(root))
         with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(root, FOLDER))
+            os.rmdir(join_path(root, FOLDER))
         raise JournalError(
-            f"{os.path.join(root, FOLDER)}: {error.strerror}; the journal is kept there, so nothing was changed"
+            f"{join_path(root, FOLDER)}: {error.strerror}; the journal is kept there, so nothing was changed"
         ) from error
     try:
         _clear_half_written(root)
@@ -322,11 +325,12 @@ def _take_lock(root: str) -> int:
 
 
 def _lock(descriptor: int, root: str) -> None:
-    if sys.platform == "win32":  # two runs at once are then up to the user
-        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         raise _busy(root) from None
 
 
@@ -357,7 +361,7 @@ def _remove_empty_journal(root: str) -> None:
 def located(root: str, error: OSError) -> str:
     """The file that an error is about, relative to the root where it is below."""
     name = os.fsdecode(error.filename) if error.filename else root
-    return os.path.relpath(name, root) if name.startswith(root + os.sep) else name
+    return relative_to(name, root) if posix(name).startswith(f"{root}/") else name
 
 
 def _number(run_id: str) -> int:

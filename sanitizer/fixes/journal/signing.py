@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sanitizer.fixes.journal.manifest import JournalError
 from sanitizer.util.bounded_read import TooLargeError
 from sanitizer.util.folder import Folder, open_folder
+from sanitizer.util.paths import is_absolute, join_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,7 @@ def state_root() -> str | None:
             folder = user_state_dir("sanitize", appauthor=False)
         except RuntimeError:  # there is no home folder
             return None
-    return folder if os.path.isabs(folder) else None
+    return folder if is_absolute(folder) else None
 
 
 def sign(run_id: str, manifest: bytes) -> str:
@@ -94,7 +95,7 @@ def _existing_key() -> bytes | None:
     root = state_root()
     if root is None:
         return None
-    path = os.path.join(root, _KEY_NAME)
+    path = join_path(root, _KEY_NAME)
     reason = f"is no key of {_KEY_BYTES} bytes"
     try:
         with open_folder(root) as folder:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sanitizer.util.bounded_read import MIB
 from sanitizer.util.folder import open_folder
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def write_beside(
                 os.utime(_handle(file, folder, temporary), ns=times_ns)
             os.fsync(file.fileno())
     except OSError as error:
-        error.filename = os.path.join(folder.path, name)
+        error.filename = join_path(folder.path, name)
         raise
 
 
@@ -88,7 +89,7 @@ def _take_over(folder: Folder, name: str, new: BinaryIO, mode: int | None) -> No
 
 
 def _handle(file: BinaryIO, folder: Folder, name: str) -> int | str:
-    return file.fileno() if _BY_DESCRIPTOR else os.path.join(folder.path, name)
+    return file.fileno() if _BY_DESCRIPTOR else join_path(folder.path, name)
 
 
 def digest_of(folder: Folder, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import posixpath
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +17,7 @@ from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
 from sanitizer.reports.reach import OUTSIDE, Reach
 from sanitizer.util.escape import legible
+from sanitizer.util.paths import common_path, join_path, normal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -239,7 +239,7 @@ class Flagged:
             del findings[image]
             left_out.append(f"{image}: {OUTSIDE}")
         folders = {posixpath.dirname(_absolute(report, image)) for image in findings}
-        folder = os.path.commonpath([report.root, *folders])
+        folder = common_path([report.root, *folders])
         return cls(report, ClassLabels(report.names), left_out, folder, progress, reach, findings)
 
     def __iter__(self) -> Iterator[FlaggedImage]:
@@ -377,4 +377,4 @@ def _note(findings: Sequence[Finding]) -> str:
 
 
 def _absolute(report: Report, path: str) -> str:
-    return os.path.normpath(os.path.join(report.root, path)).replace(os.sep, "/")
+    return normal_path(join_path(report.root, path))

@@ -17,6 +17,7 @@ from sanitizer.reports.annotators.colours import class_colour
 from sanitizer.reports.annotators.flagged import Exported, Flagged, Rectangle
 from sanitizer.reports.common import plain
 from sanitizer.util.atomic import open_atomically
+from sanitizer.util.paths import relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +59,7 @@ def write(flagged: Flagged, path: str, images_url: str | None = None) -> Exporte
     n_keypoints, images, outside = 0, 0, []
     with open_atomically(path) as file:
         for image in flagged:
-            below = os.path.relpath(image.path, base).replace(os.sep, "/")
+            below = relative_to(image.path, base)
             if below.startswith("../"):
                 outside.append(
                     f"{image.source}: lies outside {base}, so the address for images does not lead to it"

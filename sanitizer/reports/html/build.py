@@ -31,6 +31,7 @@ from sanitizer.storage.opening import is_remote
 from sanitizer.util.atomic import write_atomically
 from sanitizer.util.bounded_read import open_regular
 from sanitizer.util.escape import encodable
+from sanitizer.util.paths import absolute_path, join_path, real_path, relative_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -224,11 +225,11 @@ def _plotted(report: Report, found: Dataset | None, reach: Reach) -> tuple[Datas
 def _found_again(report: Report) -> Dataset | None:
     """The splits that a saved report is about, if its dataset is still what was scanned."""
     names = {s.split for s in report.summary.splits}
-    candidates = (report.data, os.path.join(report.root, os.path.basename(report.data)), report.root)
+    candidates = (report.data, join_path(report.root, os.path.basename(report.data)), report.root)
     for path in filterfalse(is_remote, candidates):
         with contextlib.suppress(DatasetError, OSError, ValueError):
             dataset = find_dataset([path])
-            same_root = os.path.realpath(dataset.root) == os.path.realpath(report.root)
+            same_root = real_path(dataset.root) == real_path(report.root)
             if dataset.packs or (same_root and names <= {s.name for s in dataset.splits}):
                 return replace(dataset, splits=[s for s in dataset.splits if s.name in names])
     return None
@@ -283,7 +284,7 @@ def _group(
 
 def _from_page(folder: str, page: str) -> str:
     """The folder's path seen from the page, POSIX."""
-    return os.path.relpath(folder, os.path.dirname(os.path.abspath(page))).replace(os.sep, "/")
+    return relative_to(folder, os.path.dirname(absolute_path(page)))
 
 
 def _filled_in(data: Mapping[str, Any]) -> bytes:
@@ -322,7 +323,7 @@ def _refuse_what_is_not_ours(page: str, assets: str) -> None:
         raise ReportError(f"{assets}: is a file, and the page's pictures go into a folder of that name")
     if encodable(name := _from_page(assets, page)) != name:
         raise ReportError(f"{name}: no page can link to a folder whose name is not UTF-8; name another page")
-    marker = os.path.join(assets, MARKER)
+    marker = join_path(assets, MARKER)
     marked = os.path.isfile(marker) and not os.path.islink(marker)
     if os.path.isdir(assets) and os.listdir(assets) and not marked:
         raise ReportError(
@@ -341,15 +342,15 @@ def _is_our_page(path: str) -> bool:
 def _new_run_folder(assets: str) -> str:
     """A new folder inside `assets`, which is made and marked as ours."""
     os.makedirs(assets, exist_ok=True)
-    with open(os.path.join(assets, MARKER), "w", encoding="utf-8") as file:
+    with open(join_path(assets, MARKER), "w", encoding="utf-8") as file:
         file.write(_MARKER_TEXT)
-    run = os.path.join(assets, f"run-{secrets.token_hex(6)}")
+    run = join_path(assets, f"run-{secrets.token_hex(6)}")
     os.mkdir(run)
     return run
 
 
 def _delete_other_runs(assets: str, run: str) -> None:
     for name in os.listdir(assets):
-        path = os.path.join(assets, name)
+        path = join_path(assets, name)
         if _RUN.fullmatch(name) and name != os.path.basename(run) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)

@@ -30,6 +30,7 @@ from sanitizer.images.source import (
 )
 from sanitizer.reports.html.pool import alone_if_large
 from sanitizer.util.bounded_read import NotRegularError, as_size, open_regular
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,7 +234,7 @@ def _write(
         crop = pixels.resize(
             (window.width_px, window.height_px), Resampling.BILINEAR, box=box, reducing_gap=1.5
         )
-        crop.save(os.path.join(folder, names[window]), "JPEG", quality=JPEG_QUALITY)
+        crop.save(join_path(folder, names[window]), "JPEG", quality=JPEG_QUALITY)
     return [names[window] for window in windows]
 
 

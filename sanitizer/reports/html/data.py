@@ -16,6 +16,7 @@ from sanitizer.reports.html.preflight import preflight_part
 from sanitizer.reports.text.summary import consequences, next_step, summary_lines, verdict_lines
 from sanitizer.reports.text.summary_counts import SummaryCounts
 from sanitizer.util.escape import encodable, legible
+from sanitizer.util.paths import posix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,7 +90,7 @@ def page_data(
 def title_of(report: Report) -> str:
     """The last two parts of what was scanned, as in bccd/data.yaml; the folder's name for single files."""
     folder = os.path.basename(report.root.rstrip("/"))
-    given = "" if report.files_only else report.data.replace(os.sep, "/")
+    given = "" if report.files_only else posix(report.data)
     parts = [part for part in given.split("/") if part.strip(".")]
     if len(parts) < 2:
         parts = [folder, *(part for part in parts if part != folder)]

@@ -36,7 +36,8 @@ def share_out(
         weights: How far the bar moves on for each item.
         bar: (what is done, unit) of a bar on stderr, or None for no bar.
     """
-    results = _in_processes(function, items, jobs, share) if jobs > 1 else map(function, items)
+    several = jobs > 1 and processes.may_start()
+    results = _in_processes(function, items, jobs, share) if several else map(function, items)
     return results if bar is None else _with_bar(results, weights, *bar)
 
 
@@ -85,23 +86,29 @@ def _in_processes(
 
     context = multiprocessing.get_context(processes.start_method())
     with processes.no_strange_imports():  # a lock may start a process that looks after it
-        turns = _Turns(context.Lock(), max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES))
+        lock = context.Lock()
+    large_bytes = max(LARGE_BYTES // jobs, LEAST_LARGE_BYTES)
     each = partial(_each, function)
     shares = [items[at : at + share] for at in range(0, len(items), share)]
     pool = Pool(
-        partial(_each_in_turn, turns, function),
+        partial(_each_in_turn, large_bytes, function),
         lambda some, _: each(some),
         Throttle(jobs, memory_left, _say_nothing),
         _say_nothing,
+        lock,
     )
     for _, results in pool.run(shares):
         yield from results
 
 
-def _each_in_turn(turns: _Turns, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def _each_in_turn(
+    large_bytes: int, function: Callable[[Item], Result], items: Sequence[Item]
+) -> list[Result]:
     """In a worker: its turns are known before it begins."""
+    from sanitizer.scanner.engines.worker import common_lock
+
     global _turns
-    _turns = turns
+    _turns = _Turns(common_lock(), large_bytes)
     return _each(function, items)
 
 

@@ -10,6 +10,7 @@ from sanitizer.reports.label_lines import MAX_LABEL_BYTES, lines_of
 from sanitizer.storage.opening import is_remote
 from sanitizer.util.bounded_read import TooLargeError, read_bounded
 from sanitizer.util.escape import legible
+from sanitizer.util.paths import join_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ class RowQuoter:
         if finding.label is None or finding.line is None or self._root is None:
             return []
         if finding.label != self._label:
-            self._label, self._lines = finding.label, _read_lines(os.path.join(self._root, finding.label))
+            self._label, self._lines = finding.label, _read_lines(join_path(self._root, finding.label))
         if not 1 <= finding.line <= len(self._lines):
             return []
         text, carets = marked(self._lines[finding.line - 1], finding.column)

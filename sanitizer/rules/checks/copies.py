@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.util.bounded_read import MIB
+from sanitizer.util.paths import join_path
 from sanitizer.util.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _real_path(path: str, folders: dict[str, str], storage: Storage) -> str:
     folder, name = os.path.split(path)
     if folder not in folders:
         folders[folder] = storage.realpath(folder)
-    return os.path.join(folders[folder], name)
+    return join_path(folders[folder], name)
 
 
 def _is_link(path: str, other: str, storage: Storage) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.memory import Throttle, memory_left
 from sanitizer.storage.read_ahead import TIMED, opening_waits
+from sanitizer.util import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,8 +57,8 @@ def run_locally(
         memory: Says how much memory is left.
     """
     jobs = processes_for(job.dataset, job.mode, jobs)
-    if jobs > 1:
-        # multiprocessing is not worth its time for a handful of files.
+    # multiprocessing is not worth its time for a handful of files.
+    if jobs > 1 and processes.may_start():
         from sanitizer.scanner.engines.culprit import judge_alone
         from sanitizer.scanner.engines.pool import Pool
 

@@ -30,6 +30,7 @@ class Pool(Generic[Work, Result]):
             in a process of its own: None where that process ends.
         throttle: Says how many workers may be at work.
         add_note: Given sentences on how it went.
+        lock: What workers share, as `Worker` takes it.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Pool(Generic[Work, Result]):
         alone: Callable[[Work, Callable[..., Result | None]], Result],
         throttle: Throttle,
         add_note: Callable[[str], None],
+        lock: object = None,
     ) -> None:
+        self._lock = lock
         self._function, self._alone, self._throttle, self._add_note = function, alone, throttle, add_note
         self._workers: list[Worker] = []
 
@@ -80,7 +83,7 @@ class Pool(Generic[Work, Result]):
                 if task is None:
                     return
                 if number == len(self._workers):
-                    self._workers.append(Worker(self._function))
+                    self._workers.append(Worker(self._function, self._lock))
                 self._workers[number].send(task)
 
     def _collect(self, agenda: Agenda[Work, Result]) -> bool:
@@ -105,7 +108,7 @@ class Pool(Generic[Work, Result]):
     def _examine(self, agenda: Agenda[Work, Result]) -> None:
         """Work on the first suspect while no worker is at work."""
         task = agenda.suspects[0]
-        lone = _Lone(partial(Worker, self._function))
+        lone = _Lone(partial(Worker, self._function, self._lock))
         try:
             agenda.finish(task, self._alone(task.piece, lone.attempt))
         finally:

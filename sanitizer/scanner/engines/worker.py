@@ -32,26 +32,34 @@ class Worker:
 
     Args:
         function: What it does with each piece; it can be pickled, as pieces and results can.
+        lock: One of `multiprocessing`, which workers can only be given as they start: see `common_lock`.
 
     Attributes:
         connection: Readable when there is an answer, or when the process ended.
         sent: Tasks that it was sent and has not answered; it works on the first of them.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], lock: Any = None) -> None:
         method = processes.start_method()
         context: Any = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
         # Who holds this end keeps the worker from noticing that we are gone; a forked one holds it, too.
         ours = self.connection if method == "fork" else None
-        # A forked worker has what the function needs already; to a spawned one it is pickled once.
+        # A forked worker has what the function needs already. To a spawned one it is sent once it runs: so one that
+        # does not come up is no more than one that ended.
+        known = function if method == "fork" else None
         self._process = context.Process(
-            target=_serve, args=(os.getpid(), theirs, ours, function), daemon=True
+            target=_serve, args=(os.getpid(), theirs, ours, known, lock), daemon=True
         )
-        with _interrupts_put_off(), processes.no_strange_imports():
-            self._process.start()
+        with processes.no_strange_imports():
+            if method == "spawn":
+                _start_tracker()
+            with _interrupts_put_off():
+                self._process.start()
         theirs.close()
         self.sent: deque[QueuedPiece[Any]] = deque()
+        if known is None:
+            self.request(function)
 
     def send(self, task: QueuedPiece[Any]) -> None:
         """Give it a task, to be done after those it has."""
@@ -89,6 +97,22 @@ class Worker:
             self._process.join()
 
 
+_lock: Any = None
+
+
+def common_lock() -> Any:
+    """In a worker: the lock that it shares with the others."""
+    return _lock
+
+
+def _start_tracker() -> None:
+    """Start the process that Python has beside spawned ones: else it comes with the first, and lets interrupts in."""
+    if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()
+
+
 @contextlib.contextmanager
 def _interrupts_put_off() -> Iterator[None]:
     """Let Ctrl-C come after this: raised inside a fork it is lost, and kills the child halfway."""
@@ -103,9 +127,15 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 def _serve(
-    parent: int, connection: Connection, ours: Connection | None, function: Callable[..., object]
+    parent: int,
+    connection: Connection,
+    ours: Connection | None,
+    function: Callable[..., object] | None,
+    lock: object,
 ) -> None:
-    """The worker, from inside: do what is asked until nobody is there to ask."""
+    """The worker, from inside: do what is asked until nobody is there to ask. Without a function the first is told."""
+    global _lock
+    _lock = lock
     end_with_parent(parent)
     if ours is not None:
         ours.close()
@@ -114,6 +144,8 @@ def _serve(
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(_KILL_FIRST)
     with contextlib.suppress(EOFError, OSError):
+        if function is None:
+            (function,) = connection.recv()
         while True:
             connection.send(_answer(function, connection.recv()))
 
