@@ -44,7 +44,7 @@ def refuse_remote(paths: Sequence[str]) -> None:
 
 def _refuse_platform(url: str, advice: str) -> None:
     """StorageError for a dataset of Ultralytics' platform: training fetches it by the user's key."""
-    if url.lower().startswith(_PLATFORM) and not urlsplit(url).path.endswith(".ndjson"):
+    if url.lower().startswith(_PLATFORM) and not url.partition("?")[0].endswith(".ndjson"):
         raise StorageError(
             f"{url} is on Ultralytics' platform, which hands it to Ultralytics alone, by your API key: download the "
             f"dataset there as NDJSON, {advice}"
