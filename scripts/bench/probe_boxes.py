@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from boxes.field import of_field
 from boxes.figures import evaluate, kinds_of
-from boxes.probed import keep_places, of_probe
+from boxes.probed import keep_places, read_said
 from boxes.tables import Run, dataset_tables, heading
 from injection.box_errors import inject_rows, read_row_truth
 from injection.command import probe_parser
@@ -79,7 +79,7 @@ def one_run(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> R
     nc = find_dataset([data_yaml]).nc
     assert nc is not None
     views = kept_views(folder, out, args)
-    said = of_probe(out) | of_field(views, nc, args.cleanlab_python)
+    said = read_said(out) | of_field(views, nc, args.cleanlab_python)
     truth = read_row_truth(folder)
     kinds = kinds_of({v.image: [row.line for row in v.rows] for v in views}, truth)
     return Run(evaluate(said, truth, kinds), counted(out, truth, kinds), len(views), len(truth))

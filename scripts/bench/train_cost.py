@@ -1,12 +1,12 @@
 """What the clipped trainer costs: epochs of it against epochs of Ultralytics' own trainer, same data, seed and order.
 
-    python scripts/bench/train_cost.py ../shared/data/bccd --weights yolov8n.pt --imgsz 160 --epochs 4 --rounds 4
+    python scripts/bench/train_cost.py ../shared/data/bccd --weights yolov8n.pt --imgsz 160 --epochs 6 --rounds 4
 
 Each round trains a few epochs in a process of its own with each trainer, in turn: Ultralytics'; `ClippedTrainer` with
 its defaults; and the same where some steps of every epoch are called spikes, so that their images are attributed.
 An epoch lasts from the end of the one before to its own end, checkpoint included; the first one, with the imports of
-its first batch, does not count. No validation and no loader workers, so that processor time is that of training alone.
-Without a dataset one is made. Needs the probe extra.
+its first batch, and the last one, which validates, do not count. There are no loader workers, so that processor time
+is that of training alone. Without a dataset one is made. Needs the probe extra.
 """
 
 from __future__ import annotations
@@ -46,17 +46,22 @@ def main() -> None:
         print(json.dumps(train(args.child, args.data, args)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        data = data_yaml(args.dataset, folder)
-        found: dict[str, list[list[Epoch]]] = {name: [] for name in TRAINERS}
-        attributed = []
-        for number in range(args.rounds):
-            for name in TRAINERS if number % 2 == 0 else TRAINERS[::-1]:
-                record = run_child(name, data, args)
-                found[name].append(record["epochs"])
-                if name == SPIKES:
-                    attributed.append(record["attributed"])
-                print(f"round {number + 1}: {name} {record}", file=sys.stderr)
-    publish(report(found, attributed, args), "train-cost", args.output)
+        found = measured(data_yaml(args.dataset, folder), args)
+    publish(heading(args) + report(*found, args), "train-cost", args.output)
+
+
+def measured(data: str, args: argparse.Namespace) -> tuple[dict[str, list[list[Epoch]]], list[list[int]]]:
+    """Trainer to the epochs of each round; and of each round, rows of spikes.csv that have a share, and all of them."""
+    found: dict[str, list[list[Epoch]]] = {name: [] for name in TRAINERS}
+    attributed = []
+    for number in range(args.rounds):
+        for name in TRAINERS if number % 2 == 0 else TRAINERS[::-1]:
+            record = run_child(name, data, args)
+            found[name].append(record["epochs"])
+            if name == SPIKES:
+                attributed.append(record["attributed"])
+            print(f"round {number + 1}: {name} {record}", file=sys.stderr)
+    return found, attributed
 
 
 def arguments() -> argparse.Namespace:
@@ -69,7 +74,7 @@ def arguments() -> argparse.Namespace:
         "dataset", nargs="?", help="folder with a data.yaml, for detection; copied first; default: a made set"
     )
     add("--weights", default="yolov8n.yaml", help="what training starts from (default yolov8n.yaml)")
-    add("--epochs", type=int, default=4, help="of a process; the first one does not count")
+    add("--epochs", type=int, default=5, help="of a process, 3 or more: the first and the last do not count")
     add("--rounds", type=int, default=4)
     add("--imgsz", type=int, default=160)
     add("--batch", type=int, default=16)
@@ -108,7 +113,7 @@ def run_child(trainer: str, data: str, args: argparse.Namespace) -> dict[str, An
 
 
 def train(trainer: str, data: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Wall and processor seconds of every epoch but the first, and the images attributed."""
+    """Wall and processor seconds of every epoch but the first and the last, and the images attributed."""
     from ultralytics.models import YOLO
 
     from sanitizer.ultra.silence import silent_ultralytics
@@ -125,7 +130,7 @@ def train(trainer: str, data: str, args: argparse.Namespace) -> dict[str, Any]:
         log = Path(folder, "run", "spikes.csv")
         rows = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     shares = [line.split(",")[-3] for line in rows[1:]]
-    ends = ends[: args.epochs]  # the last event is that of the final validation
+    ends = ends[: args.epochs - 1]
     epochs = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(ends)]
     return {"epochs": epochs, "attributed": [sum(map(bool, shares)), len(shares)]}
 
@@ -184,6 +189,15 @@ def report(
         rows.append(cells)
     header = ("trainer", "CPU s an epoch", "times Ultralytics'", "wall s an epoch", "times Ultralytics'")
     right, total = (sum(of[n] for of in attributed) for n in (0, 1))
+    return f"""{args.epochs} epochs a process, first and last left out, {args.rounds} rounds in turn, {args.imgsz} px,
+batch {args.batch}. Medians of the epochs of a process, then over the rounds; ratios are of the same round (least–most).
+Every {args.spike_every}th step was called a spike; {right} of {total} rows of spikes.csv have a share.
+
+{table(header, rows)}"""
+
+
+def heading(args: argparse.Namespace) -> str:
+    """How and where it was measured."""
     return f"""# What the clipped trainer costs
 
 `{command_line()}`, {datetime.date.today()}
@@ -191,11 +205,7 @@ def report(
 {machine()}; {versions("torch", "ultralytics")}; device {args.device}, {args.threads} threads; load average \
 {os.getloadavg()[0]:.1f}
 
-{args.epochs - 1} epochs a process (the first one left out), {args.rounds} rounds in turn, {args.imgsz} px, batch
-{args.batch}. Medians of the epochs of a process, then over the rounds; ratios are of the same round (least–most).
-Every {args.spike_every}th step was called a spike; {right} of {total} rows of spikes.csv have a share.
-
-{table(header, rows)}"""
+"""
 
 
 if __name__ == "__main__":

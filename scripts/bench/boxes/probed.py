@@ -39,7 +39,10 @@ def keep_places(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
         data_yaml, run.weights, budget=f"{run.epochs}epochs", device="cpu", overrides=overrides, out=out_dir,
         resume=True, fdr=run.fdr,
     )  # fmt: skip
-    evidence, found = result.evidence, {result.judgement.image(m): [] for m in result.measured}
+    evidence = result.evidence
+    found: dict[str, list[tuple[list[float], float]]] = {
+        result.judgement.image(m): [] for m in result.measured
+    }
     for n, k, p in zip(
         evidence.object_image.tolist(),
         evidence.object_number.tolist(),
@@ -48,25 +51,25 @@ def keep_places(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
     ):
         m = result.measured[n]
         assert m.signals is not None
-        found[result.judgement.image(m)].append([m.signals.object_xywh[k].tolist(), p])
+        found[result.judgement.image(m)].append((m.signals.object_xywh[k].tolist(), p))
     with open(path, "w", encoding="utf-8") as file:
         json.dump(found, file)
 
 
-def of_probe(out_dir: str) -> dict[str, Said]:
+def read_said(out_dir: str) -> dict[str, Said]:
     """The probe, with the scan's findings too for images, and the plain numbers that its score is made from."""
     rows: dict[str, dict[str, dict[int, float]]] = {name: {} for name in COLUMNS}
     for row in read_rows(os.path.join(out_dir, "boxes.csv")):
-        for name, score in COLUMNS.items():
-            rows[name].setdefault(row["image"], {})[int(row["line"])] = score(row)
+        for name, value in COLUMNS.items():
+            rows[name].setdefault(row["image"], {})[int(row["line"])] = value(row)
     with open(os.path.join(out_dir, PLACES), encoding="utf-8") as file:
         places = {image: [(tuple(box), p) for box, p in of] for image, of in json.load(file).items()}
     images = read_rows(os.path.join(out_dir, "images.csv"))
-    score, combined = (
+    alone, combined = (
         {r["image"]: float(r[column]) for r in images} for column in ("score_probe", "score_combined")
     )
     return {
-        "probe": Said(rows.pop("probe"), places, score),
+        "probe": Said(rows.pop("probe"), places, alone),
         "scan + probe": Said(images=combined),
         **{name: Said(of) for name, of in rows.items()},
     }
