@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
 from injection.probe_adapter import read_rows
 
 from boxes.said import Said
@@ -28,7 +29,10 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
 
 
 def keep_places(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
-    """Write every predicted object, with its probability to lack a label, to places.json, if it is not there."""
+    """Write every predicted object on no label to places.json, if it is not there: box, p and share.
+
+    p is the probability that it lacks a label; share is that of the equally sure predictions that lie on no label.
+    """
     path = os.path.join(out_dir, PLACES)
     if os.path.exists(path):
         return
@@ -40,18 +44,16 @@ def keep_places(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
         resume=True, fdr=run.fdr,
     )  # fmt: skip
     evidence = result.evidence
-    found: dict[str, list[tuple[list[float], float]]] = {
+    found: dict[str, list[tuple[list[float], float, float]]] = {
         result.judgement.image(m): [] for m in result.measured
     }
-    for n, k, p in zip(
-        evidence.object_image.tolist(),
-        evidence.object_number.tolist(),
-        evidence.object_p.tolist(),
-        strict=True,
-    ):
-        m = result.measured[n]
+    for o in np.flatnonzero(evidence.object_p > 0).tolist():
+        m = result.measured[evidence.object_image[o]]
         assert m.signals is not None
-        found[result.judgement.image(m)].append((m.signals.object_xywh[k].tolist(), p))
+        box = m.signals.object_xywh[evidence.object_number[o]].tolist()
+        found[result.judgement.image(m)].append(
+            (box, float(evidence.object_p[o]), float(evidence.object_share[o]))
+        )
     with open(path, "w", encoding="utf-8") as file:
         json.dump(found, file)
 
@@ -63,7 +65,9 @@ def read_said(out_dir: str) -> dict[str, Said]:
         for name, value in COLUMNS.items():
             rows[name].setdefault(row["image"], {})[int(row["line"])] = value(row)
     with open(os.path.join(out_dir, PLACES), encoding="utf-8") as file:
-        places = {image: [(tuple(box), p) for box, p in of] for image, of in json.load(file).items()}
+        kept = json.load(file)
+    places = {image: [(tuple(box), p) for box, p, _ in of] for image, of in kept.items()}
+    labelled = {image: [(tuple(box), 1 - share) for box, _, share in of] for image, of in kept.items()}
     images = read_rows(os.path.join(out_dir, "images.csv"))
     alone, combined = (
         {r["image"]: float(r[column]) for r in images} for column in ("score_probe", "score_combined")
@@ -72,4 +76,5 @@ def read_said(out_dir: str) -> dict[str, Said]:
         "probe": Said(rows.pop("probe"), places, alone),
         "scan + probe": Said(images=combined),
         **{name: Said(of) for name, of in rows.items()},
+        "probe's share of predictions on a label": Said(places=labelled),
     }
