@@ -80,5 +80,6 @@ def _cumulative(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each threshold, from the highest on: positives that reach it, and all that do; equal scores are one step."""
     order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    ordered = scores[order]
+    last_of_tie = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(scores) - 1)
     return np.cumsum(positive[order])[last_of_tie], last_of_tie + 1
