@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from injection.box_errors import RowTruth
     from injection.model_scores import ModelView
 
+SHARE = 0.2
+"""Of the training rows, as in arXiv 2211.13993."""
+
 
 def main() -> None:
     """Run what is not there yet, print the tables and save them."""
@@ -54,13 +57,14 @@ def main() -> None:
             one_run(dataset, os.path.join(args.work, f"{name}-{seed}"), seed, args) for seed in args.seeds
         ]
         parts.append(f"## {name}\n\n{dataset_tables(runs, args.seeds)}")
-    publish(heading(args) + "\n".join(parts), "boxes", args.output)
+    name = "boxes" if args.share == SHARE else f"boxes-share-{args.share:g}"
+    publish(heading(args) + "\n".join(parts), name, args.output)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = probe_parser(__doc__)
-    parser.add_argument("--share", type=float, default=0.2, help="of the training rows that get an error")
+    parser.add_argument("--share", type=float, default=SHARE, help="of the training rows that get an error")
     here = sys.executable if importlib.util.find_spec("cleanlab") else None
     parser.add_argument("--cleanlab-python", default=here, help="a Python that has cleanlab")
     return parser.parse_args()

@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from injection.baselines import cleanlab_version
 from injection.named import RIGHT_PLACE_IOU
 from injection.tables import cell, counted_row
 from measure import command_line, machine, table, versions
@@ -87,7 +88,7 @@ def heading(args: argparse.Namespace) -> str:
 
 `{command_line()}`, {datetime.date.today()}
 
-{machine()}; {versions("numpy", "torch", "ultralytics")}
+{machine()}; {versions("numpy", "torch", "ultralytics")}{cleanlab_version(args.cleanlab_python)}
 
 One row in {1 / args.share:g} has an error, as many of each kind. Drop: the row is taken away. Flip: another class.
 Shift: moved and resized, IoU .4 to .7 with what it was. Spawn: class and size of a row, put into any image where no

@@ -105,6 +105,15 @@ def ask_cleanlab(views: Sequence[ModelView], nc: int, python: str, **more: Any) 
     return found
 
 
+def cleanlab_version(python: str | None) -> str:
+    """The version for the heading."""
+    if python is None:
+        return ""
+    code = "from importlib.metadata import version; print(version('cleanlab'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return f", cleanlab {done.stdout.strip()}"
+
+
 def centre(corners_px: Sequence[float], view: ModelView) -> tuple[float, float]:
     """Centre of a box, normalised."""
     x1, y1, x2, y2 = corners_px
