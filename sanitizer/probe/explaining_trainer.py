@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sanitizer.probe.spike_attribution import attribute_steps
+from sanitizer.probe.spike_attribution import SpikeAttribution
 from sanitizer.train.trainer import ClippedTrainer
 
 if TYPE_CHECKING:
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class ExplainingTrainer(ClippedTrainer):
-    """A `ClippedTrainer` that attributes its spikes to images and label lines at the end of each epoch."""
+    """A `ClippedTrainer` that attributes its spikes to images and label lines after epochs and at the run's end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._attribution = SpikeAttribution()
+        super().__init__(*args, **kwargs)
 
     def attribute_spikes(
         self, images_of_step: Mapping[int, Sequence[str]], seconds: float
     ) -> Mapping[int, Sequence[SpikeShare]]:
-        """Step number to the share of each of its images in that step's spike: see `attribute_steps`."""
-        return attribute_steps(self, images_of_step, seconds)
+        """Step number to the share of each of its images in that step's spike: see `SpikeAttribution`."""
+        return self._attribution.measure(self, images_of_step, seconds)

@@ -47,8 +47,10 @@ class Snapshot:
 def is_finite(trainer: ClippedStep) -> bool:
     """Whether all weights and running statistics of the model and of its EMA are finite."""
     modules = [trainer.model] + ([trainer.ema.ema] if trainer.ema else [])
-    tensors = (t for module in modules for t in module.state_dict().values() if t.is_floating_point())
-    return all(bool(t.isfinite().all()) for t in tensors)
+    tensors = [t for module in modules for t in module.state_dict().values() if t.is_floating_point()]
+    # A sum is not finite if a number is not, so this is one question to the device. Large numbers can do that, too.
+    sums = torch.stack([t.sum(dtype=torch.float32) for t in tensors])
+    return bool(sums.isfinite().all()) or all(bool(t.isfinite().all()) for t in tensors)
 
 
 def _on_cpu(state: Any) -> Any:

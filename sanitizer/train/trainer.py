@@ -51,10 +51,12 @@ _NAMES_SHOWN = 4
 """Images that a message names at most."""
 
 
-EXPLAINING_SHARE = 0.1
-"""Part of an epoch's time that the attribution of its spikes may take."""
+EXPLAINING_SHARE = 0.04
+"""Part of an epoch's time that the attribution of spikes may take, and of the run's time with what its end adds."""
 LEAST_EXPLAINING_S = 2.0
-"""Seconds that the attribution may take even if that is a larger part."""
+"""Seconds that the attribution may take at the end of the run even if that is a larger part."""
+_MOST_EXPLAINED = 64
+"""Spikes that wait for their attribution at most: then the oldest is left as it is."""
 
 
 NOT_FINITE_AT_END = "weights or running statistics were not finite at the end of the epoch"
@@ -78,6 +80,7 @@ class ClippedTrainer(ClippedStep):
         lr_factor: A rollback multiplies all learning rates by this factor.
         max_rollbacks: The run ends when it needs one rollback more than this.
         follow_links: Where an image is a link, as in a clean view, log the file that the link leads to.
+        epoch_s: Seconds that the batches of the newest epoch took.
     """
 
     adaptive_percentile: ClassVar[float | None] = None
@@ -158,7 +161,8 @@ class ClippedTrainer(ClippedStep):
         self._failures = Failures()
         self._snapshots: list[Snapshot] = []
         self._images_of_spike: dict[int, tuple[str, ...]] = {}
-        self._epoch_started_s = time.perf_counter()
+        self._epoch_started_s = self._run_started_s = time.perf_counter()
+        self.epoch_s = self._explained_s = 0.0
         self._folder_asked_for = _overrides(args, kwargs).get("save_dir")
         super().__init__(*args, **kwargs)
         if self.adaptive_percentile is not None:
@@ -180,15 +184,20 @@ class ClippedTrainer(ClippedStep):
         of several GPUs.
         """
         if event == "on_train_start":
+            self._run_started_s = time.perf_counter()
             self._settle_limit()
             self._start_log()
         elif event == "on_train_epoch_start":
             self._take_snapshot()
             self._epoch_started_s = time.perf_counter()
         elif event == "on_train_epoch_end":
-            self._explain_spikes()
+            self.epoch_s = time.perf_counter() - self._epoch_started_s
+            self._explain_spikes(self.epoch_s * EXPLAINING_SHARE)
             if not REPEATS_EPOCHS and self._any_rank(not is_finite(self)):
                 self._roll_back(NOT_FINITE_AT_END)
+        elif event == "on_train_end":
+            left = (time.perf_counter() - self._run_started_s) * EXPLAINING_SHARE - self._explained_s
+            self._explain_spikes(max(left, LEAST_EXPLAINING_S))
         elif event == "teardown" and self.log:
             self.log.close()
         if event != EVENT:
@@ -265,6 +274,8 @@ class ClippedTrainer(ClippedStep):
             self.log.write(shown, spike, self._shown(suspects))
             if spike or record.skipped:
                 self._images_of_spike[record.step] = tuple(dict.fromkeys((*suspects, *record.images)))
+                if len(self._images_of_spike) > _MOST_EXPLAINED:
+                    del self._images_of_spike[min(self._images_of_spike)]
         if record.skipped:
             self._after_skipped_step(record, suspects)
         else:
@@ -292,24 +303,26 @@ class ClippedTrainer(ClippedStep):
     ) -> Mapping[int, Sequence[SpikeShare]]:
         """Step number to the share of each of its images in that step's spike. This class returns {}.
 
-        Subclasses measure it within that many seconds: `sanitizer.probe.explaining_trainer` is the trainer that
-        users get.
+        Subclasses measure it within that many seconds, and go on where they stopped when they are asked again. Steps
+        of which nothing new was measured are not in the result. `sanitizer.probe.explaining_trainer` is the trainer
+        that users get.
         """
         return {}
 
-    def _explain_spikes(self) -> None:
-        """Log the shares of the images in this epoch's spikes, within a part of the time that the epoch took."""
-        steps, self._images_of_spike = self._images_of_spike, {}
-        if not self.log or not steps:
+    def _explain_spikes(self, seconds: float) -> None:
+        """Log the shares of the images in the spikes so far, as many as can be measured in so many seconds."""
+        if not self.log or not self._images_of_spike:
             return
-        seconds = max((time.perf_counter() - self._epoch_started_s) * EXPLAINING_SHARE, LEAST_EXPLAINING_S)
+        started = time.perf_counter()
         try:
-            found = self.attribute_spikes(steps, seconds)
+            found = self.attribute_spikes(self._images_of_spike, seconds)
         except (
             RuntimeError
         ) as error:  # such as out of memory: the training must go on without the explanation
-            LOGGER.warning(f"the spikes of epoch {self.epoch + 1} were not attributed: {error}")
+            LOGGER.warning(f"the spikes up to epoch {self.epoch + 1} were not attributed: {error}")
+            self._images_of_spike = {}
             return
+        self._explained_s += time.perf_counter() - started
         self.log.attribute(
             {
                 step: [share._replace(image=self._shown([share.image])[0]) for share in shares]

@@ -33,7 +33,7 @@ import numpy as np
 from case_outcomes import Case, Outcome, effects, read_logs, table
 from injection.errors import KINDS
 from injection.inject import copy_split, inject, label_of, read_pages
-from measure import RESULTS, command_line, machine, versions
+from measure import RESULTS, command_line, machine, publish, versions
 
 from sanitizer.archives.finding import find_dataset, find_loose_dataset
 from sanitizer.findings.finding import Severity
@@ -41,7 +41,7 @@ from sanitizer.scanner.run import scan
 from sanitizer.view.fixing import fix_into_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 THIN = "aspect over 50"
 LABELS = ("original", "thin", "dirty", "cleaned")
@@ -65,8 +65,8 @@ def main() -> None:
                 found[case] = run(case, sets, args)
                 print(f"{name} {case.name}: {found[case]}", file=sys.stderr, flush=True)
         parts.append(f"## {name}\n\n{counted(dataset, sets, args)}\n\n{table(found)}\n\n{effects(found)}")
-        save(heading(args) + "\n\n".join(parts) + "\n", args)
-    print(heading(args) + "\n\n".join(parts))
+        names = "-".join(os.path.basename(os.path.normpath(dataset)) for dataset in args.datasets)
+        publish(heading(args) + "\n\n".join(parts) + "\n", f"case-study-{names}", args.output)
 
 
 def arguments() -> argparse.Namespace:
@@ -84,6 +84,7 @@ def arguments() -> argparse.Namespace:
     add("--imgsz", type=int, default=160)
     add("--batch", type=int, default=16)
     add("--clips", type=lambda text: text.split(","), default=["10", "1"], help="10, 1, p90")
+    add("--recipes", type=lambda text: text.split(","), default=list(RECIPES))
     add("--labels", type=lambda text: text.split(","), default=list(LABELS))
     add("--device", default=None, help="cpu or 0 (default: the first GPU, or the CPU)")
     add("--output", default=str(RESULTS), help="folder for the results")
@@ -100,15 +101,18 @@ def device(args: argparse.Namespace) -> str:
 def cases(args: argparse.Namespace, seed: int) -> list[Case]:
     """All runs of one dataset and seed."""
     amp = (False,) if device(args) == "cpu" else (False, True)
-    chosen = product(args.labels, RECIPES, args.clips, amp)
+    chosen = product(args.labels, args.recipes, args.clips, amp)
     return [Case(labels, recipe, clip, on, seed) for labels, recipe, clip, on in chosen]
 
 
 # What is trained on
 
 
-def prepare(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> dict[str, str]:
-    """Name of the labels to the data.yaml; made where they are not there yet."""
+def prepare(
+    dataset: str, folder: str, seed: int, args: argparse.Namespace, wanted: Iterable[str] = LABELS
+) -> dict[str, str]:
+    """Name of the labels to the data.yaml; made where they are not there yet. "original" is always among them."""
+    wanted = dict.fromkeys(("original", *wanted))
     make: dict[str, Callable[[str], str]] = {
         "original": lambda out: altered_copy(dataset, out, seed, 0.0),
         "thin": lambda out: altered_copy(dataset, out, seed, args.share),
@@ -116,12 +120,12 @@ def prepare(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> d
         "cleaned": lambda out: cleaned(os.path.join(folder, "dirty"), out),
     }
     os.makedirs(folder, exist_ok=True)
-    for labels in LABELS:
+    for labels in wanted:
         out = os.path.join(folder, labels)
         if not os.path.exists(os.path.join(out, "data.yaml")):
             shutil.rmtree(out, ignore_errors=True)
             make[labels](out)
-    return {labels: os.path.join(folder, labels, "data.yaml") for labels in LABELS}
+    return {labels: os.path.join(folder, labels, "data.yaml") for labels in wanted}
 
 
 def altered_copy(dataset: str, out: str, seed: int, share: float) -> str:
@@ -244,14 +248,6 @@ words mean stands at the top of scripts/bench/case_study.py. Failed: first step 
 no fault of AMP's loss scale; – is never. Cells: mean (least–most) over the seeds; peaks are the worst of all seeds.
 
 """
-
-
-def save(text: str, args: argparse.Namespace) -> None:
-    """Write the results."""
-    names = "-".join(os.path.basename(os.path.normpath(dataset)) for dataset in args.datasets)
-    target = Path(args.output) / f"case-study-{names}-{datetime.date.today():%Y-%m-%d}.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,127 +1,116 @@
-"""Errors in single rows of real detection sets, and how well the probe's numbers tell these rows from all others.
+"""Errors in single rows of real detection sets: how well the probe and the methods of the field find them.
 
     python scripts/bench/probe_boxes.py DATASET… --weights yolov8n.pt --seeds 0,1,2 --work /tmp/boxes
 
 For each set and seed: copy the set, put an error into one training row in five (`injection/box_errors.py`: drop, flip,
-shift, spawn), and run `sanitize probe` once. Every number in its boxes.csv that could tell a wrong row is compared with
-the probe's own score. What was made is kept in the work folder and not made again. Needs the probe extra.
+shift, spawn), run `sanitize probe` once, and ask the very model of that run for what the other methods need
+(`boxes/field.py`). `--share 0.02` leaves enough images without error to rank images. What was made is kept in the work
+folder and not made again; remove report.json and places.json in a folder `probe` to judge its measurements once more.
+
+cleanlab is no dependency of the project: give `--cleanlab-python` a Python that has it (`pip install cleanlab` in an
+environment of its own). Without it, ObjectLab and CLOD are left out. Needs the probe extra.
 """
 
 from __future__ import annotations
 
-import datetime
+import importlib.util
 import os
+import pickle
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from injection.box_errors import ROW_KINDS, inject_rows, read_row_truth
+from boxes.field import of_field
+from boxes.figures import evaluate, kinds_of
+from boxes.probed import keep_places, read_said
+from boxes.tables import Run, dataset_tables, heading
+from injection.box_errors import inject_rows, read_row_truth
 from injection.command import probe_parser
-from injection.metrics import auroc, max_f1, recall_at
-from injection.named import RIGHT_PLACE_IOU, Counted, matched
-from injection.probe_adapter import LINE_RULES, PLACE_RULE, ProbeRun, read_findings, read_rows, run_probe
+from injection.model_scores import probed_model, view_images
+from injection.named import Counted, matched
+from injection.probe_adapter import LINE_RULES, PLACE_RULE, ProbeRun, read_findings, run_probe
 from injection.rows import InjectionError
-from injection.tables import cell, counted_row
-from measure import command_line, machine, publish, table, versions
+from measure import publish
+
+from sanitizer.archives.finding import find_dataset
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
+    from boxes.figures import Kinds
     from injection.box_errors import RowTruth
+    from injection.model_scores import ModelView
 
-ALL = "all"
-FALSE_POSITIVE_RATE = 0.1
-"""Where the share of the wrong rows that are found is read off, as in arXiv 2211.13993."""
-METHODS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
-    "1 − support": lambda row: -float(row["support"]),
-    "1 − best IoU": lambda row: -float(row["best_iou"]),
-    "1 − own probability": lambda row: -float(row["own_probability"]),
-    "share of gradient": lambda row: float(row["share"] or "inf"),
-    "1 − label weight": lambda row: -float(row["weight"]),
-    "probe": lambda row: float(row["score"]),
-}
-"""Columns of boxes.csv as suspicions. The probe's score is the log-odds of p, or a z-score where p was not learnt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What one probe reached on one set.
-
-    Attributes:
-        auroc, max_f1, recall: Kind of error, or `ALL`, to method to the figure: rows of that kind against rows that
-            nobody altered. The recall is read off at `FALSE_POSITIVE_RATE`.
-        lines: Lines named, and how many of them were altered.
-        places: Places named, and how many of them fit a dropped box.
-        dropped: Dropped boxes, and how many of them have a place that fits.
-    """
-
-    auroc: Mapping[str, Mapping[str, float]]
-    max_f1: Mapping[str, Mapping[str, float]]
-    recall: Mapping[str, Mapping[str, float]]
-    lines: Counted
-    places: Counted
-    dropped: Counted
+SHARE = 0.2
+"""Of the training rows, as in arXiv 2211.13993."""
 
 
 def main() -> None:
     """Run what is not there yet, print the tables and save them."""
     args = arguments()
     os.makedirs(args.work, exist_ok=True)
-    run = ProbeRun(args.weights, args.epochs, args.imgsz, args.batch)
     parts = []
     for dataset in args.datasets:
         name = os.path.basename(os.path.normpath(dataset))
-        figures = []
-        for seed in args.seeds:
-            folder = os.path.join(args.work, f"{name}-{seed}")
-            if not os.path.exists(os.path.join(folder, "truth.json")):
-                inject_rows(dataset, folder, seed, args.share)
-            print(f"{folder}: probing, or probed already", file=sys.stderr)
-            out = os.path.join(folder, "probe")
-            run_probe(os.path.join(folder, "data.yaml"), run, seed, out)
-            figures.append(evaluate(out, read_row_truth(folder)))
-        parts.append(f"## {name}\n\n{dataset_tables(figures, args.seeds)}")
-    text = heading(args) + "\n".join(parts)
-    publish(text, "boxes", args.output)
+        runs = [
+            one_run(dataset, os.path.join(args.work, f"{name}-{seed}"), seed, args) for seed in args.seeds
+        ]
+        parts.append(f"## {name}\n\n{dataset_tables(runs, args.seeds)}")
+    name = "boxes" if args.share == SHARE else f"boxes-share-{args.share:g}"
+    publish(heading(args) + "\n".join(parts), name, args.output)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = probe_parser(__doc__)
-    parser.add_argument("--share", type=float, default=0.2, help="of the training rows that get an error")
+    parser.add_argument("--share", type=float, default=SHARE, help="of the training rows that get an error")
+    here = sys.executable if importlib.util.find_spec("cleanlab") else None
+    parser.add_argument("--cleanlab-python", default=here, help="a Python that has cleanlab")
     return parser.parse_args()
 
 
-def evaluate(out_dir: str, truth: Mapping[str, RowTruth]) -> Figures:
-    """Compare the files that a probe wrote with what was done to the rows."""
-    rows = read_rows(os.path.join(out_dir, "boxes.csv"))
-    kinds = [kind_of(truth, row["image"], int(row["line"])) for row in rows]
-    scores = {name: np.array([of(row) for row in rows], np.float64) for name, of in METHODS.items()}
-    found: dict[str, dict[str, dict[str, float]]] = {"auroc": {}, "max_f1": {}, "recall": {}}
-    for kind in (*ROW_KINDS, ALL):
-        counted = np.array([k in (None, kind) or kind == ALL for k in kinds])
-        positive = np.array([k is not None for k in kinds])[counted]
-        if not positive.any():  # a set with one class has no flips
-            continue
-        of_kind = {name: values[counted] for name, values in scores.items()}
-        found["auroc"][kind] = {name: auroc(v, positive) for name, v in of_kind.items()}
-        found["max_f1"][kind] = {name: max_f1(v, positive) for name, v in of_kind.items()}
-        found["recall"][kind] = {
-            name: recall_at(v, positive, FALSE_POSITIVE_RATE) for name, v in of_kind.items()
-        }
+def one_run(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> Run:
+    """One set with errors: probed, asked, and counted."""
+    if not os.path.exists(os.path.join(folder, "truth.json")):
+        inject_rows(dataset, folder, seed, args.share)
+    print(f"{folder}: probing, or probed already", file=sys.stderr)
+    data_yaml, out = os.path.join(folder, "data.yaml"), os.path.join(folder, "probe")
+    run = ProbeRun(args.weights, args.epochs, args.imgsz, args.batch)
+    run_probe(data_yaml, run, seed, out)
+    keep_places(data_yaml, run, seed, out)
+    print(f"{folder}: asking the other methods", file=sys.stderr)
+    nc = find_dataset([data_yaml]).nc
+    assert nc is not None
+    views = kept_views(folder, out, args)
+    said = read_said(out) | of_field(views, nc, args.cleanlab_python)
+    truth = read_row_truth(folder)
+    kinds = kinds_of({v.image: [row.line for row in v.rows] for v in views}, truth)
+    return Run(evaluate(said, truth, kinds), counted(out, truth, kinds), len(views), len(truth))
+
+
+def kept_views(folder: str, probe_dir: str, args: argparse.Namespace) -> list[ModelView]:
+    """What the probe's model says of every training image, from views.pickle if it is there."""
+    path = os.path.join(folder, "views.pickle")
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            kept: list[ModelView] = pickle.load(file)  # our own: a work folder is nobody else's
+        return kept
+    model = probed_model(os.path.join(folder, "data.yaml"), args.weights, probe_dir)
+    views = list(view_images(folder, model, args.imgsz))
+    with open(path, "wb") as file:
+        pickle.dump(views, file)
+    return views
+
+
+def counted(out_dir: str, truth: Mapping[str, RowTruth], kinds: Kinds) -> dict[str, Counted]:
+    """What the probe names, and how much of it is right."""
     findings = read_findings(out_dir)
-    places, dropped = match_dropped([f for f in findings if f["rule"] == PLACE_RULE], truth)
     lines = Counted.of(
-        kind_of(truth, f["image"], f["line"]) is not None for f in findings if f["rule"] in LINE_RULES
+        kinds.get((f["image"], f["line"])) is not None for f in findings if f["rule"] in LINE_RULES
     )
-    return Figures(found["auroc"], found["max_f1"], found["recall"], lines, places, dropped)
-
-
-def kind_of(truth: Mapping[str, RowTruth], image: str, line: int) -> str | None:
-    """The kind of error in a line, None for one that nobody altered."""
-    return truth[image].lines.get(line) if image in truth else None
+    places, dropped = match_dropped([f for f in findings if f["rule"] == PLACE_RULE], truth)
+    return {"lines": lines, "places": places, "dropped": dropped}
 
 
 def match_dropped(
@@ -138,56 +127,6 @@ def match_dropped(
         right += sum(fits)
         found += has_place
     return Counted(len(findings), right), Counted.of(found)
-
-
-def dataset_tables(figures: Sequence[Figures], seeds: Sequence[int]) -> str:
-    """All tables of one dataset."""
-
-    def by_kind(name: str) -> str:
-        of_seeds: list[Mapping[str, Mapping[str, float]]] = [getattr(f, name) for f in figures]
-        rows = [
-            [kind, *(cell([of[kind][method] for of in of_seeds]) for method in METHODS)]
-            for kind in of_seeds[0]
-        ]
-        return table(("kind", *METHODS), rows)
-
-    counts = [
-        ("lines named: altered", [f.lines for f in figures]),
-        (f"places named: fit a dropped box (IoU ≥ {RIGHT_PLACE_IOU})", [f.places for f in figures]),
-        ("dropped boxes: have a place that fits", [f.dropped for f in figures]),
-    ]
-    rows = [counted_row(name, of) for name, of in counts]
-    return "\n".join(
-        (
-            f"Seeds {', '.join(map(str, seeds))}. AUROC:",
-            "",
-            by_kind("auroc"),
-            "Largest F1:",
-            "",
-            by_kind("max_f1"),
-            f"Share of the altered rows that are found where {FALSE_POSITIVE_RATE:.0%} of the other rows are, too:",
-            "",
-            by_kind("recall"),
-            table(("counted, by seed", "right of all", "share"), rows),
-        )
-    )
-
-
-def heading(args: argparse.Namespace) -> str:
-    """How and where it was measured, and how to read it."""
-    return f"""# Errors in single rows, and what tells them from other rows
-
-`{command_line()}`, {datetime.date.today()}
-
-{machine()}; {versions("numpy", "torch", "ultralytics")}
-
-One row in {1 / args.share:g} has an error, as many of each kind. Drop: the row is taken away. Flip: another class.
-Shift: moved and resized, IoU .4 to .7 with what it was. Spawn: class and size of a row, put into any image where no
-row is. The kinds are those of arXiv 2303.06999. Warm-up: {args.epochs} epochs, {args.imgsz} px, batch {args.batch},
-CPU. All columns are of the same run. Cells: median (least–most over the seeds). Rows that nobody altered count as
-right: their makers' own errors count against every method. "1 −" means that a smaller number is more suspicious.
-
-"""
 
 
 if __name__ == "__main__":

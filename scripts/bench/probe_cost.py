@@ -20,13 +20,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import command_line, machine, versions
+from measure import RESULTS, command_line, machine, publish, table, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-HERE = Path(__file__).resolve().parent
 WAYS = ("plain", "attribution", "loop")
+HEADER = (
+    "model", "px", "plain step, s", "attribution, times plain", "in addition, times plain", "loop, times plain",
+    "peak MiB plain / attribution / loop", "memory, times plain",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -35,11 +38,7 @@ def main() -> None:
     if args.peak:
         print(peak_mib(args.peak, args.models[0], args.imgsz[0], args.batch, args.device))
         return
-    lines = [
-        "| model | px | plain step, s | attribution, times plain | in addition, times plain | loop, times plain "
-        "| peak MiB plain / attribution / loop | memory, times plain |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    rows: list[list[str]] = []
     for model in args.models:
         for imgsz in args.imgsz:
             seconds = timed(ways(model, imgsz, args.batch, args.device), args.rounds, args.device)
@@ -48,27 +47,26 @@ def main() -> None:
                 for w in WAYS
             }
             peaks = {w: peak_of_process(w, model, imgsz, args) for w in WAYS}
-            lines.append(
-                f"| {model} | {imgsz} | {statistics.median(seconds['plain']):.2f} | {ratios['attribution']:.2f} "
-                f"| {ratios['attribution'] - 1:.2f} | {ratios['loop']:.2f} "
-                f"| {' / '.join(f'{peaks[w]:.0f}' for w in WAYS)} | {peaks['attribution'] / peaks['plain']:.2f} |"
-            )
-            print(lines[-1], file=sys.stderr)
-            save(lines, args)  # after each row: a run that is killed keeps what it measured
-    print(chr(10).join(lines))
+            rows.append(
+                [
+                    model, str(imgsz), f"{statistics.median(seconds['plain']):.2f}", f"{ratios['attribution']:.2f}",
+                    f"{ratios['attribution'] - 1:.2f}", f"{ratios['loop']:.2f}",
+                    " / ".join(f"{peaks[w]:.0f}" for w in WAYS), f"{peaks['attribution'] / peaks['plain']:.2f}",
+                ]
+            )  # fmt: skip
+            # After each row: a run that is killed keeps what it measured.
+            publish(page(rows, args), "probe-cost", args.output)
 
 
-def save(lines: list[str], args: argparse.Namespace) -> None:
-    """Write the table so far under results/."""
-    text = f"""# What attribution costs
+def page(rows: Sequence[Sequence[str]], args: argparse.Namespace) -> str:
+    """The table so far, and how it was measured."""
+    return f"""# What attribution costs
 
 `{command_line()}`, {datetime.date.today()}
 
 {machine()}; {versions("torch", "ultralytics")}; device {args.device}, batch {args.batch}, {args.rounds} rounds
 
-{chr(10).join(lines)}
-"""
-    (HERE / "results" / f"probe-cost-{datetime.date.today():%Y-%m-%d}.md").write_text(text, encoding="utf-8")
+{table(HEADER, rows)}"""
 
 
 def arguments() -> argparse.Namespace:
@@ -81,12 +79,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str, Callable[[], Any]]:
-    """The three ways as functions of nothing, on one model and one batch."""
+def ways(
+    model_name: str, imgsz: int, batch_size: int, device: str, amp: bool = False
+) -> dict[str, Callable[[], Any]]:
+    """The three ways as functions of nothing, on one model and one batch.
+
+    Args:
+        model_name: A model yaml.
+        imgsz, batch_size: Of the images.
+        device: As PyTorch spells it.
+        amp: The plain step runs under autocast, as training does; attribution always is in float32.
+    """
     import torch
     from ultralytics.cfg import get_cfg
     from ultralytics.utils import DEFAULT_CFG
@@ -116,7 +124,9 @@ def ways(model_name: str, imgsz: int, batch_size: int, device: str) -> dict[str,
 
     def plain() -> None:
         model.zero_grad()
-        criterion(model(batch["img"]), batch)[0].sum().backward()
+        with torch.autocast(torch.device(device).type, torch.float16, enabled=amp):
+            loss = criterion(model(batch["img"]), batch)[0].sum()
+        loss.backward()
 
     def loop() -> None:
         preds = model(batch["img"])
@@ -165,19 +175,24 @@ def peak_of_process(way: str, model: str, imgsz: int, args: argparse.Namespace) 
 
 def peak_mib(way: str, model: str, imgsz: int, batch_size: int, device: str) -> float:
     """Memory that a way needs beyond model and batch, MiB."""
-    import torch
-
     function = ways(model, imgsz, batch_size, device)[way]
     if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        allocated = torch.cuda.memory_allocated()
-        function()
-        return float(torch.cuda.max_memory_allocated() - allocated) / 2**20
+        return cuda_peak_mib(function)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of importing
     before = status_mib("VmRSS")
     for _ in range(2):
         function()
     return status_mib("VmHWM") - before
+
+
+def cuda_peak_mib(function: Callable[[], Any]) -> float:
+    """Memory of the GPU that a function needs beyond what is there already, MiB."""
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    allocated = torch.cuda.memory_allocated()
+    function()
+    return float(torch.cuda.max_memory_allocated() - allocated) / 2**20
 
 
 def status_mib(key: str) -> float:

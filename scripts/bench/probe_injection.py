@@ -15,11 +15,10 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from injection.baselines import baseline_scores
+from injection.baselines import baseline_scores, cleanlab_version
 from injection.command import probe_parser
 from injection.errors import NAMES, UNSEEN_KINDS
 from injection.evaluation import LINE_KINDS, UNSEEN, Figures, evaluate
@@ -123,15 +122,6 @@ makers made errors of their own, the shares that are right are lower bounds. The
 --fdr {DEFAULT_FDR:g}: it promises that {1 - DEFAULT_FDR:.0%} of the lines are right.
 
 """
-
-
-def cleanlab_version(python: str | None) -> str:
-    """The version for the heading."""
-    if python is None:
-        return ""
-    code = "from importlib.metadata import version; print(version('cleanlab'))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    return f", cleanlab {done.stdout.strip()}"
 
 
 if __name__ == "__main__":

@@ -15,20 +15,18 @@ import argparse
 import datetime
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from injection.errors import NAMES
 from injection.inject import inject
-from measure import command_line, machine, versions
+from measure import RESULTS, command_line, machine, publish, versions
 
 from sanitizer.util.robust import OUTLIER_Z, robust_z
 
 if TYPE_CHECKING:
     from sanitizer.train.clipped_step import StepRecord
 
-HERE = Path(__file__).resolve().parent
 CLEAN = "none"
 PLAIN = {"optimizer": "SGD", "lr0": 0.01, "warmup_epochs": 1}
 SETTINGS: dict[str, tuple[bool, dict[str, object]]] = {
@@ -80,10 +78,7 @@ same step with clean labels.
 
 {chr(10).join(lines)}
 """
-    print(text)
-    (HERE / "results" / f"probe-spikes-{datetime.date.today():%Y-%m-%d}.md").write_text(
-        text, encoding="utf-8"
-    )
+    publish(text, "probe-spikes", args.output)
 
 
 def arguments() -> argparse.Namespace:
@@ -100,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     return parser.parse_args()
 
 

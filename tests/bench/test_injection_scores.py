@@ -20,7 +20,7 @@ from injection.errors import NAMES, UNSEEN_KINDS
 from injection.evaluation import ALL, UNSEEN, evaluate
 from injection.inject import Truth
 from injection.metrics import altered_first, auroc, average_precision, inside_any, top_images
-from injection.model_scores import Frame, view_images
+from injection.model_scores import Frame, trained_model, view_images
 from injection.named import Counted, count_named
 from injection.probe_adapter import read_probe
 from injection.rows import training_rows
@@ -294,7 +294,7 @@ def test_a_trained_model_scores_every_image(tmp_path: Path) -> None:
         "train_args.yaml",
     }
     assert not list(folder.rglob("*.cache"))
-    views = list(view_images(str(folder), last, 64))
+    views = list(view_images(str(folder), trained_model(last), 64))
     assert [v.image for v in views] == [f"images/train/{n}.png" for n in range(8)]
     assert all(np.isfinite([v.loss, v.grad_norm]).all() and v.grad_norm > 0 for v in views)
     assert [len(v.rows) for v in views] == [1, 1, 1, 0, 1, 1, 1, 1]

@@ -13,11 +13,18 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 
-from injection.box_errors import FLIP, SHIFT, SPAWN, RowTruth, inject_rows, read_row_truth, shift
-from injection.metrics import max_f1, recall_at
+from boxes.clusters import clusters_of, linked, question
+from boxes.field import loss, ultralytics
+from boxes.figures import ALL_ROWS, evaluate, kinds_of
+from boxes.probed import read_said
+from boxes.said import Said
+from boxes.tables import Run, dataset_tables
+from injection.box_errors import DROP, FLIP, SHIFT, SPAWN, RowTruth, inject_rows, read_row_truth, shift
+from injection.metrics import max_f1, precision_at, recall_at
+from injection.model_scores import ModelView
 from injection.named import Counted
-from injection.rows import InjectionError, iou
-from probe_boxes import ALL, METHODS, dataset_tables, evaluate
+from injection.rows import InjectionError, Row, iou
+from probe_boxes import counted
 
 IMAGES, ROWS = 10, 8
 
@@ -92,34 +99,121 @@ def test_recall_is_read_off_where_few_negatives_are_found() -> None:
     assert recall_at(np.ones(4), positive, 0.5) == 0
 
 
-def test_every_column_is_judged_by_kind(tmp_path: Path) -> None:
-    image = "images/train/1.png"
-    base = {"image": image, "share": 0.1, "weight": 1.0, "own_probability": 0.9, "best_iou": 0.9}
-    rows = [
-        base | {"line": line, "p": p, "score": p, "support": support}
-        for line, p, support in ((1, 0.9, 0.9), (2, 0.8, 0.1), (3, 0.1, 0.8), (4, 0.0, 0.7))
-    ]
-    with open(tmp_path / "boxes.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    place = {"rule": "G005", "image": image, "line": None, "x_center": 0.5, "y_center": 0.5}
+IMAGE, OTHER = "images/train/1.png", "images/train/2.png"
+
+
+def test_the_best_images_hold_a_share_of_positives() -> None:
+    scores, positive = np.array([3.0, 2, 2, 1]), np.array([True, True, False, False])
+    assert precision_at(scores, positive, 1) == 1
+    assert precision_at(scores, positive, 2) == pytest.approx(0.75)  # the second is one of two alike
+    assert precision_at(scores, positive, 100) == 0.5
+
+
+def test_rows_places_and_images_are_judged_by_kind() -> None:
+    truth = {IMAGE: RowTruth({1: FLIP, 2: SHIFT}, [(0.5, 0.5, 0.2, 0.2)])}
+    kinds = kinds_of({IMAGE: [1, 2, 3], OTHER: [1]}, truth)
+    assert kinds == {(IMAGE, 1): FLIP, (IMAGE, 2): SHIFT, (IMAGE, 3): None, (OTHER, 1): None}
+    fits, elsewhere = (0.51, 0.5, 0.2, 0.2), (0.2, 0.2, 0.1, 0.1)
+    said = {
+        "good": Said(
+            {IMAGE: {1: 0.9, 2: 0.8, 3: 0.1}, OTHER: {1: 0.0}},
+            {IMAGE: [(fits, 0.9), (elsewhere, 0.1)]},
+            {IMAGE: 1.0, OTHER: 0.0},
+        ),
+        "blind to flips": Said({IMAGE: {1: 0.0, 2: 0.8, 3: 0.1}, OTHER: {1: 0.1}}),
+        "no place": Said(places={OTHER: [(elsewhere, 0.5)]}),
+    }
+    figures = evaluate(said, truth, kinds)
+    good = figures["good"]
+    assert good.auroc == {FLIP: 1, SHIFT: 1, ALL_ROWS: 1, DROP: 1}
+    assert good.max_f1 == good.recall == dict.fromkeys(good.auroc, 1)
+    assert good.images == {"AUROC": 1, "AP": 1, "P@100": 0.5}
+    assert figures["blind to flips"].auroc == {FLIP: 0, SHIFT: 1, ALL_ROWS: 0.5}
+    assert figures["no place"].auroc == {
+        DROP: 0.25
+    }  # of two places elsewhere it says one, and ranks it first
+    run = Run(figures, {name: Counted(2, 1) for name in ("lines", "places", "dropped")}, 2, 1)
+    text = dataset_tables([run], [0])
+    assert "| good | 1.00 | 1.00 | – | 1.00 | 1.00 |" in text
+    assert "| dropped boxes: have a place that fits | 1 of 2 | 0.50 |" in text
+
+
+def view(labels: list[list[float]], classes: list[int], predictions: list[list[float]]) -> ModelView:
+    rows = [Row(n, c, (0.0, 0.0, 0.0, 0.0)) for n, c in enumerate(classes, 1)]
+    found = np.array(predictions, np.float64).reshape(-1, 6)
+    boxes = np.array(labels, np.float64).reshape(-1, 4)
+    return ModelView(IMAGE, 1.0, 2.0, rows, np.arange(len(rows)) + 1.0, boxes, found, found, 100, 100)
+
+
+SEEN = view(
+    [[0, 0, 10, 10], [50, 50, 60, 60]],
+    [0, 1],
+    [[0, 0, 10, 10, 0.9, 1], [1, 0, 10, 10, 0.2, 0], [80, 80, 90, 90, 0.6, 0]],
+)
+
+
+def test_boxes_that_overlap_are_one_cluster_of_classes() -> None:
+    together, alone, missing = clusters_of([SEEN], 2)
+    assert (together.rows, together.predictions) == ([0], [0, 1])
+    assert (together.labels, together.probabilities) == ([0], [0.2, 0.9, 0])
+    assert (alone.labels, alone.probabilities) == ([1], [0, 0, 1])
+    assert (missing.rows, missing.labels, missing.probabilities) == ([], [2], [0.6, 0, 0])
+    assert question([together, missing]) == {
+        "labels": [[0], [1]],
+        "probabilities": [[0.2, 0], [0.6, 0]],
+    }
+    chain = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
+    assert linked(chain).tolist() == [0, 0, 0, 3]
+    assert clusters_of([view([], [], [])], 2) == []
+
+
+def test_loss_and_the_scores_of_validation_by_hand() -> None:
+    said = loss([SEEN])
+    assert said.rows == {IMAGE: {1: 1.0, 2: 2.0}} and said.images == {IMAGE: 1.0}
+    assert said.places is not None
+    assert [round(score, 3) for _, score in said.places[IMAGE]] == [0, 0, 0.916]
+    assert said.places[IMAGE][2][0] == pytest.approx((0.85, 0.85, 0.1, 0.1))
+    found = ultralytics([SEEN])
+    assert found["Ultralytics: possible FN"].rows == {IMAGE: {1: pytest.approx(1 - 0.2 * 0.9), 2: 1.0}}
+    assert found["Ultralytics: confusion"].rows == {IMAGE: {1: pytest.approx(0.9), 2: 0.0}}
+    assert found["Ultralytics"].images == {IMAGE: pytest.approx((0.82 + 1) / 2)}
+    assert found["Ultralytics: possible FP"].images == {IMAGE: pytest.approx(0.6)}
+
+
+def test_the_probe_is_read_from_its_tables(tmp_path: Path) -> None:
+    columns = {
+        "share": 0.1,
+        "weight": 1.0,
+        "own_probability": 0.9,
+        "best_iou": 0.9,
+        "support": 0.2,
+        "score": 3.0,
+    }
+    for name, row in (
+        ("boxes.csv", {"image": IMAGE, "line": 4, **columns}),
+        ("images.csv", {"image": IMAGE, "score_probe": 1.5, "score_combined": 2.5}),
+    ):
+        with open(tmp_path / name, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerow(row)
+    (tmp_path / "places.json").write_text(json.dumps({IMAGE: [[[0.5, 0.5, 0.1, 0.1], 0.7, 0.25]]}))
+    said = read_said(str(tmp_path))
+    assert said["probe"] == Said({IMAGE: {4: 3.0}}, {IMAGE: [((0.5, 0.5, 0.1, 0.1), 0.7)]}, {IMAGE: 1.5})
+    assert said["scan + probe"].images == {IMAGE: 2.5}
+    assert said["probe's 1 − support"].rows == {IMAGE: {4: -0.2}}
+    assert said["probe's share of predictions on a label"].places == {IMAGE: [((0.5, 0.5, 0.1, 0.1), 0.75)]}
+
+
+def test_what_the_probe_names_is_counted(tmp_path: Path) -> None:
+    place = {"rule": "G005", "image": IMAGE, "line": None, "x_center": 0.5, "y_center": 0.5}
     findings = [
-        {"rule": "G002", "image": image, "line": 1},
-        {"rule": "G008", "image": image, "line": 3},
+        {"rule": "G002", "image": IMAGE, "line": 1},
+        {"rule": "G008", "image": IMAGE, "line": 3},
         place | {"width": 0.2, "height": 0.2},
         place | {"width": 0.9, "height": 0.9},
     ]
     (tmp_path / "report.json").write_text(json.dumps({"findings": findings}))
-    truth = {image: RowTruth({1: FLIP, 2: SHIFT}, [(0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.1, 0.1)])}
-    figures = evaluate(str(tmp_path), truth)
-    assert set(figures.auroc) == {FLIP, SHIFT, ALL}
-    assert figures.auroc[FLIP]["probe"] == figures.auroc[ALL]["probe"] == 1
-    assert figures.auroc[FLIP]["1 − support"] == 0
-    assert figures.auroc[SHIFT]["1 − support"] == 1
-    assert figures.auroc[ALL]["share of gradient"] == 0.5
-    assert figures.max_f1[ALL]["probe"] == figures.recall[ALL]["probe"] == 1
-    assert (figures.lines, figures.places, figures.dropped) == (Counted(2, 1), Counted(2, 1), Counted(2, 1))
-    text = dataset_tables([figures], [0])
-    assert f"| {ALL} |" in text and "| dropped boxes: have a place that fits | 1 of 2 | 0.50 |" in text
-    assert text.count(" | ".join(METHODS)) == 3
+    truth = {IMAGE: RowTruth({1: FLIP}, [(0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.1, 0.1)])}
+    found = counted(str(tmp_path), truth, kinds_of({IMAGE: [1, 3]}, truth))
+    assert set(found.values()) == {Counted(2, 1)} and len(found) == 3

@@ -188,6 +188,19 @@ def test_the_stated_share_of_false_alarms_holds(seed: int, separation: float) ->
     assert wrong[list_].mean() >= 0.73
 
 
+def test_errors_on_opposite_sides_of_right_rows_are_both_told() -> None:
+    """One kind of error is high where the other is low, and right rows lie between: no plane tells all of them."""
+    rng, rival, best_iou = np.random.default_rng(0), FEATURES.index("rival"), FEATURES.index("best_iou")
+    features = []
+    for _ in range(40):
+        kind = np.repeat([LABEL, CLASS, SHIFT], 6)
+        values = np.full((18, len(FEATURES)), 0.5)
+        for column, means in ((rival, (1.0, -1.0, 3.0)), (best_iou, (1.0, 3.0, -1.0))):
+            values[:, column] = 1 / (1 + np.exp(-rng.normal(np.repeat(means, 6), 0.7)))
+        features.append(RowFeatures(kind, np.tile(np.arange(6), 3), np.zeros(18, np.int64), values))
+    assert calibrate(features, Alike(np.full((40, 1), np.nan))).auroc > 0.95
+
+
 def test_a_set_without_errors_gets_a_short_list() -> None:
     made = make_features(5, share=0.0)
     doubt = calibrate([*made.features], Alike(np.full((len(made.features), 1), np.nan)))

@@ -292,6 +292,14 @@ def test_what_is_not_finite_under_amp_alone_is_told_apart(squares: Path) -> None
     assert [m.not_finite for m in measured] == ["", ""]
 
 
+def test_gradients_are_the_same_where_outputs_are_not_compared(squares: Path) -> None:
+    full, short = (measurer_of(squares, compares=compares).measure([0, 1]) for compares in (True, False))
+    assert [m.grad_norm for m in full] == pytest.approx([m.grad_norm for m in short])
+    for one, other in zip(full, short, strict=True):
+        assert one.row_share == pytest.approx(other.row_share)
+        assert one.signals is not None and other.signals is None and other.features is None
+
+
 def test_findings_name_lines_and_say_what_the_scan_found_there(
     squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

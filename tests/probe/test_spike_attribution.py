@@ -15,7 +15,7 @@ pytest.importorskip("ultralytics")
 
 from ultralytics import YOLO  # noqa: E402
 
-from sanitizer.probe.spike_attribution import attribute_steps  # noqa: E402
+from sanitizer.probe.spike_attribution import SpikeAttribution  # noqa: E402
 from sanitizer.train import ClippedTrainer  # noqa: E402
 from sanitizer.train import trainer as trainer_module  # noqa: E402
 from sanitizer.train.spikes import Spike, SpikeDetector  # noqa: E402
@@ -128,15 +128,49 @@ def test_time_bounds_the_attribution(data: Path, monkeypatch: pytest.MonkeyPatch
     assert kept and not any(r["share"] or r["line"] for r in kept)
     started = time.perf_counter()
     images = {0: [label["im_file"] for label in trainer.train_loader.dataset.labels]}
-    assert len(attribute_steps(trainer, images, 60.0)[0]) == 12
+    attribution = SpikeAttribution()
+    assert attribution.measure(trainer, images, 0.0) == {}
+    assert len(attribution.measure(trainer, images, 60.0)[0]) == 12
+    assert attribution.measure(trainer, images, 60.0) == {}
     assert time.perf_counter() - started < 60
+
+
+def test_images_that_an_epoch_has_no_time_for_are_measured_later(data: Path) -> None:
+    """The time of a call is over after some images. The next call measures the others, and the shares are of all."""
+    trainer = train(data, Never, "later", epochs=1)
+    files = [label["im_file"] for label in trainer.train_loader.dataset.labels]
+    attribution = SpikeAttribution()
+    first = attribution.measure(trainer, {7: files[:5]}, 60.0)[7]
+    both = attribution.measure(trainer, {7: files[:8], 9: files[:2]}, 60.0)
+    assert (len(first), len(both[7]), len(both[9])) == (5, 8, 2)
+    for shares in (first, *both.values()):
+        assert sum(s.share or 0 for s in shares) == pytest.approx(1)
+    assert sorted(s.image for s in both[7]) == sorted(files[:8])
+
+
+def test_an_epoch_gives_a_small_part_of_its_time_and_the_end_the_rest(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[bool, float]] = []
+
+    def note(self: Any, trainer: Any, _steps: Any, seconds: float) -> Any:
+        given.append((trainer.epoch_s > 0, seconds / trainer.epoch_s))
+        return {}
+
+    monkeypatch.setattr(SpikeAttribution, "measure", note)
+    monkeypatch.setattr(trainer_module, "LEAST_EXPLAINING_S", 0.0)
+    train(data, EveryThird, "bounded", epochs=3)
+    *of_epochs, of_end = given
+    assert [share for _, share in of_epochs] == pytest.approx([trainer_module.EXPLAINING_SHARE] * 3)
+    assert of_end[1] > trainer_module.EXPLAINING_SHARE
+    assert trainer_module.EXPLAINING_SHARE < 0.05
 
 
 def test_an_attribution_that_fails_costs_the_run_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_memory(*_args: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("sanitizer.probe.explaining_trainer.attribute_steps", out_of_memory)
+    monkeypatch.setattr(SpikeAttribution, "measure", out_of_memory)
     trainer = train(data, EveryThird, "failing")
     assert trainer.epoch == 1
     assert rows(trainer.save_dir / "spikes.csv")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -373,6 +374,17 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], se
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         ClippedTrainer.configured(**settings)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [([1.0, -2.0], True), ([math.nan, 1.0], False), ([math.inf, -math.inf], False), ([3e38, 3e38], True)],
+)
+def test_weights_are_finite_if_all_numbers_are(weights: list[float], expected: bool) -> None:
+    layer = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight[:] = torch.tensor(weights)
+    assert is_finite(types.SimpleNamespace(model=layer, ema=None)) == expected  # type: ignore[arg-type]
 
 
 def test_a_task_without_clipped_trainer_is_refused() -> None:

@@ -1,10 +1,13 @@
 """Learns, from a dataset's own rows and their twins, how likely each row is wrong.
 
-A logistic regression tells twins, which are wrong by construction, from rows. Its odds estimate the ratio of densities
-r = h/f of wrong rows h and all rows f, for rows with such features. If a share π of the rows is wrong,
-f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong with probability π r.
+A logistic regression for each kind of twin tells these twins, which are wrong by construction, from rows. Its odds
+estimate the ratio of densities h_k/f of such wrong rows and all rows f, for rows with such features. All kinds count
+the same, so wrong rows have the density h, the mean of h_k, and r = h/f is the mean of the ratios. (One regression for
+all kinds together would have to draw one plane around errors that lie on several sides of the right rows.) If a share
+π of the rows is wrong, f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong with probability
+π r.
 
-* Every row is judged by a regression that did not see its image (cross-fitting).
+* Every row is judged by regressions that did not see its image (cross-fitting).
 * The images that look alike are compared with one another (`alike.py`).
 * π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
   bound, Blanchard, Lee and Scott 2010, Semi-Supervised Novelty Detection, JMLR 11). This holds where wrong rows look
@@ -63,7 +66,7 @@ class Doubt:
         p: float64 (R,) probability that the row is wrong.
         image_log_ratio: float64 (N,) log of the mean, over `_SHARES`, of the ratio of an image with such a share of
             wrong rows to one without; NaN without rows.
-        auroc: How well twins are told from rows of images that the regression did not see; 0.5 is chance, and NaN
+        auroc: How well twins are told from rows of images that the regressions did not see; 0.5 is chance, and NaN
             that there are too few rows to learn from.
         share: Upper bound of the share of wrong rows, if these look like twins.
         usable: Whether twins are told from rows better than by chance; else `p` is 0.
@@ -101,7 +104,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
         label,
     )
     weight = _weights(kind, image, n)
-    log_ratio = _cross_fitted(columns, image, label, weight, n)
+    log_ratio = _mean_of_kinds(columns, image, kind, weight, n)
     auroc = _auroc(log_ratio[~label], log_ratio[label])
     log_ratio -= alike.excess(over_groups(_high, log_ratio[label], image[label], n))[image]
     of_rows, rows_image = log_ratio[label], image[label]
@@ -159,6 +162,23 @@ def _weights(kind: NDArray[np.int64], image: NDArray[np.int64], n: int) -> NDArr
     return weight
 
 
+def _mean_of_kinds(
+    columns: NDArray[np.float64],
+    image: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    n: int,
+) -> NDArray[np.float64]:
+    """float64 (C,): log of r, the mean over the kinds of twin of the odds of being such a twin and no row."""
+    label, logs = kind == LABEL, []
+    for k in np.unique(kind[~label]).tolist():
+        twins = kind == k
+        taken = np.where(twins, weight * weight[label].sum() / weight[twins].sum(), weight * label)
+        logs.append(_cross_fitted(columns, image, label, taken, n))
+    highest = np.max(logs, axis=0)
+    return np.asarray(highest + np.log(np.exp(logs - highest).mean(0)))
+
+
 def _cross_fitted(
     columns: NDArray[np.float64],
     image: NDArray[np.int64],
@@ -166,12 +186,12 @@ def _cross_fitted(
     weight: NDArray[np.float64],
     n: int,
 ) -> NDArray[np.float64]:
-    """Log-odds (C,) of being a twin, each by a regression on the images of the other folds."""
+    """Log-odds (C,) of being a twin, each by a regression on the images of the other folds; weight 0 is left out."""
     fold = np.random.default_rng(0).permutation(n)[image] % _FOLDS
     found = np.zeros(len(image))
     for k in range(_FOLDS):
         mine = fold == k
-        train = ~mine
+        train = ~mine & (weight > 0)
         if not (mine.any() and label[train].any() and (~label[train]).any()):
             continue
         mean = np.average(columns[train], axis=0, weights=weight[train])

@@ -39,6 +39,7 @@ class Measurer:
         device: The device to run on.
         amp_type: Number type of one more forward pass, which finds losses that are not finite only under AMP; None
             leaves that pass out.
+        compares: Compare the outputs with the rows too: `signals`, `features` and `look`. Gradients need none of it.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Measurer:
         dataset: ReadOnlyDataset,
         device: torch.device,
         amp_type: torch.dtype | None = None,
+        compares: bool = True,
     ) -> None:
         self.model = prepare(model).to(device)
         self.criterion: Any = named_criterion(self.model)
         self.folded = fold(self.model)
-        self.dataset, self.device, self.amp_type = dataset, device, amp_type
+        self.dataset, self.device, self.amp_type, self.compares = dataset, device, amp_type, compares
         self._overlap = bool(getattr(branches(self.criterion)[0].criterion, "overlap", True))
         used = [np.unique(sample.class_id) for sample in dataset.samples]
         self._classes = np.unique(np.concatenate([*used, np.zeros(0)])).astype(np.int64)
@@ -144,7 +146,8 @@ class Measurer:
         """Copy a batch's attribution into the measurements of its images, with rows in the order of training."""
         main = branches(self.criterion)[0].name
         assignment = found.loss.assignments[main]
-        probabilities, predicted, looks = self._outputs(found.scores[main], assignment, batch)
+        if self.compares:
+            probabilities, predicted, looks = self._outputs(found.scores[main], assignment, batch)
         # The batch's loss is divided by its label weight, and so is each image's part of the gradient.
         per_weight = len(results) / float(assignment.target_scores.sum().clamp(min=1))
         for k, result in enumerate(results):
@@ -152,8 +155,9 @@ class Measurer:
             letterbox = self._letterbox(sample)
             order = (batch["row"][k].cpu() - int(self.dataset.first_row[result.index])).numpy()
             order = order[self._trained_rows(batch, k)]
-            self._compare(result, k, order, letterbox, probabilities[k], predicted[k], assignment)
-            result.look = looks[k]
+            if self.compares:
+                self._compare(result, k, order, letterbox, probabilities[k], predicted[k], assignment)
+                result.look = looks[k]
             result.row_share = np.zeros(len(sample))
             result.row_share[order] = found.row_share[k, : len(order)].cpu().numpy()
             result.grad_norm, result.per_weight = float(found.image_norm[k]) / per_weight, per_weight

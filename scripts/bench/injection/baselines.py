@@ -9,9 +9,9 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from injection.model_scores import view_images
+from injection.model_scores import trained_model, view_images
 from injection.scores import CLEANLAB_PARTS, Scores, load_scores, save_scores
 from sanitizer.config import Config
 from sanitizer.findings.finding import Severity
@@ -42,7 +42,7 @@ def baseline_scores(
         scores = load_scores(path)
         if cleanlab_python is None or "cleanlab" in scores:
             return scores
-    views = list(view_images(injected.folder, weights, imgsz))
+    views = list(view_images(injected.folder, trained_model(weights), imgsz))
     scores = {
         "loss": Scores({v.image: v.loss for v in views}),
         "grad norm": Scores({v.image: v.grad_norm for v in views}),
@@ -76,6 +76,19 @@ def scan_scores(data_yaml: str, imgsz: int) -> Scores:
 
 def cleanlab_scores(views: Sequence[ModelView], nc: int, python: str) -> dict[str, Scores]:
     """cleanlab's label quality turned round (1 - quality), and its three parts under names of their own."""
+    found = ask_cleanlab(views, nc, python)["images"]
+    pairs = list(zip(views, found, strict=True))
+    lines = {
+        v.image: {row.line: 1 - quality for row, quality in zip(v.rows, f["lines"], strict=True)}
+        for v, f in pairs
+    }
+    places = {v.image: [centre(f["place"], v)] for v, f in pairs if f["place"]}
+    parts = {name: Scores({v.image: 1 - f[name.split()[1]] for v, f in pairs}) for name in CLEANLAB_PARTS}
+    return {"cleanlab": Scores({v.image: 1 - f["quality"] for v, f in pairs}, lines, places), **parts}
+
+
+def ask_cleanlab(views: Sequence[ModelView], nc: int, python: str, **more: Any) -> dict[str, Any]:
+    """What cleanlab_child.py says of these images; `more` are its other questions."""
     given = [
         {
             "labels": [[*box, r.class_id] for box, r in zip(v.labels.tolist(), v.rows, strict=True)],
@@ -85,18 +98,20 @@ def cleanlab_scores(views: Sequence[ModelView], nc: int, python: str) -> dict[st
     ]
     with tempfile.TemporaryDirectory() as folder:
         source, target = os.path.join(folder, "views.json"), os.path.join(folder, "scores.json")
-        Path(source).write_text(json.dumps({"nc": nc, "images": given}))
+        Path(source).write_text(json.dumps({"nc": nc, "images": given, **more}))
         child = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cleanlab_child.py")
         subprocess.run([python, child, source, target], check=True, stdout=sys.stderr)
-        found = json.loads(Path(target).read_text())["images"]
-    pairs = list(zip(views, found, strict=True))
-    lines = {
-        v.image: {row.line: 1 - quality for row, quality in zip(v.rows, f["lines"], strict=True)}
-        for v, f in pairs
-    }
-    places = {v.image: [centre(f["place"], v)] for v, f in pairs if f["place"]}
-    parts = {name: Scores({v.image: 1 - f[name.split()[1]] for v, f in pairs}) for name in CLEANLAB_PARTS}
-    return {"cleanlab": Scores({v.image: 1 - f["quality"] for v, f in pairs}, lines, places), **parts}
+        found: dict[str, Any] = json.loads(Path(target).read_text())
+    return found
+
+
+def cleanlab_version(python: str | None) -> str:
+    """The version for the heading."""
+    if python is None:
+        return ""
+    code = "from importlib.metadata import version; print(version('cleanlab'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return f", cleanlab {done.stdout.strip()}"
 
 
 def centre(corners_px: Sequence[float], view: ModelView) -> tuple[float, float]:

@@ -57,6 +57,17 @@ def max_f1(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     return float((2 * hits / (taken + hits[-1])).max())
 
 
+def precision_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], count: int) -> float:
+    """Share of positives among the highest `count` scores, or all; a tie at the end counts as on average."""
+    hits, taken = _cumulative(scores, positive)
+    count = min(count, len(scores))
+    whole = int(np.searchsorted(taken, count, "right"))
+    before, hit = (int(taken[whole - 1]), int(hits[whole - 1])) if whole else (0, 0)
+    if before == count:
+        return hit / count
+    return float(hit + (count - before) * (hits[whole] - hit) / (taken[whole] - before)) / count
+
+
 def recall_at(scores: NDArray[np.float64], positive: NDArray[np.bool_], false_positive_rate: float) -> float:
     """Share of the positives over the lowest threshold that at most such a share of the negatives reaches."""
     hits, taken = _cumulative(scores, positive)
@@ -69,5 +80,6 @@ def _cumulative(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each threshold, from the highest on: positives that reach it, and all that do; equal scores are one step."""
     order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    ordered = scores[order]
+    last_of_tie = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(scores) - 1)
     return np.cumsum(positive[order])[last_of_tie], last_of_tie + 1

@@ -47,7 +47,7 @@ class ProbeRun:
 def run_probe(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
     """Run `sanitize probe` as a user would, and keep what it writes: report.json, images.csv and boxes.csv.
 
-    Nothing runs where these files are already.
+    Nothing runs where these files are already. Where the report alone is missing, what was measured is judged again.
     """
     report = os.path.join(out_dir, "report.json")
     if os.path.exists(report):
@@ -56,7 +56,7 @@ def run_probe(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
     command = [
         sys.executable, "-m", "sanitizer", "probe", data_yaml, "--model", run.weights, "--budget",
         f"{run.epochs}epochs", "--fdr", str(run.fdr), "--device", "cpu", "--out", out_dir, "--output", report,
-        "--fail-on", "never", "--quiet", "--format", "json", f"imgsz={run.imgsz}", f"batch={run.batch}",
+        "--fail-on", "never", "--quiet", "--resume", "--format", "json", f"imgsz={run.imgsz}", f"batch={run.batch}",
         f"seed={seed}",
     ]  # fmt: skip
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -105,8 +105,13 @@ def corners(boxes: Sequence[Box]) -> NDArray[np.float64]:
 
 def iou(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
     """float64 (len(a), len(b)): intersection over union."""
-    one, two = corners(a)[:, None], corners(b)[None]
-    low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
+    return iou_of_corners(corners(a), corners(b))
+
+
+def iou_of_corners(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (N, M): intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2; 0 for boxes without area."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(-1)
-    areas = [(c[..., 2:] - c[..., :2]).prod(-1) for c in (one, two)]
-    return np.asarray(common / (areas[0] + areas[1] - common))
+    area_a, area_b = (np.clip(c[:, 2:] - c[:, :2], 0, None).prod(-1) for c in (a, b))
+    return np.asarray(common / np.maximum(area_a[:, None] + area_b[None] - common, 1e-12))
