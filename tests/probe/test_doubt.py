@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from sanitizer.probe.doubt.alike import N_ALIKE, Alike  # noqa: E402
-from sanitizer.probe.doubt.calibrate import calibrate  # noqa: E402
+from sanitizer.probe.doubt.calibrate import _upper_limit, calibrate  # noqa: E402
 from sanitizer.probe.doubt.choose import chosen, kind_of_error  # noqa: E402
 from sanitizer.probe.doubt.features import FEATURES, RowFeatures, row_features  # noqa: E402
 from sanitizer.probe.doubt.mirror import mirror_average  # noqa: E402
@@ -199,6 +199,14 @@ def test_errors_on_opposite_sides_of_right_rows_are_both_told() -> None:
             values[:, column] = 1 / (1 + np.exp(-rng.normal(np.repeat(means, 6), 0.7)))
         features.append(RowFeatures(kind, np.tile(np.arange(6), 3), np.zeros(18, np.int64), values))
     assert calibrate(features, Alike(np.full((40, 1), np.nan))).auroc > 0.95
+
+
+@pytest.mark.parametrize("n", [20, 100, 3000])
+def test_what_no_row_showed_may_still_be_there(n: int) -> None:
+    limit = _upper_limit(0.0, n)
+    assert 0.04 <= (1 - limit) ** n <= 0.1, "the chance to see none where the share is at the limit"
+    assert _upper_limit(1.0, n) == pytest.approx(1.0)
+    assert 0.2 < _upper_limit(0.2, n) < _upper_limit(0.3, n)
 
 
 def test_a_set_without_errors_gets_a_short_list() -> None:

@@ -212,14 +212,19 @@ def _upper_share(
     twins: NDArray[np.float64],
     twin_weight: NDArray[np.float64],
 ) -> float:
-    """The smallest ratio of P(row ≥ t), plus 1.645 standard errors, and P(twin ≥ t), over thresholds t."""
+    """The smallest ratio of an upper limit of P(row ≥ t) and P(twin ≥ t), over thresholds t."""
     least = _MOST_WRONG
     for t in np.quantile(twins, np.linspace(0.05, 0.95, 37)).tolist():
         above = min(float(row_weight[rows >= t].sum() / row_weight.sum()), 1.0)
-        limit = above + 1.645 * np.sqrt(max(above, 1 / len(rows)) * (1 - above) / len(rows))
         reached = float(twin_weight[twins >= t].sum() / twin_weight.sum())
-        least = min(least, limit / reached if reached > 0 else least)
+        least = min(least, _upper_limit(above, len(rows)) / reached if reached > 0 else least)
     return float(least)
+
+
+def _upper_limit(share: float, n: int) -> float:
+    """Upper limit of a share that n rows showed, with 95 % confidence; above 0 where no row showed it (Wilson 1927)."""
+    z2 = 1.645**2 / n
+    return (share + z2 / 2 + np.sqrt(z2 * (share * (1 - share) + z2 / 4))) / (1 + z2)
 
 
 def _posterior(
