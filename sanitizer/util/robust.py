@@ -119,7 +119,7 @@ def logistic_weights(
     y = truth.astype(np.float64)
     each = np.ones(len(x)) if sample_weight is None else sample_weight
     for _ in range(rounds):
-        p = _sigmoid(x @ weights)
+        p = sigmoid(x @ weights)
         gradient = x.T @ (each * (p - y)) + ridge * weights
         hessian = (x * (each * (p * (1 - p) + 1e-9))[:, None]).T @ x + ridge * np.eye(x.shape[1])
         step = np.linalg.solve(hessian, gradient)
@@ -152,7 +152,7 @@ def logistic_fit(
     n, y = len(names), truth.astype(np.float64)
     slope, level = np.zeros(x.shape[1]), np.zeros(n)
     for _ in range(rounds):
-        p = _sigmoid(x @ slope + level[group])
+        p = sigmoid(x @ slope + level[group])
         weighted, rest = x * (p * (1 - p) + 1e-9)[:, None], p - y
         down = np.bincount(group, rest, n) + ridge * level
         own = np.bincount(group, p * (1 - p) + 1e-9, n) + ridge
@@ -163,10 +163,11 @@ def logistic_fit(
         slope, level = slope - slope_step, level - level_step
         if max(np.abs(slope_step).max(initial=0.0), np.abs(level_step).max(initial=0.0)) < 1e-8:
             break
-    return _sigmoid(x @ slope + level[group])
+    return sigmoid(x @ slope + level[group])
 
 
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of log-odds."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -500, 500))))
 
 

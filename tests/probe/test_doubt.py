@@ -335,6 +335,19 @@ def test_missing_labels_are_named_and_the_stated_share_holds(seed: int) -> None:
     assert p.sum() == pytest.approx(lacks.sum(), rel=0.35)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_labels_that_all_images_lack_are_named_where_the_model_is_sure(seed: int) -> None:
+    """No image differs from the others, but a model that was taught that nothing is there sees an object."""
+    image, score, on_label, lacks = make_objects(seed, lacking=1.0, missing=0.25)
+    score = 1 / (1 + np.exp(-(4 * score - 1) * 1.5))  # as often as objects are real
+    class_id = np.zeros(len(image), np.int64)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
+    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    list_ = chosen(p, 0.2)
+    assert lacks[list_].mean() >= 0.73
+    assert list_.sum() >= 0.4 * lacks.sum()
+
+
 def test_where_no_label_is_missing_nearly_none_is_named() -> None:
     image, score, on_label, _ = make_objects(4, lacking=0.0)
     class_id = np.zeros(len(image), np.int64)

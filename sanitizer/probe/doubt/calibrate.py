@@ -1,12 +1,12 @@
 """Learns, from a dataset's own rows and their twins, how likely each row is wrong.
 
-A logistic regression for each kind of twin tells these twins, which are wrong by construction, from rows. Its odds
-estimate the ratio of densities h_k/f of such wrong rows and all rows f, for rows with such features. All kinds count
-the same, so wrong rows have the density h, the mean of h_k, and r = h/f is the mean of the ratios. (One regression for
-all kinds together would have to draw one plane around errors that lie on several sides of the right rows.) If a share
-π of the rows is wrong, f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong with probability
-π r.
+Logistic regressions tell twins, which are wrong by construction, from rows. The odds of one estimate the ratio of
+densities h/f of such wrong rows and all rows f, for rows with such features. If a share π of the rows is wrong,
+f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong with probability π r, r = h/f.
 
+* One regression sees all kinds of twins together, and one each kind alone. One plane cannot lie around errors on
+  several sides of the right rows; the mean of the ratios over the kinds does, but varies more. So the logs of both are
+  averaged.
 * Every row is judged by regressions that did not see its image (cross-fitting).
 * The images that look alike are compared with one another (`alike.py`).
 * π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
@@ -104,7 +104,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
         label,
     )
     weight = _weights(kind, image, n)
-    log_ratio = _mean_of_kinds(columns, image, kind, weight, n)
+    log_ratio = _log_ratio(columns, image, kind, weight, n)
     auroc = _auroc(log_ratio[~label], log_ratio[label])
     log_ratio -= alike.excess(over_groups(_high, log_ratio[label], image[label], n))[image]
     of_rows, rows_image = log_ratio[label], image[label]
@@ -162,21 +162,22 @@ def _weights(kind: NDArray[np.int64], image: NDArray[np.int64], n: int) -> NDArr
     return weight
 
 
-def _mean_of_kinds(
+def _log_ratio(
     columns: NDArray[np.float64],
     image: NDArray[np.int64],
     kind: NDArray[np.int64],
     weight: NDArray[np.float64],
     n: int,
 ) -> NDArray[np.float64]:
-    """float64 (C,): log of r, the mean over the kinds of twin of the odds of being such a twin and no row."""
+    """float64 (C,): log of r, the mean of what one regression for all kinds of twin says and one for each kind."""
     label, logs = kind == LABEL, []
     for k in np.unique(kind[~label]).tolist():
         twins = kind == k
         taken = np.where(twins, weight * weight[label].sum() / weight[twins].sum(), weight * label)
         logs.append(_cross_fitted(columns, image, label, taken, n))
     highest = np.max(logs, axis=0)
-    return np.asarray(highest + np.log(np.exp(logs - highest).mean(0)))
+    by_kind = highest + np.log(np.exp(logs - highest).mean(0))
+    return np.asarray((by_kind + _cross_fitted(columns, image, label, weight, n)) / 2)
 
 
 def _cross_fitted(

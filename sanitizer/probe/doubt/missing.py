@@ -11,6 +11,11 @@ which is 0 for most images and anything for the rest, and the objects of an imag
 s, the number of images with q > 0, and the probability of each q are found in turns (expectation maximisation). An
 object on no label lacks one with probability s q / (s q + 1 - s), averaged over q.
 
+If all images lack as many labels, they do not differ, and false predictions would explain as much as missing labels do.
+But a model has learnt from these very labels that nothing is in such a place. If it still sees an object there with
+some probability, s is at least this probability. It may be less where the model sees more than others label in all
+images that look alike: these it knows badly.
+
 Where images hold one or two objects each, none of them says how many labels it lacks. There, the probability is the
 share of equally sure predictions that lie on a label, which is too high where predictions are often false.
 """
@@ -22,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.probe.gradients.signals import UNMATCHED_IOU
-from sanitizer.util.robust import logistic_fit, logit
+from sanitizer.util.robust import logistic_fit, logit, sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +40,7 @@ FEWEST_OF_IMAGE = 3
 """With fewer objects on labels in the usual image, images say nothing about their share of missing labels."""
 _SHARES = np.array([0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 """Shares q of missing labels that an image may have."""
-_LIMITS = (0.05, 0.5)
+_LIMITS = (0.05, 0.95)
 """Share of the images that may lack labels, at least and at most."""
 _ROUNDS = 25
 _HIGHEST = 0.999
@@ -133,8 +138,14 @@ def missing_probability(
         found[on_none] = 1 - share[on_none]
         return found
     columns = _columns(score, group)[known]
-    found[known] = _by_images(image[known], columns, class_id[known], on_label[known])
+    least = _least_real(score, group)[known]
+    found[known] = _by_images(image[known], columns, class_id[known], on_label[known], least)
     return found
+
+
+def _least_real(score: NDArray[np.float64], group: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """float64 (P,): s at least."""
+    return sigmoid(logit(score) - (0.0 if group is None else np.maximum(group, 0.0)))
 
 
 def _by_images(
@@ -142,6 +153,7 @@ def _by_images(
     columns: NDArray[np.float64],
     class_id: NDArray[np.int64],
     on_label: NDArray[np.bool_],
+    least: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """float64 (K,): as `missing_probability`, for the K objects that lie on a label or on none."""
     n = int(image.max()) + 1
@@ -149,7 +161,8 @@ def _by_images(
     lacking = 0.1
     missing = np.zeros(len(image))
     for _ in range(_ROUNDS):
-        real = np.clip(logistic_fit(columns, class_id, np.where(on_label, 1.0, missing)), 1e-4, _HIGHEST)
+        real = logistic_fit(columns, class_id, np.where(on_label, 1.0, missing))
+        real = np.clip(np.maximum(real, least), 1e-4, _HIGHEST)
         logs = np.stack(
             [
                 np.bincount(
