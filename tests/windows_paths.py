@@ -26,6 +26,8 @@ MAX_PATH = 260
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]|[ .]$')
 
+_OF_THE_SYSTEM = ("/proc/", "/sys/", "/dev/null", "/dev/urandom", "/usr/", sys.base_prefix + "/")
+
 held: set[str] = set()
 """Windows paths of files that another program holds open."""
 
@@ -125,7 +127,7 @@ def _on_disk(real: tuple[Any, Any], fold_case: bool, path: Any) -> Any:
     if len(text) >= MAX_PATH:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", text)
     rest = rest.replace("\\", "/")
-    if rest.startswith(("/proc", "/sys", "/dev", "/usr", "/root/.pyenv")):
+    if rest.startswith(_OF_THE_SYSTEM):
         return rest
     for name in rest.split("/"):
         if name not in (".", "..") and (_RESERVED.fullmatch(name) or _FORBIDDEN.search(name)):

@@ -225,7 +225,7 @@ def _upper_share(
 def _upper_limit(share: float, n: int) -> float:
     """Upper limit of a share that n rows showed, with 95 % confidence; above 0 where no row showed it (Wilson 1927)."""
     z2 = 1.645**2 / n
-    return (share + z2 / 2 + np.sqrt(z2 * (share * (1 - share) + z2 / 4))) / (1 + z2)
+    return float((share + z2 / 2 + np.sqrt(z2 * (share * (1 - share) + z2 / 4))) / (1 + z2))
 
 
 def _posterior(
