@@ -35,6 +35,8 @@ SETTLED_AFTER_S = 0.3
 """A file is read once two looks this far apart see the same: a program may still be writing it."""
 MOST_LOOKS = 10
 """After so many looks it is read all the same."""
+LOOK_AGAIN = b""
+"""No state of files is this one."""
 MOST_COMPARED = 100_000
 """Findings. With more of them it is said how many there are, not which are new."""
 MOST_SHOWN = 40
@@ -88,8 +90,12 @@ def watch(args: argparse.Namespace, find: Find, scan: Scan) -> int:
                 continue
             state = _settled(dataset, config)
             try:
+                before = dataset, config
                 dataset, config = find()
-                state = state_of(dataset, config)  # before it is read: what is saved meanwhile is a change
+                # Before it is read: what is saved meanwhile is a change. And what was saved while it was found?
+                state, settled = state_of(dataset, config), state
+                if state_of(*before) != settled:
+                    state = LOOK_AGAIN
                 new = scan(dataset, config)
             except Exception as error:
                 if not is_ours(error) and not isinstance(error, OSError):

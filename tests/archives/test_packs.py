@@ -24,7 +24,7 @@ from sanitizer.archives.tar.shard_names import expand, folder_split, shard_split
 from sanitizer.archives.tar.shard_sets import pack_paths
 from sanitizer.cli import main
 from sanitizer.dataset.model import PAIRS_PER_CHUNK, DatasetError
-from sanitizer.scanner.chunks import pieces
+from sanitizer.scanner.pieces import pieces
 from sanitizer.scanner.run import scan
 from sanitizer.util.bounded_read import MIB
 

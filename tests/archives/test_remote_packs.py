@@ -13,7 +13,7 @@ from packed_sets import GOOD, ZERO, pack_samples, padded, picture, samples, writ
 from remote_fixtures import QuietHandler
 from remote_places import BUCKET, Faults, Proxy, comparable, gets, in_memory, zipped
 
-import sanitizer.scanner.chunks
+import sanitizer.scanner.pieces
 import sanitizer.storage.retries as retries
 from sanitizer import scan
 from sanitizer.archives import ranges as cut
@@ -302,10 +302,10 @@ def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest
     _, folder = s3
     shard_set(folder / "set", 1, 80)
     monkeypatch.setattr(cut, "_LOOKED_AT", 5)
-    monkeypatch.setitem(sanitizer.scanner.chunks.PAIRS_PER_CHUNK, "header", 1)
+    monkeypatch.setitem(sanitizer.scanner.pieces.PAIRS_PER_CHUNK, "header", 1)
     url = f"s3://{BUCKET}/set/shards/train-000000.tar"
     dataset = find_dataset([url])
-    assert len(list(sanitizer.scanner.chunks.pieces(dataset, 1))) >= 4
+    assert len(list(sanitizer.scanner.pieces.pieces(dataset, 1))) >= 4
     here = scan(folder / "set/shards/train-000000.tar", images="header", task="detect")
     for jobs in (1, 2):
         far = scan(url, images="header", task="detect", jobs=jobs, cache=False)

@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_files import image_bytes
 from packed_sets import write_tar
 
-from sanitizer.cli import main, watch
+from sanitizer.cli import main, scan, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,24 @@ def test_new_findings_and_those_gone_are_printed_and_the_last_state_is_the_exit_
     status, lines, _ = watched(lambda: (labels / "1.txt").write_text(OUT), options=("--quiet",))
     assert status == 1
     assert lines[-1].startswith("+ labels/1.txt:1:1: B003")
+
+
+def test_a_file_that_comes_just_after_its_folder_was_listed_is_not_missed(
+    folder: Path, watched: Callable[..., tuple[int, list[str], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, calls = scan._find, []
+
+    def find_then_save(*args: Any) -> Any:
+        found = find(*args)
+        calls.append(args)
+        if len(calls) == 2:
+            (folder / "images/3.png").write_bytes(image_bytes("64x48 seed=3", "a.png"))
+            (folder / "labels/3.txt").write_text(TWICE)
+        return found
+
+    monkeypatch.setattr(scan, "_find", find_then_save)
+    _, lines, _ = watched(lambda: (folder / "labels/1.txt").write_text(GOOD), lambda: None)
+    assert "CLOCK  1 new finding, 0 gone: now 1 warning" in lines
 
 
 def test_a_yaml_that_cannot_be_read_for_a_while_is_waited_for(

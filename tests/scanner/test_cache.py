@@ -20,7 +20,7 @@ from sanitizer.dataset.model import PAIRS_PER_CHUNK, Dataset, Split
 from sanitizer.labels import single_file
 from sanitizer.scanner import cache as cache_module
 from sanitizer.scanner.cache import DIGEST_BYTES, MAGIC, cache_root
-from sanitizer.scanner.chunks import FEWEST_PAIRS, mean_length, pieces
+from sanitizer.scanner.pieces import FEWEST_PAIRS, mean_length, pieces
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from sanitizer.dataset.left_out import ENDS_PROCESS, NOTHING
 from sanitizer.dataset.model import PAIRS_PER_CHUNK
 from sanitizer.rules.engine import CheckError, RuleSet
 from sanitizer.rules.language.pack import load_rules
-from sanitizer.scanner.chunks import Job, Piece, judge, pieces
+from sanitizer.scanner.chunks import Job, judge
 from sanitizer.scanner.engines.agenda import Agenda
 from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.scanner.engines.errors import EngineError
@@ -34,6 +34,7 @@ from sanitizer.scanner.engines.local import run_locally
 from sanitizer.scanner.engines.memory import Memory, Throttle, memory_left
 from sanitizer.scanner.engines.pool import PIECES_PER_WORKER
 from sanitizer.scanner.engines.ray_ import PieceWithNames, judge_on_node
+from sanitizer.scanner.pieces import Piece, pieces
 from sanitizer.util.processes import START_METHOD
 
 if TYPE_CHECKING:

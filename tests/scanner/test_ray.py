@@ -34,9 +34,10 @@ from sanitizer.config import Config
 from sanitizer.reports.formats import render
 from sanitizer.rules.engine import RuleSet
 from sanitizer.rules.language.pack import load_rules
-from sanitizer.scanner.chunks import Job, judge, pieces
+from sanitizer.scanner.chunks import Job, judge
 from sanitizer.scanner.engines import ray_
 from sanitizer.scanner.engines.ray_ import run_on_ray
+from sanitizer.scanner.pieces import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -350,7 +350,7 @@ def test_a_token_of_a_url_goes_along_and_is_never_shown(
 def test_a_few_thousand_pairs_elsewhere_are_shared_by_several_processes() -> None:
     import fsspec
 
-    from sanitizer.scanner import chunks as work
+    from sanitizer.scanner import pieces as work
 
     memory = fsspec.filesystem("memory")
     for i in range(3000):

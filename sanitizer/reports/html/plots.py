@@ -13,7 +13,7 @@ from sanitizer.dataset.tables import RowKind
 from sanitizer.images.image_files import read_images
 from sanitizer.labels.label_files import read_labels
 from sanitizer.reports.html.pool import share_out
-from sanitizer.scanner.chunks import pieces
+from sanitizer.scanner.pieces import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.dataset.tables import ImageTable, TaskSpec
     from sanitizer.findings.finding import Finding
-    from sanitizer.scanner.chunks import Piece
+    from sanitizer.scanner.pieces import Piece
 
 GRID = 24
 """Cells a side in the plot of positions."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from sanitizer.scanner.chunks import mean_length, pieces
 from sanitizer.scanner.engines.local import run_locally
+from sanitizer.scanner.pieces import mean_length, pieces
 from sanitizer.util.bar import bar
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sanitizer.scanner.chunks import ChunkResult, Piece
+    from sanitizer.scanner.chunks import ChunkResult
+    from sanitizer.scanner.pieces import Piece
 
     Judged = tuple[Piece, list[ChunkResult]]
 

@@ -9,7 +9,8 @@ from sanitizer.dataset.left_out import NOTHING, LeftOut
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sanitizer.scanner.chunks import ChunkResult, Piece
+    from sanitizer.scanner.chunks import ChunkResult
+    from sanitizer.scanner.pieces import Piece
 
     Attempt = Callable[[Piece, LeftOut], "list[ChunkResult] | None"]
     """Judges a piece in a process of its own; None where that process ended."""

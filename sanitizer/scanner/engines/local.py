@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from sanitizer.dataset.model import Dataset
     from sanitizer.images.image_files import ImageMode
     from sanitizer.scanner.cache import ChunkCache
-    from sanitizer.scanner.chunks import Job, Piece
+    from sanitizer.scanner.chunks import Job
     from sanitizer.scanner.engines.agenda import Judged
     from sanitizer.scanner.engines.memory import ReadMemory
+    from sanitizer.scanner.pieces import Piece
 
 PAIRS_WORTH_A_POOL = {"none": 8000, "header": 4000, "decode": 1 if sys.platform == "linux" else 100}
 """Below this, starting processes costs more than it saves. Decoders are what crashes, so where a process costs but

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 from sanitizer import __version__
 from sanitizer.dataset.left_out import NOTHING, LeftOut
 from sanitizer.dataset.model import Dataset, Split
-from sanitizer.scanner.chunks import PackPiece, Piece, judge
+from sanitizer.scanner.chunks import judge
 from sanitizer.scanner.engines.agenda import Agenda
 from sanitizer.scanner.engines.culprit import NoProcessLivesError, judge_alone
 from sanitizer.scanner.engines.errors import EngineError
+from sanitizer.scanner.pieces import PackPiece, Piece
 from sanitizer.storage.base import LOCAL, StorageError
 from sanitizer.storage.opening import open_storage
 from sanitizer.util.escape import first_line

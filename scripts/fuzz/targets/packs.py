@@ -8,7 +8,7 @@ from sanitizer.archives.finding import find_dataset
 from sanitizer.archives.reading import pack_chunks
 from sanitizer.dataset.model import DatasetError
 from sanitizer.labels.label_files import parse_arriving
-from sanitizer.scanner.chunks import PackPiece, pieces
+from sanitizer.scanner.pieces import PackPiece, pieces
 
 if TYPE_CHECKING:
     from sanitizer.archives.tar.chunks import PackChunk
