@@ -45,7 +45,7 @@ GOOD = "0 0.5 0.5 0.4 0.3"
 FLAWED = f"{GOOD}\n1 0.9 0.5 0.21 0.3\n{GOOD}\n"
 FIXED = f"{GOOD}\n1 0.8975 0.5 0.205 0.3\n".encode()
 LABEL = "labels/train/example.txt"
-KILLS = int(os.environ.get("SANITIZE_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("SANITIZE_TEST_KILLS", "12"))
 
 State = dict[str, tuple[str, object, int, int]]
 

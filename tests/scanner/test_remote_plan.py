@@ -122,7 +122,7 @@ def test_requests_for_ndjson_are_bounded(s3: tuple[Proxy, Path], splits: Any) ->
         "annotations": {"boxes": [[0, 0.5, 0.5, 0.1, 0.2]] * 99},
     }
     lines = [{"type": "dataset", "class_names": {"0": "a"}}]
-    lines += [{**record, "file": f"{i}.jpg", "split": splits[i % len(splits)]} for i in range(4000)]
+    lines += [{**record, "file": f"{i}.jpg", "split": splits[i % len(splits)]} for i in range(1600)]
     (folder / "set/x.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     plan = plan_scan([f"s3://{BUCKET}/set/x.ndjson"])
     assert plan.labels is None and plan.kind == "remote ndjson"
