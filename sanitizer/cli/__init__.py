@@ -141,7 +141,10 @@ def is_ours(error: Exception) -> bool:
 
 
 def sentence(error: Exception) -> str:
-    """What our own exceptions and the system say; any other exception is a defect, and says how to report it."""
+    """What our own exceptions and the system say; any other exception is a defect, and says how to report it.
+
+    What Ultralytics or PyTorch raises may be a defect of theirs, as some versions cannot train every task.
+    """
     text = (str(error).splitlines() or [""])[0]
     if is_ours(error) and not isinstance(error, OSError):
         return text
@@ -152,7 +155,22 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     about = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    package = _raised_in(error)
+    if package in ("ultralytics", "torch"):
+        version = getattr(sys.modules.get(package), "__version__", "")
+        return (
+            f"an error inside {package} {version} ({about}); SANITIZE_TRACEBACK=1 shows where. "
+            "If the same training works without sanitize, please report it"
+        )
     return f"a defect in sanitize ({about}); set SANITIZE_TRACEBACK=1 to see where, and please report it"
+
+
+def _raised_in(error: Exception) -> str:
+    """The package of the innermost function that an exception came from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _fail(sentence: str, who: str, status: int = FAILED) -> int:

@@ -7,13 +7,13 @@ import io
 import json
 import os
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from report_samples import RULES, clean, finding, flawed, report
 
-from sanitizer.cli import COMMANDS, main
+from sanitizer.cli import COMMANDS, main, sentence
 from sanitizer.config import Config, ConfigError, RuleConfig
 
 if TYPE_CHECKING:
@@ -227,6 +227,19 @@ def test_no_failure_is_a_traceback(
     assert (run.status, run.out) == (status, "")
     assert run.err.startswith(err)
     assert run.err.count("\n") == 1
+
+
+def test_what_a_library_raises_is_not_called_our_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some versions of Ultralytics cannot train every task."""
+    library = ModuleType("ultralytics")
+    library.__version__ = "8.4.0"
+    exec("def loss():\n    a, b = [1]", library.__dict__)
+    monkeypatch.setitem(sys.modules, "ultralytics", library)
+    with pytest.raises(ValueError, match="not enough values") as failed:
+        library.loss()
+    assert sentence(failed.value).startswith(
+        "an error inside ultralytics 8.4.0 (ValueError: not enough values"
+    )
 
 
 @pytest.mark.parametrize(
