@@ -91,7 +91,6 @@ class SpikeAttribution:
         if expected_s is None:  # as far as training itself tells
             expected_s = _TIMES_AN_IMAGE * trainer.epoch_s / max(len(trainer.train_loader.dataset), 1)
         found: Found = {}
-        model: torch.nn.Module | None = None
         for k in range(0, len(images), _AT_ONCE):
             if time.perf_counter() - started + expected_s > seconds:
                 break
@@ -100,8 +99,7 @@ class SpikeAttribution:
             found |= dict.fromkeys(set(files) - {s.image for s in samples})
             if not samples:
                 continue
-            measurer = _measurer(trainer, samples, model)
-            model = measurer.model
+            measurer = _measurer(trainer, samples)
             for i, sample in enumerate(samples):
                 begun = time.perf_counter()
                 if begun - started + expected_s > seconds:
@@ -128,11 +126,10 @@ def _samples(trainer: Any, files: list[Any]) -> list[Sample]:
     return [replace(s, class_id=s.class_id * 0) for s in samples] if single else samples
 
 
-def _measurer(trainer: Any, samples: Sequence[Sample], model: torch.nn.Module | None) -> Measurer:
-    """A measurer of these samples, with a copy of the trainer's model, or with the copy that is there already."""
-    if model is None:
-        model = deepcopy(unwrap_model(trainer.model))
-        model.args = trainer.args
+def _measurer(trainer: Any, samples: Sequence[Sample]) -> Measurer:
+    """A measurer of these samples, with a copy of its own of the trainer's model, as it changes the model's head."""
+    model = deepcopy(unwrap_model(trainer.model))
+    model.args = trainer.args
     dataset = read_only_dataset(
         is_detr(model),
         samples,

@@ -19,6 +19,7 @@ from sanitizer.probe.spike_attribution import SpikeAttribution  # noqa: E402
 from sanitizer.train import ClippedTrainer  # noqa: E402
 from sanitizer.train import trainer as trainer_module  # noqa: E402
 from sanitizer.train.spikes import Spike, SpikeDetector  # noqa: E402
+from sanitizer.ultra.model import model_to_train  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def train(data: Path, detector: type, name: str, task: str = "detect", **argumen
             super().__init__(*args, **kwargs)
             self.spikes = detector()
 
-    model = YOLO(MODELS[task])
+    model = model_to_train(MODELS[task])
     settings = {
         "epochs": 2,
         "imgsz": 64,
@@ -146,6 +147,18 @@ def test_images_that_an_epoch_has_no_time_for_are_measured_later(data: Path) -> 
     for shares in (first, *both.values()):
         assert sum(s.share or 0 for s in shares) == pytest.approx(1)
     assert sorted(s.image for s in both[7]) == sorted(files[:8])
+
+
+@pytest.mark.slow
+def test_more_images_than_are_read_together_are_measured_with_rt_detr(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every measurer puts hooks on the head of its model, as it does with YOLO in old versions of Ultralytics."""
+    monkeypatch.setattr("sanitizer.probe.spike_attribution._AT_ONCE", 2)
+    monkeypatch.setitem(MODELS, "detect", "yolov8n-rtdetr.yaml")
+    trainer = train(data, Never, "rt-detr", epochs=1, imgsz=128)
+    files = [label["im_file"] for label in trainer.train_loader.dataset.labels]
+    assert len(SpikeAttribution().measure(trainer, {0: files[:5]}, 600.0)[0]) == 5
 
 
 def test_an_epoch_gives_a_small_part_of_its_time_and_the_end_the_rest(
