@@ -170,14 +170,12 @@ def _log_ratio(
     n: int,
 ) -> NDArray[np.float64]:
     """float64 (C,): log of r, the mean of what one regression for all kinds of twin says and one for each kind."""
-    label, logs = kind == LABEL, []
-    for k in np.unique(kind[~label]).tolist():
-        twins = kind == k
-        taken = np.where(twins, weight * weight[label].sum() / weight[twins].sum(), weight * label)
-        logs.append(_cross_fitted(columns, image, label, taken, n))
-    highest = np.max(logs, axis=0)
-    by_kind = highest + np.log(np.exp(logs - highest).mean(0))
-    return np.asarray((by_kind + _cross_fitted(columns, image, label, weight, n)) / 2)
+    label = kind == LABEL
+    kinds = np.unique(kind[~label]).tolist()
+    # All kinds together weigh as much as the rows, so that one alone gets so many times its weight.
+    alone = [weight * np.where(label, 1, len(kinds) * (kind == k)) for k in kinds]
+    logs = np.stack([_cross_fitted(columns, image, label, each, n) for each in alone])
+    return np.asarray((_log_mean(logs) + _cross_fitted(columns, image, label, weight, n)) / 2)
 
 
 def _cross_fitted(
@@ -250,10 +248,15 @@ def _posterior(
 def _image_ratio(log_ratio: NDArray[np.float64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """float64 (N,): as `Doubt.image_log_ratio`: log of the mean over π of Π (1 - π + π r)."""
     r = np.exp(np.clip(log_ratio, -30, 30))
-    logs = np.stack([np.bincount(image, np.log1p(share * (r - 1)), n) for share in _SHARES])
-    highest = logs.max(0)
-    found = highest + np.log(np.exp(logs - highest).mean(0))
-    return np.where(np.bincount(image, minlength=n) > 0, found, np.nan)
+    logs: NDArray[np.float64] = np.stack(
+        [np.bincount(image, np.log1p(share * (r - 1)), n) for share in _SHARES]
+    )
+    return np.where(np.bincount(image, minlength=n) > 0, _log_mean(logs), np.nan)
+
+
+def _log_mean(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (N,): log of the mean of the numbers whose logs are given, (M, N), over the M."""
+    return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(logs)))
 
 
 def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
