@@ -89,7 +89,9 @@ class SpikeAttribution:
         started = time.perf_counter()
         expected_s = self._first_image_s
         if expected_s is None:  # as far as training itself tells
-            expected_s = _TIMES_AN_IMAGE * trainer.epoch_s / max(len(trainer.train_loader.dataset), 1)
+            expected_s = (
+                _TIMES_AN_IMAGE * trainer.unexplained.epoch_s / max(len(trainer.train_loader.dataset), 1)
+            )
         found: Found = {}
         for k in range(0, len(images), _AT_ONCE):
             if time.perf_counter() - started + expected_s > seconds:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import os
 import random
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +29,7 @@ from sanitizer.train.ranks import any_rank, from_rank_0, of_each_rank, several_r
 from sanitizer.train.snapshot import Snapshot, is_finite
 from sanitizer.train.spikes import SpikeDetector
 from sanitizer.train.step_log import StepLog
+from sanitizer.train.unexplained import UnexplainedSpikes
 from sanitizer.ultra.adapter.families import DETR, task_of
 from sanitizer.ultra.arguments import OWN_ARGUMENTS
 from sanitizer.ultra.library import LOGGER, RANK, REPEATS_EPOCHS, TASK_TRAINERS, BaseTrainer, trainer_for
@@ -51,17 +51,6 @@ _NAMES_SHOWN = 4
 """Images that a message names at most."""
 
 
-EXPLAINING_SHARE = 0.04
-"""Part of an epoch's time that the attribution of spikes may take, and of the run's time with what its end adds."""
-LEAST_EXPLAINING_S = 2.0
-"""Seconds that the attribution may take at the end of the run even if that is a larger part."""
-_MOST_EXPLAINED = 64
-"""Spikes that wait for their attribution at most: then the oldest is left as it is."""
-
-
-NOT_FINITE_AT_END = "weights or running statistics were not finite at the end of the epoch"
-
-
 class TrainingStoppedError(RuntimeError):
     """The trainer cannot bring the run back to a good state; the text is a sentence."""
 
@@ -80,7 +69,7 @@ class ClippedTrainer(ClippedStep):
         lr_factor: A rollback multiplies all learning rates by this factor.
         max_rollbacks: The run ends when it needs one rollback more than this.
         follow_links: Where an image is a link, as in a clean view, log the file that the link leads to.
-        epoch_s: Seconds that the batches of the newest epoch took.
+        unexplained: Spikes that wait for their attribution.
     """
 
     adaptive_percentile: ClassVar[float | None] = None
@@ -160,9 +149,7 @@ class ClippedTrainer(ClippedStep):
         self.rollbacks = 0
         self._failures = Failures()
         self._snapshots: list[Snapshot] = []
-        self._images_of_spike: dict[int, tuple[str, ...]] = {}
-        self._epoch_started_s = self._run_started_s = time.perf_counter()
-        self.epoch_s = self._explained_s = 0.0
+        self.unexplained = UnexplainedSpikes()
         self._folder_asked_for = _overrides(args, kwargs).get("save_dir")
         super().__init__(*args, **kwargs)
         if self.adaptive_percentile is not None:
@@ -184,20 +171,18 @@ class ClippedTrainer(ClippedStep):
         of several GPUs.
         """
         if event == "on_train_start":
-            self._run_started_s = time.perf_counter()
+            self.unexplained.run_starts()
             self._settle_limit()
             self._start_log()
         elif event == "on_train_epoch_start":
             self._take_snapshot()
-            self._epoch_started_s = time.perf_counter()
+            self.unexplained.epoch_starts()
         elif event == "on_train_epoch_end":
-            self.epoch_s = time.perf_counter() - self._epoch_started_s
-            self._explain_spikes(self.epoch_s * EXPLAINING_SHARE)
-            if not REPEATS_EPOCHS and self._any_rank(not is_finite(self)):
-                self._roll_back(NOT_FINITE_AT_END)
+            self._explain_spikes(self.unexplained.after_epoch_s())
+            if not REPEATS_EPOCHS:
+                self._roll_back_if_not_finite()
         elif event == "on_train_end":
-            left = (time.perf_counter() - self._run_started_s) * EXPLAINING_SHARE - self._explained_s
-            self._explain_spikes(max(left, LEAST_EXPLAINING_S))
+            self._explain_spikes(self.unexplained.after_run_s())
         elif event == "teardown" and self.log:
             self.log.close()
         if event != EVENT:
@@ -273,9 +258,7 @@ class ClippedTrainer(ClippedStep):
             shown = replace(record, images=self._shown(record.images))
             self.log.write(shown, spike, self._shown(suspects))
             if spike or record.skipped:
-                self._images_of_spike[record.step] = tuple(dict.fromkeys((*suspects, *record.images)))
-                if len(self._images_of_spike) > _MOST_EXPLAINED:
-                    del self._images_of_spike[min(self._images_of_spike)]
+                self.unexplained.add(record.step, tuple(dict.fromkeys((*suspects, *record.images))))
         if record.skipped:
             self._after_skipped_step(record, suspects)
         else:
@@ -311,18 +294,17 @@ class ClippedTrainer(ClippedStep):
 
     def _explain_spikes(self, seconds: float) -> None:
         """Log the shares of the images in the spikes so far, as many as can be measured in so many seconds."""
-        if not self.log or not self._images_of_spike:
+        if not self.log or not self.unexplained.images:
             return
-        started = time.perf_counter()
         try:
-            found = self.attribute_spikes(self._images_of_spike, seconds)
+            with self.unexplained.spending():
+                found = self.attribute_spikes(self.unexplained.images, seconds)
         except (
             RuntimeError
         ) as error:  # such as out of memory: the training must go on without the explanation
             LOGGER.warning(f"the spikes up to epoch {self.epoch + 1} were not attributed: {error}")
-            self._images_of_spike = {}
+            self.unexplained.images = {}
             return
-        self._explained_s += time.perf_counter() - started
         self.log.attribute(
             {
                 step: [share._replace(image=self._shown([share.image])[0]) for share in shares]
@@ -353,11 +335,17 @@ class ClippedTrainer(ClippedStep):
         Ultralytics goes back a whole epoch if the epoch's last loss is not finite, and cannot do so in the first epoch.
         The clipped trainer skipped such a step, so the loss alone is no reason to go back.
         """
-        if not self._any_rank(not is_finite(self)):
+        if not self._roll_back_if_not_finite():
             return False
-        self._roll_back(NOT_FINITE_AT_END)
         self.scheduler.last_epoch = epoch - 1
         return True
+
+    def _roll_back_if_not_finite(self) -> bool:
+        """At the end of an epoch: whether it went back, because weights or running statistics are not finite."""
+        goes_back = self._any_rank(not is_finite(self))
+        if goes_back:
+            self._roll_back("weights or running statistics were not finite at the end of the epoch")
+        return goes_back
 
     def _roll_back(self, reason: str) -> None:
         """Go back to the last good state, lower the learning rate, leave out the images at fault, and warn.

@@ -16,8 +16,7 @@ pytest.importorskip("ultralytics")
 from ultralytics import YOLO  # noqa: E402
 
 from sanitizer.probe.spike_attribution import SpikeAttribution  # noqa: E402
-from sanitizer.train import ClippedTrainer  # noqa: E402
-from sanitizer.train import trainer as trainer_module  # noqa: E402
+from sanitizer.train import ClippedTrainer, unexplained  # noqa: E402
 from sanitizer.train.spikes import Spike, SpikeDetector  # noqa: E402
 from sanitizer.ultra.model import model_to_train  # noqa: E402
 
@@ -86,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take longer over a spike than a run of seconds allows."""
-    monkeypatch.setattr(trainer_module, "LEAST_EXPLAINING_S", 600.0)
+    monkeypatch.setattr(unexplained, "LEAST_EXPLAINING_S", 600.0)
 
 
 def test_a_spike_names_images_and_lines_and_training_goes_on_as_without(data: Path) -> None:
@@ -122,8 +121,8 @@ def test_one_class_for_all_is_attributed_as_it_is_trained(data: Path) -> None:
 
 
 def test_time_bounds_the_attribution(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "EXPLAINING_SHARE", 0.0)
-    monkeypatch.setattr(trainer_module, "LEAST_EXPLAINING_S", 0.0)
+    monkeypatch.setattr(unexplained, "EXPLAINING_SHARE", 0.0)
+    monkeypatch.setattr(unexplained, "LEAST_EXPLAINING_S", 0.0)
     trainer = train(data, EveryThird, "hurried")
     kept = rows(trainer.save_dir / "spikes.csv")
     assert kept and not any(r["share"] or r["line"] for r in kept)
@@ -167,16 +166,17 @@ def test_an_epoch_gives_a_small_part_of_its_time_and_the_end_the_rest(
     given: list[tuple[bool, float]] = []
 
     def note(self: Any, trainer: Any, _steps: Any, seconds: float) -> Any:
-        given.append((trainer.epoch_s > 0, seconds / trainer.epoch_s))
+        epoch_s = trainer.unexplained.epoch_s
+        given.append((epoch_s > 0, seconds / epoch_s))
         return {}
 
     monkeypatch.setattr(SpikeAttribution, "measure", note)
-    monkeypatch.setattr(trainer_module, "LEAST_EXPLAINING_S", 0.0)
+    monkeypatch.setattr(unexplained, "LEAST_EXPLAINING_S", 0.0)
     train(data, EveryThird, "bounded", epochs=3)
     *of_epochs, of_end = given
-    assert [share for _, share in of_epochs] == pytest.approx([trainer_module.EXPLAINING_SHARE] * 3)
-    assert of_end[1] > trainer_module.EXPLAINING_SHARE
-    assert trainer_module.EXPLAINING_SHARE < 0.05
+    assert [share for _, share in of_epochs] == pytest.approx([unexplained.EXPLAINING_SHARE] * 3)
+    assert of_end[1] > unexplained.EXPLAINING_SHARE
+    assert unexplained.EXPLAINING_SHARE < 0.05
 
 
 def test_an_attribution_that_fails_costs_the_run_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
