@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _MAX_FOLDER_PATH, _MAX_PATH = 247, 259
 _LONG, _LONG_SHARE = "//?/", "//?/UNC/"
@@ -40,6 +40,20 @@ def absolute_path(path: str) -> str:
 def real_path(path: str) -> str:
     """As os.path.realpath: links resolved; on Windows with the letters of the names as they are on disk."""
     return posix(os.path.realpath(path))
+
+
+def in_real_folder(path: str, folders: dict[str, str], resolve: Callable[[str], str] = real_path) -> str:
+    """The path with links in its folder resolved, so that one folder under two names is one folder.
+
+    Args:
+        path: May be a link itself.
+        folders: Folders that are resolved already; others are added.
+        resolve: Resolves a folder.
+    """
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = resolve(folder)
+    return join_path(folders[folder], name)
 
 
 def normal_path(path: str) -> str:

@@ -33,7 +33,7 @@ from sanitizer.ultra.label_check import verdicts
 from sanitizer.ultra.versions import spec_of
 from sanitizer.util.bounded_read import read_bounded
 from sanitizer.util.escape import encodable
-from sanitizer.util.paths import join_path, real_path, too_long
+from sanitizer.util.paths import in_real_folder, join_path, real_path, too_long
 from sanitizer.view.files import FileWriter, ViewPair, write_file
 from sanitizer.view.folder import ViewError, checked_folder, replacing_folder
 from sanitizer.view.names import ViewNames
@@ -241,17 +241,9 @@ class _Writer:
                 continue
             after = self.changed.get(path)
             if after is None and before is not None and self.changed:
-                after = self.changed.get(self._really(path, is_link))
+                real = real_path(path) if is_link else in_real_folder(path, self._real_folders)
+                after = self.changed.get(real)
             yield before, before if after is None else after
-
-    def _really(self, path: str, is_link: bool) -> str:
-        """The path with all links resolved."""
-        if is_link:
-            return real_path(path)
-        folder, _, name = path.rpartition("/")
-        if folder not in self._real_folders:
-            self._real_folders[folder] = real_path(folder)
-        return f"{self._real_folders[folder]}/{name}"
 
     def _leave_out_dropped(self, split: Split, pairs: Sequence[_Kept]) -> None:
         """Leave out pairs that training would drop; the reason is the message of the worst finding about the pair."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanitizer.util.bounded_read import MIB
-from sanitizer.util.paths import join_path
+from sanitizer.util.paths import in_real_folder
 from sanitizer.util.spill import ROWS_HELD, Buckets, SpillFile, blocks
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def _equal_files(survey: Survey, copies: Copies) -> None:
                 content = _content_hash(path, int(survey.image_bytes[i]), storage)
             if path is None or content is None:
                 continue
-            real = _real_path(path, folders, storage)
+            real = in_real_folder(path, folders, storage.realpath)
             if real in seen:
                 copies.add_same_path(i)
                 continue
@@ -210,14 +209,6 @@ def _content_hash(path: str | None, size: int, storage: Storage) -> bytes | None
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
     return None if left else digest.digest()
-
-
-def _real_path(path: str, folders: dict[str, str], storage: Storage) -> str:
-    """The path with links in its folder resolved, so that one folder under two names is one folder."""
-    folder, name = os.path.split(path)
-    if folder not in folders:
-        folders[folder] = storage.realpath(folder)
-    return join_path(folders[folder], name)
 
 
 def _is_link(path: str, other: str, storage: Storage) -> bool:
