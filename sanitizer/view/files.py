@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sanitizer.scanner.engines.worker import Worker
+from sanitizer.util import processes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,8 @@ class FileWriter:
 
     def __init__(self, folder: str, n_pairs: int) -> None:
         self._write = partial(write_pairs, folder)
-        self._worker = Worker(self._write) if n_pairs >= WORTH_A_PROCESS else None
+        in_another = n_pairs >= WORTH_A_PROCESS and processes.may_start()
+        self._worker = Worker(self._write) if in_another else None
         self._waiting = 0
 
     def write(self, pairs: Sequence[ViewPair]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import multiprocessing
 import os
 import shutil
 import sys
@@ -531,6 +532,16 @@ def test_a_large_view_is_written_by_another_process_and_is_the_same(
         for place in (out, tmp_path / "other")
     )
     assert mine == other
+
+
+def test_a_process_that_may_start_no_other_writes_a_large_view_itself(
+    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a worker of a data loader."""
+    monkeypatch.setattr(view_files, "WORTH_A_PROCESS", 0)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    fix_into_view(dataset(), out=str(out))
+    assert (out / "data.yaml").exists()
 
 
 def test_a_process_that_is_ended_leaves_no_view(
