@@ -106,8 +106,9 @@ class SpikeAttribution:
                 begun = time.perf_counter()
                 if begun - started + expected_s > seconds:
                     return found
+                is_first = not any(found.values())
                 (found[sample.image],) = [(sample, m) for m in measurer.measure([i])]
-                if len(found) == 1:
+                if is_first:
                     self._first_image_s = min(self._first_image_s or seconds, time.perf_counter() - started)
                 expected_s = time.perf_counter() - begun
         return found

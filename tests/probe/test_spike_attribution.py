@@ -148,6 +148,14 @@ def test_images_that_an_epoch_has_no_time_for_are_measured_later(data: Path) -> 
     assert sorted(s.image for s in both[7]) == sorted(files[:8])
 
 
+def test_the_first_image_is_timed_though_training_leaves_out_one_before_it(data: Path) -> None:
+    trainer = train(data, Never, "timed", epochs=1)
+    files = [label["im_file"] for label in trainer.train_loader.dataset.labels]
+    attribution = SpikeAttribution()
+    assert len(attribution.measure(trainer, {0: [f"{files[0]}.gone.jpg", files[0]]}, 60.0)[0]) == 1
+    assert attribution._first_image_s is not None
+
+
 @pytest.mark.slow
 def test_more_images_than_are_read_together_are_measured_with_rt_detr(
     data: Path, monkeypatch: pytest.MonkeyPatch
