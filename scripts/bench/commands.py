@@ -22,7 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from measure import GO_FIRST, RESULTS, SANITIZE, Run, command_line, machine, publish, run, table, versions
+from measure import (
+    GO_FIRST,
+    RESULTS,
+    SANITIZE,
+    Run,
+    command_line,
+    machine,
+    publish,
+    run,
+    statuses,
+    table,
+    versions,
+)
 
 HERE = Path(__file__).resolve().parent
 FAULT_EVERY = 50
@@ -190,7 +202,7 @@ def rows_of(contenders: list[Contender], runs: dict[str, list[Run]]) -> str:
                 *scans,
                 " + ".join(less) or "-",
                 f"{max(r.peak_mib for r in done):.0f}",
-                "/".join(sorted({str(r.status) for r in done})),
+                statuses(done),
             )
         )
     header = (

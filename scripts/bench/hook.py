@@ -22,6 +22,7 @@ from measure import (
     median_seconds,
     publish,
     run,
+    statuses,
     table,
     versions,
 )
@@ -62,7 +63,7 @@ def main() -> None:
                 f"{cpu:.3f}",
                 f"{cpu - median(r.cpu_seconds for r in with_numpy):.3f}",
                 f"{done[0].peak_mib:.0f}",
-                "/".join(sorted({str(r.status) for r in done})),
+                statuses(done),
             )
         )
     header = (

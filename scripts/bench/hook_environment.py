@@ -21,7 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from hook import N_FILES, three_labels
-from measure import ROOT, Run, command_line, machine, median_seconds, publish, run, table, versions
+from measure import ROOT, Run, command_line, machine, median_seconds, publish, run, statuses, table, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +117,6 @@ def page(
     for revision, environment in environments.items():
         of = times[revision]
         whole = size_mib(environment)
-        statuses = "/".join(sorted({str(r.status) for runs in of.values() for r in runs}))
         rows.append(
             [
                 revision,
@@ -127,7 +126,7 @@ def page(
                 f"{median(r.cpu_seconds for r in of['warm']):.2f}",
                 f"{median_seconds(of['cold']):.2f}",
                 f"{of['warm'][0].peak_mib:.0f}",
-                statuses,
+                statuses(r for runs in of.values() for r in runs),
                 largest(environment),
             ]
         )

@@ -17,7 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "scripts" / "bench" / "results"
@@ -167,6 +167,11 @@ def compile_c(source: Path, target: Path, *options: str) -> Path | None:
         return None
     subprocess.run([compiler, "-O2", str(source), "-o", str(target), *options], check=True)
     return target
+
+
+def statuses(runs: Iterable[Run]) -> str:
+    """The exit statuses that runs ended with, each once."""
+    return "/".join(sorted({str(r.status) for r in runs}))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

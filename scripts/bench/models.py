@@ -5,7 +5,7 @@
 FOLDER holds each version in a folder of its own name, as for versions.py; --install does this for versions that are not
 there. Models are made from their yaml, for a tiny set that is made in code; a .pt may be named as well. Commands
 run to their end: two steps and all images, or one epoch. --keep adds to a file what was found, and leaves out what
-stands there already. The exit status is 1 where a command ended in a defect.
+stands there already. The exit status is 1 where a command ended in a defect, or in an error inside Ultralytics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import machine
+from measure import machine, table
 from measure import versions as versions_of
 from versions import install
 
@@ -46,6 +46,9 @@ MODELS = (
     *("yolov8s-world.yaml", "yoloe-v8s.yaml", "yoloe-11s-seg.yaml", "yolov8n-cls.yaml"),
     *("yolo26n-sem.yaml", "yolo26n-depth.yaml"),
 )
+
+UNEXPECTED = ("a defect in sanitize", "an error inside ")
+"""What sentences say where nobody foresaw what happened."""
 
 Results = dict[tuple[str, str, str], str]
 """(version, model, command) to `ok` or a sentence."""
@@ -75,7 +78,7 @@ def main() -> int:
                     file.write(json.dumps([version, model, command, result]) + "\n")
     if args.output:
         args.output.write_text(document(results, args.versions, args.models), "utf-8")
-    return int(any("a defect in sanitize" in result for result in results.values()))
+    return int(any(words in result for result in results.values() for words in UNEXPECTED))
 
 
 def known(path: Path | None) -> Results:
@@ -138,10 +141,7 @@ def document(results: Results, versions: Sequence[str], models: Sequence[str]) -
     """The results file: a table with a row for each model and a column for each version."""
     sentences: dict[str, int] = {}
     header = f"{datetime.date.today()}; {machine()}; {versions_of('torch')}; CPU"
-    rows = [
-        f"| {model} | {' | '.join(cell(results, version, model, sentences) for version in versions)} |"
-        for model in models
-    ]
+    rows = [[model, *(cell(results, version, model, sentences) for version in versions)] for model in models]
     return "\n".join(
         [
             "# Commands, versions of Ultralytics, models",
@@ -153,10 +153,7 @@ def document(results: Results, versions: Sequence[str], models: Sequence[str]) -
             "Each model was tried with probe and train, the first one and RT-DETR with preflight and attach, too. `ok`:"
             " these ran to their end. A number stands for a sentence below.",
             "",
-            f"| model | {' | '.join(versions)} |",
-            f"| --- |{' --- |' * len(versions)}",
-            *rows,
-            "",
+            table(("model", *versions), rows),
             *(f"{number}. {sentence}" for sentence, number in sentences.items()),
             "",
             f"With Ultralytics {OLDER}, before anything starts:",

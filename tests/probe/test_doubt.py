@@ -323,12 +323,17 @@ def make_objects(
     return image, score, real & ~lacks, lacks
 
 
+def missing(image: np.ndarray, score: np.ndarray, on_label: np.ndarray) -> np.ndarray:
+    """The probability that each object lacks a label, where there is one class and no group of images."""
+    class_id = np.zeros(len(image), np.int64)
+    share = unlabelled_share(score, class_id, on_label, ~on_label)
+    return missing_probability(image, score, class_id, on_label, ~on_label, share)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_missing_labels_are_named_and_the_stated_share_holds(seed: int) -> None:
     image, score, on_label, lacks = make_objects(seed)
-    class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    p = missing(image, score, on_label)
     list_ = chosen(p, 0.2)
     assert lacks[list_].mean() >= 0.73
     assert list_.sum() >= 0.4 * lacks.sum()
@@ -340,9 +345,7 @@ def test_labels_that_all_images_lack_are_named_where_the_model_is_sure(seed: int
     """No image differs from the others, but a model that was taught that nothing is there sees an object."""
     image, score, on_label, lacks = make_objects(seed, lacking=1.0, missing=0.25)
     score = 1 / (1 + np.exp(-(4 * score - 1) * 1.5))  # as often as objects are real
-    class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    p = missing(image, score, on_label)
     list_ = chosen(p, 0.2)
     assert lacks[list_].mean() >= 0.73
     assert list_.sum() >= 0.4 * lacks.sum()
@@ -350,9 +353,7 @@ def test_labels_that_all_images_lack_are_named_where_the_model_is_sure(seed: int
 
 def test_where_no_label_is_missing_nearly_none_is_named() -> None:
     image, score, on_label, _ = make_objects(4, lacking=0.0)
-    class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    p = missing(image, score, on_label)
     assert chosen(p, 0.2).sum() <= 3
 
 
@@ -360,9 +361,7 @@ def test_a_nearly_unlabelled_image_comes_first() -> None:
     image, score, on_label, _ = make_objects(6, lacking=0.0)
     bare = image == 17
     on_label = on_label & ~bare
-    class_id = np.zeros(len(image), np.int64)
-    share = unlabelled_share(score, class_id, on_label, ~on_label)
-    p = missing_probability(image, score, class_id, on_label, ~on_label, share)
+    p = missing(image, score, on_label)
     assert np.bincount(image, p).argmax() == 17
     assert p[bare & (score > 0.7)].min() > 0.8
 

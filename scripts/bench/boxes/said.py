@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ class Said:
     """
 
     rows: Mapping[str, Mapping[int, float]] | None = None
-    places: Mapping[str, Sequence[tuple[Box, float]]] | None = field(default=None)
+    places: Mapping[str, Sequence[tuple[Box, float]]] | None = None
     images: Mapping[str, float] | None = None
