@@ -48,10 +48,10 @@ _ONE_PATH = (
 _TWO_PATHS = ("link", "rename", "replace")
 
 
-def enter(case_sensitive: bool = False) -> None:
+def enter() -> None:
     """From now on paths of this process are Windows paths. Modules that are imported later are meant to notice."""
     preload()
-    translate = functools.partial(_on_disk, _real_calls(), not case_sensitive)
+    translate = functools.partial(_on_disk, _real_calls())
     for name in _ONE_PATH:
         setattr(os, name, _translating(getattr(os, name), translate, 1, name in ("unlink", "remove")))
     for name in _TWO_PATHS:
@@ -116,7 +116,7 @@ def _real_calls() -> tuple[Callable[[str], list[str]], Callable[[str], bool]]:
     return os.listdir, is_there
 
 
-def _on_disk(real: tuple[Any, Any], fold_case: bool, path: Any) -> Any:
+def _on_disk(real: tuple[Any, Any], path: Any) -> Any:
     """The path of this disk behind a Windows path."""
     if not isinstance(path, (str, os.PathLike)):
         return path
@@ -132,7 +132,7 @@ def _on_disk(real: tuple[Any, Any], fold_case: bool, path: Any) -> Any:
     for name in rest.split("/"):
         if name not in (".", "..") and (_RESERVED.fullmatch(name) or _FORBIDDEN.search(name)):
             raise OSError(errno.EINVAL, "Invalid argument", text)
-    return _folded(real, rest) if fold_case else rest
+    return _folded(real, rest)
 
 
 def _folded(real: tuple[Any, Any], path: str) -> str:
