@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanitizer.archives.entry import packed_dataset, require_loose, shards_of_yaml
-from sanitizer.dataset.layout import find_loose_files
+from sanitizer.dataset.data_yaml import read_data_yaml
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.model import DatasetError, refuse_unknown_splits
+from sanitizer.dataset.single_files import dataset_of_files
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.dataset.tasks.declared import require_label_task
 from sanitizer.storage.opening import find_storage, refuse_remote
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +54,44 @@ def find_dataset(
             refuse_unknown_splits(splits, [s.name for s in packed.splits], packed.data)
             return replace(packed, faults=[*_storage_faults(storage), *packed.faults])
         try:
-            dataset = find_loose_files(Listing(storage), given, paths, splits, shards_of_yaml, task)
+            dataset = _loose_files(Listing(storage), given, paths, splits, task)
         except TooManyFilesError as error:
             raise DatasetError(str(error)) from None
         return replace(dataset, faults=[*_storage_faults(storage), *dataset.faults])
     except BaseException:
         storage.drop_listings()  # the listings may be what is wrong, so the next search lists again
         raise
+
+
+def _loose_files(
+    listing: Listing,
+    given: Sequence[str],
+    paths: Sequence[str],
+    splits: Sequence[str] | None,
+    task: TaskChoice,
+) -> Dataset:
+    """The dataset of loose files behind absolute paths within one storage; `paths`: the same as the user wrote them."""
+    storage = listing.storage
+    if storage.remote:
+        paths = [storage.url(path) for path in given]
+    for path, absolute in zip(paths, given, strict=True):
+        if not storage.lexists(absolute):
+            looked = storage.url(os.path.dirname(absolute))
+            raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
+    yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
+    if len(given) == 1 and (yamls or given[0].endswith(".data") or storage.isdir(given[0])):
+        from sanitizer.dataset import layout  # not worth its time for a handful of files
+
+        if yamls:
+            document = read_data_yaml(yamls[0], storage)
+            return layout.from_yaml(document, paths[0], splits, listing, shards_of_yaml, task, named=True)
+        if storage.isdir(given[0]):
+            return layout.from_folder(given[0], paths[0], splits, listing, shards_of_yaml, task)
+        return layout.from_darknet(given[0], paths[0], splits, listing)
+    if len(yamls) > 1 or any(storage.isdir(path) for path in given):
+        raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
+    beside = read_data_yaml(yamls[0], storage) if yamls else None
+    return dataset_of_files(given, " ".join(paths), beside, listing, task)
 
 
 def find_loose_dataset(paths: Sequence[str], splits: Sequence[str] | None = None) -> Dataset:

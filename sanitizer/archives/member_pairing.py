@@ -11,8 +11,8 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder, is_image_name, label_folder
+from sanitizer.dataset.single_files import is_label_name
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util import limits

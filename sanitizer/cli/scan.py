@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import time
 from functools import partial
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sanitizer.findings.report import Report
 
 IMAGE_MODES = ("auto", "header", "decode", "none")
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""Few objects of a scan hold each other in a circle. By default Python looks for them a hundred times in a hook."""
 
 USAGE = "sanitize scan PATH… [options]"
 EPILOG = """\
@@ -107,6 +110,7 @@ def _version(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     if args.watch:
         from sanitizer.cli.watch import refuse_unwatchable
 

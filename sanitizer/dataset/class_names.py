@@ -43,12 +43,14 @@ class Classes:
     channels: int = 3
 
 
-def read_classes(document: DataYaml) -> Classes:
+def read_classes(document: DataYaml | None) -> Classes:
     """Number of classes, names, kpt_shape and channels, by the rules of Ultralytics' check_det_dataset.
 
     Where nc and names disagree, the larger counts, so that one mistake in the yaml does not make every row a
-    finding.
+    finding. Without a data.yaml there are none.
     """
+    if document is None:
+        return Classes(None, {}, (0, 0), ())
     faults: list[DatasetFault] = []
     nc = _read_nc(document, faults)
     listed = typed(document, "names")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.places.bare_folders import bare_folders
 from sanitizer.dataset.places.other_spellings import labels_by_other_spelling
+from sanitizer.dataset.single_files import is_label_name
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.listing import ListedFolder, Listing
     from sanitizer.dataset.split_images import SplitImages
-
-_NOT_LABEL_NAMES = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
-              "predefined_classes.txt", "train.txt", "training.txt", "val.txt", "valid.txt", "validation.txt",
-              "test.txt", "trainval.txt", "readme*.txt", "license*.txt", "licence*.txt", "requirements*.txt",
-              "cmakelists.txt")  # fmt: skip
-
-_NOT_LABEL = re.compile("|".join(map(fnmatch.translate, _NOT_LABEL_NAMES)))
-
-
-def is_label_name(name: str) -> bool:
-    """Whether a file of that name, with no image beside it, is meant as labels: not classes.txt and the like."""
-    lower = name.lower()
-    return lower.endswith(".txt") and not name.startswith(".") and _NOT_LABEL.match(lower) is None
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.dataset.class_names import MAX_CLASSES
-from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import image_folder
+from sanitizer.dataset.single_files import is_label_name
 from sanitizer.dataset.split_paths import FOLDER_NAMES, SplitSources
 from sanitizer.storage.base import raise_if_unreachable
 from sanitizer.util.paths import absolute_path, join_path

@@ -1,4 +1,4 @@
-"""From a data.yaml, a folder or loose files to a `Dataset`. Paths mean the same as in Ultralytics."""
+"""From a data.yaml or a folder to a `Dataset`. Paths mean the same as in Ultralytics."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.class_names import Classes, read_classes
-from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
+from sanitizer.dataset.class_names import read_classes
 from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
 from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
 from sanitizer.dataset.places.search import Search
-from sanitizer.dataset.single_files import (
-    find_data_yamls,
-    is_annotation_file,
-    nearest_data_yaml,
-    pair_files,
-    unlabelled_files,
-)
+from sanitizer.dataset.single_files import find_data_yamls, nearest_data_yaml
 from sanitizer.dataset.slips.class_lists import class_list_faults
 from sanitizer.dataset.split_faults import check_download, split_faults
 from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.dataset.tasks.class_dataset import class_dataset_beside, class_dataset_in
-from sanitizer.dataset.tasks.declared import declared_task, refuse_packed
+from sanitizer.dataset.tasks.declared import meant_task, refuse_packed
 from sanitizer.dataset.tasks.mask_files import (
     MaskPairer,
     is_semantic,
@@ -35,11 +28,13 @@ from sanitizer.dataset.tasks.mask_files import (
     read_label_mapping,
 )
 from sanitizer.findings.finding import Severity
-from sanitizer.util.paths import common_path, shown
+from sanitizer.util.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sanitizer.dataset.class_names import Classes
+    from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.split_paths import SplitPaths
     from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.dataset.tasks.declared import TaskChoice
@@ -48,56 +43,11 @@ if TYPE_CHECKING:
     ShardsOfYaml = Callable[[DataYaml, str, Sequence[str] | None, Storage], Dataset | None]
 
 
-_NO_CLASSES = Classes(None, {}, (0, 0), ())
 _NAMES_KEPT = 100_000
 """Names in folders that are kept to explain what is missing: below ten megabytes."""
 
 
-def find_loose_files(
-    listing: Listing,
-    given: Sequence[str],
-    paths: Sequence[str],
-    splits: Sequence[str] | None,
-    shards_of_yaml: ShardsOfYaml,
-    task: TaskChoice = "auto",
-) -> Dataset:
-    """The dataset of loose files behind paths within one storage.
-
-    Args:
-        listing: The listing of that storage.
-        given: Absolute paths.
-        paths: The same, as the user wrote them.
-        splits: Names of the splits to look at; all by default.
-        shards_of_yaml: Finds the dataset where a data.yaml names shards in place of folders.
-        task: What the user says that the dataset is for; "auto" asks the data.yaml and the folders.
-
-    Raises:
-        DatasetError: Nothing can be read at all, or `splits` names a split that does not exist, or the dataset is for
-            a task that is not judged.
-    """
-    storage = listing.storage
-    if storage.remote:
-        paths = [storage.url(path) for path in given]
-    for path, absolute in zip(paths, given, strict=True):
-        if not storage.lexists(absolute):
-            looked = storage.url(os.path.dirname(absolute))
-            raise DatasetError(f"{shown(path)} does not exist (looked in {shown(looked)})")
-    yamls = [p for p in given if p.lower().endswith((".yaml", ".yml")) and not storage.isdir(p)]
-    if len(given) == 1 and yamls:
-        document = read_data_yaml(yamls[0], storage)
-        return _from_yaml(document, paths[0], splits, listing, shards_of_yaml, task, named=True)
-    if len(given) == 1 and storage.isdir(given[0]):
-        return _from_folder(given[0], paths[0], splits, listing, shards_of_yaml, task)
-    if len(given) == 1 and given[0].endswith(".data"):
-        layout = read_darknet(given[0], storage)
-        return _from_layout(os.path.dirname(given[0]), layout, paths[0], splits, given[0], listing)
-    if len(yamls) > 1 or any(storage.isdir(path) for path in given):
-        raise DatasetError("give one data.yaml or one folder at a time, or label and image files")
-    beside = read_data_yaml(yamls[0], storage) if yamls else None
-    return _from_files(given, " ".join(paths), beside, listing, task)
-
-
-def _from_yaml(
+def from_yaml(
     document: DataYaml,
     data: str,
     wanted: Sequence[str] | None,
@@ -131,7 +81,7 @@ def _from_yaml(
     known = [*faults, *document.faults, *classes.faults, *path_faults]
     val_missing = any(f.rule == "D002" and f.split == "val" for f in path_faults)
     known.extend(check_download(document, val_missing))
-    declared, pairer = _declared_task(document, classes, task), None
+    declared, pairer = meant_task(document, classes, task), None
     mapping: dict[int, int] = {}
     if is_semantic(document, task, found.root, listing):
         declared, pairer = "semantic", mask_pairer(document, found.root, listing)
@@ -149,7 +99,7 @@ def _from_yaml(
     return replace(dataset, label_mapping=mapping, faults=[*dataset.faults, *lists])
 
 
-def _from_folder(
+def from_folder(
     folder: str,
     data: str,
     wanted: Sequence[str] | None,
@@ -174,7 +124,7 @@ def _from_folder(
                     "D001", detail, "Name the one to scan.", Severity.WARNING, file=documents[0].path
                 )
             )
-        return _from_yaml(documents[0], data, wanted, listing, shards_of_yaml, task, faults)
+        return from_yaml(documents[0], data, wanted, listing, shards_of_yaml, task, faults)
     if task in ("auto", "classify"):
         of_classes = class_dataset_in(folder, data, wanted, listing, task == "classify")
         if of_classes is not None:
@@ -182,6 +132,12 @@ def _from_folder(
     if task == "semantic":
         raise DatasetError(f"{shown(data)} has no data.yaml: training of a semantic set needs one")
     return _from_layout(folder, read_folder(folder, listing, deep=True), data, wanted, None, listing)
+
+
+def from_darknet(path: str, data: str, wanted: Sequence[str] | None, listing: Listing) -> Dataset:
+    """The dataset that a .data file of darknet describes."""
+    layout = read_darknet(path, listing.storage)
+    return _from_layout(os.path.dirname(path), layout, data, wanted, path, listing)
 
 
 def _from_layout(
@@ -198,7 +154,7 @@ def _from_layout(
     near = None
     if not layout.names and _is_part(folder):
         near = nearest_data_yaml(os.path.dirname(folder), listing.storage)
-    classes = read_classes(near) if near is not None else _NO_CLASSES
+    classes = read_classes(near)
     faults: list[DatasetFault] = []
     if near is None:
         name = shown(os.path.basename(folder))
@@ -277,43 +233,3 @@ def _finish(
         storage=storage,
         search=Search(gatherer.listing.kept_small(_NAMES_KEPT), found, lists),
     )
-
-
-def _from_files(
-    paths: Sequence[str], data: str, document: DataYaml | None, listing: Listing, task: TaskChoice
-) -> Dataset:
-    """Label and image files given one by one."""
-    files = [path for path in dict.fromkeys(paths) if is_annotation_file(path)]
-    if not files:
-        raise DatasetError(
-            f"{shown(data)}: neither a data.yaml nor a folder, nor a label (.txt) or image file"
-        )
-    common = common_path([os.path.dirname(path) for path in files])
-    if document is None:
-        document = nearest_data_yaml(common, listing.storage)
-    classes = read_classes(document) if document is not None else _NO_CLASSES
-    root = os.path.dirname(document.path) if document is not None else common
-    declared = _declared_task(document, classes, task)
-    split = pair_files(files, listing)
-    unlabelled = [] if declared in ("classify", "semantic") else unlabelled_files(split, root)
-    if listing.storage.remote:
-        split = with_states(split, listing.storage)
-    return Dataset(
-        root=root,
-        data=data,
-        yaml_path=document.path if document is not None else None,
-        splits=[split],
-        declared_task=declared,
-        nc=classes.nc,
-        names=classes.names,
-        kpt_shape=classes.kpt_shape,
-        channels=classes.channels,
-        faults=[*(document.faults if document else ()), *classes.faults, *unlabelled],
-        files_only=True,
-        storage=listing.storage,
-    )
-
-
-def _declared_task(document: DataYaml | None, classes: Classes, wanted: TaskChoice) -> Task | None:
-    """`task:` of a data.yaml, or what its keys imply."""
-    return declared_task(document, wanted) or ("pose" if classes.kpt_shape != (0, 0) else None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.dataset.class_names import read_classes
 from sanitizer.dataset.data_yaml import DataYaml, read_data_yaml
-from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import (
     IMAGE_EXTENSIONS,
     Listing,
@@ -17,20 +19,81 @@ from sanitizer.dataset.listing import (
     label_folder,
     label_of,
 )
-from sanitizer.dataset.model import Split
+from sanitizer.dataset.model import Dataset, DatasetError, Split, with_states
 from sanitizer.dataset.tables import dataset_fault
+from sanitizer.dataset.tasks.declared import meant_task
 from sanitizer.storage.base import LOCAL, Storage, raise_if_unreachable
-from sanitizer.util.paths import join_path, posix, shown
+from sanitizer.util.paths import common_path, join_path, posix, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sanitizer.dataset.tables import DatasetFault
+    from sanitizer.dataset.tasks.declared import TaskChoice
 
 _USUAL_EXTENSIONS = ("jpg", "png", "jpeg", "JPG", "PNG", "JPEG")
 _MAX_LEVELS = 10
 _MAX_SEARCHED_FOLDERS = 500
 _OTHER_YAML = frozenset(("sanitize.yaml", "sanitize.yml"))
+
+_NOT_LABEL_NAMES = ("classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "notes.txt",
+              "predefined_classes.txt", "train.txt", "training.txt", "val.txt", "valid.txt", "validation.txt",
+              "test.txt", "trainval.txt", "readme*.txt", "license*.txt", "licence*.txt", "requirements*.txt",
+              "cmakelists.txt")  # fmt: skip
+
+_NOT_LABEL = re.compile("|".join(map(fnmatch.translate, _NOT_LABEL_NAMES)))
+
+
+def dataset_of_files(
+    paths: Sequence[str], data: str, document: DataYaml | None, listing: Listing, task: TaskChoice
+) -> Dataset:
+    """The dataset of label and image files given one by one.
+
+    Args:
+        paths: The files, absolute.
+        data: What the user gave.
+        document: The data.yaml that was given along; None looks for the nearest.
+        listing: The listing of the storage where the files are.
+        task: What the user says that they are for; "auto" asks the data.yaml.
+
+    Raises:
+        DatasetError: None of them is a label or an image, or the data.yaml is for a task that is not judged.
+    """
+    files = [path for path in dict.fromkeys(paths) if is_annotation_file(path)]
+    if not files:
+        raise DatasetError(
+            f"{shown(data)}: neither a data.yaml nor a folder, nor a label (.txt) or image file"
+        )
+    common = common_path([os.path.dirname(path) for path in files])
+    if document is None:
+        document = nearest_data_yaml(common, listing.storage)
+    classes = read_classes(document)
+    root = os.path.dirname(document.path) if document is not None else common
+    declared = meant_task(document, classes, task)
+    split = pair_files(files, listing)
+    unlabelled = [] if declared in ("classify", "semantic") else unlabelled_files(split, root)
+    if listing.storage.remote:
+        split = with_states(split, listing.storage)
+    return Dataset(
+        root=root,
+        data=data,
+        yaml_path=document.path if document is not None else None,
+        splits=[split],
+        declared_task=declared,
+        nc=classes.nc,
+        names=classes.names,
+        kpt_shape=classes.kpt_shape,
+        channels=classes.channels,
+        faults=[*(document.faults if document else ()), *classes.faults, *unlabelled],
+        files_only=True,
+        storage=listing.storage,
+    )
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a file of that name, with no image beside it, is meant as labels: not classes.txt and the like."""
+    lower = name.lower()
+    return lower.endswith(".txt") and not name.startswith(".") and _NOT_LABEL.match(lower) is None
 
 
 def is_annotation_file(path: str) -> bool:

@@ -153,7 +153,8 @@ def _record(finding: Finding, names: Iterable[str]) -> dict[str, Any]:
 
 def fingerprinted(findings: Iterable[Finding]) -> list[Finding]:
     """Sort findings into report order and give each its fingerprint."""
-    return list(with_fingerprints(sorted(findings, key=Finding.sort_key)))
+    ordered = sorted(findings, key=Finding.sort_key)
+    return list(with_fingerprints(ordered)) if ordered else []
 
 
 def with_fingerprints(ordered: Iterable[Finding]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from sanitizer.util.paths import shown
 from sanitizer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    from sanitizer.dataset.class_names import Classes
     from sanitizer.dataset.data_yaml import DataYaml
     from sanitizer.dataset.model import Dataset
 
@@ -37,6 +38,15 @@ def declared_task(document: DataYaml | None, wanted: TaskChoice = "auto") -> Tas
     if wanted not in ("auto", task) and not {wanted, task} <= set(LABEL_TASKS):
         return None
     return task
+
+
+def meant_task(document: DataYaml | None, classes: Classes, wanted: TaskChoice) -> Task | None:
+    """`declared_task`, or what the other keys of a data.yaml imply.
+
+    Raises:
+        DatasetError: As `declared_task`.
+    """
+    return declared_task(document, wanted) or ("pose" if classes.kpt_shape != (0, 0) else None)
 
 
 def _refusal(document: DataYaml, text: str) -> str:

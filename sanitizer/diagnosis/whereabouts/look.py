@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sanitizer.dataset.file_pairing import is_label_name
 from sanitizer.dataset.listing import Listing, TooManyFilesError
 from sanitizer.dataset.places.neighbours import folders_near
+from sanitizer.dataset.single_files import is_label_name
 from sanitizer.diagnosis.whereabouts.unpaired import stem_of, unpaired_folders
 
 if TYPE_CHECKING:

@@ -143,7 +143,7 @@ def _waits_for(rules: Mapping[str, Rule], code: str) -> set[str]:
 
 
 def _read_pack(path: str, built_in: bool) -> list[Rule]:
-    root = compose(path)
+    root = compose(path, built_in)
     if root is None:
         return []
     from yaml import MappingNode, SequenceNode

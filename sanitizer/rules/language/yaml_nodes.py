@@ -21,8 +21,8 @@ class PackError(Exception):
     """A rule pack cannot be used; the text names file and line, and may show the place on two further lines."""
 
 
-def compose(path: str) -> yaml.Node | None:
-    """The pack as YAML nodes; None where it is empty.
+def compose(path: str, built_in: bool = False) -> yaml.Node | None:
+    """The pack as YAML nodes; None where it is empty. Hazards are looked for in packs of others only.
 
     Raises:
         PackError: It cannot be read, or is no valid YAML.
@@ -33,7 +33,8 @@ def compose(path: str) -> yaml.Node | None:
 
     try:
         with open_path(path) as file:
-            node = bounded_yaml.compose(read_stream(file, MAX_BYTES, path))
+            text = read_stream(file, MAX_BYTES, path)
+        node = yaml.compose(text, bounded_yaml.Loader) if built_in else bounded_yaml.compose(text)
     except TooLargeError:
         raise PackError(f"{path}: over {MAX_BYTES:,} bytes, too long for a rule pack") from None
     except OSError as e:
