@@ -40,6 +40,21 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     assert run.stderr == "\n"
 
 
+def test_a_hook_on_good_labels_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [ship]\n", "utf-8")
+    label = tmp_path / "labels" / "train" / "a.txt"
+    label.parent.mkdir(parents=True)
+    label.write_text("0 0.5 0.5 0.4 0.3\n", "utf-8")
+    code = (
+        "import sys\nfrom sanitizer.cli import main\n"
+        f"status = main(['scan', {str(label)!r}, '--quiet'])\n"
+        "names = {'hashlib', 'json', 'PIL', 'sanitizer.dataset.layout', 'sanitizer.scanner.cache'}\n"
+        "print(status, *names & set(sys.modules), file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stderr == "0\n"
+
+
 @pytest.fixture(scope="module")
 def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sanitizer.cli.demo_dataset import make_demo

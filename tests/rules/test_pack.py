@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from sanitizer.findings.finding import Severity
 from sanitizer.rules.language.message import Template, TemplateError
-from sanitizer.rules.language.pack import PackError, load_rules
+from sanitizer.rules.language.pack import PackError, built_in_folder, load_rules
+from sanitizer.rules.language.yaml_nodes import compose, plain
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sanitizer.rules.language.rule import Rule
 
 RULE = """\
@@ -56,6 +56,33 @@ def test_a_rule_is_what_its_pack_says(tmp_path: Path) -> None:
     assert (rule.line, rule.source, rule.built_in) == (1, str(tmp_path / "team.yaml"), False)
     assert rule.examples == {"bad": [{"rows": "0 0.5 0.5 0.9 0.01"}], "good": []}
     assert rule.fix is None
+
+
+def keys_and_lines(pack: Path, built_in: bool) -> list[dict[str, tuple[Any, int]]]:
+    """Each rule's keys but its examples: value and line."""
+    root = compose(str(pack), built_in)
+    assert root is not None
+    return [
+        {
+            key.value: (plain(str(pack), value), key.start_mark.line)
+            for key, value in rule.value
+            if key.value != "examples"
+        }
+        for rule in root.value
+    ]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_pack_of_the_program_says_the_same_without_its_examples(tmp_path: Path, newline: str) -> None:
+    packs = sorted(Path(built_in_folder()).glob("*.yaml"))
+    assert packs
+    for pack in packs:
+        copy = tmp_path / pack.name
+        copy.write_text(pack.read_text(encoding="utf-8"), encoding="utf-8", newline=newline)
+        root = compose(str(copy), built_in=True)
+        assert root is not None
+        assert not any(key.value == "examples" for rule in root.value for key, _ in rule.value)
+        assert keys_and_lines(copy, built_in=True) == keys_and_lines(pack, built_in=False)
 
 
 def test_a_rule_that_takes_the_params_of_none_is_said(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import yaml
 
 REQUIRED = ("code", "name", "scope", "severity", "message")
-REQUIRED_BUILT_IN = (*REQUIRED, "suggestion", "why", "training", "training_note", "fix", "examples")
+REQUIRED_BUILT_IN = (*REQUIRED, "suggestion", "why", "training", "training_note", "fix")
 
 
 class RuleNode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 from sanitizer.storage.opening import open_path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
+_EXAMPLES = re.compile(rb"^  examples:.*\n(?:(?:   .*|\r?)\n)*", re.MULTILINE)
+"""The key `examples` of a rule in a pack of the program, with all that is below it."""
 
 
 class PackError(Exception):
@@ -22,7 +25,9 @@ class PackError(Exception):
 
 
 def compose(path: str, built_in: bool = False) -> yaml.Node | None:
-    """The pack as YAML nodes; None where it is empty. Hazards are looked for in packs of others only.
+    """The pack as YAML nodes; None where it is empty.
+
+    A pack of the program comes without its examples, and needs no search for hazards: each takes as long as the rest.
 
     Raises:
         PackError: It cannot be read, or is no valid YAML.
@@ -34,7 +39,9 @@ def compose(path: str, built_in: bool = False) -> yaml.Node | None:
     try:
         with open_path(path) as file:
             text = read_stream(file, MAX_BYTES, path)
-        node = yaml.compose(text, bounded_yaml.Loader) if built_in else bounded_yaml.compose(text)
+        if built_in:
+            return yaml.compose(_EXAMPLES.sub(_empty_lines, text), bounded_yaml.Loader)
+        return bounded_yaml.compose(text)
     except TooLargeError:
         raise PackError(f"{path}: over {MAX_BYTES:,} bytes, too long for a rule pack") from None
     except OSError as e:
@@ -44,7 +51,11 @@ def compose(path: str, built_in: bool = False) -> yaml.Node | None:
         raise PackError(f"{path}{line}: no valid YAML: {e.problem}") from e
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise PackError(f"{path}: no valid YAML: {(str(e).splitlines() or [''])[0]}") from e
-    return node
+
+
+def _empty_lines(lines: re.Match[bytes]) -> bytes:
+    """As many, so that what follows keeps its line numbers."""
+    return b"\n" * lines[0].count(b"\n")
 
 
 def plain(path: str, node: yaml.Node) -> Any:
