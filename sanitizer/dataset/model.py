@@ -74,9 +74,9 @@ class Split:
     ) -> Split:
         """Pack file names into the buffer; arguments are as the attributes are."""
         buffer = os.fsencode("".join(file_names))
-        # One byte a character in ASCII names; others are encoded one by one to know their lengths.
-        ascii_only = len(buffer) == sum(map(len, file_names))
-        lengths = list(map(len, file_names)) if ascii_only else [len(os.fsencode(n)) for n in file_names]
+        lengths = list(map(len, file_names))
+        if len(buffer) != sum(lengths):  # one byte a character in ASCII names; others are encoded one by one
+            lengths = [len(os.fsencode(n)) for n in file_names]
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         return cls(
