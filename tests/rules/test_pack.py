@@ -12,6 +12,7 @@ import pytest
 from sanitizer.findings.finding import Severity
 from sanitizer.rules.language.message import Template, TemplateError
 from sanitizer.rules.language.pack import PackError, built_in_folder, load_rules
+from sanitizer.rules.language.rule_node import RuleNode
 from sanitizer.rules.language.yaml_nodes import compose, plain
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ def test_a_pack_of_the_program_says_the_same_without_its_examples(tmp_path: Path
         assert root is not None
         assert not any(key.value == "examples" for rule in root.value for key, _ in rule.value)
         assert keys_and_lines(copy, built_in=True) == keys_and_lines(pack, built_in=False)
+
+
+def test_rules_of_the_program_are_as_sound_as_those_of_a_user_must_be() -> None:
+    for pack in sorted(Path(built_in_folder()).glob("*.yaml")):
+        root = compose(str(pack))
+        assert root is not None
+        for node in root.value:
+            rule = RuleNode(str(pack), node, built_in=True)
+            rule.check(rule.rule())
 
 
 def test_a_rule_that_takes_the_params_of_none_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sanitizer.dataset.tables import IMAGE_FORMATS, RowKind
-from sanitizer.rules.recipe_facts import RECIPE_NAMES, RECIPE_TEXTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,20 +171,35 @@ def _known(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64
     return np.where(known, values, np.nan)
 
 
-TEXT_NAMES = {"row": ("class_name", "kind"), "file": ("format",), "recipe": RECIPE_TEXTS}
-"""What messages of a scope may name besides the numbers; expressions may not."""
+_TEXT_NAMES = {"row": ("class_name", "kind"), "file": ("format",)}
 
 
 def _numbers_of(makers: Mapping[str, object], texts: tuple[str, ...]) -> dict[str, Kind]:
     return {n: "truth" if n.startswith("is_") else "number" for n in makers if n not in texts}
 
 
-EXPRESSION_NAMES: dict[str, dict[str, Kind]] = {
-    "row": _numbers_of(RowColumns._makers, TEXT_NAMES["row"]),
-    "file": _numbers_of(FileColumns._makers, TEXT_NAMES["file"]),
-    "recipe": RECIPE_NAMES,
+_EXPRESSION_NAMES: dict[str, dict[str, Kind]] = {
+    "row": _numbers_of(RowColumns._makers, _TEXT_NAMES["row"]),
+    "file": _numbers_of(FileColumns._makers, _TEXT_NAMES["file"]),
 }
-"""Scope to the names that its expressions may use, and what each is; the rule's parameters come on top."""
+
+
+def expression_names(scope: str) -> dict[str, Kind]:
+    """The names that expressions of a scope may use, and what each is; the rule's parameters come on top."""
+    if scope == "recipe":
+        from sanitizer.rules.recipe_facts import RECIPE_NAMES  # not worth its time where no recipe is judged
+
+        return RECIPE_NAMES
+    return _EXPRESSION_NAMES[scope]
+
+
+def text_names(scope: str) -> tuple[str, ...]:
+    """What messages of a scope may name besides the numbers; expressions may not."""
+    if scope == "recipe":
+        from sanitizer.rules.recipe_facts import RECIPE_TEXTS
+
+        return RECIPE_TEXTS
+    return _TEXT_NAMES[scope]
 
 
 class WithParams(Mapping[str, Any]):

@@ -160,5 +160,8 @@ def _read_pack(path: str, built_in: bool) -> list[Rule]:
             raise PackError(
                 f"{path}:{node.start_mark.line + 1}: a rule is a mapping that begins with 'code:'"
             )
-        rules.append(RuleNode(path, node, built_in).rule())
+        checked = RuleNode(path, node, built_in)
+        rules.append(checked.rule())
+        if not built_in:  # a test checks those of the program
+            checked.check(rules[-1])
     return rules

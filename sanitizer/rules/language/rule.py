@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from sanitizer.dataset.tables import TASKS, Task
 from sanitizer.rules.checks import Scope
-from sanitizer.rules.language.columns import EXPRESSION_NAMES
+from sanitizer.rules.language.columns import expression_names
 from sanitizer.rules.language.expression import Expression, Kind
 from sanitizer.rules.language.yaml_nodes import examples_of
 
@@ -72,4 +72,4 @@ class Rule:
 @functools.lru_cache(maxsize=1024)
 def _compiled(text: str, scope: Scope, params: tuple[str, ...], kind: Kind) -> Expression:
     numbers: dict[str, Kind] = dict.fromkeys(params, "number")
-    return Expression(text, EXPRESSION_NAMES[scope] | numbers, kind)
+    return Expression(text, expression_names(scope) | numbers, kind)

@@ -10,7 +10,7 @@ from sanitizer.config import finite_number
 from sanitizer.dataset.tables import TASKS, Task
 from sanitizer.findings.finding import ABOUTS, KINDS, Severity
 from sanitizer.rules.checks import MODULES, READER
-from sanitizer.rules.language.columns import EXPRESSION_NAMES, TEXT_NAMES
+from sanitizer.rules.language.columns import expression_names, text_names
 from sanitizer.rules.language.expression import ExpressionError
 from sanitizer.rules.language.message import Template, TemplateError
 from sanitizer.rules.language.rule import FIXES, SCOPES, TRAINING, Rule
@@ -53,19 +53,21 @@ class RuleNode:
         return f"{code.value}: " if code is not None and isinstance(code.value, str) else ""
 
     def rule(self) -> Rule:
-        """The rule, checked."""
+        """The rule: every key is well-formed by itself."""
         for key in REQUIRED_BUILT_IN if self.built_in else REQUIRED:
             if key not in self.values:
                 self._fail_at(self.node, f"the key {key!r} is missing")
         fields = {key: _READERS[key](self, key) for key in self.values if key != "examples"}
         fields.setdefault("about", fields["scope"])
-        rule = Rule(**fields, source=self.path, line=self.node.start_mark.line + 1, built_in=self.built_in)
+        return Rule(**fields, source=self.path, line=self.node.start_mark.line + 1, built_in=self.built_in)
+
+    def check(self, rule: Rule) -> None:
+        """PackError where keys of the rule do not fit together, or an expression or message is wrong."""
         self._check_about(rule)
         self._check_firing(rule)
         self._check_message(rule)
         if rule.scope == "recipe":
             self._check_suggestion(rule)
-        return rule
 
     def _check_about(self, rule: Rule) -> None:
         """What it is about: the recipe in scope recipe and nowhere else; gradients only where the probe reports it."""
@@ -97,7 +99,7 @@ class RuleNode:
         if rule.scope == "dataset":
             self.fail("scope", "a rule with 'when' is of scope row, file or recipe")
         for name in rule.params:
-            if name in EXPRESSION_NAMES[rule.scope] or name in TEXT_NAMES[rule.scope]:
+            if name in expression_names(rule.scope) or name in text_names(rule.scope):
                 self.fail("params", f"{name!r} is already the name of a column")
         for key in ("when", "value", "threshold"):
             self._check_expression(rule, key)
@@ -134,7 +136,7 @@ class RuleNode:
             self.fail(key, str(e))
         if rule.when is None:
             return
-        known = {*EXPRESSION_NAMES[rule.scope], *TEXT_NAMES[rule.scope], *rule.params}
+        known = {*expression_names(rule.scope), *text_names(rule.scope), *rule.params}
         known |= {name for name in ("value", "threshold") if name in self.values}
         for name in template.names:
             if name not in known:
