@@ -7,9 +7,6 @@ from posixpath import basename, splitext
 from typing import TYPE_CHECKING
 
 from sanitizer.findings.cause import Cause, Hypothesis
-from sanitizer.rules.checks.copies import found_copies
-from sanitizer.rules.checks.sources.names import Mark, copy_name
-from sanitizer.rules.checks.sources.shared_sources import shared_by_splits
 from sanitizer.util.counting import in_thousands
 
 if TYPE_CHECKING:
@@ -33,6 +30,9 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
 
 
 def _across_splits(evidence: Evidence) -> Iterator[Hypothesis]:
+    from sanitizer.rules.checks.copies import found_copies  # a hook never has them loaded
+    from sanitizer.rules.checks.sources.shared_sources import shared_by_splits
+
     survey = evidence.survey
     leaks: Counter[tuple[str, str]] = Counter()
     for copy in found_copies(survey) or ():
@@ -85,6 +85,8 @@ def _training(splits: list[str]) -> str:
 
 def _in_splits(evidence: Evidence) -> Iterator[Hypothesis]:
     """Copies that an export made on purpose, as their names tell."""
+    from sanitizer.rules.checks.copies import found_copies
+
     survey, dataset = evidence.survey, evidence.dataset
     sources: dict[str, Counter[str]] = {}
     claimed: set[int] = set()
@@ -122,5 +124,7 @@ def _in_splits(evidence: Evidence) -> Iterator[Hypothesis]:
 
 def _source_of_altered(image: str, original: str) -> str | None:
     """What two names share without the mark of a copy; None where they do not tell of one picture."""
+    from sanitizer.rules.checks.sources.names import Mark, copy_name
+
     name, other = (copy_name(splitext(basename(path))[0]) for path in (image, original))
     return name.source if name.source == other.source and max(name.mark, other.mark) == Mark.COPY else None

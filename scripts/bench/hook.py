@@ -14,6 +14,7 @@ from statistics import median
 
 from make_dataset import write_pairs
 from measure import (
+    GO_FIRST,
     RESULTS,
     SANITIZE,
     Run,
@@ -36,6 +37,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--first", action="store_true", help="go before all other processes (root)")
     parser.add_argument("--output", default=str(RESULTS), help="folder for the results")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +52,7 @@ def main() -> None:
         runs: dict[str, list[Run]] = {name: [] for name in commands}
         for _ in range(args.rounds):
             for name, command in commands.items():
-                runs[name].append(run(command))
+                runs[name].append(run((*GO_FIRST, *command) if args.first else command))
     base, with_numpy = (runs[name] for name in list(commands)[:2])
     rows = []
     for name, done in runs.items():
