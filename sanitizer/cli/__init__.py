@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
-import gc
 import importlib
 import os
 import sys
@@ -98,8 +96,6 @@ def _open_closed_streams() -> None:
 def _run(command: str, arguments: Sequence[str]) -> int:
     # NumPy's linear algebra is not used here; its threads are a quarter of the time that importing NumPy takes.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Before it ends, Python looks for circles among all objects, to free what is gone with the process anyway.
-    atexit.register(gc.freeze)
     module: ModuleType = importlib.import_module(f"sanitizer.cli.{command}")
     parser = Parser(
         prog=f"sanitize {command}",

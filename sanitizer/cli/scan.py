@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import os
 import time
@@ -111,6 +112,8 @@ def _version(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # Before Python ends, it looks for circles among all objects, and frees what would be gone anyway.
+    atexit.register(gc.freeze)
     if args.watch:
         from sanitizer.cli.watch import refuse_unwatchable
 
