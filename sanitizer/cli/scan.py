@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 IMAGE_MODES = ("auto", "header", "decode", "none")
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""Few objects of a scan hold each other in a circle. By default Python looks for them a hundred times in a hook."""
+"""A scan makes few reference cycles, and by default Python looks for them a hundred times in a commit hook."""
 
 USAGE = "sanitize scan PATH… [options]"
 EPILOG = """\
@@ -112,7 +112,7 @@ def _version(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Scan, report, and return the exit status."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    # Before Python ends, it looks for circles among all objects, and frees what would be gone anyway.
+    # Before it ends, Python looks for reference cycles once more, to free what is gone with the process anyway.
     atexit.register(gc.freeze)
     if args.watch:
         from sanitizer.cli.watch import refuse_unwatchable
