@@ -12,6 +12,7 @@ from sanitizer.dataset.listing import label_folder
 from sanitizer.dataset.model import Split
 from sanitizer.dataset.places.bare_folders import bare_folders
 from sanitizer.dataset.places.other_spellings import labels_by_other_spelling
+from sanitizer.dataset.places.partners import are_partners
 from sanitizer.dataset.single_files import is_label_name
 from sanitizer.dataset.tables import DatasetFault, dataset_fault
 from sanitizer.findings.finding import Severity
@@ -21,7 +22,7 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.dataset.listing import ListedFolder, Listing
+    from sanitizer.dataset.listing import ImageFiles, ListedFolder, Listing
     from sanitizer.dataset.split_images import SplitImages
 
 
@@ -43,6 +44,8 @@ class FilePairer:
     root: str
     faults: list[DatasetFault] = field(default_factory=list)
     _paired: dict[str, set[str]] = field(default_factory=dict)
+    _complete: set[str] = field(default_factory=set)
+    """Label folders of which every label has its image."""
     _judged: set[tuple[str, str]] = field(default_factory=set)
     _lower_names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
@@ -60,6 +63,10 @@ class FilePairer:
     def _find_labels(self, split: SplitImages) -> list[bool]:
         """Whether training finds a label file for each image, by name."""
         images = split.images
+        if self._is_complete(images):
+            self._complete.update(images.label_folders)
+            self._judged.update(zip(images.folders, images.label_folders, strict=True))
+            return [True] * len(images.names)
         labels = [self.listing.folder(path).labels for path in images.label_folders]
         wanted = [f"{name[: name.rindex('.')]}.txt" for name in images.names]
         if len(labels) == 1:
@@ -68,11 +75,11 @@ class FilePairer:
             has = [name in labels[f] for name, f in zip(wanted, images.folder_index, strict=True)]
         for i, name in labels_by_other_spelling(images, wanted, has, self.listing):
             has[i] = True
-            self._paired.setdefault(images.label_folders[images.folder_index[i]], set()).add(name)
+            self._paired_in(images.label_folders[images.folder_index[i]]).add(name)
         for f, names in _by_folder(wanted, images.folder_index, len(labels)):
             key = (images.folders[f], images.label_folders[f])
             unique = set(names)
-            self._paired.setdefault(key[1], set()).update(unique)
+            self._paired_in(key[1]).update(unique)
             if len(unique) < len(names) and key not in self._judged:
                 self._report_same_stem(split, f)
         if not self._report_labels_apart(split, has):
@@ -83,6 +90,19 @@ class FilePairer:
                     self._report_unlabelled(split, images.folder_index[i], images.names[i], wanted[i])
         self._judged.update(zip(images.folders, images.label_folders, strict=True))
         return has
+
+    def _is_complete(self, images: ImageFiles) -> bool:
+        """Whether the images are those of one label folder, one for each of its labels, and no split had any before."""
+        if len(images.label_folders) != 1 or images.label_folders[0] in self._paired:
+            return False
+        return are_partners(images.names, self.listing.folder(images.label_folders[0]).label_names)
+
+    def _paired_in(self, label_dir: str) -> set[str]:
+        """The label names in a folder that an image has, or lacks."""
+        if label_dir not in self._paired:
+            complete = label_dir in self._complete
+            self._paired[label_dir] = set(self.listing.folder(label_dir).labels if complete else ())
+        return self._paired[label_dir]
 
     def _report_labels_apart(self, split: SplitImages, has: list[bool]) -> bool:
         """One D006 for a whole split whose labels lie in a folder where training does not look."""
@@ -204,8 +224,11 @@ class FilePairer:
 
     def _unpaired(self, label_dir: str, image_dir: str, lists: set[str]) -> list[str]:
         folder = self.listing.folder(label_dir)
-        rest = folder.labels - self._paired.get(label_dir, set())
-        rest.update(set(folder.misspelt_labels) - self._paired.get(label_dir, set()))
+        rest = set(folder.misspelt_labels)
+        if label_dir not in self._complete:
+            rest |= folder.labels
+        if rest:
+            rest -= self._paired_in(label_dir)
         names = {n for n in rest if is_label_name(n) and f"{label_dir}/{n}" not in lists}
         if names:  # images that no list names are still images
             on_disk = {n[: n.rindex(".")] for n in self.listing.folder(image_dir).images}
@@ -227,8 +250,7 @@ class FilePairer:
                 continue
             if (
                 len(orphan.names) > 1
-                and not self._paired.get(orphan.label_dir, set())
-                & self.listing.folder(orphan.label_dir).labels
+                and not self._paired_in(orphan.label_dir) & self.listing.folder(orphan.label_dir).labels
             ):
                 detail = (
                     f"none of the {len(orphan.names)} label files in {self._show(orphan.label_dir)} has an image in"

@@ -107,7 +107,7 @@ class ListedFolder:
     Attributes:
         path: The path as the caller gave it.
         images: Names with an image file extension, hidden ones left out.
-        labels: Names that end in exactly `.txt`.
+        label_names: Names that end in exactly `.txt`.
         misspelt_labels: Names that end in .TXT, .Txt, …, which training does not find.
         caches: Names that end in `.cache`.
         others: Number of other files.
@@ -121,7 +121,7 @@ class ListedFolder:
 
     path: str
     images: list[str] = field(default_factory=list)
-    labels: set[str] = field(default_factory=set)
+    label_names: list[str] = field(default_factory=list)
     misspelt_labels: list[str] = field(default_factory=list)
     caches: list[str] = field(default_factory=list)
     others: int = 0
@@ -131,12 +131,20 @@ class ListedFolder:
     hidden_images: list[str] = field(default_factory=list)
     hidden_folders: list[str] = field(default_factory=list)
     error: str | None = None
+    _labels: set[str] | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> set[str]:
+        """The label names, to look for single ones: made when first asked for."""
+        if self._labels is None:
+            self._labels = set(self.label_names)
+        return self._labels
 
     @property
     def n_names(self) -> int:
         """How many names are in it."""
         return (
-            len(self.images) + len(self.labels) + len(self.misspelt_labels) + len(self.caches)
+            len(self.images) + len(self.label_names) + len(self.misspelt_labels) + len(self.caches)
             + self.others + len(self.subfolders)
         )  # fmt: skip
 
@@ -150,8 +158,8 @@ def _list_folder(path: str) -> ListedFolder:
     except (OSError, ValueError) as error:
         folder.error = getattr(error, "strerror", None) or type(error).__name__
         return folder
-    folder.labels = {name for name in names if name.endswith(".txt")}
-    if len(folder.labels) < len(names):
+    folder.label_names = [name for name in names if name.endswith(".txt")]
+    if len(folder.label_names) < len(names):
         _sort_out(folder, names)
     return folder
 
@@ -226,7 +234,7 @@ def _list_remote(storage: Storage, path: str) -> ListedFolder:
     except OSError as error:
         folder.error = error.strerror or type(error).__name__
         return folder
-    folder.labels = {name for name in names if name.endswith(".txt")}
+    folder.label_names = [name for name in names if name.endswith(".txt")]
     for full in folders:
         name = full[len(path) + 1 :]
         (folder.hidden_folders if name[0] == "." else folder.subfolders).append(name)

@@ -120,7 +120,7 @@ class Gatherer:
             self._fault(split, detail, "Remove the links that lead in circles.", Severity.WARNING)
         if not total:
             top = self.listing.folder(path)
-            inside = counted(top.others + len(top.labels), "other file")
+            inside = counted(top.others + len(top.label_names), "other file")
             detail = f"{self._show(path)} holds no image ({inside}, {counted(len(top.subfolders), 'folder')})"
             advice = "Name the folder that holds the images; training knows .jpg, .png, .bmp, .webp, .tif and more."
             stops = "training" if split.name in ("train", "val") else "evaluation on it"

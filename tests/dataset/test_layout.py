@@ -9,12 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from strange_files import STRANGE, put, within
 
 from sanitizer.archives.finding import find_dataset
 from sanitizer.dataset import listing as listing_module
 from sanitizer.dataset.listing import image_folder, label_folder
 from sanitizer.dataset.model import DatasetError
+from sanitizer.dataset.places.partners import are_partners
 from sanitizer.findings.finding import Severity
 
 if TYPE_CHECKING:
@@ -59,6 +62,47 @@ def pairs(dataset: Dataset) -> dict[str, list[tuple[str | None, str | None]]]:
 
 def sizes(dataset: Dataset) -> dict[str, int]:
     return {split.name: len(split) for split in dataset.splits}
+
+
+@given(
+    images=st.lists(st.text("ab-.\n", max_size=3).map(lambda stem: f"{stem}x.jpg"), max_size=4, unique=True),
+    labels=st.lists(st.text("ab-.\n", max_size=3).map(lambda stem: f"{stem}x.txt"), max_size=4, unique=True),
+    other=st.sampled_from(["", "png", "JPG"]),
+)
+def test_partners_are_files_of_the_same_stems(images: list[str], labels: list[str], other: str) -> None:
+    if other and images:
+        images[0] = f"{images[0][:-3]}{other}"
+    stems, wanted = {name[:-4] for name in images}, {name[:-4] for name in labels}
+    if are_partners(sorted(images), labels):
+        assert stems == wanted
+    elif images and len({name[-3:] for name in images}) == 1 and "\n" not in "".join(images):
+        assert stems != wanted
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ((), {}),
+        (("labels/train/c.txt",), {"D007": ["no image of this name"]}),
+        (("images/train/c.jpg",), {"D006": ["no label file of this name"]}),
+        (("images/train/c.png", "labels/train/c.txt"), {}),
+        (("labels/train/c.TXT", "labels/train/d.TXT"), {"D007": ["no image of this name"] * 2}),
+        (("images/train/c.jpg", "labels/train/c.TXT"), {"L009": ["does not find c.TXT"]}),
+    ],
+)
+def test_what_stands_beside_complete_pairs_is_told(
+    tmp_path: Path, extra: Sequence[str], expected: Mapping[str, Sequence[str]]
+) -> None:
+    complete = [f"{kind}/train/{stem}" for stem in "ab" for kind in ("images", "labels")]
+    names = [f"{path}.{'jpg' if path.startswith('images') else 'txt'}" for path in complete]
+    make(tmp_path, [*names, *extra, "images/val/v.jpg", "labels/val/v.txt"], yaml=YAML)
+    told = [(f.rule, f.values["detail"]) for f in find(tmp_path).faults]
+    wanted = [(rule, text) for rule, texts in expected.items() for text in texts]
+    assert len(told) == len(wanted)
+    assert all(
+        rule == told_rule and text in said
+        for (rule, text), (told_rule, said) in zip(wanted, told, strict=True)
+    )
 
 
 def faults(dataset: Dataset, *rules: str) -> list[DatasetFault]:
