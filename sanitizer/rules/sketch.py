@@ -55,7 +55,7 @@ class ShapeSketch:
 
     def classes(self) -> list[int]:
         """Class ids with any box, ascending."""
-        return [int(c) for c in np.unique(self.key // (2 * _BINS))]
+        return sorted(set((self.key // (2 * _BINS)).tolist()))  # np.unique would import numpy.ma
 
     def histogram(self, class_id: int, measure: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """(middles of the occupied bins in octaves, boxes in each), ascending."""
