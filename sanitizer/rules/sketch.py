@@ -97,9 +97,12 @@ def merge_sketches(sketches: Sequence[ShapeSketch]) -> ShapeSketch:
     starts = np.cumsum([0, *(s.n_files for s in sketches)])
     nothing = np.zeros(0, np.int64)
     keys = np.concatenate([nothing, *(s.key for s in sketches)])
-    key, at = np.unique(keys, return_inverse=True)
-    count = np.zeros(len(key), np.int64)
-    np.add.at(count, at, np.concatenate([nothing, *(s.count for s in sketches)]))
+    counts = np.concatenate([nothing, *(s.count for s in sketches)])
+    order = np.argsort(
+        keys, kind="stable"
+    )  # merges the keys of sketches, which are sorted, sooner than np.unique does
+    new = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    key, count = keys[order[new]], np.add.reduceat(counts[order], new)
     file = np.concatenate([nothing, *(s.file + n for s, n in zip(sketches, starts, strict=False))])
     class_id = np.concatenate([nothing, *(s.class_id for s in sketches)])
     line = np.concatenate([nothing, *(s.line for s in sketches)])

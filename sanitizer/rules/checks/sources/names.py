@@ -74,7 +74,8 @@ _GIVEN_BY_SITES = frozenset(
 def may_have_marks(names: bytes) -> bool:
     """Whether any of many names, one after the other, has what a mark of copies begins with."""
     names = names.lower()
-    return any(mark in names for mark in _MARK_BYTES) and _MARK_BEGINS.search(names) is not None
+    letters = names.translate(None, b"0123456789")  # no mark has a digit, and most names are numbers
+    return any(mark in letters for mark in _MARK_BYTES) and _MARK_BEGINS.search(names) is not None
 
 
 def copy_name(stem: str) -> CopyName:
