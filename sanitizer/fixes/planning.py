@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sanitizer.fixes.repair.plan import FilePlan
     from sanitizer.fixes.targets import Target
     from sanitizer.images.image_files import ImageMode
+    from sanitizer.rules.survey import Survey
 
 _FILES_AT_ONCE = 500
 
@@ -60,11 +61,12 @@ class FixedFile:
 
 @dataclass(slots=True)
 class Planned:
-    """What is to be done, before anything is.
+    """What is to be done, before anything is. What would become of images is told only for a fix in place.
 
     Attributes:
         dataset: The dataset, with the same image in each split that names it.
         task: What rows were judged as.
+        survey: What the scan found about each pair.
         repairable: Findings that some repair exists for.
         files: Label files that are to change.
         changes: The same, as changes on disk, in the same order.
@@ -82,6 +84,7 @@ class Planned:
 
     dataset: Dataset
     task: Task
+    survey: Survey
     repairable: int = 0
     files: list[FixedFile] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -116,9 +119,11 @@ def plan_fix(
             alone, and no image is left out; False for a copy of the dataset.
     """
 
+    surveys: list[Survey] = []
+
     def look(images: ImageMode) -> Report:
         return scan_dataset(dataset, config=config, task=task, images=images, jobs=jobs, cache=cache,
-                            progress=progress)  # fmt: skip
+                            progress=progress, hand_on=surveys.append)  # fmt: skip
 
     config = config or nearby_config(dataset)
     report = look("header")
@@ -137,6 +142,7 @@ def plan_fix(
         planned = Planned(
             dataset,
             spec.task,
+            surveys[0],
             repairable=sum(can_repair(f.rule) or is_claimed(f, claims) for f in report.findings),
             excluded=reviewed.excluded,
             outcomes=[
@@ -157,7 +163,8 @@ def plan_fix(
         withheld |= {
             o.cause.id: f"not all files can be read so: {o.example or unreadable[0]}" for o in halved
         }
-    planned.still_dropped = len(report.dropped - planned.saved)
+    if in_place:
+        planned.still_dropped = len(report.dropped - planned.saved)
     _note(planned, targets, in_place)
     if decisions is None:
         planned.notes += [text for rule, text in _IN_DOUBT.items() if rule in policy.in_doubt & codes]
@@ -246,9 +253,11 @@ def _plan_some(planned: Planned, batch: LabelBatch, policy: Policy, causes: _Cau
         new_name = target.label[:-4] + ".txt" if target.renamed_to else target.label
         planned.files.append(FixedFile(target.label, new_name, plan))
         planned.changes.append(Change(target.path, plan.before, plan.after, target.renamed_to))
+    if not in_place:
+        return
     before, after = (batch.dropped([getattr(p, state) for p in plans]) for state in ("before", "after"))
     for target, is_saved in zip(batch.targets, before & ~after, strict=True):
-        if is_saved and not (target.refusal and in_place):
+        if is_saved and not target.refusal:
             planned.saved.update(target.images)
     if not policy.unsafe and policy.decisions is None:
         unsafe = plan_files(sources, batch.spec, replace(policy, unsafe=True), batch.judge)

@@ -102,6 +102,11 @@ def parse_arriving(contents: Iterable[bytes | OSError | None], n_files: int, spe
     return builder.finish()
 
 
+def digest_of(data: bytes) -> int:
+    """A hash of a file's bytes, 64 bits: what `LabelTable.digest` holds. It is never 0."""
+    return adler32(data) << 32 | crc32(data)
+
+
 class _TableBuilder:
     """Collects files until there is a block of text, parses it, and joins the pieces at the end."""
 
@@ -184,8 +189,7 @@ class _TableBuilder:
         count = len(parts)
         self._status[files] = FileStatus.OK
         self._size[files] = np.fromiter(map(len, parts), np.int64, count)
-        adler = np.fromiter(map(adler32, parts), np.uint64, count)
-        self._digest[files] = adler << np.uint64(32) | np.fromiter(map(crc32, parts), np.uint64, count)
+        self._digest[files] = np.fromiter(map(digest_of, parts), np.uint64, count)
         if not self._spec.behaviour.skips_blank_lines:
             self._note_blank_lines(files, parts)
         if b"\r" in b"".join(parts):

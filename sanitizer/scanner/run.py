@@ -22,7 +22,7 @@ from sanitizer.ultra.versions import note_on, spec_of
 from sanitizer.util.spill import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from numpy.typing import NDArray
 
@@ -111,12 +111,14 @@ def scan_dataset(
     baseline: str | None = None,
     ultralytics: str | None = None,
     started: float | None = None,
+    hand_on: Callable[[Survey], object] | None = None,
 ) -> Report:
     """`scan` of a dataset that was found already: what it returns and raises, and its other arguments, are the same.
 
     Args:
         dataset: What `find_dataset` found.
         started: `time.perf_counter()` when the search for the dataset began; None counts no time for it.
+        hand_on: Gets the survey, for who goes on with what was found about each pair.
     """
     started = time.perf_counter() if started is None else started
     dataset = dataset.without_repeats()
@@ -159,6 +161,8 @@ def scan_dataset(
     hypotheses, failures = _diagnosed(survey, log)
     dataset.storage.drop_listings()  # causes look around, and the next scan is to see what is there then
     findings, suppressed, causes = log.finish(known, hypotheses)
+    if hand_on is not None:
+        hand_on(survey)
     notes += [*failures, *([log.note] if log.note else [])]
     return Report(
         data=dataset.data,

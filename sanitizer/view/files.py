@@ -1,13 +1,16 @@
-"""The images and labels of a view: written here, or in a process of its own while the next ones are judged."""
+"""The files of a view: labels are copied, also in a process of their own while images are linked here."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from sanitizer.labels.label_files import digest_of
+from sanitizer.labels.single_file import small_labels
 from sanitizer.scanner.engines.worker import Worker
 from sanitizer.util import processes
 
@@ -18,97 +21,101 @@ WORTH_A_PROCESS = 8000
 """Pairs: below this, a process costs more than it saves."""
 MOST_WAITING = 2
 """Batches that the process has at once."""
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
 
-class ViewPair(NamedTuple):
-    """An image and its label, to be written.
+class LabelCopy(NamedTuple):
+    """A label file to be copied into the view, if its bytes are still those that were scanned.
 
     Attributes:
-        image: Absolute path of the image in the dataset.
-        target: Path of the image in the view's folder.
-        copied: The view gets a copy of the image, not a link to it.
-        label: Path of the label in the view's folder.
-        content: Bytes of the label; None if there is none.
+        label: Absolute path in the dataset, where training looks for it.
+        target: Path in the view's folder.
+        digest: Of the bytes, as in LabelTable; 0 where there was no file.
     """
 
-    image: str
-    target: str
-    copied: bool
     label: str
-    content: bytes | None
+    target: str
+    digest: int
 
 
-class FileWriter:
-    """Writes pairs into a folder.
+class LabelCopier:
+    """Copies batches of labels into a folder, in order.
 
     Args:
         folder: Absolute path of the folder.
-        n_pairs: How many pairs there may be.
+        n_pairs: How many labels there may be.
     """
 
     def __init__(self, folder: str, n_pairs: int) -> None:
-        self._write = partial(write_pairs, folder)
+        self._copy = partial(copy_labels, folder)
         in_another = n_pairs >= WORTH_A_PROCESS and processes.may_start()
-        self._worker = Worker(self._write) if in_another else None
+        self._worker = Worker(self._copy) if in_another else None
+        self._answers: deque[list[int]] = deque()
         self._waiting = 0
 
-    def write(self, pairs: Sequence[ViewPair]) -> None:
-        """Write pairs now or soon. Raises OSError, also of earlier ones."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is to be taken before more is asked for."""
+        return self._waiting == (MOST_WAITING if self._worker else 1)
+
+    def copy(self, labels: Sequence[LabelCopy]) -> None:
+        """Copy labels now or soon. Raises OSError."""
         if self._worker is None:
-            self._write(pairs)
-            return
-        if self._waiting == MOST_WAITING:
-            self._wait(self._worker)
-        self._worker.request(list(map(tuple, pairs)))  # pickled sooner than with names
+            self._answers.append(self._copy(labels))
+        else:
+            self._worker.request(list(map(tuple, labels)))  # pickled sooner than with names
         self._waiting += 1
 
-    def finish(self) -> None:
-        """Wait until all is written. Raises OSError."""
-        while self._worker is not None and self._waiting:
-            self._wait(self._worker)
+    def answer(self) -> list[int]:
+        """Numbers of those of the next batch that were not copied, as `copy_labels` tells them. Raises OSError."""
+        self._waiting -= 1
+        if self._worker is None:
+            return self._answers.popleft()
+        answer: list[int] | None = self._worker.answer()
+        if answer is None:
+            raise ChildProcessError(errno.ECHILD, "the process that writes the view was ended")
+        return answer
 
     def end(self) -> None:
-        """Write nothing more, whatever was asked for."""
+        """Copy nothing more, whatever was asked for."""
         if self._worker is not None:
             self._worker.end()
 
-    def _wait(self, worker: Worker) -> None:
-        self._waiting -= 1
-        if worker.answer() is None:
-            raise ChildProcessError(errno.ECHILD, "the process that writes the view was ended")
 
-
-def write_pairs(folder: str, pairs: Sequence[ViewPair]) -> int:
-    """Link or copy each image, and write its label; returns how many pairs. Raises OSError."""
+def copy_labels(folder: str, labels: Sequence[LabelCopy]) -> list[int]:
+    """Copy label files; returns the numbers of those that are not as they were scanned. Raises OSError."""
+    other = []
     made = set[str]()
-    for image, target, copied, label, content in pairs:
-        _make_folder_of(folder, target, made)
-        if copied:
-            shutil.copyfile(image, f"{folder}/{target}")
-        else:
-            _link(image, f"{folder}/{target}")
-        if content is not None:
-            _make_folder_of(folder, label, made)
-            write_file(f"{folder}/{label}", content)
-    return len(pairs)
+    contents = small_labels([label for label, _, _ in labels])
+    for number, ((_, target, digest), read) in enumerate(zip(labels, contents, strict=True)):
+        if isinstance(read, bytes) and digest_of(read) == digest:
+            make_folder_of(folder, target, made)
+            write_file(f"{folder}/{target}", read)
+        elif digest or not isinstance(read, FileNotFoundError):
+            other.append(number)
+    return other
 
 
 def write_file(path: str, content: bytes) -> None:
     """Write a new file."""
-    with open(path, "wb", buffering=0) as file:
-        written = file.write(content)
+    file = os.open(path, _NEW_FILE, 0o666)
+    try:
+        written = os.write(file, content)
         while written < len(content):
-            written += file.write(content[written:])
+            written += os.write(file, content[written:])
+    finally:
+        os.close(file)
 
 
-def _make_folder_of(folder: str, path: str, made: set[str]) -> None:
+def make_folder_of(folder: str, path: str, made: set[str]) -> None:
+    """Make the folder of a path below `folder`, unless it is among those that were made."""
     parent = path[: path.rindex("/")]
     if parent not in made:
         os.makedirs(f"{folder}/{parent}", exist_ok=True)
         made.add(parent)
 
 
-def _link(image: str, target: str) -> None:
+def link_image(image: str, target: str) -> None:
     """Make a symbolic link to an image; if that is not possible, a hard link; if that is not either, a copy."""
     try:
         os.symlink(image, target)

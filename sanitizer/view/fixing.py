@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from sanitizer.fixes.journal.runs import JournalError, interrupted_runs
 from sanitizer.fixes.planning import plan_fix
 from sanitizer.fixes.roots import journal_root
+from sanitizer.labels.label_files import digest_of
 from sanitizer.util.paths import join_path, normal_path
 from sanitizer.view.folder import ViewError
+from sanitizer.view.scanned import Scanned
 from sanitizer.view.write import write_view
 
 if TYPE_CHECKING:
@@ -60,7 +62,10 @@ def fix_into_view(
         changed[normal_path(join_path(root, change.path))] = change.after
         changed[normal_path(join_path(dataset.root, file.new_path))] = change.after
     left_out = {**(exclude or {}), **plan.excluded}
-    view = write_view(dataset, plan.task, out, changed=changed, exclude=left_out, regrouped=regrouped)
+    scanned = Scanned(plan.survey, {digest_of(change.before) for change in plan.changes})
+    view = write_view(
+        dataset, plan.task, out, changed=changed, exclude=left_out, regrouped=regrouped, scanned=scanned
+    )
     view.files = [f for f in plan.files if normal_path(join_path(dataset.root, f.new_path)) in view.changed]
     view.outcomes = plan.outcomes
     view.refused = plan.refused

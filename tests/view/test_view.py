@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -19,15 +20,17 @@ from sanitizer.archives.finding import find_dataset
 from sanitizer.cli import main
 from sanitizer.fixes.fixing import fix
 from sanitizer.fixes.journal.runs import JournalError
+from sanitizer.images.image_files import read_images
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
 from sanitizer.view import files as view_files
+from sanitizer.view import fixing
+from sanitizer.view import pairs as pairs_module
 from sanitizer.view import write as write_module
 from sanitizer.view.write import ViewError, write_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 GOOD = "0 0.5 0.5 0.4 0.3"
 OUTSIDE = "1 0.9 0.5 0.21 0.3"
@@ -192,14 +195,14 @@ def test_an_unreadable_label_leaves_its_image_out(
     dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = dataset(files={"images/train/b.jpg": PICTURE, "labels/train/b.txt": GOOD + "\n" * 70_000})
-    really = write_module.read_bounded
+    really = pairs_module.read_bounded
 
     def refuse(path: str, limit: int) -> bytes:
         if path.endswith("b.txt"):
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return really(path, limit)
 
-    monkeypatch.setattr(write_module, "read_bounded", refuse)
+    monkeypatch.setattr(pairs_module, "read_bounded", refuse)
     view = fix_into_view(folder, out=str(out))
     assert [(e.image, e.reason) for e in view.excluded] == [
         ("images/train/b.jpg", "its label file cannot be read: Permission denied")
@@ -639,3 +642,53 @@ def test_regrouped_splits_have_all_copies_of_a_picture_in_one(
 def test_regroup_needs_a_view(dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fix", str(dataset() / "data.yaml"), "--regroup"]) == 2
     assert "add --view FOLDER" in capsys.readouterr().err
+
+
+# What changes between the scan and the view
+
+
+@pytest.mark.parametrize("worth_a_process", [view_files.WORTH_A_PROCESS, 0])
+def test_labels_that_change_after_the_scan_are_judged_as_they_are(
+    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch, worth_a_process: int
+) -> None:
+    names = ("gone", "good", "bad", "new", "same")
+    files = {f"images/train/{n}.jpg": PICTURE for n in names}
+    folder = dataset(files={**files, **{f"labels/train/{n}.txt": GOOD for n in names if n != "new"}})
+    plan = fixing.plan_fix
+
+    def edited_after(*args: Any, **options: Any) -> Any:
+        planned = plan(*args, **options)
+        labels = folder / "labels/train"
+        (labels / "gone.txt").unlink()
+        (labels / "good.txt").write_text(f"{GOOD}\n0 0.1 0.1 0.1 0.1\n")
+        (labels / "bad.txt").write_text(NO_CLASS)
+        (labels / "new.txt").write_text(GOOD)
+        return planned
+
+    monkeypatch.setattr(fixing, "plan_fix", edited_after)
+    monkeypatch.setattr(view_files, "WORTH_A_PROCESS", worth_a_process)
+    view = fix_into_view(folder, out=str(out))
+    assert [(image, reason[:41]) for _, image, reason in excluded(out)] == [
+        ("images/train/bad.jpg", "training would drop it: line 1: C001 clas")
+    ]
+    assert view.boxes["train"] == 5
+    written = {p.stem: p.read_text() for p in (out / "labels/train").iterdir()}
+    assert written.keys() == {"example", "good", "new", "same"}
+    assert written["good"] == (folder / "labels/train/good.txt").read_text()
+    assert not (out / "images/train/bad.jpg").exists()
+    assert (out / "images/train/gone.jpg").exists()
+
+
+def test_what_the_scan_read_is_not_read_again(
+    dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dataset(f"{GOOD}\n{OUTSIDE}", {"images/train/b.jpg": PICTURE, "labels/train/b.txt": GOOD})
+    judged: list[str] = []
+
+    def noting(paths: list[str], mode: Any) -> Any:
+        judged.extend(Path(path).name for path in paths)
+        return read_images(paths, mode)
+
+    monkeypatch.setattr(pairs_module, "read_images", noting)
+    fix_into_view(folder, out=str(out))
+    assert judged == ["example.jpg"]  # whose label is repaired
