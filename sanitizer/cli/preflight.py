@@ -93,20 +93,24 @@ def run(args: argparse.Namespace) -> int:
     config = configured(load_config(config_folder([args.data]), args.config), args)
     if args.fix_recipe:
         return fix_recipe(args, overrides, config)
-    from sanitizer.preflight.checklist import checklist, headline, preflight_record
-    from sanitizer.preflight.flight import preflight
+    from sanitizer.scanner.engines.ready import ready_workers
 
-    flight = preflight(
-        args.data,
-        args.model,
-        overrides,
-        budget=args.budget,
-        task=args.task,
-        trust_weights=args.trust_weights,
-        config=config,
-        probing=not args.no_probe,
-        progress=wants_bar(args),
-    )
+    with ready_workers():
+        from sanitizer.preflight.flight import preflight
+
+        flight = preflight(
+            args.data,
+            args.model,
+            overrides,
+            budget=args.budget,
+            task=args.task,
+            trust_weights=args.trust_weights,
+            config=config,
+            probing=not args.no_probe,
+            progress=wants_bar(args),
+        )
+    from sanitizer.preflight.checklist import checklist, headline, preflight_record
+
     fail_on = None if config.fail_on == "never" else Severity.parse(config.fail_on)
 
     def paint(text: str, sgr: str) -> str:

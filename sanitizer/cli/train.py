@@ -73,11 +73,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--decisions carries out what was decided and nothing else: leave --unsafe out")
     need_torch("training")
     os.environ["YOLO_VERBOSE"] = str(not args.quiet)
+    from sanitizer.scanner.engines.ready import ready_workers
+
+    overrides = train_arguments(args)
+    with ready_workers():
+        ready = _resumed(args, overrides) if overrides.get("resume") else _prepared(args, overrides)
     from sanitizer.probe import explaining_trainer
     from sanitizer.train.running import train
 
-    overrides = train_arguments(args)
-    ready = _resumed(args, overrides) if overrides.get("resume") else _prepared(args, overrides)
     outcome = train(ready, explaining_trainer.ExplainingTrainer)
     print(f"run: {outcome.save_dir}")
     if not args.quiet:

@@ -13,6 +13,12 @@ SMALL = {"imgsz": 32, "batch": 16, "workers": 0, "device": "cpu", "epochs": 1, "
 
 def main(until: str, data: str = "", model: str = "", folder: str = "") -> None:
     """Run until the point that the first argument names."""
+    if until == "view":  # PyTorch is loaded by the command itself
+        from sanitizer.train import running
+
+        running.train = end  # type: ignore[assignment]
+        train(data, model, folder)
+        return
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     from sanitizer.ultra.library import YOLO
@@ -23,17 +29,17 @@ def main(until: str, data: str = "", model: str = "", folder: str = "") -> None:
 
         build_model(data, TaskSpec("detect", nc=80))
         return
+    DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
     if until == "theirs":
-        DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
         YOLO(model).train(data=data, save_dir=folder, **SMALL)
-        return
-    from sanitizer.cli import main as sanitize
-    from sanitizer.train import running
-
-    if until == "view":
-        running.train = end  # type: ignore[assignment]
     else:
-        DetectionTrainer.preprocess_batch = end  # type: ignore[method-assign, assignment]
+        train(data, model, folder)
+
+
+def train(data: str, model: str, folder: str) -> None:
+    """`sanitize train`."""
+    from sanitizer.cli import main as sanitize
+
     arguments = [f"{name}={value}" for name, value in SMALL.items()]
     sanitize(["train", data, f"model={model}", f"save_dir={folder}", *arguments, "--quiet"])
 

@@ -34,6 +34,8 @@ from sanitizer.scanner.engines.local import run_locally
 from sanitizer.scanner.engines.memory import Memory, Throttle, memory_left
 from sanitizer.scanner.engines.pool import PIECES_PER_WORKER
 from sanitizer.scanner.engines.ray_ import PieceWithNames, judge_on_node
+from sanitizer.scanner.engines.ready import ready_workers
+from sanitizer.scanner.engines.worker import Worker
 from sanitizer.scanner.pieces import Piece, pieces
 from sanitizer.util.processes import START_METHOD
 
@@ -116,6 +118,23 @@ def test_pieces_come_in_order_whatever_the_number_of_workers(data_yaml: Path, jo
         (there,) = results
         assert there.findings == here.findings
         assert np.array_equal(there.summary.image_digest, here.summary.image_digest)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked")
+def test_workers_that_were_forked_before_pytorch_are_used_and_then_gone(
+    data_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.delenv(START_METHOD, raising=False)
+    before = set(multiprocessing.active_children())
+    with ready_workers():
+        forked = {worker._process.pid for worker in Worker.ready}
+        monkeypatch.setitem(sys.modules, "torch", multiprocessing)
+        with_forked = scanned(data_yaml, 2)
+        assert len(Worker.ready) == max(0, len(forked) - 2)
+        assert forked
+    assert set(multiprocessing.active_children()) <= before
+    assert with_forked.findings == scanned(data_yaml, 1).findings
 
 
 def test_pieces_are_asked_for_as_they_are_needed(data_yaml: Path) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sanitizer.scanner.engines.parent import end_with_parent
 from sanitizer.util import processes
@@ -31,15 +31,26 @@ class Worker:
     """A worker process, from outside.
 
     Args:
-        function: What it does with each piece; it can be pickled, as pieces and results can.
+        function: What it does with each piece; it can be pickled, as pieces and results can. None lets it wait.
         lock: One of `multiprocessing`, which workers can only be given as they start: see `common_lock`.
 
     Attributes:
         connection: Readable when there is an answer, or when the process ended.
         sent: Tasks that it was sent and has not answered; it works on the first of them.
+        ready: Workers that wait to be told what to do, and take the place of others that would start.
     """
 
-    def __init__(self, function: Callable[..., Any], lock: Any = None) -> None:
+    ready: ClassVar[list[Worker]] = []
+
+    def __init__(self, function: Callable[..., Any] | None = None, lock: Any = None) -> None:
+        self.connection: Any
+        self._process: Any
+        self.sent: deque[QueuedPiece[Any]] = deque()
+        if function is not None and lock is None and Worker.ready:
+            waiting = Worker.ready.pop(0)
+            self.connection, self._process = waiting.connection, waiting._process
+            self.request(function)
+            return
         method = processes.start_method()
         context: Any = multiprocessing.get_context(method)
         self.connection, theirs = context.Pipe()
@@ -57,8 +68,7 @@ class Worker:
             with _interrupts_put_off():
                 self._process.start()
         theirs.close()
-        self.sent: deque[QueuedPiece[Any]] = deque()
-        if known is None:
+        if known is None and function is not None:
             self.request(function)
 
     def send(self, task: QueuedPiece[Any]) -> None:
