@@ -235,11 +235,12 @@ def train(run: TrainingRun, trainer: type[ClippedTrainer]) -> Outcome:
         ModelError: Weights that the run names cannot be used.
         TrainError, TrainingStoppedError: The training failed; the text says why.
     """
+    from sanitizer.train.known_labels import labels_read_ahead
     from sanitizer.ultra.model import model_to_train
 
     _check_files(run)
     configured = trainer.configured(**run.clipping, follow_links=True)
-    with _log_on_stderr():
+    with _log_on_stderr(), labels_read_ahead():
         try:
             model_to_train(run.model).train(trainer=configured, **run.arguments)
         except Exception as error:

@@ -13,6 +13,7 @@ from sanitizer.ultra.adapter.requirement import check_installed
 check_installed()
 
 from ultralytics.cfg import get_cfg, get_save_dir
+from ultralytics.data import dataset as dataset_module
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import img2label_paths
 from ultralytics.engine import trainer as trainer_module
@@ -53,6 +54,7 @@ __all__ = [
     "batch_probiou",
     "box_iou",
     "crop_mask",
+    "dataset_module",
     "get_cfg",
     "get_save_dir",
     "img2label_paths",
