@@ -27,7 +27,9 @@ def ready_workers() -> Iterator[None]:
     from sanitizer.scanner.engines.local import usable_cores
     from sanitizer.scanner.engines.worker import Worker
 
-    n_workers = min(usable_cores(), MOST_READY) + 1  # one for each core judges, and one copies the labels of a view
+    n_workers = (
+        min(usable_cores(), MOST_READY) + 1
+    )  # one for each core judges, and one copies the labels of a view
     Worker.ready += [Worker() for _ in range(n_workers)]
     try:
         yield
