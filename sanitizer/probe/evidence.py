@@ -147,7 +147,8 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     share = unlabelled_share(score, object_class, on_label, on_none, group)
     object_p = missing_probability(object_image, score, object_class, on_label, on_none, share, group)
     surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
-    total, seen, missing = (np.bincount(object_image, weights, n) for weights in (surprise, None, object_p))
+    total, seen = np.bincount(object_image, surprise, n), np.bincount(object_image, minlength=n)
+    missing = np.bincount(object_image, object_p, n).astype(np.float64)
 
     doubt = calibrate([m.features for m in measured], alike)
     row_p = _placed(doubt, row_image, row_number)
