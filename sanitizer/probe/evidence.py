@@ -33,6 +33,8 @@ _SWAP_FLOOR = 0.01
 """Added to two probabilities before their ratio is taken, because differences between tiny probabilities are noise."""
 _CALIBRATED_WEIGHT = 2.0
 """Weight of the evidence that is calibrated by twins in an image's score; every other kind has the weight 1."""
+_COMPARED_ALREADY = ("rows", "lacking", "likeliest")
+"""Kinds of evidence whose probabilities are compared with images that look alike already."""
 
 EVIDENCE_KINDS = {
     "rows": "its labels look more like wrong ones than those of other images",
@@ -40,9 +42,9 @@ EVIDENCE_KINDS = {
     "row_sum": "the model stands behind few of its labels",
     "swap_max": "the model prefers another class on line {line}",
     "box_max": "no predicted box fits line {line}",
-    "unlabelled_count": "more objects without label than elsewhere",
+    "lacking": "a larger part of its labels seems to be missing than elsewhere",
     "unlabelled_sum": "objects without label that the model is sure of",
-    "unlabelled_max": "an object without label that the model is sure of",
+    "likeliest": "a label that is likelier wrong or missing than those elsewhere",
     "loss": "its loss is far over that of other images",
 }
 """Kinds of evidence, which an image's score adds up, and the text for each; {line} is a line of the label file."""
@@ -145,15 +147,14 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
     share = unlabelled_share(score, object_class, on_label, on_none, group)
     object_p = missing_probability(object_image, score, object_class, on_label, on_none, share, group)
     surprise = np.where(on_none, -np.log(share + 1e-3), 0.0)
-    expected = np.where(on_label | on_none, share, 0.0)
-    count, usual, spread, total, seen = (
-        np.bincount(object_image, weights, n)
-        for weights in (on_none, expected, expected * (1 - expected), surprise, None)
-    )
-    likeliest = np.zeros(n)
-    np.maximum.at(likeliest, object_image, object_p)
+    total, seen = np.bincount(object_image, surprise, n), np.bincount(object_image, minlength=n)
+    missing = np.bincount(object_image, object_p, n).astype(np.float64)
 
     doubt = calibrate([m.features for m in measured], alike)
+    row_p = _placed(doubt, row_image, row_number)
+    likeliest = np.zeros(n)
+    np.maximum.at(likeliest, row_image, row_p)
+    np.maximum.at(likeliest, object_image, object_p)
     losses = np.array([sum(m.loss.values()) if m.loss else np.nan for m in measured])
     known = np.array([s is not None for s in signals], np.bool_)
     values = {
@@ -162,21 +163,20 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
         "row_sum": over_groups(_stouffer, row_z, row_image, n),
         "swap_max": over_groups(np.max, swap_z, row_image, n),
         "box_max": over_groups(np.max, box_z, row_image, n),
-        "unlabelled_count": (count - usual) / np.sqrt(spread + 0.25),
+        "lacking": logit(_missing_share(missing, np.bincount(row_image, minlength=n)), 1e-3),
         "unlabelled_sum": total / np.sqrt(seen + 1),
-        "unlabelled_max": logit(likeliest, 1e-3),
+        "likeliest": logit(likeliest, 1e-3),
         "loss": np.log(np.maximum(losses, 1e-12)),
     }
     parts = {}
     for name, value in values.items():
         value = np.where(known & np.isfinite(value), value, np.nan)
-        # The calibrated evidence is compared with images that look alike already.
-        parts[name] = robust_z(value if name == "rows" else value - alike.excess(value))
+        parts[name] = robust_z(value if name in _COMPARED_ALREADY else value - alike.excess(value))
     norms = np.array([m.grad_norm for m in measured])
     return Evidence(
         row_image=row_image,
         row_number=row_number,
-        row_p=_placed(doubt, row_image, row_number),
+        row_p=row_p,
         row_z=row_z,
         swap_z=swap_z,
         box_z=box_z,
@@ -196,6 +196,15 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
         alone=alike.alone,
         doubt=doubt,
     )
+
+
+def _missing_share(missing: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 (N,): share of each image's labels that are missing, of so many (N,) missing ones and labels.
+
+    One more label, of which the usual share is missing, keeps images with few labels or none from standing out.
+    """
+    usual = missing.sum() / max(missing.sum() + labels.sum(), 1e-9)
+    return np.asarray((missing + usual) / (missing + labels + 1))
 
 
 def _looks(measured: Sequence[Measured]) -> NDArray[np.float64]:

@@ -201,6 +201,28 @@ def test_errors_on_opposite_sides_of_right_rows_are_both_told() -> None:
     assert calibrate(features, Alike(np.full((40, 1), np.nan))).auroc > 0.95
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_wrong_class_does_not_drown_among_twins_of_wrong_places(seed: int) -> None:
+    """Four kinds of twin have a wrong place and one the wrong class, the only error that rows of this set have."""
+    rng = np.random.default_rng(seed)
+    kind, features, wrong_rows = np.repeat([LABEL, CLASS, SHIFT, SCALE, MERGE, BACKGROUND], 6), [], []
+    for _ in range(150):
+        wrong = rng.uniform(size=6) < 0.05
+        swapped, moved = np.r_[wrong, kind[6:] == CLASS], kind > CLASS
+        values = np.full((len(kind), len(FEATURES)), 0.5)
+        for name, means in (
+            ("other", np.where(swapped, 2.0, -2.0)),
+            ("best_iou", np.where(moved, -1.0, 1.0)),
+            ("free_product", np.where(moved, -1.0, 1.0)),
+        ):
+            values[:, FEATURES.index(name)] = 1 / (1 + np.exp(-rng.normal(means, 1.0)))
+        features.append(RowFeatures(kind, np.tile(np.arange(6), 6), np.zeros(36, np.int64), values))
+        wrong_rows.append(wrong)
+    named, is_wrong = chosen(calibrate(features, NO_GROUPS).p, 0.2), np.concatenate(wrong_rows)
+    assert named[is_wrong].mean() >= 0.4
+    assert is_wrong[named].mean() >= 0.5
+
+
 @pytest.mark.parametrize("n", [20, 100, 3000])
 def test_what_no_row_showed_may_still_be_there(n: int) -> None:
     limit = _upper_limit(0.0, n)

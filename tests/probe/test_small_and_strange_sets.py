@@ -165,6 +165,31 @@ def test_images_without_rows_objects_and_signals_take_part() -> None:
     assert {f.image for f in found if f.rule == "G003"} == {"images/train/0.png"}
 
 
+def test_an_image_counts_by_the_share_of_its_labels_that_are_missing() -> None:
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for _ in range(40):
+        rows = scene(rng, 12)
+        made.add(rows, rows)
+    made.add(rows[:2], rows[:4])
+    made.add(rows[:10], rows)
+    made.add([], [])
+    judgement, _, _ = made.judged()
+    lacking = judgement.evidence.parts["lacking"]
+    assert lacking[40] > lacking[41] > lacking[:40].max(), "two of four labels, two of twelve, none"
+    assert lacking[42] < lacking[41], "an image without objects lacks nothing"
+
+
+def test_the_likeliest_error_of_an_image_is_a_wrong_or_a_missing_label() -> None:
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for _ in range(40):
+        rows = scene(rng)
+        made.add(rows, rows)
+    made.add([*rows[1:], *shifted(rows[:1])], rows)
+    made.add(rows[1:], rows)
+    likeliest = made.judged()[0].evidence.parts["likeliest"]
+    assert likeliest[40:].min() > likeliest[:40].max()
+
+
 def test_a_set_in_which_no_image_has_a_row_or_an_object_is_judged() -> None:
     made = MadeSet()
     for _ in range(30):

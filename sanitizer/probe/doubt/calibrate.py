@@ -7,6 +7,9 @@ f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong 
 * One regression sees all kinds of twins together, and one each kind alone. One plane cannot lie around errors on
   several sides of the right rows; the mean of the ratios over the kinds does, but varies more. So the logs of both are
   averaged.
+* A row has the wrong class or the wrong place. Four kinds of twins have a wrong place and one the wrong class, so that
+  a mean over kinds would drown what speaks against the class. So the ratios for the class and for the place are
+  averaged too, with equal weights, and the log of that with the log of the ratio for all kinds.
 * Every row is judged by regressions that did not see its image (cross-fitting).
 * The images that look alike are compared with one another (`alike.py`).
 * π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.probe.doubt.features import FEATURES
-from sanitizer.probe.doubt.twins import LABEL
+from sanitizer.probe.doubt.twins import CLASS, LABEL
 from sanitizer.util.robust import logistic_weights, logit, over_groups
 
 if TYPE_CHECKING:
@@ -104,11 +107,14 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
         label,
     )
     weight = _weights(kind, image, n)
-    log_ratio = _log_ratio(columns, image, kind, weight, n)
-    auroc = _auroc(log_ratio[~label], log_ratio[label])
-    log_ratio -= alike.excess(over_groups(_high, log_ratio[label], image[label], n))[image]
-    of_rows, rows_image = log_ratio[label], image[label]
-    share = _upper_share(of_rows, weight[label], log_ratio[~label], weight[~label])
+    ratios = _log_ratios(columns, image, kind, weight, n)
+    auroc = _auroc(ratios[0].log[~label], ratios[0].log[label])
+    for ratio in ratios:
+        ratio.log -= alike.excess(over_groups(_high, ratio.log[label], image[label], n))[image]
+    # What speaks against the class, and what against the place, each have a bound of their own.
+    share = min(sum(ratio.upper_share(kind, weight) for ratio in ratios[1:] or ratios), _MOST_WRONG)
+    apart = _log_mean(np.stack([ratio.log[label] for ratio in ratios[1:] or ratios]))
+    of_rows, rows_image = (ratios[0].log[label] + apart) / 2, image[label]
     # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
     error = np.sqrt((len(label) + 1) / (12 * label.sum() * (~label).sum()))
     usable = auroc > 0.5 + 3 * error
@@ -162,20 +168,41 @@ def _weights(kind: NDArray[np.int64], image: NDArray[np.int64], n: int) -> NDArr
     return weight
 
 
-def _log_ratio(
+@dataclass(slots=True)
+class _Ratio:
+    """What regressions on twins of some kinds say: float64 (C,) log of r."""
+
+    kinds: Sequence[int]
+    log: NDArray[np.float64]
+
+    def upper_share(self, kind: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
+        label, twins = kind == LABEL, np.isin(kind, self.kinds)
+        return _upper_share(self.log[label], weight[label], self.log[twins], weight[twins])
+
+
+def _log_ratios(
     columns: NDArray[np.float64],
     image: NDArray[np.int64],
     kind: NDArray[np.int64],
     weight: NDArray[np.float64],
     n: int,
-) -> NDArray[np.float64]:
-    """float64 (C,): log of r, the mean of what one regression for all kinds of twin says and one for each kind."""
+) -> list[_Ratio]:
+    """log of r for all kinds of twin; then, where there are twins of another class, for the class and for the place."""
     label = kind == LABEL
     kinds = np.unique(kind[~label]).tolist()
-    # All kinds together weigh as much as the rows, so that one alone gets so many times its weight.
-    alone = [weight * np.where(label, 1, len(kinds) * (kind == k)) for k in kinds]
-    logs = np.stack([_cross_fitted(columns, image, label, each, n) for each in alone])
-    return np.asarray((_log_mean(logs) + _cross_fitted(columns, image, label, weight, n)) / 2)
+
+    def fitted(some: Sequence[int]) -> NDArray[np.float64]:
+        # All kinds together weigh as much as the rows, and so do some of them.
+        part = np.isin(kind, some) * len(kinds) / len(some)
+        return _cross_fitted(columns, image, label, weight * np.where(label, 1, part), n)
+
+    alone = {k: fitted([k]) for k in kinds}
+    found = []
+    place = [k for k in kinds if k != CLASS]
+    for some in [kinds, [CLASS], place] if place and CLASS in kinds else [kinds]:
+        mean = _log_mean(np.stack([alone[k] for k in some]))
+        found.append(_Ratio(some, (mean + fitted(some)) / 2 if len(some) > 1 else mean))
+    return found
 
 
 def _cross_fitted(
