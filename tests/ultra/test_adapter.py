@@ -18,6 +18,7 @@ from tiny_sets import tiny_set
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from sanitizer.probe.gradients.one_of_batch import one_image  # noqa: E402
 from sanitizer.train.clipped_step import ClippedStep, StepRecord  # noqa: E402
 from sanitizer.train.failures import Failures  # noqa: E402
 from sanitizer.train.trainer import ClippedTrainer  # noqa: E402
@@ -117,6 +118,18 @@ def test_outputs_get_names_and_go_back_into_lists(head: Any) -> None:
     torch.testing.assert_close(restore(named), plain)
     if isinstance(head, Segment):
         assert named["proto"].shape == (2, 4, 9, 9)
+
+
+# One image of a batch
+
+
+def test_one_image_keeps_the_size_that_losses_of_8_4_0_ask_for() -> None:
+    batch = {
+        "img": torch.zeros(2, 3, 8, 8), "batch_idx": torch.tensor([0.0, 1, 1]), "cls": torch.zeros(3, 1),
+        "bboxes": torch.zeros(3, 5), "resized_shape": ((8, 8), (8, 8)),
+    }  # fmt: skip
+    part = one_image(batch, 1, overlap=True)
+    assert len(part["cls"]) == 2 and part["resized_shape"] == ((8, 8),)
 
 
 # The trainer

@@ -39,6 +39,8 @@ def one_image(
         part["masks"] = masks
     if "sem_masks" in batch:
         part["sem_masks"] = batch["sem_masks"][image : image + 1]
+    if "resized_shape" in batch:  # losses of 8.4.0 measure all images of a batch by the first one's
+        part["resized_shape"] = batch["resized_shape"][:1]
     return part
 
 
