@@ -5,7 +5,8 @@
 FOLDER holds each version in a folder of its own name, as for versions.py; --install does this for versions that are not
 there. Models are made from their yaml, for a tiny set that is made in code; a .pt may be named as well. Commands
 run to their end: two steps and all images, or one epoch. --keep adds to a file what was found, and leaves out what
-stands there already. The exit status is 1 where a command ended in a defect, or in an error inside Ultralytics.
+stands there already; --output is written anew after each command. The exit status is 1 where a command ended in a
+defect, or in an error inside Ultralytics.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="write the table here")
     args = parser.parse_args()
     results = known(args.keep)
+    if args.output:
+        args.output.write_text(document(results, args.versions, args.models), "utf-8")
     for version in (OLDER, *args.versions):
         models = args.models[:1] if version == OLDER else args.models
         target = args.folder / version
@@ -76,8 +79,8 @@ def main() -> int:
             if args.keep:
                 with open(args.keep, "a", encoding="utf-8") as file:
                     file.write(json.dumps([version, model, command, result]) + "\n")
-    if args.output:
-        args.output.write_text(document(results, args.versions, args.models), "utf-8")
+            if args.output:
+                args.output.write_text(document(results, args.versions, args.models), "utf-8")
     return int(any(words in result for result in results.values() for words in UNEXPECTED))
 
 
