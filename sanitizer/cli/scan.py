@@ -38,7 +38,7 @@ exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage or nothi
 
 examples:
   sanitize scan data.yaml
-  sanitize scan s3://bucket/set/data.yaml        (also gs://, https://, set.zip)
+  sanitize scan s3://bucket/set/data.yaml        (also gs://, https://, ul://, set.zip)
   sanitize scan data.yaml --output findings.csv --output findings.sarif
   sanitize scan data.yaml --select B,C001 --set B001.max_ratio=80
   sanitize scan data.yaml --write-baseline known.json    then    --baseline known.json
@@ -118,6 +118,10 @@ def run(args: argparse.Namespace) -> int:
         from sanitizer.cli.watch import refuse_unwatchable
 
         refuse_unwatchable(args)
+    else:
+        from sanitizer.ultra.adapter.platform import addresses_of
+
+        args.paths = addresses_of(args.paths)
     if args.plan:
         from sanitizer.cli.plan import run_plan
 

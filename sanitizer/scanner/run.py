@@ -18,6 +18,7 @@ from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
 from sanitizer.scanner.task import infer_task, require_layout
 from sanitizer.scanner.training import training_of
+from sanitizer.ultra.adapter.platform import addresses_of
 from sanitizer.ultra.versions import note_on, spec_of
 from sanitizer.util.spill import blocks
 
@@ -84,7 +85,7 @@ def scan(
     """
     started = time.perf_counter()
     return scan_dataset(
-        find_dataset([os.fspath(p) for p in paths], splits, task),
+        find_dataset(addresses_of([os.fspath(p) for p in paths]), splits, task),
         config=config,
         task=task,
         images=images,

@@ -42,9 +42,14 @@ def refuse_remote(paths: Sequence[str]) -> None:
         raise StorageError(f"only `sanitize scan` reads datasets {place}: {advice} for anything else")
 
 
+def is_on_platform(url: str) -> bool:
+    """Whether a dataset is on Ultralytics' platform, which hands it out by the user's key."""
+    return url.lower().startswith(_PLATFORM) and not url.partition("?")[0].endswith(".ndjson")
+
+
 def _refuse_platform(url: str, advice: str) -> None:
-    """StorageError for a dataset of Ultralytics' platform: training fetches it by the user's key."""
-    if url.lower().startswith(_PLATFORM) and not url.partition("?")[0].endswith(".ndjson"):
+    """StorageError for a dataset of Ultralytics' platform."""
+    if is_on_platform(url):
         raise StorageError(
             f"{url} is on Ultralytics' platform, which hands it to Ultralytics alone, by your API key: download the "
             f"dataset there as NDJSON, {advice}"
@@ -140,7 +145,9 @@ def find_server(url: str) -> tuple[RemoteStorage, str]:
     """
     protocol, _, rest = url.partition("://")
     protocol = protocol.lower()
-    _refuse_platform(url, "and scan that file")
+    _refuse_platform(
+        url, "and scan that file (or install Ultralytics 8.4, by which `sanitize scan` asks for it)"
+    )
     from sanitizer.storage.fsspec_ import PACKAGES, require
 
     if protocol not in PACKAGES:
