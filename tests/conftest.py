@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from published_sets import FOLDER
 from remote_fixtures import bucket, s3, web_server  # noqa: F401
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from html_pages import Opener
     from playwright.sync_api import Browser, Page
@@ -31,6 +32,7 @@ if os.environ.get("CI"):
 settings.register_profile("quick", max_examples=20)  # a fifth: `scripts/test quick` names it, see effort.py
 
 NUMBERS = itertools.count()
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +111,30 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     of_module = re.search(r"^pytestmark = (\[[^]]*|.*)", collection_path.read_text("utf-8"), re.MULTILINE)
     marks = set(re.findall(r"mark\.(\w+)", of_module[1])) if of_module else set()
     return True if marks & set(re.findall(r"not (\w+)", config.option.markexpr)) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    return (yield from _skipped_where_the_system_lacks_it())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    return (yield from _skipped_where_the_system_lacks_it())
+
+
+def _skipped_where_the_system_lacks_it() -> Generator[None, object, object]:
+    """A line of a test itself that asks for what Windows or macOS lacks (named pipes, alarms, fork) skips the test."""
+    try:
+        return (yield)
+    except AttributeError as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        is_of_test = trace is not None and trace.tb_frame.f_code.co_filename.startswith(HERE)
+        if sys.platform != "linux" and error.obj in (os, signal) and is_of_test:
+            pytest.skip(f"there is no {error.obj.__name__}.{error.name} on this system")
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from example_files import image_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
@@ -48,13 +55,81 @@ def test_the_action_pastes_no_input_into_a_script() -> None:
     action = _load(GITHUB / "actions" / "sanitize" / "action.yml")
     assert action["runs"]["using"] == "composite"
     scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
-    assert any("sanitize scan --format github" in script for script in scripts)
+    assert any('"$PROGRAM" scan --format github' in script for script in scripts)
     assert not any("${{" in script for script in scripts)
+
+
+@pytest.fixture
+def act(tmp_path: Path) -> Callable[[str, str], tuple[int, str, dict[str, str]]]:
+    """Runs the action's last step in a folder with a small set: (exit status, what is printed, outputs)."""
+    (tmp_path / "set/images").mkdir(parents=True)
+    (tmp_path / "set/labels").mkdir()
+    (tmp_path / "set/images/a b.png").write_bytes(image_bytes("64x48 seed=1", "a.png"))
+    (tmp_path / "set/labels/a b.txt").write_text("0 0.5 0.5 1.4 0.2\n")
+    (tmp_path / "set/data.yaml").write_text("train: images\nval: images\nnames: [x]\n")
+    program = tmp_path / "sanitize"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sanitizer "$@"\n')
+    program.chmod(0o755)
+    (script,) = [
+        step["run"]
+        for step in _load(GITHUB / "actions" / "sanitize" / "action.yml")["runs"]["steps"]
+        if step.get("id") == "scan"
+    ]
+    outputs = tmp_path / "outputs"
+
+    def run(paths: str, options: str) -> tuple[int, str, dict[str, str]]:
+        outputs.write_text("")
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "RUNNER_TEMP": str(tmp_path),
+                "GITHUB_OUTPUT": str(outputs),
+                "PROGRAM": str(program),
+                "PATHS": paths,
+                "OPTIONS": options,
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+        return done.returncode, done.stdout, found
+
+    return run
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform == "win32", reason="stands in for GitHub's runner")
+def test_the_action_annotates_and_tells_where_the_report_is(
+    act: Callable[[str, str], tuple[int, str, dict[str, str]]],
+) -> None:
+    status, printed, outputs = act("set/labels/a b.txt\nset/data.yaml\n", "--select=B003\n--quiet")
+    assert status == 1
+    assert printed.startswith("::error file=set/labels/a b.txt,line=1,title=B003 out-of-range::width is 1.4")
+    assert json.loads(Path(outputs["report"]).read_text())["findings"]
+    assert act("set/data.yaml", "--fail-on=never")[0] == 0
+    status, printed, outputs = act("nowhere/data.yaml", "--quiet")
+    assert (status, outputs) == (2, {}), "not the report of the scan before"
+    assert printed.startswith(
+        "::error title=sanitize could not scan::sanitize scan: nowhere/data.yaml does not exist"
+    )
 
 
 def test_ci_runs_what_people_run() -> None:
     steps = _load(GITHUB / "workflows" / "ci.yml")["jobs"]["test"]["steps"]
     assert any(step.get("run") == "./.ci/run" for step in steps)
+
+
+def test_other_systems_run_what_the_quick_tests_run() -> None:
+    job = _load(GITHUB / "workflows" / "ci.yml")["jobs"]["systems"]
+    (measured,) = re.findall(
+        r'^MEASURED="(.*)"$', (ROOT / "scripts" / "test").read_text("utf-8"), re.MULTILINE
+    )
+    assert job["env"]["MEASURED"] == measured
+    assert any('-m "not thorough and $MEASURED"' in step.get("run", "") for step in job["steps"])
 
 
 def test_a_release_is_made_by_a_tag_and_published_without_a_stored_secret() -> None:

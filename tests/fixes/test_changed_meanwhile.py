@@ -211,7 +211,6 @@ def test_a_cache_of_terabytes_stays_and_is_named(folder: Path) -> None:
     assert "labels/train.cache is stale now and stays" in result.notes[-1]
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and sys.platform != "linux", reason="needs another user")
 def test_a_cache_that_cannot_be_read_stays_and_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

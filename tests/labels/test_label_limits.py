@@ -51,7 +51,7 @@ def make_socket(path: Path) -> None:
 
 NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (lambda p: p.mkdir(), "a folder"),
-    "a pipe": (os.mkfifo, "a pipe"),
+    "a pipe": (lambda p: os.mkfifo(p), "a pipe"),
     "a socket": (make_socket, "a socket"),
     "an endless device": (lambda p: p.symlink_to("/dev/full"), "a device"),
     "an empty device": (lambda p: p.symlink_to("/dev/null"), "a device"),
