@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # Tests run side by side, each on a core of its own: more threads, as PyTorch takes by itself, wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What a shell runs in the background ignores Ctrl-C, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Under CI every run tries the same examples, so that a red run is about the change; elsewhere they are new each time.
 settings.register_profile("reproducible", derandomize=True, database=None)
 if os.environ.get("CI"):
