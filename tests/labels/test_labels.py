@@ -486,8 +486,9 @@ def test_a_file_that_cannot_be_opened_is_a_fault(tmp_path: Path, monkeypatch: py
     def refuse(*args: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refuse)
-    table = read_labels([str(path)], DETECT)
+    with monkeypatch.context() as refusing:  # not where the folder is removed
+        refusing.setattr(os, "open", refuse)
+        table = read_labels([str(path)], DETECT)
     assert table.status.tolist() == [FileStatus.UNREADABLE]
     (fault,) = table.faults
     assert (fault.rule, fault.values["problem"]) == ("L001", "cannot be read: Permission denied")
