@@ -118,10 +118,9 @@ def run(args: argparse.Namespace) -> int:
         from sanitizer.cli.watch import refuse_unwatchable
 
         refuse_unwatchable(args)
-    else:
-        from sanitizer.ultra.adapter.platform import addresses_of
+    from sanitizer.ultra.adapter.platform import addresses_of
 
-        args.paths = addresses_of(args.paths)
+    args.paths = addresses_of(args.paths)
     if args.plan:
         from sanitizer.cli.plan import run_plan
 

@@ -14,6 +14,7 @@ from sanitizer.cli.output import finish, print_pieces, say_note, say_nothing, st
 from sanitizer.findings.finding import count_by_severity
 from sanitizer.reports.text.render import Style, pieces
 from sanitizer.reports.text.summary import verdict_lines
+from sanitizer.storage.opening import is_remote
 from sanitizer.util.counting import in_thousands
 from sanitizer.util.escape import legible
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     Find = Callable[[], tuple[Dataset, Config]]
     Scan = Callable[[Dataset, Config], Report]
+
+_ELSEWHERE = "--watch looks at loose files of this disk, and this dataset is {}: scan it without --watch"
 
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at the files; ten times as long as a look takes, where that is more."""
@@ -53,6 +56,8 @@ def refuse_unwatchable(args: argparse.Namespace) -> None:
             raise UsageError(
                 f"--watch prints what changes in the findings, and nothing else: leave out {option}"
             )
+    if any(map(is_remote, args.paths)):
+        raise UsageError(_ELSEWHERE.format("behind a URL or in a zip"))
     if args.engine != "local":
         raise UsageError(f"--watch reads files of this disk by itself: leave out --engine {args.engine}")
 
@@ -69,11 +74,8 @@ def watch(args: argparse.Namespace, find: Find, scan: Scan) -> int:
         UsageError: The dataset lies elsewhere than in loose files of this disk.
     """
     dataset, config = find()
-    if dataset.storage.remote or dataset.packs:
-        where = "behind a URL or in a zip" if dataset.storage.remote else "in packed files"
-        raise UsageError(
-            f"--watch looks at loose files of this disk, and this dataset is {where}: scan it without --watch"
-        )
+    if dataset.packs:
+        raise UsageError(_ELSEWHERE.format("in packed files"))
     state, took_s = _timed(dataset, config)
     first = scan(dataset, config)
     status = finish(first, args, config.fail_on, dataset)

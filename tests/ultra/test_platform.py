@@ -112,7 +112,9 @@ def test_nothing_is_asked_for_what_a_file_names(
     )
     for command in ("fix", "undo"):
         assert main([command, URI]) == 2
+    capsys.readouterr()
     assert main(["scan", URI, "--watch"]) == 2
+    assert "this dataset is behind a URL" in capsys.readouterr().err
     assert answers["asked"] == []
 
 
