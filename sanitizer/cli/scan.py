@@ -21,6 +21,7 @@ from sanitizer.cli.options import (
     nearest_config,
 )
 from sanitizer.cli.output import finish, say_note, say_nothing, wants_bar
+from sanitizer.storage.opening import is_on_platform
 from sanitizer.util.paths import is_url
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ def run(args: argparse.Namespace) -> int:
         from sanitizer.cli.watch import refuse_unwatchable
 
         refuse_unwatchable(args)
-    from sanitizer.ultra.adapter.platform import addresses_of
+    if any(map(is_on_platform, args.paths)):
+        from sanitizer.ultra.adapter.platform import addresses_of
 
-    args.paths = addresses_of(args.paths)
+        args.paths = addresses_of(args.paths)
     if args.plan:
         from sanitizer.cli.plan import run_plan
 

@@ -18,7 +18,6 @@ from sanitizer.scanner.chunks import Job
 from sanitizer.scanner.engines import run_job
 from sanitizer.scanner.task import infer_task, require_layout
 from sanitizer.scanner.training import training_of
-from sanitizer.ultra.adapter.platform import addresses_of
 from sanitizer.ultra.versions import note_on, spec_of
 from sanitizer.util.spill import blocks
 
@@ -83,6 +82,8 @@ def scan(
         VersionError: `ultralytics` is no version.
         EngineError: Ray is not installed, no cluster answers, or its nodes cannot do the work.
     """
+    from sanitizer.ultra.adapter.platform import addresses_of
+
     started = time.perf_counter()
     return scan_dataset(
         find_dataset(addresses_of([os.fspath(p) for p in paths]), splits, task),

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from sanitizer.storage.base import StorageError
 from sanitizer.storage.opening import is_on_platform
@@ -36,6 +35,8 @@ def addresses_of(paths: Sequence[str]) -> list[str]:
 
 
 def _address_of(path: str, resolve: Callable[[str], Any]) -> str:
+    from urllib.parse import urlsplit  # here, as every scan loads this module
+
     place = urlsplit(path)
     parts = [
         part for part in f"{place.netloc if place.scheme == 'ul' else ''}{place.path}".split("/") if part
