@@ -23,6 +23,7 @@ from sanitizer.fixes.journal.runs import JournalError
 from sanitizer.images.image_files import read_images
 from sanitizer.reports.formats import render
 from sanitizer.scanner.run import scan
+from sanitizer.util.processes import START_METHOD
 from sanitizer.view import files as view_files
 from sanitizer.view import fixing
 from sanitizer.view import pairs as pairs_module
@@ -37,6 +38,11 @@ OUTSIDE = "1 0.9 0.5 0.21 0.3"
 CLIPPED = "1 0.8975 0.5 0.205 0.3"
 NO_CLASS = "7 0.5 0.5 0.4 0.3"
 PICTURE = {"image": "64x48"}
+
+forked = pytest.mark.skipif(
+    sys.platform != "linux" or os.environ.get(START_METHOD) == "spawn",
+    reason="a process that was not forked knows of no patch",
+)
 
 
 def tree(folder: Path) -> dict[str, tuple[str | bytes, int]]:
@@ -500,8 +506,7 @@ def test_a_view_that_holds_more_is_not_replaced(dataset: Callable[..., Path], ou
     assert tree(out) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a process that was not forked knows of no patch")
-@pytest.mark.parametrize("worth_a_process", [view_files.WORTH_A_PROCESS, 0])
+@pytest.mark.parametrize("worth_a_process", [view_files.WORTH_A_PROCESS, pytest.param(0, marks=forked)])
 def test_a_full_disk_leaves_the_earlier_view(
     dataset: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch, worth_a_process: int
 ) -> None:
