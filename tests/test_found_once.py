@@ -110,7 +110,11 @@ CASES = [
     pytest.param("fix {data} --view clean", 2, 2, id="fix --view"),
     # Recipe, rehearsal and probe share one read of the training split: a scan keeps no rows.
     pytest.param(
-        f"preflight {{data}} --model {MODEL} --no-probe", 2, 1, id="preflight --no-probe", marks=NEEDS_TORCH
+        f"preflight {{data}} --model {MODEL} --no-probe imgsz=64",
+        2,
+        1,
+        id="preflight --no-probe",
+        marks=NEEDS_TORCH,
     ),
     pytest.param(
         f"preflight {{data}} --model {MODEL} --budget 1 imgsz=64 device=cpu lr0=0.5 optimizer=SGD warmup_epochs=0",
@@ -120,7 +124,7 @@ CASES = [
         marks=NEEDS_TORCH,
     ),
     pytest.param(
-        f"preflight {{data}} --model {MODEL} --no-probe --output page.html",
+        f"preflight {{data}} --model {MODEL} --no-probe --output page.html imgsz=64",
         3,
         2,
         id="preflight to a page",
@@ -134,7 +138,9 @@ CASES = [
         marks=NEEDS_TORCH,
     ),
     # Recipe, scan, and the copies in the view.
-    pytest.param(f"train {{data}} --model {MODEL} epochs=1 device=cpu", 3, 2, id="train", marks=NEEDS_TORCH),
+    pytest.param(
+        f"train {{data}} --model {MODEL} epochs=1 device=cpu imgsz=64", 3, 2, id="train", marks=NEEDS_TORCH
+    ),
 ]
 
 

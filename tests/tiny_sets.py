@@ -43,3 +43,22 @@ def _row(task: str, x: float, y: float, w: float, h: float) -> str:
     elif task == "pose":
         numbers += [x - w / 4, y, 2, x + w / 4, y, 2]
     return " ".join(f"{n:.6f}" for n in numbers)
+
+
+TINY_RT_DETR = """\
+nc: 80
+backbone:
+  - [-1, 1, Conv, [8, 3, 4]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+head:
+  - [[1, 2, 3], 1, RTDETRDecoder, [nc, 32, 40, 4, 4, 2, 64]]
+"""
+
+
+def tiny_rt_detr(folder: Path) -> str:
+    """Write a model.yaml of RT-DETR with 40 queries and two layers of decoder; returns its path."""
+    path = folder / "tiny-rtdetr.yaml"
+    path.write_text(TINY_RT_DETR)
+    return str(path)

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
 
+from tiny_sets import tiny_rt_detr  # noqa: E402
 from ultralytics.cfg import get_cfg  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
@@ -28,7 +29,7 @@ CASES = [
     ("ultralytics_coco8", "detect", "yolo11n.yaml"),
     ("ultralytics_coco8", "detect", "yolov10n.yaml"),
     ("ultralytics_coco8", "detect", "yolo26n.yaml"),
-    ("ultralytics_coco8", "detect", "yolov8-rtdetr.yaml"),
+    ("ultralytics_coco8", "detect", "tiny RT-DETR"),
     ("ultralytics_coco8-seg", "segment", "yolov8n-seg.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolo11n-seg.yaml"),
     ("ultralytics_coco8-seg", "segment", "yolo26n-seg.yaml"),
@@ -69,7 +70,8 @@ def prepared(shared_data, name, task, cfg, imgsz=128):
 
 
 @pytest.mark.parametrize(("name", "task", "cfg"), CASES)
-def test_shares_and_norms_equal_plain_backward_passes(shared_data, name, task, cfg):
+def test_shares_and_norms_equal_plain_backward_passes(shared_data, tmp_path, name, task, cfg):
+    cfg = tiny_rt_detr(tmp_path) if cfg == "tiny RT-DETR" else cfg
     model, criterion, batch = prepared(shared_data, name, task, cfg)
     found = attribute(model, criterion, batch)
 

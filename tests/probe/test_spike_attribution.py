@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tiny_sets import tiny_set
+from tiny_sets import tiny_rt_detr, tiny_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
@@ -156,13 +156,12 @@ def test_the_first_image_is_timed_though_training_leaves_out_one_before_it(data:
     assert attribution._first_image_s is not None
 
 
-@pytest.mark.slow
 def test_more_images_than_are_read_together_are_measured_with_rt_detr(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every measurer puts hooks on the head of its model, as it does with YOLO in old versions of Ultralytics."""
     monkeypatch.setattr("sanitizer.probe.spike_attribution._AT_ONCE", 2)
-    monkeypatch.setitem(MODELS, "detect", "yolov8n-rtdetr.yaml")
+    monkeypatch.setitem(MODELS, "detect", tiny_rt_detr(tmp_path))
     trainer = train(data, Never, "rt-detr", epochs=1, imgsz=128)
     files = [label["im_file"] for label in trainer.train_loader.dataset.labels]
     assert len(SpikeAttribution().measure(trainer, {0: files[:5]}, 600.0)[0]) == 5

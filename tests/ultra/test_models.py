@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_sets import tiny_set
+from tiny_sets import tiny_rt_detr, tiny_set
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ultralytics")
@@ -129,13 +129,12 @@ def test_a_model_without_batchnorm_is_trained(data: Path, tmp_path: Path) -> Non
     assert len(norms) > 1
 
 
-@pytest.mark.slow
 def test_rt_detr_is_trained_and_probed(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [f"{key}={value}" for key, value in RUN.items() if key != "device"]
     run = [f"project={tmp_path}", "name=one", "--device=cpu"]
-    assert sanitize(["train", str(data), "--model", "yolov8n-rtdetr.yaml", *arguments, *run]) == 0
+    assert sanitize(["train", str(data), "--model", tiny_rt_detr(tmp_path), *arguments, *run]) == 0
     assert "0 were skipped as not finite" in capsys.readouterr().out
     header, *norms = (tmp_path / "one" / "grad_norms.csv").read_text().splitlines()
     assert "giou_loss" in header
