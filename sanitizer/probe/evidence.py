@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sanitizer.probe.gradients.measured import Measured
     from sanitizer.ultra.samples import Sample
 
-_HIGHEST_Z = 8.0
+HIGHEST_Z = 8.0
 """Upper limit of a z-score in an image's score, so that no single kind of evidence decides alone."""
 _SWAP_FLOOR = 0.01
 """Added to two probabilities before their ratio is taken, because differences between tiny probabilities are noise."""
@@ -188,7 +188,7 @@ def weigh(measured: Sequence[Measured], samples: Sequence[Sample], n_classes: in
         parts=parts,
         score=np.sum(
             [
-                np.clip(np.nan_to_num(z), 0, _HIGHEST_Z) * (_CALIBRATED_WEIGHT if name == "rows" else 1)
+                np.clip(np.nan_to_num(z), 0, HIGHEST_Z) * (_CALIBRATED_WEIGHT if name == "rows" else 1)
                 for name, z in parts.items()
             ],
             axis=0,

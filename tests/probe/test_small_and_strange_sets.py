@@ -186,8 +186,11 @@ def test_the_likeliest_error_of_an_image_is_a_wrong_or_a_missing_label() -> None
         made.add(rows, rows)
     made.add([*rows[1:], *shifted(rows[:1])], rows)
     made.add(rows[1:], rows)
-    likeliest = made.judged()[0].evidence.parts["likeliest"]
+    judgement, _, _ = made.judged()
+    likeliest = judgement.evidence.parts["likeliest"]
     assert likeliest[40:].min() > likeliest[:40].max()
+    assert likeliest[40] > 8
+    assert any(reason.endswith("(over 8 z)") for reason in judgement.doubts(40)), "how far over says no more"
 
 
 def test_a_set_in_which_no_image_has_a_row_or_an_object_is_judged() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sanitizer.probe.doubt.choose import chosen, kind_of_error
-from sanitizer.probe.evidence import EVIDENCE_KINDS
+from sanitizer.probe.evidence import EVIDENCE_KINDS, HIGHEST_Z
 from sanitizer.probe.judging.scan_weights import scan_weights
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Judgement:
             if z >= _REASON_Z:
                 row = evidence.worst_row(part, n)
                 text = EVIDENCE_KINDS[part].format(line="" if row is None else int(lines[row]))
-                said.append(f"{text} ({z:.1f} z)")
+                far = f"over {HIGHEST_Z:.0f}" if z > HIGHEST_Z else f"{z:.1f}"  # more says no more
+                said.append(f"{text} ({far} z)")
         return said
 
     def likeliest_of_images(self) -> NDArray[np.float64]:
