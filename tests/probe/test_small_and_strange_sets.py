@@ -265,6 +265,20 @@ def test_wrong_rows_are_named_and_lists_tell_of_rules_in_force_only() -> None:
     assert not any("named" in note or "G00" in note for note in said)
 
 
+def test_where_few_of_all_lines_are_named_no_share_is_promised() -> None:
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for k in range(100):
+        rows = scene(rng)
+        made.add(wrong(rows[:2]) + rows[2:] if k < 2 else rows, rows)
+    _, found, said = made.judged()
+    named = sum(f.rule in ("G002", "G007", "G008") for f in found)
+    assert 0 < named < 6
+    (note,) = (note for note in said if "named" in note)
+    assert note.endswith(
+        "under 1% of all: where so few stand out, more than one in five may be rare but right objects"
+    )
+
+
 def test_class_ids_far_apart_cost_no_memory() -> None:
     made, rng = MadeSet(), np.random.default_rng(0)
     for _ in range(20):

@@ -20,6 +20,9 @@ LEAST_USUAL_WEIGHT = 0.1
 """If the median label weight is smaller, the model has learnt too little, and label weights say nothing."""
 LIKELY = 0.5
 """An image is named for its labels only where one of them, or one missing label, is as likely wrong as right."""
+FEW_OF_ALL = 0.01
+"""Under this share of named lines, right objects that are rare may be as many: in published sets of which so few lines
+were named, most of these were right."""
 LINE_CODES = ("G002", "G007", "G008")
 """Rules that name label lines which are probably wrong."""
 PLACE_CODE = "G005"
@@ -69,10 +72,15 @@ def _about_lines(judgement: Judgement) -> Iterator[str]:
         )
     n_lines = sum(judgement.code_of(kind) in codes for kind, _ in judgement.named_lines.values())
     if n_lines:
-        yield (
-            f"{in_thousands(n_lines, 'label line')} named ({', '.join(codes)}): about {one_in(judgement.fdr)} of these "
-            "may be fine (--fdr)"
-        )
+        named = f"{in_thousands(n_lines, 'label line')} named ({', '.join(codes)})"
+        allowed = one_in(judgement.fdr)
+        if n_lines < FEW_OF_ALL * len(evidence.row_image):
+            yield (
+                f"{named}, under {FEW_OF_ALL:.0%} of all: where so few stand out, more than {allowed} may be rare but "
+                "right objects"
+            )
+        else:
+            yield f"{named}: about {allowed} of these may be fine (--fdr)"
 
 
 def _about_missing(judgement: Judgement) -> Iterator[str]:
