@@ -120,19 +120,18 @@ def test_pieces_come_in_order_whatever_the_number_of_workers(data_yaml: Path, jo
         assert np.array_equal(there.summary.image_digest, here.summary.image_digest)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked")
+@forked
 def test_workers_that_were_forked_before_pytorch_are_used_and_then_gone(
     data_yaml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    monkeypatch.delenv(START_METHOD, raising=False)
     before = set(multiprocessing.active_children())
     with ready_workers():
-        forked = {worker._process.pid for worker in Worker.ready}
+        pids = {worker._process.pid for worker in Worker.ready}
         monkeypatch.setitem(sys.modules, "torch", multiprocessing)
         with_forked = scanned(data_yaml, 2)
-        assert len(Worker.ready) == max(0, len(forked) - 2)
-        assert forked
+        assert len(Worker.ready) == max(0, len(pids) - 2)
+        assert pids
     assert set(multiprocessing.active_children()) <= before
     assert with_forked.findings == scanned(data_yaml, 1).findings
 
