@@ -16,6 +16,8 @@ from hypothesis import settings
 from published_sets import FOLDER
 from remote_fixtures import bucket, s3, web_server  # noqa: F401
 
+from sanitizer.util import processes
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -28,6 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What a shell runs in the background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+START_METHOD_OF_USERS = processes.start_method
 
 # Under CI every run tries the same examples, so that a red run is about the change; elsewhere they are new each time.
 settings.register_profile("reproducible", derandomize=True, database=None)
@@ -52,6 +56,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers see what a test replaces, whether or not an earlier test loaded torch; not where spawn is asked for."""
     if sys.platform == "linux" and os.environ.get("SANITIZE_START_METHOD") != "spawn":
         monkeypatch.setattr("sanitizer.util.processes.start_method", lambda: "fork")
+
+
+@pytest.fixture
+def workers_of_users(forked_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start as they do for users: a fork ends where Ray has run in this process, whose threads it lacks."""
+    monkeypatch.setattr("sanitizer.util.processes.start_method", START_METHOD_OF_USERS)
 
 
 @pytest.fixture(autouse=True)

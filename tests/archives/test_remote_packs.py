@@ -298,6 +298,7 @@ def test_an_ndjson_that_does_not_come_is_one_sentence(
     assert "train-0.tar does not exist (4 of 4 shards)" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("workers_of_users")
 def test_large_shards_are_shared_out(s3: tuple[Proxy, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = s3
     shard_set(folder / "set", 1, 80)

@@ -237,6 +237,7 @@ def test_a_rescan_of_a_bucket_reads_what_changed(s3: tuple[Proxy, Path]) -> None
     assert comparable(changed) != comparable(first)
 
 
+@pytest.mark.usefixtures("workers_of_users")
 def test_worker_processes_read_for_themselves(s3: tuple[Proxy, Path]) -> None:
     _, folder = s3
     flawed_set(folder / "set", pairs=150)
