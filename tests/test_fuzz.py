@@ -18,7 +18,7 @@ from runner import NAMES, fuzz, has_atheris  # noqa: E402
 SECONDS = float(os.environ.get("SANITIZE_FUZZ_SECONDS", "4"))
 needs_atheris = pytest.mark.skipif(
     not has_atheris(),
-    reason="atheris is not installed (the fuzz extra): it has wheels for Linux on x86-64 alone",
+    reason="atheris is not installed (the fuzz extra): it has wheels for Linux on x86-64 and Python 3.11 to 3.14",
 )
 
 
