@@ -69,7 +69,7 @@ def labels_read_ahead() -> Iterator[None]:
         if dataset.use_segments or dataset.use_keypoints or dataset.use_obb or len(images) < _FEWEST_PAIRS:
             return cache_labels(dataset, *args, **options)
         known = read_known(images, img2label_paths(images))
-        if agrees(check, known):
+        if known and agrees(check, known):
             module.verify_image_label = _Check(check, known)
         try:
             return cache_labels(dataset, *args, **options)

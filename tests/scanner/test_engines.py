@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
@@ -134,6 +135,23 @@ def test_workers_that_were_forked_before_pytorch_are_used_and_then_gone(
         assert pids
     assert set(multiprocessing.active_children()) <= before
     assert with_forked.findings == scanned(data_yaml, 1).findings
+
+
+@forked
+def test_where_no_process_can_be_forked_ahead_none_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, make = [], Worker.__init__
+
+    def one_alone(worker: Worker) -> None:
+        if started:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        make(worker)
+        started.append(worker)
+
+    monkeypatch.setattr(Worker, "__init__", one_alone)
+    with ready_workers():
+        assert Worker.ready == started
+    assert not Worker.ready
+    assert started[0]._process not in multiprocessing.active_children()
 
 
 def test_pieces_are_asked_for_as_they_are_needed(data_yaml: Path) -> None:

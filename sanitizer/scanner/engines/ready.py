@@ -27,11 +27,14 @@ def ready_workers() -> Iterator[None]:
     from sanitizer.scanner.engines.local import usable_cores
     from sanitizer.scanner.engines.worker import Worker
 
-    n_workers = (
-        min(usable_cores(), MOST_READY) + 1
-    )  # one for each core judges, and one copies the labels of a view
-    Worker.ready += [Worker() for _ in range(n_workers)]
+    # One for each core judges, and one copies the labels of a view.
+    n_workers = min(usable_cores(), MOST_READY) + 1
     try:
+        with contextlib.suppress(
+            OSError
+        ):  # they only save time: what cannot be forked now is started when needed
+            for _ in range(n_workers):
+                Worker.ready.append(Worker())
         yield
     finally:
         while Worker.ready:
