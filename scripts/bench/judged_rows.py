@@ -35,7 +35,7 @@ def main() -> None:
     for verdict in ("wrong", "doubtful"):
         parser.add_argument(f"--{verdict}", help="numbers on the sheets, with commas")
     args = parser.parse_args()
-    if args.wrong is None:
+    if args.wrong is None and args.doubtful is None:
         draw(args.dataset, args.probe, args.sheets)
     else:
         count(

@@ -149,11 +149,17 @@ def test_a_corrupt_entry_is_rebuilt(dataset: Path, read_files: list[str], damage
     assert read_files == []
 
 
-def test_a_file_changed_just_now_is_not_stored(dataset: Path, read_files: list[str]) -> None:
+def test_a_file_changed_just_now_is_not_stored(
+    dataset: Path, read_files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = dataset / "labels/train/001.txt"
     path.write_text("1 0.5 0.5 0.3 0.2\n")
-    after_the_scan = time.time() + 600  # on a busy machine a scan takes longer than "just now" lasts
-    os.utime(path, (after_the_scan, after_the_scan))
+    assert cache_module.SETTLED_AFTER_S >= 2, "a tick of the clock of FAT"
+    monkeypatch.setattr(
+        cache_module, "SETTLED_AFTER_S", 600.0
+    )  # on a busy machine a scan takes longer than 2 s
+    just_now = time.time() - 300
+    os.utime(path, (just_now, just_now))
     run(dataset)
     read_files.clear()
     run(dataset)

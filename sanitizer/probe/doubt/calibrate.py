@@ -187,7 +187,7 @@ def _log_ratios(
     weight: NDArray[np.float64],
     n: int,
 ) -> list[_Ratio]:
-    """log of r for all kinds of twin; then, where there are twins of another class, for the class and for the place."""
+    """log of r for all kinds of twin; then, where enough twins have another class, for the class and for the place."""
     label = kind == LABEL
     kinds = np.unique(kind[~label]).tolist()
 
@@ -199,7 +199,8 @@ def _log_ratios(
     alone = {k: fitted([k]) for k in kinds}
     found = []
     place = [k for k in kinds if k != CLASS]
-    for some in [kinds, [CLASS], place] if place and CLASS in kinds else [kinds]:
+    apart = place and (kind == CLASS).sum() >= FEWEST_ROWS
+    for some in [kinds, [CLASS], place] if apart else [kinds]:
         mean = _log_mean(np.stack([alone[k] for k in some]))
         found.append(_Ratio(some, (mean + fitted(some)) / 2 if len(some) > 1 else mean))
     return found

@@ -21,8 +21,8 @@ LEAST_USUAL_WEIGHT = 0.1
 LIKELY = 0.5
 """An image is named for its labels only where one of them, or one missing label, is as likely wrong as right."""
 FEW_OF_ALL = 0.01
-"""Under this share of named lines, right objects that are rare may be as many: in published sets of which so few lines
-were named, most of these were right."""
+"""Under this share of named lines, right objects that are rare may be as many: of nine lines named in a published set
+of steel, none was wrong."""
 LINE_CODES = ("G002", "G007", "G008")
 """Rules that name label lines which are probably wrong."""
 PLACE_CODE = "G005"
@@ -74,7 +74,7 @@ def _about_lines(judgement: Judgement) -> Iterator[str]:
     if n_lines:
         named = f"{in_thousands(n_lines, 'label line')} named ({', '.join(codes)})"
         allowed = one_in(judgement.fdr)
-        if n_lines < FEW_OF_ALL * len(evidence.row_image):
+        if len(judgement.named_lines) < FEW_OF_ALL * len(evidence.row_image):
             yield (
                 f"{named}, under {FEW_OF_ALL:.0%} of all: where so few stand out, more than {allowed} may be rare but "
                 "right objects"
