@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sanitizer.dataset.tables import IMAGE_FORMATS, Chunk, FileStatus, ImageStatus, RowKind, TaskSpec
+from sanitizer.images.header import MIN_SIDE_PX
+from sanitizer.rules.checks.box_copies import exact_copies
 from sanitizer.ultra.label_check import BOX_COLUMNS
 from sanitizer.ultra.library import YOLODataset, dataset_module, img2label_paths
 from sanitizer.ultra.samples import read_chunk
@@ -31,7 +33,6 @@ _FEWEST_PAIRS = 1000
 """Below this, a dataset is checked within a second."""
 _COMPARED = 32
 """Pairs of each dataset that are read in both ways: if one differs, Ultralytics checks all by itself."""
-_LEAST_SIDE_PX = 10
 _MOST_PX = 80_000_000
 """Pillow warns of larger images."""
 
@@ -153,7 +154,7 @@ def _plain_images(images: ImageTable) -> NDArray[np.bool_]:
     plain: NDArray[np.bool_] = (images.status == ImageStatus.OK) & ~images.rewritten & ~images.dropped
     plain &= (images.format == IMAGE_FORMATS.index("jpeg")) & (images.orientation <= 1)
     plain &= np.array([detail is None for detail in images.detail.tolist()], np.bool_)
-    plain &= np.minimum(images.width, images.height) >= _LEAST_SIDE_PX
+    plain &= np.minimum(images.width, images.height) >= MIN_SIDE_PX
     plain &= images.width.astype(np.int64) * images.height <= _MOST_PX
     return plain
 
@@ -171,22 +172,11 @@ def _plain_labels(rows: LabelTable) -> NDArray[np.bool_]:
     ok &= np.logical_and.reduce((rows.xywh >= 0) & (rows.xywh <= 1), axis=1)
     ok &= (rows.class_id >= 0) & (rows.class_id == np.floor(rows.class_id)) & (rows.class_id < 2**20)
     usual[rows.file[~ok]] = False
-    usual[rows.file[_seem_repeated(rows, np.flatnonzero(usual[rows.file]))]] = False
+    copies, _ = exact_copies(rows, "detect")
+    usual[rows.file[copies]] = False
     return usual
 
 
 def _boxes(rows: LabelTable, chosen: NDArray[np.intp]) -> NDArray[np.float32]:
     """float32 (K, 5): these rows, which all have five columns."""
     return np.asarray(rows.tokens[rows.first_token[chosen][:, None] + np.arange(BOX_COLUMNS)], np.float32)
-
-
-def _seem_repeated(rows: LabelTable, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Those of these rows that may be a copy of an earlier one in their file: by a hash of file and numbers."""
-    bits = (_boxes(rows, chosen) + np.float32(0)).view(np.uint32).astype(np.uint64)  # -0 becomes 0
-    key = rows.file[chosen].astype(np.uint64)
-    for column in bits.T:
-        key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        key ^= key >> np.uint64(29)
-    order = np.argsort(key, kind="stable")
-    repeated: NDArray[np.intp] = chosen[order[1:][key[order[1:]] == key[order[:-1]]]]
-    return repeated
