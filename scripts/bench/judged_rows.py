@@ -15,11 +15,16 @@ import csv
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from sanitizer.archives.finding import find_dataset
+from sanitizer.ultra.samples import read_samples
+
+if TYPE_CHECKING:
+    from sanitizer.ultra.samples import Sample
 
 TOP, CONTROLS, SIDE_PX = 100, 40, 300
 COLOURS = ("#ffd400", "#00e5ff", "#7cff00", "#ff8a00", "#c78aff", "#ffffff")
@@ -53,6 +58,10 @@ def draw(dataset: Path, probe: Path, sheets: Path) -> None:
     items = ranked[:TOP] + chance.sample(ranked[TOP:], min(CONTROLS, len(rows[TOP:])))
     chance.shuffle(items)
     found = find_dataset([str(dataset / "data.yaml")])
+    spec = found.task_spec("detect")
+    samples = {
+        found.relative(s.image): s for split in found.splits for s in read_samples(found, spec, split.name)
+    }
     sheets.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(items), 20):
         sheet = Image.new("RGB", (5 * (SIDE_PX + 10), 4 * (SIDE_PX + 25)), "#222222")
@@ -60,7 +69,7 @@ def draw(dataset: Path, probe: Path, sheets: Path) -> None:
         for place, (_, row) in enumerate(items[start : start + 20]):
             x, y = place % 5 * (SIDE_PX + 10), place // 5 * (SIDE_PX + 25)
             name = found.names.get(int(row["class_id"]), row["class_id"])
-            sheet.paste(picture(Path(found.root), row), (x + 5, y + 22))
+            sheet.paste(picture(samples[row["image"]], int(row["line"])), (x + 5, y + 22))
             pen.text((x + 6, y + 5), f"#{start + place}  red: {name}", "white")
         sheet.save(sheets / f"{start // 20}.png")
     key = [
@@ -69,18 +78,14 @@ def draw(dataset: Path, probe: Path, sheets: Path) -> None:
     (sheets / "key.json").write_text(json.dumps(key))
 
 
-def picture(root: Path, row: dict[str, str]) -> Image.Image:
-    """What is around a row, with its box in red."""
-    with Image.open(root / row["image"]) as file:
+def picture(sample: Sample, line: int) -> Image.Image:
+    """What is around the row on a line, with its box in red."""
+    with Image.open(sample.image) as file:
         image = file.convert("RGB")
-    boxes: dict[int, tuple[int, list[float]]] = {}
-    for line, text in enumerate((root / row["label"]).read_text().splitlines(), 1):
-        if len(fields := text.split()) >= 5:
-            x, y, w, h = map(float, fields[1:5])
-            corners = [(x - w / 2) * image.width, (y - h / 2) * image.height,
-                       (x + w / 2) * image.width, (y + h / 2) * image.height]  # fmt: skip
-            boxes[line] = int(float(fields[0])), corners
-    left, top, right, bottom = boxes[int(row["line"])][1]
+    centre, half = sample.xywh[:, :2] * image.size, sample.xywh[:, 2:] * image.size / 2
+    boxes = np.concatenate([centre - half, centre + half], 1)
+    mine = sample.lines.tolist().index(line)
+    left, top, right, bottom = boxes[mine].tolist()
     side = min(max(2.2 * max(right - left, bottom - top), 60), max(image.size))
     x0, y0 = (
         max(0, min(middle - side / 2, length - side)) if length > side else (length - side) / 2
@@ -90,10 +95,10 @@ def picture(root: Path, row: dict[str, str]) -> Image.Image:
         (SIDE_PX, SIDE_PX), Image.Transform.EXTENT, (x0, y0, x0 + side, y0 + side), Image.Resampling.BICUBIC
     )
     pen, scale = ImageDraw.Draw(crop), SIDE_PX / side
-    for line, (class_id, corners) in sorted(boxes.items(), key=lambda item: item[0] == int(row["line"])):
-        place: Any = [(v - (x0, y0)[i % 2]) * scale for i, v in enumerate(corners)]
-        red = line == int(row["line"])
-        pen.rectangle(place, outline="red" if red else COLOURS[class_id % 6], width=3 if red else 1)
+    for row in sorted(range(len(boxes)), key=lambda row: row == mine):
+        place: Any = [(v - (x0, y0)[i % 2]) * scale for i, v in enumerate(boxes[row].tolist())]
+        colour = COLOURS[int(sample.class_id[row, 0]) % 6]
+        pen.rectangle(place, outline="red" if row == mine else colour, width=3 if row == mine else 1)
     return crop
 
 
