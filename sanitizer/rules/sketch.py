@@ -98,9 +98,8 @@ def merge_sketches(sketches: Sequence[ShapeSketch]) -> ShapeSketch:
     nothing = np.zeros(0, np.int64)
     keys = np.concatenate([nothing, *(s.key for s in sketches)])
     counts = np.concatenate([nothing, *(s.count for s in sketches)])
-    order = np.argsort(
-        keys, kind="stable"
-    )  # merges the keys of sketches, which are sorted, sooner than np.unique does
+    # Merges the keys of sketches, which are sorted, sooner than np.unique does.
+    order = np.argsort(keys, kind="stable")
     new = np.flatnonzero(np.diff(keys[order], prepend=-1))
     key, count = keys[order[new]], np.add.reduceat(counts[order], new)
     file = np.concatenate([nothing, *(s.file + n for s, n in zip(sketches, starts, strict=False))])

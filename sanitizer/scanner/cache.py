@@ -217,9 +217,8 @@ class ChunkCache:
 
 def _slot(split: Split, start: int, stop: int) -> str:
     """Where the entry of these pairs lies: it depends on their names alone."""
-    dirs = sorted(
-        set(split.dir_index[start:stop].tolist())
-    )  # np.unique would import numpy.ma, in each worker
+    # Not by np.unique, which would import numpy.ma in each worker.
+    dirs = sorted(set(split.dir_index[start:stop].tolist()))
     paths = (path for d in dirs for path in (split.image_dirs[d], split.label_dirs[d]))
     blob = split.names[split.offsets[start] : split.offsets[stop]]
     return f"{_name(split.name)}-{_name(*paths, blob.decode('latin-1'))}"

@@ -112,8 +112,9 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
     for ratio in ratios:
         ratio.log -= alike.excess(over_groups(_high, ratio.log[label], image[label], n))[image]
     # What speaks against the class, and what against the place, each have a bound of their own.
-    share = min(sum(ratio.upper_share(kind, weight) for ratio in ratios[1:] or ratios), _MOST_WRONG)
-    apart = _log_mean(np.stack([ratio.log[label] for ratio in ratios[1:] or ratios]))
+    parts = ratios[1:] or ratios
+    share = min(sum(part.upper_share(kind, weight) for part in parts), _MOST_WRONG)
+    apart = _log_mean(np.stack([part.log[label] for part in parts]))
     of_rows, rows_image = (ratios[0].log[label] + apart) / 2, image[label]
     # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
     error = np.sqrt((len(label) + 1) / (12 * label.sum() * (~label).sum()))

@@ -30,9 +30,8 @@ def ready_workers() -> Iterator[None]:
     # One for each core judges, and one copies the labels of a view.
     n_workers = min(usable_cores(), MOST_READY) + 1
     try:
-        with contextlib.suppress(
-            OSError
-        ):  # they only save time: what cannot be forked now is started when needed
+        # They only save time: what cannot be forked now is started when needed.
+        with contextlib.suppress(OSError):
             for _ in range(n_workers):
                 Worker.ready.append(Worker())
         yield

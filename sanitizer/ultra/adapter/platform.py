@@ -35,7 +35,7 @@ def addresses_of(paths: Sequence[str]) -> list[str]:
 
 
 def _address_of(path: str, resolve: Callable[[str], Any]) -> str:
-    from urllib.parse import urlsplit  # here, as every scan loads this module
+    from urllib.parse import urlsplit  # here, as `sanitizer.scan` loads this module for every dataset
 
     place = urlsplit(path)
     parts = [
