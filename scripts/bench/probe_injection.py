@@ -105,11 +105,11 @@ def heading(args: argparse.Namespace) -> str:
 {machine()}; {versions("numpy", "torch", "ultralytics")}{cleanlab_version(args.cleanlab_python)}
 
 Training: {args.epochs} epochs, {args.imgsz} px, batch {args.batch}, CPU, Ultralytics' default recipe (its last ten
-epochs have no mosaic) but for nbs={args.batch} and warmup_epochs=1, so that every batch is a step: the same for the
-probe's own warm-up as for the model that the other methods ask. That model is asked about the very images that
-it was trained on, without augmentation. cleanlab has its default thresholds, which mean a model that is sure of
-itself: its parts look at predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do not teach
-a set.
+epochs have no mosaic) but for nbs={args.batch} and warmup_epochs=1, so that every batch is a step, and AdamW at 2e-4:
+the same for the probe's own warm-up as for the model that the other methods ask. That model is asked about the very
+images that it was trained on, without augmentation. cleanlab has its default thresholds, which mean a model that is
+sure of itself: its parts look at predictions over 0.5 or 0.95 alone, and there are few of these where four epochs do
+not teach a set.
 
 Cells: median (least–most over the seeds). Scan: severest finding of an image (error 3, warning 2, info 1). Average
 precision takes equal scores as one step, AUROC counts a tie half. Flagged: what the probe reports, what the scan calls

@@ -201,6 +201,26 @@ def test_only_the_same_weights_and_settings_are_resumed(squares: Path, tmp_path:
     assert outcome(notes(**changed)) == ["weights"]
 
 
+@pytest.mark.parametrize(
+    ("model", "arguments", "is_gentle"),
+    [
+        ("trained.pt", {}, True),
+        ("trained.pt", {"optimizer": "auto"}, False),
+        ("trained.pt", {"lr0": 1e-3}, False),
+        ("yolov8n.yaml", {}, False),
+    ],
+)
+def test_trained_weights_learn_at_a_gentle_rate_unless_the_user_says_otherwise(
+    squares: Path, tmp_path: Path, model: str, arguments: dict[str, Any], is_gentle: bool
+) -> None:
+    if model.endswith(".pt"):
+        model = str(tmp_path / model)
+        torch.save({"model": build_model("yolov8n.yaml", TaskSpec("detect", 2))}, model)
+    found = probe(squares / "data.yaml", model, budget="2epochs", device="cpu", overrides=SMALL | arguments)
+    fastest = max(step.lr for step in found.steps)
+    assert (fastest <= 2e-4) == is_gentle, fastest
+
+
 def measurer_of(squares: Path, **kwargs: Any) -> Measurer:
     dataset = find_dataset([str(squares / "data.yaml")])
     spec = dataset.task_spec("detect")

@@ -15,6 +15,8 @@ f = (1 - π) g + π h, where g is the density of right rows, and a row is wrong 
 * π is at most the smallest ratio of P(row ≥ t) and P(twin ≥ t) over all thresholds t (the mixture proportion's upper
   bound, Blanchard, Lee and Scott 2010, Semi-Supervised Novelty Detection, JMLR 11). This holds where wrong rows look
   like twins. Where they are milder, π and p come out too small, and the list too short.
+* The mean probability of the rows is π, by definition. The estimate is below it, as the logs of ratios are averaged and
+  their size is limited, so all ratios are multiplied by what makes it π.
 * Errors come together: an image with wrong rows has a larger π. Each image's own π has a beta prior around the set's,
   with the weight of `_PRIOR_ROWS` rows (empirical Bayes, by expectation maximisation).
 """
@@ -47,6 +49,8 @@ _PRIOR_ROWS = 8.0
 _ROUNDS = 30
 _MOST_WRONG = 0.98
 """Upper limit of the share of wrong rows: where all rows are wrong, there is no right one to compare with."""
+_WIDEST, _HALVINGS = 3.0, 12
+"""Limits of the log of the factor that makes probabilities add up, and how often the interval is halved."""
 _FLOOR = 1e-3
 """Probabilities and overlaps are kept so far from 0 and 1 before their log-odds are taken."""
 _SHARES = (0.02, 0.1, 0.3)
@@ -119,7 +123,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
     # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
     error = np.sqrt((len(label) + 1) / (12 * label.sum() * (~label).sum()))
     usable = auroc > 0.5 + 3 * error
-    p = _posterior(of_rows, rows_image, n, share) if usable else np.zeros(len(of_rows))
+    p = _scaled_posterior(of_rows, rows_image, weight[label], n, share) if usable else np.zeros(len(of_rows))
     return Doubt(
         rows_image, row[label], of_rows, p, _image_ratio(of_rows, rows_image, n), auroc, share, usable
     )
@@ -255,6 +259,22 @@ def _upper_limit(share: float, n: int) -> float:
     return float((share + z2 / 2 + np.sqrt(z2 * (share * (1 - share) + z2 / 4))) / (1 + z2))
 
 
+def _scaled_posterior(
+    log_ratio: NDArray[np.float64],
+    image: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    n: int,
+    share: float,
+) -> NDArray[np.float64]:
+    """As `_posterior`, with all r multiplied by what makes the mean of the probabilities `share`."""
+    low, high = -_WIDEST, _WIDEST
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        p = _posterior(log_ratio + middle, image, n, share)
+        low, high = (middle, high) if np.average(p, weights=weight) < share else (low, middle)
+    return p
+
+
 def _posterior(
     log_ratio: NDArray[np.float64], image: NDArray[np.int64], n: int, share: float
 ) -> NDArray[np.float64]:
@@ -262,7 +282,7 @@ def _posterior(
 
     r = h/f goes over into h/g = r (1 - π) / (1 - π r), the ratio to right rows.
     """
-    r = np.exp(np.clip(log_ratio, -30, np.log(0.98 / share)))
+    r = np.exp(np.clip(log_ratio, -30, np.log(_MOST_WRONG / share)))
     ratio = r * (1 - share) / (1 - share * r)
     rows = np.bincount(image, minlength=n)
     of_image = np.full(n, share)

@@ -35,6 +35,7 @@ class ProbeRun:
         weights: What it starts from.
         epochs, imgsz, batch: Of its warm-up.
         fdr: Share of the named lines and places that may be fine.
+        arguments: Train arguments besides, as they are written on the command line.
     """
 
     weights: str
@@ -42,6 +43,7 @@ class ProbeRun:
     imgsz: int
     batch: int
     fdr: float = DEFAULT_FDR
+    arguments: tuple[str, ...] = ()
 
 
 def run_probe(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
@@ -57,7 +59,7 @@ def run_probe(data_yaml: str, run: ProbeRun, seed: int, out_dir: str) -> None:
         sys.executable, "-m", "sanitizer", "probe", data_yaml, "--model", run.weights, "--budget",
         f"{run.epochs}epochs", "--fdr", str(run.fdr), "--device", "cpu", "--out", out_dir, "--output", report,
         "--fail-on", "never", "--quiet", "--resume", "--format", "json", f"imgsz={run.imgsz}", f"batch={run.batch}",
-        f"seed={seed}",
+        f"seed={seed}", *run.arguments,
     ]  # fmt: skip
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 

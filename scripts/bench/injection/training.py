@@ -10,8 +10,8 @@ import shutil
 def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 320, batch: int = 16) -> str:
     """Train on `work_dir`/data.yaml from published weights, on the CPU; keep `work_dir`/last.pt.
 
-    Ultralytics' default recipe in all that is not named here, and every batch a step, as in the probe's
-    warm-up. Nothing is done where last.pt is there already.
+    The learning rate and the steps are those of the probe's warm-up (`FINE_TUNING` there), which the default
+    rate would leave with less to say; all else is Ultralytics' default. Nothing is done where last.pt is there already.
 
     Returns:
         Path of the weights (Ultralytics' last.pt: EMA, half precision).
@@ -32,6 +32,9 @@ def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 
         batch=batch,
         nbs=batch,
         warmup_epochs=1,
+        optimizer="AdamW",
+        lr0=2e-4,
+        warmup_bias_lr=0.0,
         seed=seed,
         device="cpu",
         workers=0,
