@@ -185,7 +185,7 @@ def test_the_stated_share_of_false_alarms_holds(seed: int, separation: float) ->
     assert doubt.usable
     list_ = chosen(doubt.p, 0.2)
     assert list_.sum() >= 0.5 * wrong.sum()
-    assert 0.73 <= wrong[list_].mean() <= 0.9
+    assert wrong[list_].mean() >= 0.73
     assert doubt.p.mean() == pytest.approx(doubt.share, rel=0.05), (
         "the probabilities add up to the share of wrong rows"
     )
@@ -243,6 +243,14 @@ def test_a_set_without_errors_gets_a_short_list() -> None:
 def test_where_twins_look_like_rows_nothing_is_learnt() -> None:
     made = make_features(3, separation=0.0)
     doubt = calibrate([*made.features], Alike(np.full((len(made.features), 1), np.nan)))
+    assert not doubt.usable
+    assert not doubt.p.any()
+
+
+def test_a_model_to_which_most_rows_may_be_wrong_names_none() -> None:
+    doubt = calibrate([*make_features(3, n_images=80, separation=0.1).features], NO_GROUPS)
+    assert doubt.auroc > 0.55, "better than chance"
+    assert doubt.share > 0.5
     assert not doubt.usable
     assert not doubt.p.any()
 

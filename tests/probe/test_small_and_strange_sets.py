@@ -234,6 +234,24 @@ def test_twins_that_are_told_apart_though_no_row_looks_right() -> None:
     assert ((doubt.p >= 0) & (doubt.p <= 1)).all()
 
 
+def test_it_is_said_that_most_labels_look_like_errors() -> None:
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for _ in range(40):
+        rows = scene(rng)
+        made.add(rows, rows)
+    judgement, _, _ = made.judged()
+    doubt = replace(judgement.evidence.doubt, usable=False, share=0.98, auroc=0.61)
+    (note,) = (
+        n
+        for n in notes(replace(judgement, evidence=replace(judgement.evidence, doubt=doubt)))
+        if "label line" in n
+    )
+    assert note.startswith(
+        "no label line is named: to this model, up to 98% of these labels look like errors put in on paper (told apart "
+        "in 61% of pairs, where 50% is chance)"
+    )
+
+
 def test_a_model_that_sees_no_object_names_nothing() -> None:
     made, rng = MadeSet(), np.random.default_rng(0)
     for _ in range(40):
@@ -307,6 +325,11 @@ def test_outputs_that_overflow_are_no_features() -> None:
     predicted = torch.tensor([[100.0, 100.0, 140.0, 140.0], [-torch.inf, 0.0, torch.inf, torch.nan]])
     values = row_features(torch.tensor([[0.9], [torch.nan]]), predicted, torch.arange(1), made)
     assert np.isfinite(values[:, :-1]).all()
+
+
+def test_sure_rows_make_no_room_for_unlikely_ones() -> None:
+    p = np.repeat([0.99, 0.3, 0.04], [12, 1, 100])
+    assert chosen(p, 0.2).tolist() == [True] * 13 + [False] * 100
 
 
 @pytest.mark.parametrize("fdr", [0.01, 0.2, 0.99])

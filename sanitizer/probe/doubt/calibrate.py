@@ -49,6 +49,9 @@ _PRIOR_ROWS = 8.0
 _ROUNDS = 30
 _MOST_WRONG = 0.98
 """Upper limit of the share of wrong rows: where all rows are wrong, there is no right one to compare with."""
+MOST_TO_JUDGE = 0.5
+"""Where more rows than this may be wrong as far as the model can tell, it knows too little to name any: a model that
+learnt from these labels agrees with most of them once it has learnt."""
 _WIDEST, _HALVINGS = 3.0, 12
 """Limits of the log of the factor that makes probabilities add up, and how often the interval is halved."""
 _FLOOR = 1e-3
@@ -76,7 +79,8 @@ class Doubt:
         auroc: How well twins are told from rows of images that the regressions did not see; 0.5 is chance, and NaN
             that there are too few rows to learn from.
         share: Upper bound of the share of wrong rows, if these look like twins.
-        usable: Whether twins are told from rows better than by chance; else `p` is 0.
+        usable: Whether twins are told from rows better than by chance, and `share` is at most `MOST_TO_JUDGE`; else
+            `p` is 0.
     """
 
     image: NDArray[np.int64]
@@ -122,7 +126,7 @@ def calibrate(features: Sequence[RowFeatures | None], alike: Alike) -> Doubt:
     of_rows, rows_image = (ratios[0].log[label] + apart) / 2, image[label]
     # Standard error of the area under the curve without any difference (Mann and Whitney 1947).
     error = np.sqrt((len(label) + 1) / (12 * label.sum() * (~label).sum()))
-    usable = auroc > 0.5 + 3 * error
+    usable = auroc > 0.5 + 3 * error and share <= MOST_TO_JUDGE
     p = _scaled_posterior(of_rows, rows_image, weight[label], n, share) if usable else np.zeros(len(of_rows))
     return Doubt(
         rows_image, row[label], of_rows, p, _image_ratio(of_rows, rows_image, n), auroc, share, usable

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from sanitizer.probe.doubt.features import RowFeatures
 
+_LEAST_OF_PROMISED = 0.25
+
 
 def chosen(p: NDArray[np.float64], fdr: float) -> NDArray[np.bool_]:
     """The longest list of the likeliest rows, bool (R,), of which on average a share of at most `fdr` is fine.
 
     The expected share of right rows in a list is the mean of 1 - p over it (Efron et al. 2001, Empirical Bayes Analysis
-    of a Microarray Experiment).
+    of a Microarray Experiment). However sure the others are, no row is named whose probability is under a quarter of
+    what the list promises: it would only fill the list up.
 
     Args:
         p: float64 (R,) probability that each row is wrong.
@@ -27,7 +30,7 @@ def chosen(p: NDArray[np.float64], fdr: float) -> NDArray[np.bool_]:
     """
     named = np.zeros(len(p), np.bool_)
     order = np.argsort(-p, kind="stable")
-    order = order[p[order] > 0]
+    order = order[(p[order] > 0) & (p[order] >= _LEAST_OF_PROMISED * (1 - fdr))]
     good = np.flatnonzero(np.cumsum(1 - p[order]) <= fdr * np.arange(1, len(order) + 1))
     if len(good):
         # Rows as likely as the last one of the list are named with it, so that the order of files decides nothing.

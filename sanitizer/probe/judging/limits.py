@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sanitizer.probe.doubt.calibrate import MOST_TO_JUDGE
 from sanitizer.probe.judging.wording import one_in
 from sanitizer.util.counting import in_thousands
 
@@ -65,10 +66,12 @@ def _about_lines(judgement: Judgement) -> Iterator[str]:
         )
         return
     if not evidence.doubt.usable:
+        alike = "errors put into these labels on paper look hardly different from the labels"
+        if evidence.doubt.share > MOST_TO_JUDGE:
+            alike = f"up to {evidence.doubt.share:.0%} of these labels look like errors put in on paper"
         yield (
-            "no label line is named: to this model, errors put into these labels on paper look hardly different from "
-            f"the labels (told apart in {evidence.doubt.auroc:.0%} of pairs, where 50% is chance); start from "
-            "trained weights, or give a larger --budget"
+            f"no label line is named: to this model, {alike} (told apart in {evidence.doubt.auroc:.0%} of pairs, where "
+            "50% is chance); start from trained weights, or give a larger --budget"
         )
     n_lines = sum(judgement.code_of(kind) in codes for kind, _ in judgement.named_lines.values())
     if n_lines:
