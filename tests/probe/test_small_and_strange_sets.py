@@ -234,6 +234,27 @@ def test_twins_that_are_told_apart_though_no_row_looks_right() -> None:
     assert ((doubt.p >= 0) & (doubt.p <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("p", "said"), [(0.6, "3 objects in up to 5 of 20 images"), (0.99, "5 objects in 5 of 20 images")]
+)
+def test_it_is_said_how_many_labels_of_a_class_are_missing(p: float, said: str) -> None:
+    made, rng = MadeSet(), np.random.default_rng(0)
+    for _ in range(20):
+        rows = scene(rng)
+        made.add(rows, rows)
+    judgement, _, _ = made.judged()
+    evidence = judgement.evidence
+    classes = np.concatenate([m.signals.object_class for m in judgement.measured if m.signals is not None])
+    mine = np.flatnonzero(classes == classes[0])
+    _, first = np.unique(evidence.object_image[mine], return_index=True)
+    object_p = np.zeros(len(classes))
+    object_p[mine[first[:5]]] = p
+    found = notes(replace(judgement, evidence=replace(evidence, object_p=object_p)))
+    missing = [note for note in found if "seem unlabelled" in note]
+    assert len(missing) == 1
+    assert missing[0].endswith(f" seem unlabelled: {said} (G005)")
+
+
 def test_it_is_said_that_most_labels_look_like_errors() -> None:
     made, rng = MadeSet(), np.random.default_rng(0)
     for _ in range(40):

@@ -99,9 +99,12 @@ def _about_missing(judgement: Judgement) -> Iterator[str]:
         mine = likely & (of_objects == class_id)
         missing, labels = round(float(evidence.object_p[mine].sum())), int((of_rows == class_id).sum())
         if missing:
+            images = len(np.unique(evidence.object_image[mine]))
+            # Places that are each likelier right than wrong add up to fewer objects than places.
+            at_most = "up to " if images > missing else ""
             yield (
                 f"about {missing / (missing + labels):.1%} of {judgement.class_name(class_id)} seem unlabelled: "
-                f"{in_thousands(missing, 'object')} in {len(np.unique(evidence.object_image[mine])):,} of "
+                f"{in_thousands(missing, 'object')} in {at_most}{images:,} of "
                 f"{in_thousands(len(judgement.measured), 'image')} (G005)"
             )
 
