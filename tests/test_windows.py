@@ -200,7 +200,7 @@ def test_paths_have_slashes_whatever_they_were_written_with() -> None:
 @pytest.mark.usefixtures("rules_of_windows")
 def test_images_come_in_the_order_of_training() -> None:
     """Which sorts paths with the separator of the system: it comes before 0 as a slash, and after it as a backslash."""
-    from sanitizer.dataset.listing import ImageCollector
+    from sanitizer.dataset.split_images import ImageCollector
 
     collector = ImageCollector()
     for folder in ("C:/set/images/a", "C:/set/images/a0"):

@@ -22,8 +22,8 @@ from sanitizer.util.paths import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sanitizer.dataset.listing import ImageFiles, ListedFolder, Listing
-    from sanitizer.dataset.split_images import SplitImages
+    from sanitizer.dataset.listing import ListedFolder, Listing
+    from sanitizer.dataset.split_images import ImageFiles, SplitImages
 
 
 @dataclass(slots=True)

@@ -10,13 +10,12 @@ from sanitizer.dataset.class_names import read_classes
 from sanitizer.dataset.file_pairing import FilePairer
 from sanitizer.dataset.folders import FolderLayout, darknet_bases, read_darknet, read_folder
 from sanitizer.dataset.label_caches import find_label_caches
-from sanitizer.dataset.listing import ImageFiles, Listing
 from sanitizer.dataset.model import Dataset, DatasetError, refuse_unknown_splits, with_states
 from sanitizer.dataset.places.search import Search
 from sanitizer.dataset.single_files import find_data_yamls, nearest_data_yaml
 from sanitizer.dataset.slips.class_lists import class_list_faults
 from sanitizer.dataset.split_faults import check_download, split_faults
-from sanitizer.dataset.split_images import Gatherer, SplitImages, shared_images
+from sanitizer.dataset.split_images import Gatherer, ImageFiles, SplitImages, shared_images
 from sanitizer.dataset.split_paths import resolve_splits
 from sanitizer.dataset.tables import dataset_fault
 from sanitizer.dataset.tasks.class_dataset import class_dataset_beside, class_dataset_in
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from sanitizer.dataset.class_names import Classes
     from sanitizer.dataset.data_yaml import DataYaml
+    from sanitizer.dataset.listing import Listing
     from sanitizer.dataset.split_paths import SplitPaths
     from sanitizer.dataset.tables import DatasetFault, Task
     from sanitizer.dataset.tasks.declared import TaskChoice

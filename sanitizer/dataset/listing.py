@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanitizer.storage.base import LOCAL, Storage
-from sanitizer.util.paths import is_absolute, on_windows, real_path
+from sanitizer.util.paths import is_absolute, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -356,50 +356,3 @@ class Listing:
     def count_images(self, root: str) -> int:
         """Number of images that training would find under a folder."""
         return sum(len(folder.images) for folder in self.walk(root))
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFiles:
-    """The images of a split, sorted by full path.
-
-    Attributes:
-        folders: Absolute image folders.
-        label_folders: Where training looks for the labels of each.
-        folder_index: Which folder each image is in.
-        names: Name of each image.
-    """
-
-    folders: Sequence[str]
-    label_folders: Sequence[str]
-    folder_index: Sequence[int]
-    names: Sequence[str]
-
-
-class ImageCollector:
-    """Collects the images of one split from several folders and lists."""
-
-    def __init__(self) -> None:
-        self._groups: dict[tuple[str, str], list[str]] = {}
-
-    def add(self, folder: str, label_dir: str, names: list[str]) -> None:
-        """Add images by name. The list is never changed."""
-        known = self._groups.get((folder, label_dir))
-        self._groups[folder, label_dir] = names if known is None else known + names
-
-    def finish(self) -> ImageFiles:
-        """All images in Ultralytics' order: sorted as text by full path, folders and lists together."""
-        folders = [folder for folder, _ in self._groups]
-        label_dirs = [label_dir for _, label_dir in self._groups]
-        if len(folders) == 1:
-            (names,) = self._groups.values()
-            different = set(names)  # in the order of no folder, which takes long to sort
-            unique = sorted(names if len(different) == len(names) else different)
-            return ImageFiles(folders, label_dirs, [0] * len(unique), unique)
-        rows = {
-            f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
-        }
-        # Before it sorts them, Ultralytics has all paths with the separator of the system.
-        paths = sorted(rows, key=lambda path: path.replace("/", "\\")) if on_windows() else sorted(rows)
-        index = [rows[path] for path in paths]
-        names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
-        return ImageFiles(folders, label_dirs, index, names)

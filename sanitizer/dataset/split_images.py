@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sanitizer.dataset.image_lists import read_image_list
 from sanitizer.dataset.listing import (
     MAX_LINKED_FOLDERS,
-    ImageCollector,
-    ImageFiles,
     Listing,
     is_everything,
     is_image_name,
@@ -20,7 +18,7 @@ from sanitizer.dataset.listing import (
 from sanitizer.dataset.tables import RunStage, dataset_fault
 from sanitizer.findings.finding import Severity
 from sanitizer.util.counting import counted
-from sanitizer.util.paths import absolute_path, is_inside, relative_to, shown
+from sanitizer.util.paths import absolute_path, is_inside, on_windows, relative_to, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +26,53 @@ if TYPE_CHECKING:
     from sanitizer.dataset.image_lists import ImageList, LineKind
     from sanitizer.dataset.split_paths import SplitSources
     from sanitizer.dataset.tables import DatasetFault
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """The images of a split, sorted by full path.
+
+    Attributes:
+        folders: Absolute image folders.
+        label_folders: Where training looks for the labels of each.
+        folder_index: Which folder each image is in.
+        names: Name of each image.
+    """
+
+    folders: Sequence[str]
+    label_folders: Sequence[str]
+    folder_index: Sequence[int]
+    names: Sequence[str]
+
+
+class ImageCollector:
+    """Collects the images of one split from several folders and lists."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, folder: str, label_dir: str, names: list[str]) -> None:
+        """Add images by name. The list is never changed."""
+        known = self._groups.get((folder, label_dir))
+        self._groups[folder, label_dir] = names if known is None else known + names
+
+    def finish(self) -> ImageFiles:
+        """All images in Ultralytics' order: sorted as text by full path, folders and lists together."""
+        folders = [folder for folder, _ in self._groups]
+        label_dirs = [label_dir for _, label_dir in self._groups]
+        if len(folders) == 1:
+            (names,) = self._groups.values()
+            different = set(names)  # in the order of no folder, which takes long to sort
+            unique = sorted(names if len(different) == len(names) else different)
+            return ImageFiles(folders, label_dirs, [0] * len(unique), unique)
+        rows = {
+            f"{folder}/{n}": i for i, (folder, _) in enumerate(self._groups) for n in self._groups[folder, _]
+        }
+        # Before it sorts them, Ultralytics has all paths with the separator of the system.
+        paths = sorted(rows, key=lambda path: path.replace("/", "\\")) if on_windows() else sorted(rows)
+        index = [rows[path] for path in paths]
+        names = [path[len(folders[i]) + 1 :] for path, i in zip(paths, index, strict=True)]
+        return ImageFiles(folders, label_dirs, index, names)
 
 
 @dataclass(frozen=True, slots=True)

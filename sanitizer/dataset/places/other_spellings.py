@@ -11,7 +11,8 @@ from unicodedata import normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sanitizer.dataset.listing import ImageFiles, Listing
+    from sanitizer.dataset.listing import Listing
+    from sanitizer.dataset.split_images import ImageFiles
 
 
 def labels_by_other_spelling(
