@@ -205,9 +205,10 @@ def _settings(overrides: Mapping[str, Any] | None, config: Config, is_trained: b
     """
     chosen: dict[str, Any] = {"imgsz": config.imgsz, "batch": BATCH, "warmup_epochs": 1.0, "workers": 0}
     chosen |= {"mosaic": 0.0, "close_mosaic": 0}
-    if is_trained and "optimizer" not in (overrides or {}):
+    asked = dict(overrides or {})
+    if is_trained and "optimizer" not in asked:
         chosen |= FINE_TUNING
-    chosen |= dict(overrides or {})
+    chosen |= asked
     check_keys(chosen)
     try:
         get_cfg(overrides={k: v for k, v in chosen.items() if k not in OWN_ARGUMENTS})

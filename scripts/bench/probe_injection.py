@@ -22,7 +22,7 @@ from injection.baselines import baseline_scores, cleanlab_version
 from injection.command import probe_parser
 from injection.errors import NAMES, UNSEEN_KINDS
 from injection.evaluation import LINE_KINDS, UNSEEN, Figures, evaluate
-from injection.inject import Injected, inject, read_injected
+from injection.inject import Injected, inject_once
 from injection.probe_adapter import DEFAULT_FDR, ProbeRun, read_probe, run_probe
 from injection.rows import InjectionError
 from injection.tables import dataset_tables
@@ -66,11 +66,10 @@ def arguments() -> argparse.Namespace:
 
 def prepare(dataset: str, work_dir: str, seed: int, args: argparse.Namespace) -> Injected:
     """The injected and trained set, made where it is not there yet."""
-    if not os.path.exists(os.path.join(work_dir, "truth.json")):
-        inject(dataset, work_dir, seed, args.share)
+    injected = inject_once(dataset, work_dir, seed, args.share)
     print(f"{work_dir}: training, or trained already", file=sys.stderr)
     train(work_dir, args.weights, seed, args.epochs, args.imgsz, args.batch)
-    return read_injected(work_dir)
+    return injected
 
 
 def all_scores(injected: Injected, seed: int, args: argparse.Namespace) -> dict[str, Scores]:

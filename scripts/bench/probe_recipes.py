@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING
 
 from injection.command import probe_parser
 from injection.evaluation import ALL, UNSEEN, evaluate
-from injection.inject import Injected, inject, read_injected
+from injection.inject import Injected, inject_once
 from injection.probe_adapter import ProbeRun, read_probe, read_rows, run_probe
 from injection.rows import InjectionError
-from measure import command_line, machine, publish, versions
+from injection.tables import cell, count_cells
+from measure import command_line, machine, publish, table, versions
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from injection.named import Counted
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "the probe's own": (),
@@ -35,7 +38,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 """Name of a recipe to its train arguments."""
 LOSSES = ("box_loss", "cls_loss", "dfl_loss")
-HEADINGS = ("loss", "unseen, AP", "all with scan, AP", "lines named", "right")
+HEADINGS = ("loss", "unseen, AP", "all with scan, AP", "lines named", "right", "share right")
 
 
 def main() -> None:
@@ -50,30 +53,28 @@ def main() -> None:
     parts = []
     for dataset in args.datasets:
         name = os.path.basename(os.path.normpath(dataset))
-        sets = [
-            injected(dataset, os.path.join(args.work, f"{name}-{seed}"), seed, args) for seed in args.seeds
+        sets = {
+            seed: inject_once(dataset, os.path.join(args.work, f"{name}-{seed}"), seed, args.share)
+            for seed in args.seeds
+        }
+        rows = [
+            (recipe, *row_of([figures_of(one, recipe, seed, args) for seed, one in sets.items()]))
+            for recipe in chosen
         ]
-        rows = []
-        for recipe in chosen:
-            figures = [
-                figures_of(one, recipe, seed, args) for one, seed in zip(sets, args.seeds, strict=True)
-            ]
-            cells = [cell([f[k] for f in figures]) for k in range(len(HEADINGS))]
-            rows.append(f"| {recipe} | {' | '.join(cells)} |")
-        head = f"| recipe | {' | '.join(HEADINGS)} |\n| --- |{' --- |' * len(HEADINGS)}"
-        parts.append(f"## {name}\n\n{head}\n" + "\n".join(rows) + "\n")
+        parts.append(f"## {name}\n\n{table(('recipe', *HEADINGS), rows)}")
     publish(heading(args, chosen) + "\n".join(parts), "probe-recipes", args.output)
 
 
-def injected(dataset: str, folder: str, seed: int, args: argparse.Namespace) -> Injected:
-    """The set with its errors, made where it is not there yet."""
-    if not os.path.exists(os.path.join(folder, "truth.json")):
-        inject(dataset, folder, seed, args.share)
-    return read_injected(folder)
+def row_of(figures: Sequence[tuple[float, float, float, Counted]]) -> list[str]:
+    """The cells of a recipe, of its figures for each seed."""
+    losses, unseen, both, lines = zip(*figures, strict=True)
+    return [cell(losses), cell(unseen), cell(both), *count_cells(lines)]
 
 
-def figures_of(one: Injected, recipe: str, seed: int, args: argparse.Namespace) -> list[float]:
-    """The cells of a recipe's row for one seed."""
+def figures_of(
+    one: Injected, recipe: str, seed: int, args: argparse.Namespace
+) -> tuple[float, float, float, Counted]:
+    """What a recipe led to with one seed: loss, AP of unseen kinds, AP of all with the scan, lines named."""
     arguments = RECIPES[recipe]
     folder = os.path.join(one.folder, "-".join(["probe", *arguments]))
     print(f"{folder}: probing, or probed already", file=sys.stderr)
@@ -90,14 +91,7 @@ def figures_of(one: Injected, recipe: str, seed: int, args: argparse.Namespace) 
     probe = evaluate(scores["probe"], one.truth, one.images)
     both = evaluate(scores["scan + probe"], one.truth, one.images)
     assert probe.named is not None
-    lines = probe.named.lines
-    return [loss, probe.ap[UNSEEN], both.ap[ALL], lines.total, lines.share]
-
-
-def cell(values: Sequence[float]) -> str:
-    """Median, and the range of several seeds."""
-    middle = f"{statistics.median(values):.3g}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.3g}–{max(values):.3g})"
+    return loss, probe.ap[UNSEEN], both.ap[ALL], probe.named.lines
 
 
 def heading(args: argparse.Namespace, chosen: Sequence[str]) -> str:

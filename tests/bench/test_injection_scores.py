@@ -128,9 +128,8 @@ def test_named_lines_and_places_are_counted_against_what_was_altered() -> None:
     assert figures.by_rule == {"G002": Counted(1, 1), "G008": Counted(1, 0)}
     assert figures.places == Counted(4, 2)
     assert figures.at_fdr[0.05] == Counted(1, 1)
-    assert figures.at_fdr[0.2] == Counted(
-        2, 1
-    )  # the mean of 0.03 and 0.3 is at most 0.2; with 0.85 it is at most 0.5
+    # The mean of 0.03 and 0.3 is at most 0.2; with 0.85 it is at most 0.5.
+    assert figures.at_fdr[0.2] == Counted(2, 1)
     assert figures.at_fdr[0.5] == Counted(3, 1)
     assert figures.lines.share == 0.5
     assert np.isnan(Counted().share)

@@ -155,9 +155,8 @@ def test_a_file_changed_just_now_is_not_stored(
     path = dataset / "labels/train/001.txt"
     path.write_text("1 0.5 0.5 0.3 0.2\n")
     assert cache_module.SETTLED_AFTER_S >= 2, "a tick of the clock of FAT"
-    monkeypatch.setattr(
-        cache_module, "SETTLED_AFTER_S", 600.0
-    )  # on a busy machine a scan takes longer than 2 s
+    # On a busy machine a scan takes longer than 2 s.
+    monkeypatch.setattr(cache_module, "SETTLED_AFTER_S", 600.0)
     just_now = time.time() - 300
     os.utime(path, (just_now, just_now))
     run(dataset)

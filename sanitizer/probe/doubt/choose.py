@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sanitizer.probe.doubt.features import RowFeatures
 
 _LEAST_OF_PROMISED = 0.25
+"""Part of the share that a list promises to be right, which the probability of each of its rows has at least."""
 
 
 def chosen(p: NDArray[np.float64], fdr: float) -> NDArray[np.bool_]:

@@ -42,6 +42,13 @@ class Truth:
     uncovered: Sequence[Box] = ()
 
 
+def inject_once(dataset_dir: str, out_dir: str, seed: int, share: float) -> Injected:
+    """The set in `out_dir`, made by `inject` where it is not there yet."""
+    if not os.path.exists(os.path.join(out_dir, "truth.json")):
+        inject(dataset_dir, out_dir, seed, share)
+    return read_injected(out_dir)
+
+
 def inject(
     dataset_dir: str, out_dir: str, seed: int, share: float = 0.25, kinds: Sequence[str] = NAMES
 ) -> dict[str, Truth]:

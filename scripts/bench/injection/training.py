@@ -1,4 +1,4 @@
-"""A short plain training run on an injected set: Ultralytics' own, nothing of ours in it."""
+"""A short plain training run on an injected set: Ultralytics' own trainer, at the probe's learning rate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import shutil
 def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 320, batch: int = 16) -> str:
     """Train on `work_dir`/data.yaml from published weights, on the CPU; keep `work_dir`/last.pt.
 
-    The learning rate and the steps are those of the probe's warm-up (`FINE_TUNING` there), which the default
-    rate would leave with less to say; all else is Ultralytics' default. Nothing is done where last.pt is there already.
+    The learning rate and the steps are those of the probe's warm-up (`FINE_TUNING`); all else is
+    Ultralytics' default. Nothing is done where last.pt is there already.
 
     Returns:
         Path of the weights (Ultralytics' last.pt: EMA, half precision).
@@ -24,6 +24,8 @@ def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 
         return last
     from ultralytics.models.yolo.model import YOLO
 
+    from sanitizer.probe.probing import FINE_TUNING
+
     run = os.path.join(work_dir, "run")
     YOLO(weights).train(
         data=os.path.join(work_dir, "data.yaml"),
@@ -32,9 +34,7 @@ def train(work_dir: str, weights: str, seed: int, epochs: int = 4, imgsz: int = 
         batch=batch,
         nbs=batch,
         warmup_epochs=1,
-        optimizer="AdamW",
-        lr0=2e-4,
-        warmup_bias_lr=0.0,
+        **FINE_TUNING,
         seed=seed,
         device="cpu",
         workers=0,
